@@ -1,0 +1,1 @@
+"""Columns → DataFrames. No asyncio."""

@@ -1,0 +1,1 @@
+"""Bytes ↔ arrays. Imports NumPy only: no asyncio, no Polars, no clock."""
