@@ -1,0 +1,76 @@
+# Everything here works from a fresh clone with only git, make and Python 3.11 or newer,
+# installs into .venv and nowhere else, and works again after a git pull.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.PHONY: help demo test lint format bench lab screenshots clean force
+
+# The interpreter that makes .venv: `make demo PYTHON=python3.12` to choose another one.
+PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
+
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check --quiet --no-input
+
+# What is installed, by purpose; a stamp is older than pyproject.toml after a pull that
+# changed the dependencies. One purpose's stamp says nothing about another's.
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+BENCH := $(VENV)/.installed-bench
+LAB := $(VENV)/.installed-lab
+
+# An editable installation points to this folder: one that was moved is installed again.
+MOVED := $(shell [ ! -e $(VENV)/.clone ] || [ "$$(cat $(VENV)/.clone)" = "$$PWD" ] || echo force)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \2/p' $(MAKEFILE_LIST) | \
+	while read -r make name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the terminal
+	@$(VENV_PYTHON) -m kitepolars demo $(ARGS)
+
+test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
+	$(VENV_PYTHON) -m pytest $(ARGS)
+
+lint: $(DEV) ## ruff, its formatter and mypy --strict, changing nothing
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy --strict
+
+format: $(DEV) ## apply ruff's fixes and its formatting
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
+
+BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
+
+bench: $(BENCH) ## every benchmarks/bench_*.py in turn
+	@[ -n "$(BENCHMARKS)" ] || { echo "benchmarks/ holds no bench_*.py"; exit 1; }
+	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(VENV_PYTHON) $$script; done
+
+lab: $(LAB) ## JupyterLab with kitepolars, in this folder
+	$(VENV_PYTHON) -m jupyterlab $(ARGS)
+
+screenshots: $(RUNTIME) ## draw the pictures of README and docs again
+	@mkdir -p docs/images
+	$(VENV_PYTHON) -m kitepolars demo --svg docs/images/demo.svg
+
+clean: ## remove .venv, caches and artefacts
+	rm -rf $(VENV) build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): EXTRAS :=
+$(DEV): EXTRAS := [dev]
+$(BENCH): EXTRAS := [bench]
+$(LAB): EXTRAS := [lab]
+
+$(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(VENV_PYTHON) $(MOVED)
+	@echo "Installing kitepolars$(EXTRAS) into $(VENV); the first time takes about a minute"
+	@$(PIP) install --editable '.$(EXTRAS)'
+	@echo "$$PWD" > $(VENV)/.clone
+	@touch $@
+
+$(VENV_PYTHON):
+	@./.ci/make-venv $(VENV) $(PYTHON)
+
+force:
