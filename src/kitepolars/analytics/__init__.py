@@ -1,0 +1,5 @@
+"""What a trader does next with ticks: pure functions of frames, on any thread."""
+
+from kitepolars.analytics.schema import CANDLES
+
+__all__ = ["CANDLES"]
