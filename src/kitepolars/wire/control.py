@@ -1,0 +1,182 @@
+"""The text half of the wire: requests out, text messages in. Pure, for any thread.
+
+Requests are JSON with the tokens as numbers (as strings they silently yield
+nothing). Text messages come from the server and are data: `parse` never
+raises, and what it returns is bounded and printable. Source: Kite Connect v3,
+"WebSocket streaming", and answers of Zerodha's staff on the Kite forum.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Any, Final
+
+from kitepolars.wire.layouts import Mode
+
+TOKENS_PER_REQUEST: Final = 500
+"""Tokens in one request at most. No cap is documented; other clients send 200 to 500."""
+
+MAX_TEXT: Final = 65_536
+"""Characters of a text message that are parsed. An order update has about 1,500."""
+
+MAX_DETAIL: Final = 500
+"""Characters of a text that are kept for showing."""
+
+
+class TextKind(StrEnum):
+    """What a text message is about. Everything that Kite is not known to send is ``UNKNOWN``."""
+
+    ORDER = "order"
+    ERROR = "error"
+    MESSAGE = "message"
+    INSTRUMENTS_META = "instruments_meta"
+    APP_CODE = "app_code"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class TextMessage:
+    """One text message of the server.
+
+    Parameters
+    ----------
+    kind
+        What it is about.
+    detail
+        What it says, printable and of at most `MAX_DETAIL` characters.
+    order
+        The order's fields as sent, for ``TextKind.ORDER`` only.
+    canonical
+        The order as JSON with sorted keys, the same for every delivery of one update.
+    """
+
+    kind: TextKind
+    detail: str
+    order: Mapping[str, Any] | None = None
+    canonical: str = ""
+
+
+def batches(tokens: Iterable[int]) -> Iterator[list[int]]:
+    """Cut tokens into lists of at most `TOKENS_PER_REQUEST`, in order.
+
+    Examples
+    --------
+    >>> [len(batch) for batch in batches(range(1_200))]
+    [500, 500, 200]
+    """
+    waiting = iter(tokens)
+    while batch := list(islice(waiting, TOKENS_PER_REQUEST)):
+        yield batch
+
+
+def subscribe(tokens: list[int]) -> str:
+    """Return the request that subscribes instruments, in the server's quote mode.
+
+    Examples
+    --------
+    >>> subscribe([408065, 884737])
+    '{"a":"subscribe","v":[408065,884737]}'
+    """
+    return _request("subscribe", tokens)
+
+
+def unsubscribe(tokens: list[int]) -> str:
+    """Return the request that ends the subscription of instruments.
+
+    Examples
+    --------
+    >>> unsubscribe([408065])
+    '{"a":"unsubscribe","v":[408065]}'
+    """
+    return _request("unsubscribe", tokens)
+
+
+def set_mode(mode: Mode, tokens: list[int]) -> str:
+    """Return the request that sets the mode of subscribed instruments.
+
+    Examples
+    --------
+    >>> set_mode(Mode.FULL, [408065])
+    '{"a":"mode","v":["full",[408065]]}'
+    """
+    return _request("mode", [mode.value, tokens])
+
+
+def printable(text: str, limit: int = MAX_DETAIL) -> str:
+    r"""Return a server's text bounded and without control characters, fit for showing.
+
+    Examples
+    --------
+    >>> printable("margin \x1b[31mcall\n", limit=9)
+    'margin \\x…'
+    """
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in text[: limit + 1]
+    )
+    return shown if len(shown) <= limit else f"{shown[:limit]}…"
+
+
+def parse(text: str) -> TextMessage:
+    """Read a text message of the server. Never raises.
+
+    Parameters
+    ----------
+    text
+        The message as it came, of any size and content.
+
+    Returns
+    -------
+    TextMessage
+        Unknown types, broken JSON and oversized texts are ``TextKind.UNKNOWN``.
+
+    Examples
+    --------
+    >>> parse('{"type": "error", "data": "Too many instruments"}').detail
+    'Too many instruments'
+    >>> parse("not JSON").kind
+    <TextKind.UNKNOWN: 'unknown'>
+    """
+    if len(text) > MAX_TEXT:
+        return TextMessage(TextKind.UNKNOWN, printable(text))
+    try:
+        message = json.loads(text)
+        if not isinstance(message, dict):
+            return TextMessage(TextKind.UNKNOWN, printable(text))
+        return _read(message, text)
+    except (ValueError, RecursionError):  # not JSON, absurdly long numbers, absurdly deep
+        return TextMessage(TextKind.UNKNOWN, printable(text))
+
+
+def _request(action: str, value: list[Any]) -> str:
+    return json.dumps({"a": action, "v": value}, separators=(",", ":"))
+
+
+def _read(message: dict[str, Any], text: str) -> TextMessage:
+    data = message.get("data")
+    match message.get("type"):
+        case TextKind.ORDER if isinstance(data, dict):
+            return _order(data)
+        case TextKind.ERROR | TextKind.MESSAGE | TextKind.INSTRUMENTS_META as kind:
+            return TextMessage(TextKind(kind), _show(data))
+        case TextKind.APP_CODE:
+            return TextMessage(TextKind.APP_CODE, _show(message.get("timestamp", data)))
+        case _:
+            return TextMessage(TextKind.UNKNOWN, printable(text))
+
+
+def _order(data: dict[str, Any]) -> TextMessage:
+    canonical = json.dumps(data, sort_keys=True)
+    if "\\ud" in canonical:  # half a surrogate pair is legal JSON, and no text at all
+        whole = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
+        data = json.loads(whole)
+    named = (str(data.get(field, "")) for field in ("order_id", "tradingsymbol", "status"))
+    return TextMessage(TextKind.ORDER, printable(" ".join(named)), data, canonical)
+
+
+def _show(data: object) -> str:
+    return printable(data if isinstance(data, str) else json.dumps(data, ensure_ascii=False))
