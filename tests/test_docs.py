@@ -1,0 +1,95 @@
+"""What the documentation shows is run: Python blocks of the pages, examples of the docstrings.
+
+A block is run unless the line before it says why not: ``<!-- not run: needs an account -->``.
+The blocks of one page share their names, as a reader would type them one after another.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+SOURCE: Final = ROOT / "src"
+PAGES: Final = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+BLOCK: Final = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^\n]+?) -->\n+)?```python\n(?P<code>.*?)^```",
+    re.MULTILINE | re.DOTALL,
+)
+LINK: Final = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)(?:#[^)]*)?\)")
+OPTIONS: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def module_name(path: Path) -> str:
+    dotted = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    return dotted.removesuffix(".__init__")
+
+
+MODULES: Final = [module_name(path) for path in sorted(SOURCE.rglob("*.py"))]
+
+
+def blocks(page: Path) -> list[tuple[int, str]]:
+    """Return the runnable blocks of a page, each with the line where its code starts."""
+    text = page.read_text("utf-8")
+    return [
+        (text.count("\n", 0, match.start("code")), match["code"])
+        for match in BLOCK.finditer(text)
+        if match["reason"] is None
+    ]
+
+
+RUNNABLE: Final = [page for page in PAGES if blocks(page)]
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_blocks_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__page__"}
+    for line, code in blocks(page):
+        # Leading newlines give a traceback the line of the page.
+        exec(compile("\n" * line + code, str(page), "exec"), names)  # noqa: S102
+
+
+def test_the_readme_has_a_block_that_runs() -> None:
+    assert ROOT / "README.md" in RUNNABLE
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_are_true(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    with pl.Config(set_tbl_width_chars=100):
+        failed, _ = doctest.testmod(module, optionflags=OPTIONS)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    targets = LINK.findall(page.read_text("utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_dependency_is_accounted_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    table = project["project"]
+    declared = [*table["dependencies"], *project["build-system"]["requires"]]
+    for requirements in table["optional-dependencies"].values():
+        declared += requirements
+    names = {re.split(r"[\[<>=!~; ]", requirement)[0] for requirement in declared}
+    page = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    listed = set(re.findall(r"^\| `([^`]+)` \|", page, flags=re.MULTILINE))
+    assert listed == names - {"kitepolars"}
