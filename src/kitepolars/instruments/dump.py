@@ -1,0 +1,257 @@
+"""Owns reading the instruments dump: CSV or records → a checked frame; on the caller's thread.
+
+A row that is not an instrument is set aside with its line number and a reason,
+so that one bad line does not cost the other 117,000. Source of the columns:
+Kite Connect v3, "Market quotes and instruments".
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from kitepolars.errors import ConfigError
+
+DUMP_SCHEMA: Final = pl.Schema(
+    {
+        "instrument_token": pl.UInt32(),
+        "exchange_token": pl.UInt32(),
+        "tradingsymbol": pl.String(),
+        "name": pl.String(),
+        "last_price": pl.Float64(),
+        "expiry": pl.Date(),
+        "strike": pl.Float64(),
+        "tick_size": pl.Float64(),
+        "lot_size": pl.UInt32(),
+        "instrument_type": pl.Categorical(),
+        "segment": pl.Categorical(),
+        "exchange": pl.Categorical(),
+    }
+)
+"""Column → dtype of the dump, in its order. Prices are in rupees, lots in units."""
+
+MAX_CONTENT: Final = 200
+"""Characters of a rejected line that are kept."""
+
+MAX_BYTES: Final = 1 << 28
+"""Bytes that a dump may unpack to: 28 times today's 9.5 MB."""
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_MAY_BE_EMPTY: Final = frozenset(
+    {"exchange_token", "name", "last_price", "expiry", "strike", "tick_size", "lot_size"}
+)
+_EXPECTED: Final = {
+    pl.UInt32(): "a whole number below 4294967296 (a token above 0)",
+    pl.Float64(): "a finite number",
+    pl.Date(): "empty or YYYY-MM-DD",
+    pl.String(): "a text",
+    pl.Categorical(): "a text",
+}
+_KEYS: Final = (
+    pl.col("instrument_token"),
+    pl.struct("exchange", pl.col("tradingsymbol").str.to_uppercase()),
+)
+_FIELD: Final = r'(?:[^",]*|"(?:[^"]|"")*")'
+
+REJECTED_SCHEMA: Final = pl.Schema(
+    {"line": pl.UInt32(), "reason": pl.String(), "content": pl.String()}
+)
+"""Column → dtype of the rows that were set aside. The header is line 1."""
+
+
+class RejectedRowsWarning(UserWarning):
+    """Some rows of an instruments dump were malformed and left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dump:
+    """What a dump held.
+
+    Parameters
+    ----------
+    frame
+        The good rows, with the columns of `DUMP_SCHEMA`.
+    rejected
+        The others, with the columns of `REJECTED_SCHEMA`.
+    """
+
+    frame: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+def read_dump(source: str | PathLike[str] | bytes) -> Dump:
+    """Read the CSV of the instruments dump, plain or gzipped.
+
+    Parameters
+    ----------
+    source
+        A path, or the file's bytes.
+
+    Raises
+    ------
+    ConfigError
+        If it is not an instruments dump at all.
+    OSError
+        If the file cannot be read.
+    """
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if data.startswith(_GZIP_MAGIC):
+        data = _gunzip(data)
+    text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+    lines = pl.Series("content", text.split("\n"), pl.String)
+    header = _header(lines[0])
+    numbered = pl.DataFrame({"content": lines}).with_row_index("line", offset=1)
+    numbered = numbered.slice(1).filter(pl.col("content").str.strip_chars() != "")
+    well_formed = pl.col("content").str.contains(_line_pattern(len(header)))
+    whole = numbered.filter(well_formed)
+    broken = numbered.filter(~well_formed).select(
+        "line", pl.format("expected {} fields", pl.lit(len(header))).alias("reason"), "content"
+    )
+    return _checked(_split(whole["content"], header), whole["line"], whole["content"], broken)
+
+
+def read_records(records: Iterable[Mapping[str, Any]]) -> Dump:
+    """Take the dump as the official client gives it: one mapping an instrument.
+
+    Parameters
+    ----------
+    records
+        Mappings with the dump's columns as keys, e.g. from ``kite.instruments()``.
+
+    Raises
+    ------
+    ConfigError
+        If a record lacks a column of the dump.
+    """
+    rows = list(records)
+    absent = next((name for row in rows for name in DUMP_SCHEMA if name not in row), None)
+    if absent is not None:
+        raise ConfigError("instruments", absent, "records with every column of the dump; one lacks")
+    columns = {name: [_text(row[name]) for row in rows] for name in DUMP_SCHEMA}
+    fields = pl.DataFrame(columns, schema=dict.fromkeys(DUMP_SCHEMA, pl.String))
+    content = fields.select(pl.concat_str(pl.all().fill_null(""), separator=",").alias("content"))
+    line = pl.Series("line", range(1, len(rows) + 1), pl.UInt32)
+    return _checked(fields, line, content["content"], REJECTED_SCHEMA.to_frame())
+
+
+def warn_of(rejected: pl.DataFrame, *, stacklevel: int) -> None:
+    """Warn once, naming the first of the rejected rows, if there is any."""
+    if rejected.is_empty():
+        return
+    line, reason, content = rejected.row(0)
+    warnings.warn(
+        f"{rejected.height:,} malformed rows of the instruments dump were left out; the first is "
+        f"line {line}: {reason}: {content!r}. See Instruments.rejected.",
+        RejectedRowsWarning,
+        stacklevel=stacklevel + 1,
+    )
+
+
+def _gunzip(data: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        unpacked = unpacker.decompress(data, MAX_BYTES)
+    except zlib.error:
+        raise ConfigError("instruments", data[:20], "an intact gzip file") from None
+    if not unpacker.eof:
+        raise ConfigError("instruments", data[:20], "an intact gzip file of at most 256 MB")
+    return unpacked
+
+
+def _header(line: str) -> list[str]:
+    header = next(csv.reader([line]), [])
+    missing = [name for name in DUMP_SCHEMA if header.count(name) != 1]
+    if missing:
+        raise ConfigError(
+            "instruments",
+            line[:MAX_CONTENT],
+            f"an instruments dump with the columns {', '.join(missing)} in its first line",
+        )
+    return header
+
+
+def _line_pattern(fields: int) -> str:
+    return f"^{_FIELD}(?:,{_FIELD}){{{fields - 1}}}$"
+
+
+def _split(lines: pl.Series, header: list[str]) -> pl.DataFrame:
+    # Each line is known to have its fields and closed quotes, so rows and lines stay aligned.
+    text = "\n".join([",".join(f"column_{i}" for i in range(len(header))), *lines, ""])
+    fields = pl.read_csv(text.encode(), infer_schema=False)
+    fields.columns = header
+    return fields.select(*DUMP_SCHEMA)
+
+
+def _checked(
+    fields: pl.DataFrame, line: pl.Series, content: pl.Series, broken: pl.DataFrame
+) -> Dump:
+    texts = fields.with_columns(pl.all().str.strip_chars().replace("", None))
+    typed = texts.select(_typed(name, dtype) for name, dtype in DUMP_SCHEMA.items())
+    rows = pl.concat(
+        [typed, texts.rename(_as_text), pl.DataFrame([line, content])], how="horizontal"
+    )
+    # Texts are only put together for the few rows that need one.
+    wrong = rows.select(pl.any_horizontal(_is_wrong(name) for name in DUMP_SCHEMA)).to_series()
+    faulty = rows.filter(wrong).with_columns(
+        pl.coalesce(_fault(name, dtype) for name, dtype in DUMP_SCHEMA.items()).alias("reason")
+    )
+    rows = rows.filter(~wrong)
+    repeated = rows.select(pl.any_horizontal(~key.is_first_distinct() for key in _KEYS)).to_series()
+    doubles = rows.filter(repeated).with_columns(
+        pl.format(
+            "token {} or symbol {}:{} stands on an earlier line",
+            "instrument_token",
+            "exchange",
+            "tradingsymbol",
+        ).alias("reason")
+    )
+    rejected = pl.concat(part.select(*REJECTED_SCHEMA) for part in (broken, faulty, doubles))
+    return Dump(
+        frame=rows.filter(~repeated).select(*DUMP_SCHEMA),
+        rejected=rejected.sort("line").with_columns(pl.col("content").str.slice(0, MAX_CONTENT)),
+    )
+
+
+def _typed(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if dtype == pl.Date:
+        return column.str.to_date("%Y-%m-%d", strict=False)
+    if dtype == pl.Float64:
+        number = column.cast(dtype, strict=False)
+        return pl.when(number.is_finite()).then(number).alias(name)
+    return column.cast(dtype, strict=False)
+
+
+def _as_text(name: str) -> str:
+    return f"{name}_as_text"
+
+
+def _is_wrong(name: str) -> pl.Expr:
+    if name == "instrument_token":
+        return pl.col(name).fill_null(0) == 0
+    if name in _MAY_BE_EMPTY:
+        return pl.col(name).is_null() & pl.col(_as_text(name)).is_not_null()
+    return pl.col(name).is_null()
+
+
+def _fault(name: str, dtype: pl.DataType) -> pl.Expr:
+    text = pl.col(_as_text(name)).fill_null("").str.slice(0, 40)
+    message = pl.format(f"{name} must be {_EXPECTED[dtype]}, not '{{}}'", text)
+    return pl.when(_is_wrong(name)).then(message)
+
+
+def _text(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        value = value.date()
+    return value.isoformat() if isinstance(value, date) else str(value)
