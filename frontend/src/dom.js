@@ -1,0 +1,47 @@
+// Elements and texts. Whatever came from a server goes in as a text node, never as markup.
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// Chips of which one is pressed. `choose` gets the key.
+export function chips(entries, pressed, choose) {
+  const group = h("div", { class: "kp-chips", role: "group" });
+  const buttons = entries.map(([key, label]) =>
+    h("button", { type: "button", "data-key": key, onclick: () => { press(key); choose(key); } }, label));
+  const press = (key) => {
+    for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.key === key);
+  };
+  group.append(...buttons);
+  press(pressed);
+  return { group, press };
+}
+
+// Keys that a widget uses must not reach the notebook, whose single letters are commands.
+export function keepKeys(root) {
+  root.setAttribute("data-lm-suppress-shortcuts", "true");
+  for (const kind of ["keydown", "keypress", "keyup"]) {
+    root.addEventListener(kind, (event) => event.stopPropagation());
+  }
+}
+
+// "NSE:INFY" with its exchange in a softer ink, as text nodes.
+export function symbolInto(element, symbol) {
+  const [exchange, ...rest] = symbol.split(":");
+  if (!rest.length) { element.textContent = symbol; return; }
+  const soft = document.createElement("span");
+  soft.className = "kp-exchange";
+  soft.textContent = ` ${exchange}`;
+  element.replaceChildren(rest.join(":"), soft);
+}

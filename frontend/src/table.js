@@ -1,0 +1,245 @@
+// The live table: all values are held here as one array per column, the rows on screen exist in
+// the page. The kernel sends changed rows: those on screen at each refresh, the rest more seldom.
+import { chips, h, keepKeys, setText, symbolInto } from "./dom.js";
+import { direction, formats } from "./format.js";
+import { arrays, connect } from "./link.js";
+import { step, virtualRows } from "./rows.js";
+import { drawSparkline } from "./sparkline.js";
+
+const RESORT_EVERY = 700;
+const REPORT_EVERY = 200;
+const MOVEMENTS = {
+  all: ["All", () => true],
+  gainers: ["Gainers", (row, state) => state.change(row) > 0],
+  losers: ["Losers", (row, state) => state.change(row) < 0],
+  quiet: ["Quiet", (row, state) => state.age(row) > state.staleAfter],
+};
+
+class State {
+  constructor(message, buffers) {
+    this.columns = message.columns;
+    this.symbols = message.symbols;
+    this.exchanges = message.symbols.map((symbol) => symbol.split(":", 1)[0]);
+    this.rows = message.symbols.length;
+    this.staleAfter = message.stale_after;
+    this.points = message.points;
+    this.tokens = arrays.u32(buffers[0]);
+    const values = arrays.f64(buffers[1]);
+    this.values = this.columns.map((_, c) => values.subarray(c * this.rows, (c + 1) * this.rows));
+    this.sparks = arrays.f32(buffers[2]);
+    this.sampled = message.sampled;
+    this.received = this.values[this.columns.findIndex((column) => column.key === "received_at")];
+    this.changes = this.values[this.columns.findIndex((column) => column.key === "change")];
+    this.last = this.values[this.columns.findIndex((column) => column.key === "last_price")];
+    this.setClock(message.clock);
+    const byName = Array.from(this.symbols.keys()).sort((a, b) => (this.symbols[a] < this.symbols[b] ? -1 : 1));
+    this.rank = new Int32Array(this.rows);
+    byName.forEach((row, place) => { this.rank[row] = place; });
+  }
+  setClock(clock) { this.offset = clock - performance.now(); }
+  now() { return this.offset + performance.now(); }
+  age(row) { return (this.now() - this.received[row]) / 1000; }
+  change(row) { return this.changes[row]; }
+  apply(message, buffers) {
+    this.setClock(message.clock);
+    const rows = arrays.i32(buffers[0]);
+    const values = arrays.f64(buffers[1]);
+    this.values.forEach((column, c) => {
+      for (let k = 0; k < rows.length; k += 1) column[rows[k]] = values[c * rows.length + k];
+    });
+    if (message.sample) this.sample();
+  }
+  sample() {
+    for (let row = 0; row < this.rows; row += 1) {
+      const start = row * this.points;
+      this.sparks.copyWithin(start, start + 1, start + this.points);
+      this.sparks[start + this.points - 1] = this.last[row];
+    }
+    this.sampled += 1;
+  }
+}
+
+function render({ model, el }) {
+  let state = null;
+  let order = new Int32Array(0);
+  let sort = { key: null, descending: false };
+  let movement = "all";
+  let exchange = "";
+  let sorted = 0;
+  let selected = model.get("selected");
+  let reported = "";
+  let reporting = 0;
+  let colours = {};
+
+  const filter = h("input", { type: "search", placeholder: "Filter symbols", "aria-label": "Filter symbols", oninput: refilter });
+  const count = h("span", { class: "kp-soft kp-count" });
+  const moves = chips(Object.entries(MOVEMENTS).map(([key, [label]]) => [key, label]), movement, (key) => { movement = key; refilter(); });
+  const exchanges = h("div", { class: "kp-chips" });
+  const head = h("div", { class: "kp-head", role: "row" });
+  const note = h("div", { class: "kp-note", hidden: true });
+  const rows = virtualRows({ height: model.get("height"), label: "Live prices", make, fill, moved: () => reportWindow() });
+  const bar = h("div", { class: "kp-bar" }, h("span", { class: "kp-title" }, "Watch"), filter, moves.group, exchanges, h("span", { class: "kp-grow" }), count);
+  const root = h("div", { class: "kp kp-card kp-table" }, bar, note, head, rows.box);
+  const link = connect(model, root, {
+    snapshot(message, buffers) {
+      if (message.notice !== undefined) tell(message.notice);
+      state = new State(message, buffers);
+      layOut();
+      refilter();
+    },
+    delta(message, buffers) {
+      if (message.notice !== undefined) tell(message.notice);
+      if (message.rows) state.apply(message, buffers);
+      else state.setClock(message.clock);
+    },
+    paint,
+  });
+  bar.append(link.badge);
+  el.append(root);
+  keepKeys(root);
+
+  function tell(text) { note.hidden = !text; setText(note, text); }
+  function shown() { return state.columns.filter((column) => !column.hidden); }
+  function layOut() {
+    const widths = shown().map((column) => `minmax(${column.width}px, ${column.width}fr)`);
+    root.style.setProperty("--kp-grid", `minmax(150px, 150fr) ${widths.join(" ")}`);
+    head.style.gridTemplateColumns = "var(--kp-grid)";
+    const titles = [{ key: "symbol", label: "Symbol", text: true }, ...shown()];
+    head.replaceChildren(...titles.map((column) =>
+      h("button", { type: "button", role: "columnheader", class: column.text ? "kp-text" : "", "aria-sort": "none",
+        "data-key": column.key, title: column.title, onclick: () => sortBy(column.key) }, column.label)));
+    markSort();
+    const names = [...new Set(state.exchanges)].filter(Boolean).sort();
+    exchanges.replaceChildren(...(names.length > 1 ? [chips([["", "Everywhere"], ...names.map((name) => [name, name])], exchange, (key) => { exchange = key; refilter(); }).group] : []));
+    rows.clear();
+  }
+  function sortBy(key) {
+    const natural = key !== "symbol";
+    if (sort.key !== key) sort = { key, descending: natural };
+    else if (sort.descending === natural) sort.descending = !natural;
+    else sort = { key: null, descending: false };
+    markSort();
+    refilter();
+  }
+  function markSort() {
+    for (const button of head.children) {
+      const on = button.dataset.key === sort.key;
+      button.setAttribute("aria-sort", on ? (sort.descending ? "descending" : "ascending") : "none");
+    }
+  }
+  function refilter() {
+    if (!state) return;
+    const words = filter.value.toUpperCase().split(/\s+/).filter(Boolean);
+    const passes = MOVEMENTS[movement][1];
+    const kept = [];
+    for (let row = 0; row < state.rows; row += 1) {
+      if (exchange && state.exchanges[row] !== exchange) continue;
+      if (words.length && !words.every((word) => state.symbols[row].includes(word))) continue;
+      if (passes(row, state)) kept.push(row);
+    }
+    order = Int32Array.from(kept);
+    if (sort.key) order.sort(comparison());
+    sorted = performance.now();
+    rows.resize(order.length);
+    const all = formats.quantity(state.rows);
+    setText(count, order.length === state.rows ? `${all} instruments` : `${formats.quantity(order.length)} of ${all}`);
+    link.dirty();
+  }
+  function comparison() {
+    const keys = sort.key === "symbol" ? state.rank : state.values[state.columns.findIndex((c) => c.key === sort.key)];
+    const sign = sort.descending ? -1 : 1;
+    return (a, b) => { // absent values stay at the end, ties keep their order
+      const x = keys[a], y = keys[b];
+      if (x !== x || y !== y) return x === y ? a - b : (x !== x) - (y !== y) || a - b;
+      return sign * (x - y) || a - b;
+    };
+  }
+  function make() {
+    const symbol = h("span", { class: "kp-text kp-symbol", role: "gridcell" });
+    const cells = (state ? shown() : []).map((column) =>
+      column.kind === "spark" ? h("canvas", { role: "img", "aria-label": "recent prices" }) : h("span", { role: "gridcell" }));
+    const element = h("div", { role: "row", onclick: () => select(entry.position) }, symbol, ...cells);
+    element.style.gridTemplateColumns = "var(--kp-grid)";
+    const entry = { element, symbol, cells, row: -1, seen: new Float64Array(cells.length), flip: new Uint8Array(cells.length), sampled: -1 };
+    return entry;
+  }
+  function fill(entry, position) {
+    const row = order[position];
+    const moved = entry.row !== row;
+    if (moved) { symbolInto(entry.symbol, state.symbols[row]); entry.symbol.title = state.symbols[row]; entry.row = row; }
+    let c = 0;
+    for (let k = 0; k < state.columns.length; k += 1) {
+      const column = state.columns[k];
+      if (column.hidden) continue;
+      if (column.kind === "spark") spark(entry, entry.cells[c], row, moved);
+      else cell(entry, c, column, state.values[k][row], moved);
+      c += 1;
+    }
+    entry.element.classList.toggle("kp-old", !(state.age(row) < state.staleAfter));
+    entry.element.setAttribute("aria-selected", state.tokens[row] === selected);
+  }
+  function cell(entry, c, column, value, moved) {
+    const before = entry.seen[c];
+    if (!moved && (value === before || (value !== value && before !== before))) return;
+    const element = entry.cells[c];
+    element.textContent = value === value ? formats[column.kind](value) : "";
+    const tone = column.toned ? direction(value) : "";
+    const flashes = !moved && column.flash && value !== before;
+    entry.flip[c] ^= 1; // two names of one animation: changing the name starts it again
+    element.className = flashes ? `${tone} ${value > before ? "kp-rise" : "kp-fall"}${entry.flip[c]}` : tone;
+    entry.seen[c] = value;
+  }
+  function spark(entry, canvas, row, moved) {
+    if (!moved && entry.sampled === state.sampled) return;
+    entry.sampled = state.sampled;
+    const start = row * state.points;
+    drawSparkline(canvas, state.sparks.subarray(start, start + state.points), colours);
+  }
+  function paint() {
+    if (!state || !root.isConnected) return;
+    const style = getComputedStyle(root);
+    colours = { up: style.getPropertyValue("--kp-up"), down: style.getPropertyValue("--kp-down") };
+    const live = (sort.key && sort.key !== "symbol") || movement !== "all";
+    if (live && performance.now() - sorted > RESORT_EVERY) refilter();
+    rows.paint();
+  }
+  // Which rows are on screen, so that the kernel sends those first.
+  function reportWindow() {
+    if (reporting) return;
+    reporting = setTimeout(() => {
+      reporting = 0;
+      const [first, last] = rows.range();
+      const wanted = Array.from(order.subarray(first, last));
+      const text = wanted.join();
+      if (text !== reported) { reported = text; link.send({ kind: "window", rows: wanted }); }
+    }, REPORT_EVERY);
+  }
+  function select(position) {
+    selected = state.tokens[order[position]];
+    link.send({ kind: "select", token: selected });
+    link.dirty();
+  }
+  rows.box.addEventListener("scroll", link.dirty, { passive: true });
+  rows.box.addEventListener("keydown", (event) => {
+    if (!state) return;
+    const at = order.findIndex((row) => state.tokens[row] === selected);
+    const to = step(event.key, at, order.length, rows.pageSize());
+    if (to === null) return;
+    event.preventDefault();
+    select(to);
+    rows.reveal(to);
+  });
+  const follow = () => { selected = model.get("selected"); link.dirty(); };
+  model.on("change:selected", follow);
+  const size = new ResizeObserver(link.dirty);
+  size.observe(rows.box);
+  const ageing = setInterval(link.dirty, 1000);
+  return () => {
+    clearInterval(ageing);
+    clearTimeout(reporting);
+    size.disconnect();
+    model.off("change:selected", follow);
+    link.close();
+  };
+}
+export default { render };
