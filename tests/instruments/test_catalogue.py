@@ -171,3 +171,12 @@ def test_records_and_frames(instruments: Instruments) -> None:
         Instruments(instruments.frame.drop("expiry"))
     with pytest.raises(ConfigError, match="castable"):
         Instruments(instruments.frame.with_columns(instrument_token=pl.lit("?")))
+
+
+def test_html_counts_the_segments_and_is_escaped() -> None:
+    evil = ROWS[0].replace("NSE,NSE", "<b>,NSE")
+    html = Instruments.read_csv(dump_of(evil, *ROWS[1:]))._repr_html_()
+    assert "<b>" not in html
+    assert "&lt;b&gt;" in html
+    assert "2018-01-25" in html
+    assert "<strong>Instruments</strong> · 5<" in html

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError, UnknownInstrument
+from kitepolars.instruments.download import URL, fetch_dump
 from kitepolars.instruments.dump import (
     DUMP_SCHEMA,
     REJECTED_SCHEMA,
@@ -22,6 +23,7 @@ from kitepolars.instruments.dump import (
     warn_of,
 )
 from kitepolars.instruments.spelling import SpellingIndex
+from kitepolars.instruments.summary import as_html
 
 Instrument: TypeAlias = int | str | np.integer[Any]
 """An instrument token, or a name such as ``"NSE:INFY"``."""
@@ -119,6 +121,41 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
             If a record lacks a column of the dump.
         """
         return cls._of(read_records(records))
+
+    @classmethod
+    def fetch(
+        cls,
+        exchange: str | None = None,
+        *,
+        cache_dir: str | PathLike[str] | None = None,
+        url: str = URL,
+    ) -> Self:
+        """Fetch the dump from Kite, once a day; later calls read the file kept of it.
+
+        A new dump is there each day by about 08:30 IST; before that, yesterday's is
+        the newest. No credentials are needed or sent.
+
+        Parameters
+        ----------
+        exchange
+            One exchange, such as ``"NSE"``; None for all (about 117,000 rows, 9.5 MB).
+        cache_dir
+            Where the file is kept; ``kitepolars`` in the user's cache folder by default.
+        url
+            The endpoint, without the exchange.
+
+        Raises
+        ------
+        ConnectionLost
+            If the server does not give the dump.
+        ConfigError
+            If the exchange or the URL cannot be right, or the answer is no dump.
+
+        Notes
+        -----
+        Source: Kite Connect v3, "Market quotes and instruments".
+        """
+        return cls._of(fetch_dump(exchange, cache_dir=cache_dir, url=url))
 
     @classmethod
     def _of(cls, dump: Dump) -> Self:
@@ -262,16 +299,17 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         return False
 
     def __repr__(self) -> str:
-        counts = self._counts()
-        parts = [f"{exchange} {count:,}" for exchange, count in counts.iter_rows()]
-        left_out = f"; {self._rejected.height:,} rows rejected" if self._rejected.height else ""
-        return f"<Instruments: {len(self):,}{' (' if parts else ''}{', '.join(parts)}" + (
-            f"){left_out}>" if parts else f"{left_out}>"
+        counts = (
+            self._frame.group_by("exchange")
+            .len("count")
+            .sort("count", pl.col("exchange").cast(pl.String), descending=[True, False])
         )
+        parts = ", ".join(f"{exchange} {count:,}" for exchange, count in counts.iter_rows())
+        left_out = f"; {self._rejected.height:,} rows rejected" if self._rejected.height else ""
+        return f"<Instruments: {len(self):,}{f' ({parts})' if parts else ''}{left_out}>"
 
-    def _counts(self) -> pl.DataFrame:
-        counts = self._frame.group_by("exchange").len("instruments")
-        return counts.sort("instruments", "exchange", descending=[True, False])
+    def _repr_html_(self) -> str:
+        return as_html(self._frame, self._rejected.height)
 
 
 def _key(name: str) -> str:
