@@ -1,0 +1,396 @@
+"""The generated instrument master: what is listed, its tokens, and what it is priced from.
+
+Built once, then read only; any thread. The names and real tokens come from
+`sim.listings`; the rest is made up from a seed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import IntEnum
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from kitepolars.sim import listings
+from kitepolars.sim.calendar import expires_at, month_expiries, week_expiries
+from kitepolars.wire.layouts import SEGMENTS
+
+__all__ = ["COLUMNS", "InstrumentMaster", "Kind", "Listing", "Underlying", "generate_instruments"]
+
+COLUMNS: Final = (
+    "instrument_token",
+    "exchange_token",
+    "tradingsymbol",
+    "name",
+    "last_price",
+    "expiry",
+    "strike",
+    "tick_size",
+    "lot_size",
+    "instrument_type",
+    "segment",
+    "exchange",
+)
+"""The columns of Kite's instruments dump."""
+
+_SEGMENT_CODE: Final = {segment.name: segment.code for segment in SEGMENTS.values()}
+_DERIVATIVES_OF: Final = {"NSE": "NFO", "BSE": "BFO"}
+_FIRST_TOKEN: Final = {"NSE": 26_001, "BSE": 544_001, "NFO": 35_001, "BFO": 820_001}
+_FIRST_TOKEN_ELSEWHERE: Final = 1_001
+_INDEX_VOLATILITY: Final = 0.13
+_VIX_VOLATILITY: Final = 0.8
+_EXPIRY_WEEKDAY: Final = {"NFO": 1, "BFO": 3}  # Tuesday, Thursday
+_COMMODITY_EXPIRY_DAY: Final = 19
+
+
+class Kind(IntEnum):
+    """How an instrument's fair price follows from its underlying."""
+
+    SPOT = 0
+    FUTURE = 1
+    PUT = 2
+    CALL = 3
+
+
+class Underlying(NamedTuple):
+    """What prices come from: a close in rupees, a yearly volatility, and an index's members."""
+
+    close: float
+    volatility: float
+    members: tuple[int, ...] = ()
+
+
+class Listing(NamedTuple):
+    """One row of the dump, and its place in the market model."""
+
+    instrument_token: int
+    exchange_token: int
+    tradingsymbol: str
+    name: str
+    expiry: date | None
+    strike: float
+    tick_size: float
+    lot_size: int
+    instrument_type: str
+    segment: str
+    exchange: str
+    underlying: int
+
+
+@dataclass(frozen=True)
+class InstrumentMaster:
+    """Everything that is listed on a day.
+
+    Parameters
+    ----------
+    listings
+        The rows of the dump.
+    underlyings
+        What they are priced from; an index's members stand before it.
+    """
+
+    listings: Sequence[Listing] = field(repr=False)
+    underlyings: Sequence[Underlying] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.listings)
+
+    @cached_property
+    def instrument_token(self) -> npt.NDArray[np.int64]:
+        """The tokens, in the order of the rows."""
+        return np.array([row.instrument_token for row in self.listings], np.int64)
+
+    @cached_property
+    def row_of(self) -> dict[int, int]:
+        """Token → row."""
+        return {row.instrument_token: number for number, row in enumerate(self.listings)}
+
+    @cached_property
+    def kind(self) -> npt.NDArray[np.int8]:
+        """The `Kind` of each row."""
+        kinds = {"EQ": Kind.SPOT, "FUT": Kind.FUTURE, "PE": Kind.PUT, "CE": Kind.CALL}
+        return np.array([kinds[row.instrument_type] for row in self.listings], np.int8)
+
+    @cached_property
+    def expires_at(self) -> npt.NDArray[np.float64]:
+        """When each row expires, in UTC epoch seconds; infinity if it does not."""
+        moments = {
+            (row.exchange, row.expiry): expires_at(row.exchange, row.expiry)
+            for row in self.listings
+        }
+        return np.array([moments[row.exchange, row.expiry] for row in self.listings])
+
+    def find(self, exchange: str, tradingsymbol: str) -> Listing:
+        """Return one row by its names.
+
+        Raises
+        ------
+        KeyError
+            There is no such instrument.
+        """
+        return self._by_name[exchange, tradingsymbol]
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], Listing]:
+        return {(row.exchange, row.tradingsymbol): row for row in self.listings}
+
+    def dump_csv(self, exchange: str | None = None) -> bytes:
+        """Return the dump as Kite serves it, of all exchanges or of one.
+
+        Examples
+        --------
+        >>> from datetime import date
+        >>> generate_instruments(on=date(2026, 11, 20)).dump_csv()[:31]
+        b'instrument_token,exchange_token'
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(
+            (*row[:4], 0.0, row.expiry.isoformat() if row.expiry else "", *row[5:11])
+            for row in self.listings
+            if exchange in (None, row.exchange)
+        )
+        return text.getvalue().encode()
+
+
+def generate_instruments(*, on: date, seed: int = 0) -> InstrumentMaster:
+    """Make the instrument master of a day.
+
+    Parameters
+    ----------
+    on
+        The day; futures and options expire on it at the earliest.
+    seed
+        The same day and seed give the same master.
+    """
+    builder = _Builder(on, np.random.default_rng(seed))
+    builder.add_stocks()
+    builder.add_contracts()
+    builder.add_indices()
+    return InstrumentMaster(tuple(builder.rows), tuple(builder.underlyings))
+
+
+class _Builder:
+    """Collects rows and underlyings; gives out exchange tokens that are free."""
+
+    def __init__(self, on: date, rng: np.random.Generator) -> None:
+        self.on = on
+        self.rng = rng
+        self.rows: list[Listing] = []
+        self.underlyings: list[Underlying] = []
+        self._number_of: dict[str, int] = {}
+        self._tokens: dict[str, Iterator[int]] = {}
+
+    def add_stocks(self) -> None:
+        """Add the shares, and the derivatives of those that have some."""
+        named = listings.STOCKS
+        for stock in named:
+            number = self._underlie(stock.symbol, stock.close, float(self.rng.uniform(0.18, 0.35)))
+            self._add_share("NSE", stock.symbol, stock.name, number, stock.exchange_token)
+            if stock.bse_code:
+                self._add_share("BSE", stock.symbol, stock.name, number, stock.bse_code)
+            self._add_stock_derivatives(stock.symbol, number, stock.lot_size)
+        invented = listings.STOCK_COUNT - len(named)
+        names = self._invented_names()
+        prices = np.round(np.exp(self.rng.normal(5.8, 1.1, invented)) + 5.0, 2)
+        for place, (symbol, close) in enumerate(zip(names, prices.tolist(), strict=False)):
+            number = self._underlie(symbol, close, float(self.rng.uniform(0.25, 0.5)))
+            name = f"{symbol} LIMITED"
+            self._add_share("NSE", symbol, name, number)
+            if place < listings.BSE_COUNT - len(named):
+                self._add_share("BSE", symbol, name, number)
+            if place < listings.INVENTED_WITH_DERIVATIVES:
+                lot = max(1, round(600_000 / close / 25)) * 25
+                self._add_stock_derivatives(symbol, number, lot)
+
+    def add_contracts(self) -> None:
+        """Add currencies and commodities: futures, and options on the nearest ones."""
+        for contract in listings.CONTRACTS:
+            number = self._underlie(
+                f"{contract.exchange}:{contract.root}", contract.close, contract.volatility
+            )
+            expiries = month_expiries(self.on, contract.months, day=_COMMODITY_EXPIRY_DAY)
+            writer = _Derivatives(
+                self, contract.exchange, contract.root, number, contract.tick_size, 1
+            )
+            writer.futures(expiries)
+            if contract.strikes:
+                strikes = _strikes(contract.close, contract.option_step, contract.strikes)
+                writer.options(expiries[:3], (), strikes)
+
+    def add_indices(self) -> None:
+        """Add the indices, and the derivatives of those that have some."""
+        for index in listings.INDICES:
+            members = tuple(self._number_of[symbol] for symbol in index.members)
+            volatility = _VIX_VOLATILITY if "VIX" in index.symbol else _INDEX_VOLATILITY
+            number = self._underlie(index.symbol, index.close, volatility, members)
+            self.add(
+                symbol=index.symbol,
+                name=index.symbol,
+                segment="INDICES",
+                exchange=index.exchange,
+                underlying=number,
+                exchange_token=index.exchange_token,
+            )
+            if index.root:
+                self._add_index_derivatives(index, number)
+
+    def _add_index_derivatives(self, index: listings.Index, number: int) -> None:
+        exchange = _DERIVATIVES_OF[index.exchange]
+        weekday = _EXPIRY_WEEKDAY[exchange]
+        months = month_expiries(self.on, 3, weekday=weekday)
+        weeks = week_expiries(self.on, 4, weekday=weekday) if index.weekly else []
+        writer = _Derivatives(self, exchange, index.root, number, 0.05, index.lot_size)
+        writer.futures(months)
+        writer.options(months, weeks, _strikes(index.close, index.option_step, 121))
+
+    def _add_stock_derivatives(self, symbol: str, number: int, lot_size: int) -> None:
+        close = self.underlyings[number].close
+        months = month_expiries(self.on, 3, weekday=_EXPIRY_WEEKDAY["NFO"])
+        writer = _Derivatives(self, "NFO", symbol, number, 0.05, lot_size)
+        writer.futures(months)
+        writer.options(months[:2], (), _strikes(close, _strike_step(close), 31))
+
+    def _add_share(
+        self, exchange: str, symbol: str, name: str, number: int, exchange_token: int | None = None
+    ) -> None:
+        self.add(
+            symbol=symbol,
+            name=name,
+            segment=exchange,
+            exchange=exchange,
+            underlying=number,
+            exchange_token=exchange_token,
+            tick_size=_share_tick_size(self.underlyings[number].close),
+            lot_size=1,
+        )
+
+    def _underlie(
+        self, name: str, close: float, volatility: float, members: tuple[int, ...] = ()
+    ) -> int:
+        number = self._number_of[name] = len(self.underlyings)
+        self.underlyings.append(Underlying(close, volatility, members))
+        return number
+
+    def add(
+        self,
+        *,
+        symbol: str,
+        name: str,
+        segment: str,
+        exchange: str,
+        underlying: int,
+        exchange_token: int | None = None,
+        instrument_type: str = "EQ",
+        expiry: date | None = None,
+        strike: float = 0.0,
+        tick_size: float = 0.0,
+        lot_size: int = 0,
+    ) -> None:
+        """Add a row; without an exchange token it gets the next free one."""
+        family = segment if segment in _SEGMENT_CODE else exchange
+        if exchange_token is None:
+            exchange_token = self._next_token(family)
+        self.rows.append(
+            Listing(
+                exchange_token << 8 | _SEGMENT_CODE[family],
+                exchange_token,
+                symbol,
+                name,
+                expiry,
+                strike,
+                tick_size,
+                lot_size,
+                instrument_type,
+                segment,
+                exchange,
+                underlying,
+            )
+        )
+
+    def _next_token(self, family: str) -> int:
+        first = _FIRST_TOKEN.get(family, _FIRST_TOKEN_ELSEWHERE)
+        return next(self._tokens.setdefault(family, itertools.count(first)))
+
+    def _invented_names(self) -> Iterator[str]:
+        parts = itertools.product(
+            listings.NAME_ENDS, listings.NAME_MIDDLES, *listings.NAME_SYLLABLE
+        )
+        return (f"{a}{b}{c}{middle}{end}" for end, middle, a, b, c in parts)
+
+
+@dataclass(frozen=True)
+class _Derivatives:
+    """Writes the futures and options of one underlying, named as Kite names them."""
+
+    builder: _Builder
+    exchange: str
+    root: str
+    underlying: int
+    tick_size: float
+    lot_size: int
+
+    def futures(self, expiries: Iterable[date]) -> None:
+        for expiry in expiries:
+            symbol = f"{self.root}{_month_code(expiry)}FUT"
+            self._add(symbol, expiry, 0.0, "FUT")
+
+    def options(
+        self, months: Sequence[date], weeks: Sequence[date], strikes: Sequence[float]
+    ) -> None:
+        for expiry in sorted({*months, *weeks}):
+            code = _month_code(expiry) if expiry in months else _week_code(expiry)
+            for strike, kind in itertools.product(strikes, ("CE", "PE")):
+                self._add(f"{self.root}{code}{strike:g}{kind}", expiry, strike, kind)
+
+    def _add(self, symbol: str, expiry: date, strike: float, kind: str) -> None:
+        segment = f"{self.exchange}-{'FUT' if kind == 'FUT' else 'OPT'}"
+        tick_size = self.tick_size if kind == "FUT" else min(self.tick_size, 0.05)
+        self.builder.add(
+            symbol=symbol,
+            name=self.root,
+            segment=segment,
+            exchange=self.exchange,
+            underlying=self.underlying,
+            instrument_type=kind,
+            expiry=expiry,
+            strike=strike,
+            tick_size=tick_size,
+            lot_size=self.lot_size,
+        )
+
+
+def _month_code(expiry: date) -> str:
+    return f"{expiry:%y%b}".upper()
+
+
+def _week_code(expiry: date) -> str:
+    """NIFTY 26-Nov-2026 weekly is ``26N26``: the months after September are letters."""
+    month = "123456789OND"[expiry.month - 1]
+    return f"{expiry:%y}{month}{expiry:%d}"
+
+
+def _share_tick_size(close: float) -> float:
+    """Return a share's tick by its price (NSE and BSE, since April 2025)."""
+    bands = ((250, 0.01), (1_000, 0.05), (5_000, 0.10), (10_000, 0.50), (20_000, 1.0))
+    return next((tick for limit, tick in bands if close < limit), 5.0)
+
+
+def _strike_step(close: float) -> float:
+    steps = (1.0, 2.5, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
+    return next((step for step in steps if step >= close * 0.012), 500.0)
+
+
+def _strikes(close: float, step: float, count: int) -> list[float]:
+    """Return ``count`` positive strikes around a price."""
+    middle = round(close / step)
+    return [step * n for n in range(middle - count // 2, middle + count // 2 + 1) if n > 0]
