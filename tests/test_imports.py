@@ -50,20 +50,24 @@ PARTS: Final = {
     "wire": part("errors", "numpy"),
     "frames": part("errors wire", "numpy polars"),
     "feed": part("errors wire", "websockets", asyncio=True),
-    "instruments": part("errors", "polars"),
+    "instruments": part("errors", "numpy polars"),
+    "analytics": part("errors wire frames", "polars"),
     "pipeline": part("errors wire frames feed", "numpy polars", asyncio=True),
+    "tables": part("wire frames feed", "polars"),
     "loop": part("errors", asyncio=True),
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
-    "sim": part("errors wire instruments", "numpy polars websockets", asyncio=True),
     "ticker": part(
-        "errors wire frames feed instruments pipeline loop nesting", "polars", asyncio=True
+        "errors wire frames feed instruments analytics pipeline tables loop nesting",
+        "polars",
+        asyncio=True,
     ),
-    "demonstration": part("errors sim ticker instruments"),
-    "cli": part("kitepolars errors wire frames feed instruments sim ticker", "polars rich"),
+    "sim": part("errors wire", "numpy websockets", asyncio=True),
+    "widgets": part(
+        "errors wire frames", "IPython anywidget ipywidgets numpy polars traitlets", asyncio=True
+    ),
+    "cli": part("kitepolars _version errors sim", "polars rich"),
     "__main__": part("cli"),
-    "__init__": part(
-        "_version errors wire frames feed instruments loop nesting ticker demonstration"
-    ),
+    "__init__": part("_version errors wire frames feed instruments analytics nesting sim ticker"),
 }
 """A new part is a new row: think about its arrows first (docs/architecture.md)."""
 
