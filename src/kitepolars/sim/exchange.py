@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from kitepolars.sim.instruments import InstrumentMaster
 from kitepolars.sim.market import Market
+from kitepolars.sim.master import InstrumentMaster
 from kitepolars.sim.session import Session
 from kitepolars.wire.encode import encode_messages, encode_packets
 from kitepolars.wire.layouts import LAYOUTS, SEGMENT_MASK, SEGMENTS, layout_for

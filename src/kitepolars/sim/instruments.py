@@ -1,45 +1,25 @@
-"""The generated instrument master: what is listed, its tokens, and what it is priced from.
+"""Makes the instrument master of a day: shares, indices, futures, option chains.
 
-Built once, then read only; any thread. The names and real tokens come from
-`sim.listings`; the rest is made up from a seed.
+The names and real tokens come from `sim.listings`; the rest is made up from a
+seed. Pure; any thread.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from enum import IntEnum
-from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from kitepolars.sim import listings
-from kitepolars.sim.calendar import expires_at, month_expiries, week_expiries
+from kitepolars.sim.calendar import month_expiries, week_expiries
+from kitepolars.sim.master import InstrumentMaster, Listing, Underlying
 from kitepolars.wire.layouts import SEGMENTS
 
-__all__ = ["COLUMNS", "InstrumentMaster", "Kind", "Listing", "Underlying", "generate_instruments"]
-
-COLUMNS: Final = (
-    "instrument_token",
-    "exchange_token",
-    "tradingsymbol",
-    "name",
-    "last_price",
-    "expiry",
-    "strike",
-    "tick_size",
-    "lot_size",
-    "instrument_type",
-    "segment",
-    "exchange",
-)
-"""The columns of Kite's instruments dump."""
+__all__ = ["generate_instruments"]
 
 _SEGMENT_CODE: Final = {segment.name: segment.code for segment in SEGMENTS.values()}
 _DERIVATIVES_OF: Final = {"NSE": "NFO", "BSE": "BFO"}
@@ -51,117 +31,6 @@ _EXPIRY_WEEKDAY: Final = {"NFO": 1, "BFO": 3}  # Tuesday, Thursday
 _COMMODITY_EXPIRY_DAY: Final = 19
 
 
-class Kind(IntEnum):
-    """How an instrument's fair price follows from its underlying."""
-
-    SPOT = 0
-    FUTURE = 1
-    PUT = 2
-    CALL = 3
-
-
-class Underlying(NamedTuple):
-    """What prices come from: a close in rupees, a yearly volatility, and an index's members."""
-
-    close: float
-    volatility: float
-    members: tuple[int, ...] = ()
-
-
-class Listing(NamedTuple):
-    """One row of the dump, and its place in the market model."""
-
-    instrument_token: int
-    exchange_token: int
-    tradingsymbol: str
-    name: str
-    expiry: date | None
-    strike: float
-    tick_size: float
-    lot_size: int
-    instrument_type: str
-    segment: str
-    exchange: str
-    underlying: int
-
-
-@dataclass(frozen=True)
-class InstrumentMaster:
-    """Everything that is listed on a day.
-
-    Parameters
-    ----------
-    listings
-        The rows of the dump.
-    underlyings
-        What they are priced from; an index's members stand before it.
-    """
-
-    listings: Sequence[Listing] = field(repr=False)
-    underlyings: Sequence[Underlying] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.listings)
-
-    @cached_property
-    def instrument_token(self) -> npt.NDArray[np.int64]:
-        """The tokens, in the order of the rows."""
-        return np.array([row.instrument_token for row in self.listings], np.int64)
-
-    @cached_property
-    def row_of(self) -> dict[int, int]:
-        """Token → row."""
-        return {row.instrument_token: number for number, row in enumerate(self.listings)}
-
-    @cached_property
-    def kind(self) -> npt.NDArray[np.int8]:
-        """The `Kind` of each row."""
-        kinds = {"EQ": Kind.SPOT, "FUT": Kind.FUTURE, "PE": Kind.PUT, "CE": Kind.CALL}
-        return np.array([kinds[row.instrument_type] for row in self.listings], np.int8)
-
-    @cached_property
-    def expires_at(self) -> npt.NDArray[np.float64]:
-        """When each row expires, in UTC epoch seconds; infinity if it does not."""
-        moments = {
-            (row.exchange, row.expiry): expires_at(row.exchange, row.expiry)
-            for row in self.listings
-        }
-        return np.array([moments[row.exchange, row.expiry] for row in self.listings])
-
-    def find(self, exchange: str, tradingsymbol: str) -> Listing:
-        """Return one row by its names.
-
-        Raises
-        ------
-        KeyError
-            There is no such instrument.
-        """
-        return self._by_name[exchange, tradingsymbol]
-
-    @cached_property
-    def _by_name(self) -> dict[tuple[str, str], Listing]:
-        return {(row.exchange, row.tradingsymbol): row for row in self.listings}
-
-    def dump_csv(self, exchange: str | None = None) -> bytes:
-        """Return the dump as Kite serves it, of all exchanges or of one.
-
-        Examples
-        --------
-        >>> from datetime import date
-        >>> generate_instruments(on=date(2026, 11, 20)).dump_csv()[:31]
-        b'instrument_token,exchange_token'
-        """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(
-            (*row[:4], 0.0, row.expiry.isoformat() if row.expiry else "", *row[5:11])
-            for row in self.listings
-            if exchange in (None, row.exchange)
-        )
-        return text.getvalue().encode()
-
-
 def generate_instruments(*, on: date, seed: int = 0) -> InstrumentMaster:
     """Make the instrument master of a day.
 
@@ -171,6 +40,12 @@ def generate_instruments(*, on: date, seed: int = 0) -> InstrumentMaster:
         The day; futures and options expire on it at the earliest.
     seed
         The same day and seed give the same master.
+
+    Examples
+    --------
+    >>> master = generate_instruments(on=date(2026, 11, 20))
+    >>> master.find("NSE", "NIFTY 50").instrument_token
+    256265
     """
     builder = _Builder(on, np.random.default_rng(seed))
     builder.add_stocks()

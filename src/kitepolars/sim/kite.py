@@ -6,20 +6,18 @@ the simulator's thread.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self
 
-from kitepolars.errors import ConfigError, NotRunning
+from kitepolars.errors import ConfigError
 from kitepolars.sim.admission import Admission
+from kitepolars.sim.background import Background
 from kitepolars.sim.calendar import day_of
 from kitepolars.sim.exchange import Exchange
-from kitepolars.sim.instruments import InstrumentMaster, generate_instruments
+from kitepolars.sim.instruments import generate_instruments
+from kitepolars.sim.master import InstrumentMaster
 from kitepolars.sim.record import ConnectionRecord, Handshake, Record
 from kitepolars.sim.server import KiteServer, Pace
 from kitepolars.sim.session import Request
@@ -27,10 +25,6 @@ from kitepolars.wire.encode import MAX_PACKETS
 from kitepolars.wire.layouts import Mode
 
 __all__ = ["SimulatedKite"]
-
-_T = TypeVar("_T")
-_START_TIMEOUT: Final = 10.0
-_CALL_TIMEOUT: Final = 10.0
 
 
 class SimulatedKite:
@@ -99,28 +93,27 @@ class SimulatedKite:
         _check_positive("connections", connections)
         _check_positive("write_buffer", write_buffer)
         _check_positive("packets_per_message", packets_per_message, MAX_PACKETS)
-        self._host = host
-        self._seed = seed
-        self._rate = rate
-        self._limit = instruments_per_connection
-        self._connections = connections
-        self._pace = Pace(
-            interval=_shortest(interval, heartbeat, rate),
-            heartbeat=heartbeat,
-            write_buffer=write_buffer,
+        master = generate_instruments(on=day_of(clock()), seed=seed)
+        exchange = Exchange(
+            master, now=clock(), seed=seed, rate=rate, packets_per_message=packets_per_message
         )
-        self._packets_per_message = packets_per_message
-        self._clock = clock
-        self._users = dict(users or {})
-        self._master: InstrumentMaster | None = None
+        self._instruments = master
         self._record = Record()
-        self._lifecycle = threading.RLock()
-        self._listing = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: KiteServer | None = None
-        self._stopping: asyncio.Event | None = None
-        self._bound_port = port
+        self._server = KiteServer(
+            (host, port),
+            exchange,
+            Admission(connections),
+            self._record,
+            pace=Pace(
+                interval=_shortest(interval, heartbeat, rate),
+                heartbeat=heartbeat,
+                write_buffer=write_buffer,
+            ),
+            clock=clock,
+            users=dict(users or {}),
+            limit=instruments_per_connection,
+        )
+        self._background = Background(self._server, name="kitepolars-sim")
 
     def __repr__(self) -> str:
         if not self.is_running:
@@ -145,79 +138,62 @@ class SimulatedKite:
     # Life
 
     def start(self) -> None:
-        """Listen. Does nothing if it does already; works again after `stop`.
+        """Listen. Does nothing if it does already; works again after `stop`, on the same port.
 
         Raises
         ------
         OSError
             The port is taken.
         """
-        with self._lifecycle:
-            if self.is_running:
-                return
-            ready: Future[None] = Future()
-            self._thread = threading.Thread(
-                target=lambda: asyncio.run(self._main(ready)), name="kitepolars-sim", daemon=True
-            )
-            self._thread.start()
-            try:
-                ready.result(_START_TIMEOUT)
-            except BaseException:
-                self._thread = None
-                raise
+        self._background.start()
 
     def stop(self) -> None:
         """Close every connection and the port. Does nothing if it is stopped."""
-        with self._lifecycle:
-            thread, loop, stopping = self._thread, self._loop, self._stopping
-            if thread is None or loop is None or stopping is None:
-                return
-            loop.call_soon_threadsafe(stopping.set)
-            thread.join()
-            self._thread = self._loop = self._stopping = None
+        self._background.stop()
 
     @property
     def is_running(self) -> bool:
         """Whether it listens."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._background.is_running
 
     @property
     def port(self) -> int:
-        """The TCP port that it listens on."""
-        return self._bound_port
+        """The TCP port that it listens on; 0 before a free one was taken."""
+        return self._server.address[1]
 
     @property
     def url(self) -> str:
         """What clients connect to: ``ws://127.0.0.1:PORT/``."""
-        return f"ws://{self._host}:{self._bound_port}/"
+        host, port = self._server.address
+        return f"ws://{host}:{port}/"
 
     @property
     def instruments(self) -> InstrumentMaster:
-        """What is listed, made on first use."""
-        with self._listing:
-            if self._master is None:
-                self._master = generate_instruments(on=day_of(self._clock()), seed=self._seed)
-            return self._master
+        """What is listed."""
+        return self._instruments
 
     def instruments_csv(self) -> bytes:
         """Return the instruments dump, as Kite's ``/instruments`` serves it."""
-        return self.instruments.dump_csv()
+        return self._instruments.dump_csv()
 
     # What it does to its clients
 
     def send(self, data: bytes | str, connection: int | None = None) -> None:
         """Send a message as it is, to one connection or all."""
-        server = self._running()
-        self._call(lambda: server.send(data, connection))
+        self._background.call(lambda: self._server.send(data, connection))
 
     def abort(self, connection: int | None = None) -> None:
         """Cut off one connection or all, without a closing handshake."""
-        server = self._running()
-        self._call(lambda: server.abort(connection))
+
+        def apply() -> None:
+            for line in self._server.lines(connection):
+                line.abort()
+
+        self._background.call(apply)
 
     def close(self, connection: int | None = None, code: int = 1000, reason: str = "") -> None:
         """Close one connection or all with a WebSocket close code and a reason."""
-        self._run(self._running().close(connection, code, reason))
+        self._background.run(self._server.say_goodbye(connection, code, reason))
 
     def silence(
         self,
@@ -240,51 +216,45 @@ class SimulatedKite:
         newcomers
             Whether connections to come are silent as well.
         """
-        server = self._running()
 
         def apply() -> None:
-            server.silences_newcomers = on and newcomers
-            server.silence(connection, on=on, pongs=pongs)
+            self._server.silences_newcomers = on and newcomers
+            for line in self._server.lines(connection):
+                line.be_silent(on=on, pongs=pongs)
 
-        self._call(apply)
+        self._background.call(apply)
 
     def reject(self, status: int, times: int | None = None, body: str | None = None) -> None:
         """Refuse the coming handshakes with an HTTP status: so many, or until `accept`.
 
         The body is Kite's for that status if none is given.
         """
-        server = self._running()
-        self._call(lambda: server.admission.script(status, times, body))
+        self._background.call(lambda: self._server.admission.script(status, times, body))
 
     def accept(self) -> None:
         """End what `reject` and `flap` began."""
-        server = self._running()
 
         def apply() -> None:
-            server.admission.accept()
-            server.flaps_left = 0
+            self._server.admission.accept()
+            self._server.flaps_left = 0
 
-        self._call(apply)
+        self._background.call(apply)
 
     def flap(self, times: int | None = None) -> None:
         """Accept the coming handshakes and cut off at once: so many, or until `accept`."""
-        server = self._running()
-        self._call(lambda: setattr(server, "flaps_left", times))
+        self._background.call(lambda: setattr(self._server, "flaps_left", times))
 
     def expire_tokens(self) -> None:
         """Refuse with 403 every access token that was presented so far. Connections stay."""
-        server = self._running()
-        self._call(server.admission.expire)
+        self._background.call(self._server.admission.expire)
 
     def pause_market(self) -> None:
         """Let nothing tick; snapshots, heartbeats and texts go on."""
-        server = self._running()
-        self._call(lambda: setattr(server, "is_market_open", False))
+        self._background.call(lambda: setattr(self._server, "is_market_open", False))
 
     def resume_market(self) -> None:
         """Let the market run again."""
-        server = self._running()
-        self._call(lambda: setattr(server, "is_market_open", True))
+        self._background.call(lambda: setattr(self._server, "is_market_open", True))
 
     def step(self, seconds: float = 1.0) -> int:
         """Let every subscribed instrument tick once, now; return how many packets were sent.
@@ -294,16 +264,14 @@ class SimulatedKite:
         seconds
             The trading time that passes.
         """
-        server = self._running()
-        return self._call(lambda: server.step(seconds))
+        return self._background.call(lambda: self._server.step(seconds))
 
     def order_update(self, *, user_id: str | None = None, **fields: Any) -> None:
         """Send an order update to every connection of a user, or of each user.
 
         ``fields`` replace or extend those of a filled market order.
         """
-        server = self._running()
-        self._call(lambda: server.send_order(user_id, fields))
+        self._background.call(lambda: self._server.send_order(user_id, fields))
 
     # What it remembers
 
@@ -350,65 +318,6 @@ class SimulatedKite:
         if not self._record.wait_for(lambda: bool(predicate(self)), timeout):
             raise TimeoutError(f"it did not happen within {timeout} s: {self!r}")
         return True
-
-    # The thread
-
-    async def _main(self, ready: Future[None]) -> None:
-        try:
-            server = self._server = self._server or self._build()
-            listening = await server.listen(self._host, self._bound_port)
-        except Exception as error:  # noqa: BLE001 - it is raised in the thread that waits
-            ready.set_exception(error)
-            return
-        self._bound_port = listening.sockets[0].getsockname()[1]
-        self._loop = asyncio.get_running_loop()
-        stopping = self._stopping = asyncio.Event()
-        market = asyncio.create_task(server.run_market())
-        market.add_done_callback(lambda _: stopping.set())
-        ready.set_result(None)
-        await stopping.wait()
-        market.cancel()
-        await server.hang_up(listening)
-        with contextlib.suppress(asyncio.CancelledError):
-            await market  # an error of the market's is shown, not lost
-
-    def _build(self) -> KiteServer:
-        """Make the market and the server once; they outlive a `stop` and `start`."""
-        exchange = Exchange(
-            self.instruments,
-            now=self._clock(),
-            seed=self._seed,
-            rate=self._rate,
-            packets_per_message=self._packets_per_message,
-        )
-        return KiteServer(
-            exchange,
-            Admission(self._connections),
-            self._record,
-            pace=self._pace,
-            clock=self._clock,
-            users=self._users,
-            limit=self._limit,
-        )
-
-    def _running(self) -> KiteServer:
-        server = self._server
-        if server is None or self._loop is None:
-            raise NotRunning("the simulated Kite is not running; call start() first")
-        return server
-
-    def _call(self, action: Callable[[], _T]) -> _T:
-        async def run() -> _T:
-            return action()
-
-        return self._run(run())
-
-    def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        loop = self._loop
-        if loop is None:
-            coroutine.close()
-            raise NotRunning("the simulated Kite is not running; call start() first")
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(_CALL_TIMEOUT)
 
 
 def _shortest(interval: float, heartbeat: float | None, rate: float) -> float:

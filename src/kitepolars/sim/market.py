@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kitepolars.sim.book import OrderBook
-from kitepolars.sim.instruments import InstrumentMaster, Kind
+from kitepolars.sim.master import InstrumentMaster, Kind
 from kitepolars.sim.pricing import INTEREST_RATE, SECONDS_PER_YEAR, black_76
 from kitepolars.sim.underlyings import UnderlyingWalk
 from kitepolars.wire.layouts import FULL, INDEX_FULL, SEGMENT_MASK, SEGMENTS, segment_divisors

@@ -1,4 +1,4 @@
-"""The sockets of the simulated Kite: handshakes, requests, and the push cycle.
+"""The server of the simulated Kite: handshakes, requests, and the push cycle.
 
 Owns every connection; all of it runs on one event loop, the simulator's.
 """
@@ -10,18 +10,18 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
-from websockets.protocol import State
 
 from kitepolars.sim import texts
 from kitepolars.sim.admission import Admission, Refusal, parse_credentials
 from kitepolars.sim.exchange import Exchange
+from kitepolars.sim.line import Line, takes_a_place
 from kitepolars.sim.record import Handshake, Record
 from kitepolars.sim.session import Session
 
@@ -32,16 +32,25 @@ _SUCCESS: Final = 101
 _CLOSE_TIMEOUT: Final = 0.5
 _GOING_AWAY: Final = 1001
 
+_LOGGER: Final = logging.getLogger(__name__)
+_TRANSPORT_LOGGER: Final = logging.getLogger("kitepolars.sim.transport")
 
-class Clock(Protocol):
-    """Tells the exchange's time in UTC epoch seconds."""
 
-    def __call__(self) -> float: ...
+class _Discreet(logging.Filter):
+    """Keeps requests out of the log: they carry access tokens."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.msg == "opening handshake failed":
+            record.exc_info = None
+        return record.levelno > logging.DEBUG
+
+
+_TRANSPORT_LOGGER.addFilter(_Discreet())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """When things go out.
+    """When things go out, and how much of them may wait.
 
     Parameters
     ----------
@@ -58,46 +67,13 @@ class Pace:
     write_buffer: int
 
 
-class _Discreet(logging.Filter):
-    """Keeps requests out of the log: they carry access tokens."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and record.msg == "opening handshake failed":
-            record.exc_info = None
-        return record.levelno > logging.DEBUG
-
-
-_LOGGER: Final = logging.getLogger("kitepolars.sim")
-_LOGGER.addFilter(_Discreet())
-
-
-class _Line:
-    """One connection: its session, its socket, and whether it was told to be silent."""
-
-    def __init__(self, session: Session, socket: ServerConnection, *, is_silent: bool) -> None:
-        self.session = session
-        self.socket = socket
-        self.is_silent = is_silent
-        self.last_sent = asyncio.get_running_loop().time()
-
-    @property
-    def is_open(self) -> bool:
-        return self.socket.protocol.state is State.OPEN
-
-    @property
-    def takes_a_place(self) -> bool:
-        """Whether it counts against the limit of its API key: a closing one does not."""
-        return self.socket.protocol.state in (State.CONNECTING, State.OPEN)
-
-    def abort(self) -> None:
-        self.socket.transport.abort()
-
-
 class KiteServer:
     """A Kite on one event loop.
 
     Parameters
     ----------
+    address
+        Host and port; port 0 takes a free one, and keeps it.
     exchange
         Where packets come from.
     admission
@@ -107,7 +83,7 @@ class KiteServer:
     pace
         When things go out.
     clock
-        The exchange's time.
+        The exchange's time in UTC epoch seconds.
     users
         API key → user id; other keys get made-up ones.
     limit
@@ -116,6 +92,7 @@ class KiteServer:
 
     def __init__(
         self,
+        address: tuple[str, int],
         exchange: Exchange,
         admission: Admission,
         record: Record,
@@ -125,6 +102,7 @@ class KiteServer:
         users: dict[str, str],
         limit: int,
     ) -> None:
+        self.address = address
         self.admission = admission
         self.is_market_open = True
         self.flaps_left: int | None = 0
@@ -135,15 +113,26 @@ class KiteServer:
         self._clock = clock
         self._users = users
         self._limit = limit
-        self._lines: dict[int, _Line] = {}
-        self._waiting: dict[ServerConnection, _Line] = {}
+        self._port: Server
+        self._lines: dict[int, Line] = {}
+        self._arriving: dict[ServerConnection, str] = {}
         self._next_connection = 0
         self._next_order = 0
-        self._greeting = texts.instruments_meta(len(exchange.master), exchange.master.dump_csv())
+        master = exchange.master
+        self._greeting = texts.instruments_meta(len(master), master.dump_csv())
 
-    async def listen(self, host: str, port: int) -> Server:
-        """Open the port and begin to accept."""
-        return await serve(
+    # Life
+
+    async def open(self) -> None:
+        """Open the port and begin to accept.
+
+        Raises
+        ------
+        OSError
+            The port is taken.
+        """
+        host, port = self.address
+        self._port = await serve(
             self._handle,
             host,
             port,
@@ -152,11 +141,12 @@ class KiteServer:
             server_header=None,
             ping_interval=None,
             close_timeout=_CLOSE_TIMEOUT,
-            max_queue=None,  # so that only `silence` ever pauses reading
-            logger=_LOGGER,
+            max_queue=None,  # so that nothing but silence pauses reading
+            logger=_TRANSPORT_LOGGER,
         )
+        self.address = host, self._port.sockets[0].getsockname()[1]
 
-    async def run_market(self) -> None:
+    async def run(self) -> None:
         """Push for ever, a cycle every interval."""
         loop = asyncio.get_running_loop()
         last = loop.time()
@@ -166,24 +156,22 @@ class KiteServer:
             self.push(now - last)
             last = now
 
-    async def hang_up(self, server: Server) -> None:
+    async def close(self) -> None:
         """Close the port and every connection, within a second whatever clients do."""
-        server.close(close_connections=False)
-        lines = list(self._lines.values())
-        for line in lines:
-            line.socket.transport.resume_reading()
-        farewells = [asyncio.create_task(line.socket.close(_GOING_AWAY)) for line in lines]
-        if farewells:
-            await asyncio.wait(farewells)
-        for connection in list(server.connections):
-            connection.transport.abort()
-        await server.wait_closed()
+        self._port.close(close_connections=False)
+        for line in self.lines(None):
+            line.be_silent(on=False, pongs=True)  # so that its goodbye can be read
+        await self.say_goodbye(None, _GOING_AWAY, "")
+        for socket in self._arriving:
+            socket.transport.abort()
+        await self._port.wait_closed()
+
+    # The market
 
     def push(self, seconds: float) -> None:
         """Run a push cycle: let the market go on, send what is due, keep alive."""
-        sessions = [line.session for line in self._lines.values()]
         if self.is_market_open:
-            self._exchange.advance(seconds, sessions, self._clock())
+            self._exchange.advance(seconds, self._sessions(), self._clock())
         else:
             self._exchange.rest()
         self._send_collected()
@@ -192,12 +180,32 @@ class KiteServer:
     def step(self, seconds: float) -> int:
         """Let every subscribed instrument tick once; return how many packets went out."""
         before = self._record.packets_sent
-        sessions = [line.session for line in self._lines.values()]
-        self._exchange.step(seconds, sessions, self._clock())
+        self._exchange.step(seconds, self._sessions(), self._clock())
         self._send_collected()
         return self._record.packets_sent - before
 
-    def lines(self, connection: int | None) -> Iterator[_Line]:
+    def _sessions(self) -> list[Session]:
+        return [line.session for line in self._lines.values()]
+
+    def _send_collected(self) -> None:
+        with self._record.changing():
+            for line in self.lines(None):
+                if not line.is_silent:
+                    for packets, message in self._exchange.collect(line.session):
+                        line.write(message, packets)
+
+    def _keep_alive(self) -> None:
+        if self._pace.heartbeat is None:
+            return
+        latest = asyncio.get_running_loop().time() - self._pace.heartbeat
+        with self._record.changing():
+            for line in self.lines(None):
+                if line.last_sent <= latest:
+                    line.write(HEARTBEAT)
+
+    # What is scripted
+
+    def lines(self, connection: int | None) -> Iterator[Line]:
         """Yield one open connection, or all.
 
         Raises
@@ -205,131 +213,99 @@ class KiteServer:
         KeyError
             There is no such open connection.
         """
-        if connection is None:
-            yield from list(self._lines.values())
-        else:
-            yield self._lines[connection]
+        yield from list(self._lines.values()) if connection is None else [self._lines[connection]]
 
-    def send(self, message: bytes | str, connection: int | None, packets: int = 0) -> None:
+    def send(self, message: bytes | str, connection: int | None) -> None:
         """Send a message as it is, to one or all."""
         with self._record.changing():
             for line in self.lines(connection):
-                self._write(line, message, packets)
+                line.write(message)
 
     def send_order(self, user_id: str | None, fields: dict[str, Any]) -> None:
         """Send an order update to every connection of a user, or of each user."""
         self._next_order += 1
-        order_id = f"{self._clock():.0f}{self._next_order:06}"
+        now = self._clock()
+        order_id = f"{now:.0f}{self._next_order:06}"
         with self._record.changing():
             for line in self.lines(None):
                 owner = line.session.user_id
                 if user_id in (None, owner):
-                    message = texts.order(owner, order_id, self._clock(), fields)
-                    self._write(line, message, 0)
+                    line.write(texts.order(owner, order_id, now, fields))
 
-    def abort(self, connection: int | None) -> None:
-        """Cut the connection off, without a closing handshake."""
-        for line in self.lines(connection):
-            line.abort()
+    async def say_goodbye(self, connection: int | None, code: int, reason: str) -> None:
+        """Close with a code and a reason; wait a moment for the clients' answers."""
+        await asyncio.gather(*(line.socket.close(code, reason) for line in self.lines(connection)))
 
-    async def close(self, connection: int | None, code: int, reason: str) -> None:
-        """Close with a code and a reason; wait for the client's answer for a moment."""
-        closing = [line.socket.close(code, reason) for line in self.lines(connection)]
-        await asyncio.gather(*closing)
-
-    def silence(self, connection: int | None, *, on: bool, pongs: bool) -> None:
-        """Keep connections open and say nothing, or speak again."""
-        for line in self.lines(connection):
-            line.is_silent = on
-            if on and not pongs:
-                line.socket.transport.pause_reading()
-            else:
-                line.socket.transport.resume_reading()
+    # One connection's life
 
     def _answer_handshake(self, socket: ServerConnection, request: HttpRequest) -> Response | None:
         credentials = parse_credentials(request.path)
-        places = Counter(
-            line.session.api_key
-            for line in (*self._lines.values(), *self._waiting.values())
-            if line.takes_a_place
+        self._arriving = {s: key for s, key in self._arriving.items() if takes_a_place(s)}
+        places = Counter(self._arriving.values())
+        places.update(
+            line.session.api_key for line in self.lines(None) if takes_a_place(line.socket)
         )
         refused = self.admission.decide(credentials, places)
         if refused is not None:
             self._record.add_handshake(Handshake(refused.status, credentials.api_key))
             return _response(refused)
-        session = Session(
-            self._next_connection,
-            credentials.api_key,
-            self._user(credentials.api_key),
-            limit=self._limit,
-        )
-        self._next_connection += 1
-        self._waiting = {other: line for other, line in self._waiting.items() if line.takes_a_place}
-        self._waiting[socket] = _Line(session, socket, is_silent=self.silences_newcomers)
+        self._arriving[socket] = credentials.api_key
         return None
 
     async def _handle(self, socket: ServerConnection) -> None:
         """Live with one connection, from its handshake to its end."""
-        line = self._waiting.pop(socket)
-        session = line.session
-        self._lines[session.connection] = line
-        self._record.opened(session)
-        self._record.add_handshake(Handshake(_SUCCESS, session.api_key, session.connection))
+        line = self._begin(socket)
         try:
-            self._greet(line)
+            if not self._flaps(line):
+                self._greet(line)
             async for message in socket:
                 self._receive(line, message)
         except ConnectionClosedError:
-            _LOGGER.debug("a client left without a closing handshake")
+            _LOGGER.debug("connection %d left without a goodbye", line.session.connection)
         finally:
-            del self._lines[session.connection]
-            self._exchange.forget(session)
-            self._record.closed(session.connection)
+            self._end(line)
 
-    def _greet(self, line: _Line) -> None:
-        if self.flaps_left is None or self.flaps_left > 0:
-            self.flaps_left = None if self.flaps_left is None else self.flaps_left - 1
-            line.abort()
-            return
+    def _begin(self, socket: ServerConnection) -> Line:
+        api_key = self._arriving.pop(socket)
+        session = Session(self._next_connection, api_key, self._user_of(api_key), limit=self._limit)
+        self._next_connection += 1
+        line = self._lines[session.connection] = Line(
+            session,
+            socket,
+            self._record,
+            write_buffer=self._pace.write_buffer,
+            is_silent=self.silences_newcomers,
+        )
+        self._record.opened(session)
+        self._record.add_handshake(Handshake(_SUCCESS, api_key, session.connection))
+        return line
+
+    def _end(self, line: Line) -> None:
+        del self._lines[line.session.connection]
+        self._exchange.forget(line.session)
+        self._record.closed(line.session.connection)
+
+    def _flaps(self, line: Line) -> bool:
+        if self.flaps_left == 0:
+            return False
+        if self.flaps_left is not None:
+            self.flaps_left -= 1
+        line.abort()
+        return True
+
+    def _greet(self, line: Line) -> None:
         with self._record.changing():
-            self._write(line, self._greeting, 0)
-            self._write(line, texts.app_code(self._clock()), 0)
+            line.write(self._greeting)
+            line.write(texts.app_code(self._clock()))
 
-    def _receive(self, line: _Line, message: str | bytes) -> None:
+    def _receive(self, line: Line, message: str | bytes) -> None:
         with self._record.changing():
             request, error = line.session.receive(message)
             self._record.add_request(request)
             if error is not None:
-                self._write(line, texts.error(error), 0)
+                line.write(texts.error(error))
 
-    def _send_collected(self) -> None:
-        with self._record.changing():
-            for line in list(self._lines.values()):
-                if not line.is_silent:
-                    for packets, message in self._exchange.collect(line.session):
-                        self._write(line, message, packets)
-
-    def _keep_alive(self) -> None:
-        if self._pace.heartbeat is None:
-            return
-        latest = asyncio.get_running_loop().time() - self._pace.heartbeat
-        with self._record.changing():
-            for line in list(self._lines.values()):
-                if line.last_sent <= latest:
-                    self._write(line, HEARTBEAT, 0)
-
-    def _write(self, line: _Line, message: bytes | str, packets: int) -> None:
-        """Hand a message to an open socket, without ever waiting for its client."""
-        if line.is_silent or not line.is_open or line.socket.transport.is_closing():
-            return
-        broadcast([line.socket], message)
-        line.last_sent = asyncio.get_running_loop().time()
-        self._record.sent(line.session.connection, packets)
-        if line.socket.transport.get_write_buffer_size() > self._pace.write_buffer:
-            _LOGGER.info("connection %d is too slow and is dropped", line.session.connection)
-            line.abort()
-
-    def _user(self, api_key: str) -> str:
+    def _user_of(self, api_key: str) -> str:
         return self._users.setdefault(api_key, f"AB{len(self._users) + 1:04}")
 
 

@@ -64,6 +64,7 @@ class Session:
         self.snapshots_owed: set[int] = set()
         self.version = 0
         self._places: Counter[int] = Counter()
+        self._taken = 0
 
     def receive(self, text: str | bytes) -> tuple[Request, str | None]:
         """Obey a message, whatever it holds.
@@ -87,10 +88,11 @@ class Session:
     def _subscribe(self, tokens: Iterable[int]) -> str | None:
         error = None
         for token in tokens:
-            if self._places.total() >= self.limit:
+            if self._taken >= self.limit:
                 error = f"Can't subscribe to more than {self.limit} instruments"
                 break
             self._places[token] += 1
+            self._taken += 1
             self.modes[token] = Mode.QUOTE
             self.snapshots_owed.add(token)
         self.version += 1
@@ -98,7 +100,7 @@ class Session:
 
     def _unsubscribe(self, tokens: Iterable[int]) -> None:
         for token in tokens:
-            self._places.pop(token, None)
+            self._taken -= self._places.pop(token, 0)
             self.modes.pop(token, None)
             self.snapshots_owed.discard(token)
         self.version += 1

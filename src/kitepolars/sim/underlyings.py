@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kitepolars.sim.instruments import Underlying
+from kitepolars.sim.master import Underlying
 
 __all__ = ["UnderlyingWalk"]
 
