@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping
+from datetime import date
 from functools import cached_property
 from os import PathLike
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.errors import ConfigError, UnknownInstrument
+from kitepolars.errors import ConfigError
+from kitepolars.instruments.derivatives import (
+    FUTURE,
+    chosen_expiry,
+    contracts,
+    option_chain,
+    spot_name,
+    today_in_india,
+)
 from kitepolars.instruments.download import URL, fetch_dump
 from kitepolars.instruments.dump import (
     DUMP_SCHEMA,
@@ -22,24 +30,12 @@ from kitepolars.instruments.dump import (
     read_records,
     warn_of,
 )
-from kitepolars.instruments.spelling import SpellingIndex
+from kitepolars.instruments.naming import Instrument, Names, SomeInstruments
+from kitepolars.instruments.search import OPTION_TYPES, Haystack
 from kitepolars.instruments.summary import as_html
-
-Instrument: TypeAlias = int | str | np.integer[Any]
-"""An instrument token, or a name such as ``"NSE:INFY"``."""
-
-SomeInstruments: TypeAlias = (
-    Instrument | Iterable[Instrument] | pl.Series | pl.DataFrame | npt.NDArray[Any]
-)
-"""What can be turned into tokens: one, several, a column, or a frame that has such a column."""
 
 SYMBOL: Final = pl.Categorical()
 """The dtype of every ``symbol`` column."""
-
-MAX_TOKEN: Final = 2**32 - 1
-"""Tokens are 32-bit on the wire."""
-
-_SUGGESTIONS: Final = 5
 
 
 class Instruments:
@@ -82,6 +78,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
             raise ConfigError("frame", frame.schema, f"castable to the dump's ({error})") from None
         symbol = pl.concat_str("exchange", "tradingsymbol", separator=":").cast(SYMBOL)
         self._frame = dump.with_columns(symbol.alias("symbol"))
+        self._names = Names(self._frame)
         self._rejected = REJECTED_SCHEMA.to_frame() if rejected is None else rejected
 
     @classmethod
@@ -192,12 +189,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         ConfigError
             If it is neither a name nor an integer from 1 to 4294967295.
         """
-        if isinstance(instrument, str):
-            token = self._find(instrument)
-            if token is None:
-                raise self._unknown(instrument)
-            return token
-        return _valid_token(instrument)
+        return self._names.resolve(instrument)
 
     def tokens(self, instruments: SomeInstruments) -> list[int]:
         """Return the tokens of instruments, in the order given.
@@ -207,7 +199,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         instruments
             A name or token, several of them, a Series, an array, or a DataFrame
             with an ``instrument_token`` or ``symbol`` column (such as a search
-            result or an option chain).
+            result), or an option chain: first the calls, then the puts.
 
         Raises
         ------
@@ -216,15 +208,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         ConfigError
             If something is neither a name nor an integer from 1 to 4294967295.
         """
-        if isinstance(instruments, str) or not isinstance(
-            instruments, Iterable | pl.Series | pl.DataFrame | np.ndarray
-        ):
-            return [self.resolve(instruments)]
-        return [self.resolve(instrument) for instrument in _plain(instruments)]
+        return self._names.resolve_all(instruments)
 
     def symbol(self, instrument_token: int) -> str | None:
         """Return the name of a token, "NSE:INFY", or None where the dump has none."""
-        row = self._rows([instrument_token])[0]
+        row = self._names.rows([instrument_token])[0]
         return None if row is None else self._frame["symbol"][row]
 
     def symbols(self, instrument_tokens: Iterable[int] | npt.NDArray[Any] | pl.Series) -> pl.Series:
@@ -235,57 +223,126 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         instrument_tokens
             Tokens, as integers.
         """
-        return self._frame["symbol"].gather(self._rows(instrument_tokens))
+        return self._frame["symbol"].gather(self._names.rows(instrument_tokens))
 
-    def _rows(self, instrument_tokens: Iterable[int] | npt.NDArray[Any] | pl.Series) -> pl.Series:
-        """Return the row of each token, null where there is none."""
-        wanted = pl.Series("instrument_token", instrument_tokens).cast(pl.Int64)
-        sorted_tokens, rows = self._by_token
-        if not len(rows):
-            return pl.Series([None] * len(wanted), dtype=pl.UInt32)
-        tokens = wanted.fill_null(0).to_numpy()
-        places = np.minimum(np.searchsorted(sorted_tokens, tokens), len(rows) - 1)
-        found = pl.Series(sorted_tokens[places] == tokens)
-        return pl.select(pl.when(found).then(pl.Series(rows[places]))).to_series()
+    def search(self, query: str, limit: int = 50) -> pl.DataFrame:
+        """Return the instruments that match what somebody types, best first.
+
+        Every word must be found: in the symbol, the name, the strike, the type (``ce``,
+        ``pe``, ``fut``), the expiry (``26nov``) or the exchange, in any order. A whole
+        symbol comes first, then its beginning, then whole words, then the beginnings of
+        words; among equals indices and shares come before futures and options, and near
+        expiries before far ones. A word that occurs nowhere is taken as misspelt.
+
+        Parameters
+        ----------
+        query
+            Such as ``"nifty 24 ce"``; empty for the first instruments of all.
+        limit
+            How many rows at most.
+
+        Raises
+        ------
+        ConfigError
+            If the limit is below 1.
+
+        Returns
+        -------
+        DataFrame
+            The columns of `frame`, the symbol first.
+        """
+        return self._frame[self._haystack.search(query, limit)].select("symbol", *DUMP_SCHEMA)
+
+    def expiries(self, underlying: str, *, exchange: str | None = None) -> list[date]:
+        """Return the days on which futures or options on an underlying expire, in order.
+
+        Parameters
+        ----------
+        underlying
+            ``"NIFTY"``, or the name of what it is on, ``"NSE:NIFTY 50"``.
+        exchange
+            Where; the first of NFO, BFO, MCX, CDS, BCD, NCO that has any by default.
+
+        Raises
+        ------
+        UnknownInstrument
+            If there are none.
+        """
+        found = contracts(self._frame, underlying, (FUTURE, *OPTION_TYPES), exchange)
+        days: list[date] = found["expiry"].unique().sort().to_list()
+        return days
+
+    def futures(self, underlying: str, *, exchange: str | None = None) -> pl.DataFrame:
+        """Return the futures on an underlying, the nearest first.
+
+        Parameters
+        ----------
+        underlying, exchange
+            As for `expiries`.
+
+        Raises
+        ------
+        UnknownInstrument
+            If there are none.
+        """
+        found = contracts(self._frame, underlying, (FUTURE,), exchange)
+        return found.select("symbol", *DUMP_SCHEMA)
+
+    def option_chain(
+        self,
+        underlying: str,
+        expiry: date | str | None = None,
+        *,
+        around: float | None = None,
+        strikes: int | None = None,
+        exchange: str | None = None,
+    ) -> pl.DataFrame:
+        """Return the calls and puts of one expiry side by side, a row a strike.
+
+        Parameters
+        ----------
+        underlying, exchange
+            As for `expiries`.
+        expiry
+            A date or YYYY-MM-DD; the nearest that is not past by default.
+        around
+            A price in rupees, to see only the strikes near it.
+        strikes
+            How many strikes on each side of the one nearest to ``around``; 10 by default.
+
+        Raises
+        ------
+        UnknownInstrument
+            If there are no options on it.
+        ConfigError
+            If none expires on that day, with the days on which some do; or if
+            ``strikes`` is negative or given without ``around``.
+
+        Returns
+        -------
+        DataFrame
+            ``underlying``, ``expiry``, ``strike``, ``lot_size``, ``call_token``,
+            ``call_symbol``, ``put_token``, ``put_symbol``; null where a side is not
+            listed. `tokens` takes it as it is.
+        """
+        options = contracts(self._frame, underlying, OPTION_TYPES, exchange)
+        day = chosen_expiry(options, expiry, today_in_india())
+        return option_chain(options.filter(expiry=day), around=around, strikes=strikes)
+
+    def spot(self, underlying: str) -> int | None:
+        """Return the token of the index or share that contracts are on, or None.
+
+        Parameters
+        ----------
+        underlying
+            ``"NIFTY"``, ``"INFY"``, … Commodities and currencies have none.
+        """
+        keys = (f"{exchange}:{spot_name(underlying)}" for exchange in ("NSE", "BSE"))
+        return next((token for key in keys if (token := self._names.find(key))), None)
 
     @cached_property
-    def _by_token(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-        tokens = self._frame["instrument_token"].to_numpy().astype(np.int64)
-        rows = np.argsort(tokens, kind="stable").astype(np.uint32)
-        return tokens[rows], rows
-
-    @cached_property
-    def _token_by_key(self) -> dict[str, int]:
-        keys = self._frame.select(
-            pl.concat_str(
-                "exchange",
-                pl.col("tradingsymbol").str.replace_all(r"\s+", " ").str.strip_chars(),
-                separator=":",
-            ).str.to_uppercase()
-        ).to_series()
-        tokens = self._frame["instrument_token"]
-        return dict(zip(keys.to_list(), tokens.to_list(), strict=True))
-
-    def _find(self, name: str) -> int | None:
-        token = self._token_by_key.get(name)
-        return self._token_by_key.get(_key(name)) if token is None else token
-
-    @cached_property
-    def _spelling(self) -> SpellingIndex:
-        return SpellingIndex(list(self._token_by_key))
-
-    def _unknown(self, name: str) -> UnknownInstrument:
-        hint = _hint(name, known=len(self))
-        return UnknownInstrument(
-            name, () if name.strip().isdigit() else self._suggestions(name), hint=hint
-        )
-
-    def _suggestions(self, name: str) -> list[str]:
-        exchange, _, symbol = _key(name).rpartition(":")
-        tail = f":{symbol}"
-        elsewhere = [key for key in self._token_by_key if key.endswith(tail)]
-        close = self._spelling.close(f"{exchange or 'NSE'}:{symbol}", _SUGGESTIONS)
-        return list(dict.fromkeys(elsewhere + close))[:_SUGGESTIONS]
+    def _haystack(self) -> Haystack:
+        return Haystack(self._frame)
 
     def __len__(self) -> int:
         return self._frame.height
@@ -293,7 +350,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
     def __contains__(self, instrument: object) -> bool:
         """Whether a name or a token is in the dump."""
         if isinstance(instrument, str):
-            return self._find(instrument) is not None
+            return self._names.find(instrument) is not None
         if isinstance(instrument, int | np.integer) and not isinstance(instrument, bool):
             return self.symbol(int(instrument)) is not None
         return False
@@ -310,43 +367,3 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
 
     def _repr_html_(self) -> str:
         return as_html(self._frame, self._rejected.height)
-
-
-def _key(name: str) -> str:
-    exchange, colon, symbol = name.partition(":")
-    return f"{exchange.strip()}{colon}{' '.join(symbol.split())}".upper()
-
-
-def _hint(name: str, *, known: int) -> str:
-    if not known:
-        return "No instruments are known: pass instruments=Instruments.fetch(), or use tokens."
-    if name.strip().isdigit():
-        return f"A token is a number, not a text: {name.strip()}"
-    if ":" not in name:
-        return "A name has its exchange in front, as in 'NSE:INFY'."
-    return ""
-
-
-def _valid_token(value: object) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise ConfigError("instrument", value, "a name such as 'NSE:INFY' or an integer token")
-    token = operator.index(value)
-    if not 0 < token <= MAX_TOKEN:
-        raise ConfigError("instrument", token, f"a token from 1 to {MAX_TOKEN}")
-    return token
-
-
-def _plain(instruments: Any) -> Iterable[Any]:
-    if isinstance(instruments, pl.DataFrame):
-        column = next((c for c in ("instrument_token", "symbol") if c in instruments.columns), None)
-        if column is None:
-            raise ConfigError(
-                "instruments", instruments.columns, "a frame with an instrument_token column"
-            )
-        instruments = instruments[column]
-    if isinstance(instruments, np.ndarray):
-        instruments = pl.Series(instruments.ravel())
-    plain: Iterable[Any] = (
-        instruments.to_list() if isinstance(instruments, pl.Series) else instruments
-    )
-    return plain

@@ -51,11 +51,14 @@ class SpellingIndex:
         cutoff
             The least similarity, from 0 to 1 (twice the common letters over all letters).
         """
-        scored = sorted(
-            ((_similarity(word, self._words[row]), row) for row in self._short_list(word)),
-            key=lambda pair: (-pair[0], pair[1]),
-        )
-        return [self._words[row] for similarity, row in scored[:count] if similarity >= cutoff]
+        matcher = SequenceMatcher(None, b=word, autojunk=False)
+        scored = []
+        for row in self._short_list(word):
+            matcher.set_seq1(self._words[row])
+            # The quick ratio is an upper bound, and spares most of the full comparisons.
+            if matcher.quick_ratio() >= cutoff and (alike := matcher.ratio()) >= cutoff:
+                scored.append((-alike, row))
+        return [self._words[row] for _, row in sorted(scored)[:count]]
 
     def _short_list(self, word: str) -> list[int]:
         mask = _masks([word])
@@ -87,7 +90,3 @@ def _bits(masks: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int64]:
     for mask in masks:
         both += np.bitwise_count(mask)
     return both
-
-
-def _similarity(word: str, other: str) -> float:
-    return SequenceMatcher(None, word, other, autojunk=False).ratio()

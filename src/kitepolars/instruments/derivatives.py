@@ -1,0 +1,198 @@
+"""Owns what is derived from an underlying: expiries, futures, option chains; pure, any thread."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Final
+
+import polars as pl
+
+from kitepolars.errors import ConfigError, UnknownInstrument
+from kitepolars.instruments.download import IST
+from kitepolars.instruments.search import EXCHANGES, OPTION_TYPES
+from kitepolars.instruments.spelling import SpellingIndex
+
+INDEX_UNDERLYINGS: Final = {
+    "NIFTY 50": "NIFTY",
+    "NIFTY BANK": "BANKNIFTY",
+    "NIFTY FIN SERVICE": "FINNIFTY",
+    "NIFTY MID SELECT": "MIDCPNIFTY",
+    "NIFTY NEXT 50": "NIFTYNXT50",
+}
+"""The indices whose contracts go by another name. SENSEX and BANKEX keep theirs."""
+
+_SPOTS: Final = {contract: index for index, contract in INDEX_UNDERLYINGS.items()}
+
+FUTURE: Final = "FUT"
+"""The dump's ``instrument_type`` of a future."""
+
+DEFAULT_STRIKES: Final = 10
+"""Strikes on each side of the money, where a price is given and no number."""
+
+_CONTRACT: Final = r"^(.+?)\d{2}(?:[A-Z]{3}|[1-9OND]\d{2})"
+_SIDES: Final = dict(zip(OPTION_TYPES, ("call", "put"), strict=True))
+
+
+def contracts(
+    frame: pl.DataFrame, underlying: str, types: tuple[str, ...], exchange: str | None
+) -> pl.DataFrame:
+    """Return the contracts on an underlying, by expiry and strike.
+
+    Parameters
+    ----------
+    frame
+        The dump's columns and ``symbol``.
+    underlying
+        ``"NIFTY"``, or the name of what it is on: ``"NSE:NIFTY 50"``.
+    types
+        Values of ``instrument_type``.
+    exchange
+        Where; None for the first of NFO, BFO, MCX, … that has any.
+
+    Raises
+    ------
+    UnknownInstrument
+        If there is none; with the underlyings that are spelt alike.
+    """
+    named = frame.filter(
+        pl.col("expiry").is_not_null(), pl.col("instrument_type").cast(pl.String).is_in(types)
+    ).with_columns(
+        # Dumps of some years leave the name of contracts empty.
+        pl.coalesce("name", pl.col("tradingsymbol").str.extract(_CONTRACT)).alias("underlying")
+    )
+    wanted = underlying_name(underlying)
+    found = named.filter(pl.col("underlying").str.to_uppercase() == wanted)
+    if exchange is not None:
+        found = found.filter(pl.col("exchange").cast(pl.String) == exchange.upper())
+    if found.is_empty():
+        raise _no_contracts(underlying, wanted, named["underlying"], types)
+    first = min(found["exchange"].unique().to_list(), key=_preference)
+    return found.filter(pl.col("exchange").cast(pl.String) == first).sort(
+        "expiry", "strike", "tradingsymbol"
+    )
+
+
+def underlying_name(name: str) -> str:
+    """Return what contracts call an underlying.
+
+    Examples
+    --------
+    >>> underlying_name("NSE:NIFTY 50"), underlying_name("crudeoil")
+    ('NIFTY', 'CRUDEOIL')
+    """
+    symbol = " ".join(name.rpartition(":")[2].split()).upper()
+    return INDEX_UNDERLYINGS.get(symbol, symbol)
+
+
+def spot_name(underlying: str) -> str:
+    """Return the symbol of what an underlying's contracts are on.
+
+    Examples
+    --------
+    >>> spot_name("NIFTY"), spot_name("infy")
+    ('NIFTY 50', 'INFY')
+    """
+    name = underlying_name(underlying)
+    return _SPOTS.get(name, name)
+
+
+def chosen_expiry(options: pl.DataFrame, expiry: date | str | None, today: date) -> date:
+    """Return the expiry that is meant: the nearest from today on, if none is said.
+
+    Parameters
+    ----------
+    options
+        The contracts to choose from.
+    expiry
+        A date, a text YYYY-MM-DD, or None.
+    today
+        The day in India.
+
+    Raises
+    ------
+    ConfigError
+        If no contract expires then; with the days on which some do.
+    """
+    expiries: list[date] = options["expiry"].unique().sort().to_list()
+    if expiry is None:
+        return next((day for day in expiries if day >= today), expiries[-1])
+    wanted = str(expiry.date() if isinstance(expiry, datetime) else expiry)
+    for day in expiries:
+        if day.isoformat() == wanted:
+            return day
+    days = ", ".join(map(str, expiries))
+    raise ConfigError("expiry", wanted, f"one of {days}")
+
+
+def option_chain(
+    options: pl.DataFrame, *, around: float | None = None, strikes: int | None = None
+) -> pl.DataFrame:
+    """Put the calls and puts of one expiry side by side, a row a strike.
+
+    Parameters
+    ----------
+    options
+        The contracts of one expiry.
+    around
+        A price in rupees, to see only the strikes near it.
+    strikes
+        How many strikes on each side of the one nearest to ``around``; 10 by default.
+
+    Returns
+    -------
+    DataFrame
+        ``underlying``, ``expiry``, ``strike``, ``lot_size``, ``call_token``,
+        ``call_symbol``, ``put_token``, ``put_symbol``; null where a side is not listed.
+
+    Raises
+    ------
+    ConfigError
+        If ``strikes`` is negative, or given without ``around``.
+    """
+    if strikes is not None and around is None:
+        raise ConfigError("around", around, "a price, where a number of strikes is given")
+    if strikes is not None and strikes < 0:
+        raise ConfigError("strikes", strikes, "0 or more")
+    chain = options.group_by("strike").agg(
+        pl.col("underlying", "expiry", "lot_size").first(),
+        *(column for kind, name in _SIDES.items() for column in _side(kind, name)),
+    )
+    chain = chain.sort("strike").select(
+        "underlying",
+        "expiry",
+        "strike",
+        "lot_size",
+        *(f"{side}_{what}" for side in _SIDES.values() for what in ("token", "symbol")),
+    )
+    if around is None:
+        return chain
+    reach = DEFAULT_STRIKES if strikes is None else strikes
+    centre = (chain["strike"] - around).abs().arg_min() or 0
+    first = max(centre - reach, 0)
+    return chain.slice(first, centre + reach + 1 - first)
+
+
+def today_in_india() -> date:
+    """Return the day by which contracts are still alive."""
+    return datetime.now(IST).date()
+
+
+def _side(kind: str, name: str) -> list[pl.Expr]:
+    here = pl.col("instrument_type").cast(pl.String) == kind
+    return [
+        pl.col("instrument_token").filter(here).first().alias(f"{name}_token"),
+        pl.col("symbol").filter(here).first().alias(f"{name}_symbol"),
+    ]
+
+
+def _preference(exchange: str) -> tuple[int, str]:
+    known = EXCHANGES.index(exchange) if exchange in EXCHANGES else len(EXCHANGES)
+    return known, exchange
+
+
+def _no_contracts(
+    name: str, wanted: str, underlyings: pl.Series, types: tuple[str, ...]
+) -> UnknownInstrument:
+    close = SpellingIndex(underlyings.drop_nulls().unique().sort().to_list()).close(wanted)
+    kind = "futures" if types == (FUTURE,) else "options" if FUTURE not in types else "contracts"
+    return UnknownInstrument(name, close, hint=f"There are no {kind} on it here.")

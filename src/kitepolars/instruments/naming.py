@@ -1,0 +1,154 @@
+"""Owns the way from a name to a token and back, over one dump; immutable, any thread."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kitepolars.errors import ConfigError, UnknownInstrument
+from kitepolars.instruments.spelling import SpellingIndex
+
+Instrument: TypeAlias = int | str | np.integer[Any]
+"""An instrument token, or a name such as ``"NSE:INFY"``."""
+
+SomeInstruments: TypeAlias = (
+    Instrument | Iterable[Instrument] | pl.Series | pl.DataFrame | npt.NDArray[Any]
+)
+"""What can be turned into tokens: one, several, a column, or a frame that has such a column."""
+
+MAX_TOKEN: Final = 2**32 - 1
+"""Tokens are 32-bit on the wire."""
+
+_SUGGESTIONS: Final = 5
+_SEVERAL: Final = (Iterable, pl.Series, pl.DataFrame, np.ndarray)
+_COLUMNS: Final = ("instrument_token", "symbol")
+_PAIRS: Final = ("call_token", "put_token")
+
+
+class Names:
+    """The names and tokens of a dump.
+
+    Parameters
+    ----------
+    frame
+        The dump's columns.
+    """
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def resolve(self, instrument: Instrument) -> int:
+        """Return the token of a name, or a token as it is, once it is known to be one."""
+        if not isinstance(instrument, str):
+            return _valid_token(instrument)
+        token = self.find(instrument)
+        if token is None:
+            raise self._unknown(instrument)
+        return token
+
+    def resolve_all(self, instruments: SomeInstruments) -> list[int]:
+        """Return the tokens of one or several instruments, in their order."""
+        if isinstance(instruments, str) or not isinstance(instruments, _SEVERAL):
+            return [self.resolve(instruments)]
+        return [self.resolve(instrument) for instrument in _plain(instruments)]
+
+    def find(self, name: str) -> int | None:
+        """Return the token of a name, or None."""
+        token = self._token_by_key.get(name)
+        return self._token_by_key.get(_key(name)) if token is None else token
+
+    def rows(self, instrument_tokens: Iterable[int] | npt.NDArray[Any] | pl.Series) -> pl.Series:
+        """Return the row of each token, null where there is none."""
+        wanted = pl.Series("instrument_token", instrument_tokens).cast(pl.Int64)
+        sorted_tokens, rows = self._by_token
+        if not len(rows):
+            return pl.Series([None] * len(wanted), dtype=pl.UInt32)
+        tokens = wanted.fill_null(0).to_numpy()
+        places = np.minimum(np.searchsorted(sorted_tokens, tokens), len(rows) - 1)
+        found = pl.Series(sorted_tokens[places] == tokens)
+        return pl.select(pl.when(found).then(pl.Series(rows[places]))).to_series()
+
+    @cached_property
+    def _by_token(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+        tokens = self._frame["instrument_token"].to_numpy().astype(np.int64)
+        rows = np.argsort(tokens, kind="stable").astype(np.uint32)
+        return tokens[rows], rows
+
+    @cached_property
+    def _token_by_key(self) -> dict[str, int]:
+        keys = self._frame.select(
+            pl.concat_str(
+                "exchange",
+                pl.col("tradingsymbol").str.replace_all(r"\s+", " ").str.strip_chars(),
+                separator=":",
+            ).str.to_uppercase()
+        ).to_series()
+        tokens = self._frame["instrument_token"]
+        return dict(zip(keys.to_list(), tokens.to_list(), strict=True))
+
+    @cached_property
+    def _spelling(self) -> SpellingIndex:
+        return SpellingIndex(list(self._token_by_key))
+
+    def _unknown(self, name: str) -> UnknownInstrument:
+        hint = _hint(name, known=self._frame.height)
+        return UnknownInstrument(
+            name, () if name.strip().isdigit() else self._suggestions(name), hint=hint
+        )
+
+    def _suggestions(self, name: str) -> list[str]:
+        exchange, _, symbol = _key(name).rpartition(":")
+        tail = f":{symbol}"
+        elsewhere = [key for key in self._token_by_key if key.endswith(tail)]
+        close = self._spelling.close(f"{exchange or 'NSE'}:{symbol}", _SUGGESTIONS)
+        return list(dict.fromkeys(elsewhere + close))[:_SUGGESTIONS]
+
+
+def _key(name: str) -> str:
+    exchange, colon, symbol = name.partition(":")
+    return f"{exchange.strip()}{colon}{' '.join(symbol.split())}".upper()
+
+
+def _hint(name: str, *, known: int) -> str:
+    if not known:
+        return "No instruments are known: pass instruments=Instruments.fetch(), or use tokens."
+    if name.strip().isdigit():
+        return f"A token is a number, not a text: {name.strip()}"
+    if ":" not in name:
+        return "A name has its exchange in front, as in 'NSE:INFY'."
+    return ""
+
+
+def _valid_token(value: object) -> int:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise ConfigError("instrument", value, "a name such as 'NSE:INFY' or an integer token")
+    token = operator.index(value)
+    if not 0 < token <= MAX_TOKEN:
+        raise ConfigError("instrument", token, f"a token from 1 to {MAX_TOKEN}")
+    return token
+
+
+def _plain(instruments: Any) -> Iterable[Any]:
+    if isinstance(instruments, pl.DataFrame):
+        instruments = _column(instruments)
+    if isinstance(instruments, np.ndarray):
+        instruments = pl.Series(instruments.ravel())
+    plain: Iterable[Any] = (
+        instruments.to_list() if isinstance(instruments, pl.Series) else instruments
+    )
+    return plain
+
+
+def _column(frame: pl.DataFrame) -> pl.Series:
+    for name in _COLUMNS:
+        if name in frame.columns:
+            return frame[name]
+    if set(_PAIRS) <= set(frame.columns):  # an option chain, where a side may be missing
+        return pl.concat([frame[name] for name in _PAIRS]).drop_nulls()
+    raise ConfigError("instruments", frame.columns, "a frame with an instrument_token column")
