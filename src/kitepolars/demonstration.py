@@ -1,0 +1,90 @@
+"""A ticker on a simulated Kite that lives and dies with it. Calling thread."""
+
+from __future__ import annotations
+
+from typing import Final, Self
+
+from kitepolars.instruments import Instruments, SomeInstruments
+from kitepolars.sim import SimulatedKite
+from kitepolars.ticker import Ticker
+from kitepolars.wire.layouts import Mode
+
+WATCH_LIST: Final = (
+    "NSE:NIFTY 50",
+    "NSE:NIFTY BANK",
+    "NSE:RELIANCE",
+    "NSE:HDFCBANK",
+    "NSE:INFY",
+    "NSE:SBIN",
+    "NSE:TATAMOTORS",
+    "NSE:ACC",
+)
+"""What a demonstration subscribes when nothing else is asked for."""
+
+
+class DemoTicker(Ticker):
+    """A `Ticker` whose exchange is simulated, in this process.
+
+    Parameters
+    ----------
+    exchange
+        The simulated Kite. It is started and stopped with the ticker, and can be broken on
+        purpose: ``ticker.exchange.abort()``.
+    """
+
+    def __init__(self, exchange: SimulatedKite) -> None:
+        self.exchange = exchange
+        exchange.start()
+        super().__init__(
+            "demo",
+            "demo",
+            url=exchange.url,
+            instruments=Instruments.read_csv(exchange.instruments_csv()),
+            default_mode=Mode.FULL,
+        )
+
+    def start(self) -> Self:
+        """Start the exchange, if it was stopped, and connect to it."""
+        self.exchange.start()
+        return super().start()
+
+    def stop(self) -> None:
+        """Disconnect and stop the exchange."""
+        super().stop()
+        self.exchange.stop()
+
+
+def demo(
+    *, instruments: SomeInstruments = WATCH_LIST, seed: int = 0, rate: float = 1.0
+) -> DemoTicker:
+    """Return a running ticker on a simulated Kite, without an account.
+
+    Parameters
+    ----------
+    instruments
+        What to subscribe, in full mode; an empty list for nothing.
+    seed
+        Of the simulated market.
+    rate
+        Ticks per instrument and second.
+
+    Returns
+    -------
+    DemoTicker
+        A `Ticker` that has an ``exchange``, the simulated Kite, beside it; both end with
+        ``stop()``.
+
+    Examples
+    --------
+    >>> with demo(instruments=["NSE:INFY"]) as ticker:
+    ...     ticker.wait(rows=1, timeout=10)
+    True
+    """
+    ticker = DemoTicker(SimulatedKite(seed=seed, rate=rate))
+    try:
+        ticker.subscribe(instruments)
+        ticker.start()
+    except BaseException:
+        ticker.stop()
+        raise
+    return ticker

@@ -1,0 +1,251 @@
+"""NumPy columns → Polars, without a copy, over the Arrow C data interface.
+
+NumPy has no nulls, so a column that has some needs a validity bitmap beside
+its values, and the Arrow C data interface is the public way to hand both to
+Polars. One record batch crosses at a time; Polars then shares the arrays'
+memory and releases it, from whichever thread, when the last frame is gone.
+The layout of the two structs is fixed by the Arrow specification, "The Arrow C
+data interface". Callable from any thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+__all__ = ["RecordBatchLayout"]
+
+_NULLABLE: Final = 2  # ARROW_FLAG_NULLABLE
+
+
+class _ArrowSchema(ctypes.Structure):
+    pass
+
+
+class _ArrowArray(ctypes.Structure):
+    pass
+
+
+_SchemaRelease = ctypes.CFUNCTYPE(None, ctypes.POINTER(_ArrowSchema))
+_ArrayRelease = ctypes.CFUNCTYPE(None, ctypes.POINTER(_ArrowArray))
+
+_ArrowSchema._fields_ = [
+    ("format", ctypes.c_char_p),
+    ("name", ctypes.c_char_p),
+    ("metadata", ctypes.c_char_p),
+    ("flags", ctypes.c_int64),
+    ("n_children", ctypes.c_int64),
+    ("children", ctypes.POINTER(ctypes.POINTER(_ArrowSchema))),
+    ("dictionary", ctypes.POINTER(_ArrowSchema)),
+    ("release", _SchemaRelease),
+    ("private_data", ctypes.c_void_p),
+]
+_ArrowArray._fields_ = [
+    ("length", ctypes.c_int64),
+    ("null_count", ctypes.c_int64),
+    ("offset", ctypes.c_int64),
+    ("n_buffers", ctypes.c_int64),
+    ("n_children", ctypes.c_int64),
+    ("buffers", ctypes.POINTER(ctypes.c_void_p)),
+    ("children", ctypes.POINTER(ctypes.POINTER(_ArrowArray))),
+    ("dictionary", ctypes.POINTER(_ArrowArray)),
+    ("release", _ArrayRelease),
+    ("private_data", ctypes.c_void_p),
+]
+
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.restype = ctypes.py_object
+_new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+_exports: dict[int, tuple[object, ...]] = {}
+"""What Polars still shares, by export number: the arrays must outlive their frames."""
+
+_numbers = itertools.count(1)
+
+
+def _release_schema(schema: Any) -> None:
+    # The children belong to the layout, which lives as long as the process.
+    ctypes.memset(ctypes.addressof(schema.contents) + _ArrowSchema.release.offset, 0, 8)
+
+
+def _release_array(array: Any, exports: dict[int, tuple[object, ...]] = _exports) -> None:
+    exports.pop(array.contents.private_data or 0, None)
+    ctypes.memset(ctypes.addressof(array.contents) + _ArrowArray.release.offset, 0, 8)
+
+
+_schema_callback: Final = _SchemaRelease(_release_schema)
+_array_callback: Final = _ArrayRelease(_release_array)
+
+# Frames may be dropped while the interpreter shuts down: the C side of the callbacks must not go
+# before them.
+for _callback in (_schema_callback, _array_callback):
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_callback))
+
+_WORDS: Final = ctypes.sizeof(_ArrowArray) // 8  # every member is 8 bytes wide
+_LENGTH, _NULL_COUNT, _OFFSET, _N_BUFFERS, _N_CHILDREN, _BUFFERS, _CHILDREN = range(7)
+_RELEASE, _PRIVATE_DATA = 8, 9
+_POINTERS: Final = 2  # a validity bitmap and the values; a nested array leaves the second empty
+
+
+def _arrow_format(dtype: pl.DataType) -> str:
+    """Return the Arrow format string of a flat Polars dtype."""
+    if isinstance(dtype, pl.Datetime):
+        return f"tsu:{dtype.time_zone or ''}"
+    return _FORMATS[type(dtype)]
+
+
+_FORMATS: Final[Mapping[type[pl.DataType], str]] = {
+    pl.Boolean: "b",
+    pl.UInt8: "C",
+    pl.UInt16: "S",
+    pl.UInt32: "I",
+    pl.Int64: "l",
+    pl.Float64: "g",
+}
+
+
+def _schema(name: str, dtype: pl.DataType, keep: list[object]) -> _ArrowSchema:
+    """Describe one column; what the description points at is appended to `keep`."""
+    if isinstance(dtype, pl.Struct):
+        children = [_schema(field.name, _instance(field.dtype), keep) for field in dtype.fields]
+        form = "+s"
+    elif isinstance(dtype, pl.Array):
+        children = [_schema("item", _instance(dtype.inner), keep)]
+        form = f"+w:{dtype.size}"
+    else:
+        children, form = [], _arrow_format(dtype)
+    pointers = (ctypes.POINTER(_ArrowSchema) * len(children))(*map(ctypes.pointer, children))
+    texts = (form.encode(), name.encode())
+    keep.append((children, pointers, texts))
+    return _ArrowSchema(
+        format=texts[0],
+        name=texts[1],
+        flags=_NULLABLE,
+        n_children=len(children),
+        children=pointers,
+        release=_schema_callback,
+    )
+
+
+def _instance(dtype: Any) -> pl.DataType:
+    instance: pl.DataType = dtype() if isinstance(dtype, type) else dtype
+    return instance
+
+
+class RecordBatchLayout:
+    """The columns of a record batch, described once and filled many times.
+
+    Parameters
+    ----------
+    schema
+        Column → flat dtype, or `polars.Array` of one, in order.
+
+    Examples
+    --------
+    >>> layout = RecordBatchLayout({"price": pl.Float64(), "orders": pl.Array(pl.UInt16, 2)})
+    >>> values = [np.array([1.5, 2.5]), np.array([[1, 2], [3, 4]], "u2")]
+    >>> layout.frame(values, [np.array([0b01], "u1"), None], 2).rows()
+    [(1.5, [1, 2]), (None, [3, 4])]
+    """
+
+    def __init__(self, schema: Mapping[str, pl.DataType]) -> None:
+        self._names = tuple(schema)
+        self._widths = np.array(
+            [dtype.size if isinstance(dtype, pl.Array) else 1 for dtype in schema.values()]
+        )
+        self._nested = np.flatnonzero([isinstance(dtype, pl.Array) for dtype in schema.values()])
+        self._keep: list[object] = []
+        self._schema = _schema("", pl.Struct(dict(schema)), self._keep)
+        self._template = self._make_template()
+
+    def _make_template(self) -> npt.NDArray[np.int64]:
+        """Lay out the batch, then its columns, then the items of the nested columns."""
+        columns, nested = len(self._names), len(self._nested)
+        arrays = np.zeros((1 + columns + nested, _WORDS), np.int64)
+        arrays[:, _N_BUFFERS] = _POINTERS
+        arrays[0, _N_BUFFERS] = 1
+        arrays[0, _N_CHILDREN] = columns
+        arrays[1 + self._nested, _N_BUFFERS] = 1
+        arrays[1 + self._nested, _N_CHILDREN] = 1
+        release = ctypes.cast(_array_callback, ctypes.c_void_p).value
+        assert release is not None  # noqa: S101 - a callback has an address
+        arrays[:, _RELEASE] = release
+        return arrays
+
+    def frame(
+        self,
+        values: Sequence[npt.NDArray[Any]],
+        validity: Sequence[npt.NDArray[np.uint8] | None],
+        length: int,
+    ) -> pl.DataFrame:
+        """Return a DataFrame that shares the memory of the arrays.
+
+        The first `length` rows must not be written again.
+
+        Parameters
+        ----------
+        values
+            A C-contiguous array a column, of shape ``(n,)`` or ``(n, size)``, n ≥ `length`; a
+            Boolean column is bit-packed, least significant bit first.
+        validity
+            Per column a bitmap (1: valid, least significant bit first), or None where all rows
+            are valid.
+        length
+            Rows.
+        """
+        batch = _Batch(self._schema, self._fill(values, validity, length))
+        return pl.Series(batch).struct.unnest()
+
+    def _fill(
+        self,
+        values: Sequence[npt.NDArray[Any]],
+        validity: Sequence[npt.NDArray[np.uint8] | None],
+        length: int,
+    ) -> npt.NDArray[np.int64]:
+        """Fill the structs of one batch and register them until Polars lets go."""
+        columns = len(self._names)
+        arrays = self._template.copy()
+        pointers = np.zeros((len(arrays), _POINTERS), np.int64)
+        children = np.empty(len(arrays) - 1, np.int64)
+        address = arrays.ctypes.data
+        children[:] = address + _WORDS * 8 * np.arange(1, len(arrays))
+        data = np.fromiter((array.ctypes.data for array in values), np.int64, columns)
+        bitmaps = [0 if bitmap is None else bitmap.ctypes.data for bitmap in validity]
+        pointers[1 : 1 + columns, 0] = bitmaps
+        # -1: there may be nulls, and Polars counts them when it needs to know.
+        arrays[1 : 1 + columns, _NULL_COUNT] = -(pointers[1 : 1 + columns, 0] != 0).astype(np.int64)
+        pointers[1 : 1 + columns, 1] = data
+        pointers[1 + columns :, 1] = data[self._nested]
+        arrays[:, _LENGTH] = length
+        arrays[1 + columns :, _LENGTH] *= self._widths[self._nested]
+        arrays[:, _BUFFERS] = pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
+        arrays[0, _CHILDREN] = children.ctypes.data
+        arrays[1 + self._nested, _CHILDREN] = children.ctypes.data + 8 * np.arange(
+            columns, len(children)
+        )
+        number = next(_numbers)
+        arrays[0, _PRIVATE_DATA] = number
+        _exports[number] = (arrays, pointers, children, *values, *validity)
+        return arrays
+
+
+class _Batch:
+    """What Polars asks for the two structs of a batch."""
+
+    def __init__(self, schema: _ArrowSchema, arrays: npt.NDArray[np.int64]) -> None:
+        # The consumer moves the top struct out, so each batch shows a copy of its own.
+        self._schema = _ArrowSchema.from_buffer_copy(schema)
+        self._arrays = arrays
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        del requested_schema  # Polars takes what there is
+        return (
+            _new_capsule(ctypes.addressof(self._schema), b"arrow_schema", None),
+            _new_capsule(self._arrays.ctypes.data, b"arrow_array", None),
+        )

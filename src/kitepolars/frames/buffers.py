@@ -1,0 +1,170 @@
+"""Append-only columnar buffers. Written by one thread; read by any, below the published length.
+
+A buffer's columns are the arrays that Polars will share: a row that has been
+published is never written again. What NumPy cannot express, nulls and bits,
+is kept in bitmaps beside the values; which columns are null follows from a
+row's packet layout, so a few bitmaps serve all columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kitepolars.frames.arrow import RecordBatchLayout
+from kitepolars.frames.schema import SCHEMA
+from kitepolars.wire.decode import SIDES
+from kitepolars.wire.layouts import DEPTH_LEVELS, LAYOUTS, MODES, TIME_FIELDS, Layout
+
+SLOT: Final = "symbol"
+"""The column that holds an instrument's slot until the frame is made."""
+
+MODE_CODE: Final = "mode"
+"""The column that holds the mode's code until the frame is made."""
+
+_STORAGE: Final = {**SCHEMA, SLOT: pl.UInt32(), MODE_CODE: pl.UInt8()}
+_BATCH: Final = RecordBatchLayout(_STORAGE)
+
+_NUMPY: Final[Mapping[type[pl.DataType], str]] = {
+    pl.Datetime: "i8",
+    pl.Float64: "f8",
+    pl.UInt8: "u1",
+    pl.UInt16: "u2",
+    pl.UInt32: "u4",
+}
+
+_MODE_BY_LAYOUT: Final = np.array([MODES.index(layout.mode) for layout in LAYOUTS], np.uint8)
+
+
+def _has_field(layout: Layout, column: str) -> bool:
+    return column in layout.fields or (layout.depth and column.startswith(SIDES))
+
+
+def _filled_by(column: str) -> tuple[bool, ...]:
+    """Return, by layout code, whether packets of that layout fill a column."""
+    return tuple(_has_field(layout, column) for layout in LAYOUTS)
+
+
+_OPTIONAL: Final = {
+    column: filled
+    for column in SCHEMA
+    if any(filled := _filled_by(column)) and (column in TIME_FIELDS or not all(filled))
+}
+"""The columns that may be null, and which layouts fill them."""
+
+_GROUP: Final = {
+    column: column if column in TIME_FIELDS else f"{filled}" for column, filled in _OPTIONAL.items()
+}
+"""The columns that are null together share a bitmap. A time may also be null by itself."""
+
+_GROUP_FILLED: Final = {group: np.array(_OPTIONAL[column]) for column, group in _GROUP.items()}
+
+
+class Bitmap:
+    """Bits that grow, least significant bit first, as Arrow has them.
+
+    Parameters
+    ----------
+    capacity
+        How many bits there is room for. They begin as zeros.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.bytes = np.zeros((capacity + 7) // 8, np.uint8)
+        self.has_zero = False
+
+    def write(self, start: int, bits: npt.NDArray[np.bool_]) -> None:
+        """Write bits from position `start` on. The bits before it keep their values."""
+        self.has_zero = self.has_zero or not bits.all()
+        byte, lead = divmod(start, 8)
+        if lead:
+            before = np.unpackbits(self.bytes[byte : byte + 1], bitorder="little")[:lead]
+            bits = np.concatenate([before.view(np.bool_), bits])
+        packed = np.packbits(bits, bitorder="little")
+        self.bytes[byte : byte + len(packed)] = packed
+
+
+class TickBuffer:
+    """Preallocated columns for a number of ticks.
+
+    Parameters
+    ----------
+    capacity
+        Rows.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.length = 0
+        """Rows that are published. Only the writer changes it, after the rows are complete."""
+        self.columns = _allocate(capacity)
+        self._valid = {group: Bitmap(capacity) for group in _GROUP_FILLED}
+        self._snapshot = Bitmap(capacity)
+
+    @property
+    def room(self) -> int:
+        """Rows that still fit."""
+        return self.capacity - self.length
+
+    def publish(self, codes: npt.NDArray[np.uint8], is_snapshot: npt.NDArray[np.bool_]) -> None:
+        """Publish rows whose columns have been written behind the published length.
+
+        Parameters
+        ----------
+        codes
+            The layout code of each new row, which says what is null in it.
+        is_snapshot
+            Whether each is the server's cached value.
+        """
+        start, stop = self.length, self.length + len(codes)
+        self.columns[MODE_CODE][start:stop] = _MODE_BY_LAYOUT[codes]
+        self._snapshot.write(start, is_snapshot)
+        for group, filled in _GROUP_FILLED.items():
+            valid = filled[codes]
+            if group in TIME_FIELDS:
+                valid = valid & (self.columns[group][start:stop] != 0)
+            self._valid[group].write(start, valid)
+        self.length = stop
+
+    def frame(self, length: int, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
+        """Return the first rows as a DataFrame that shares the buffer's memory.
+
+        Callable from any thread.
+
+        Parameters
+        ----------
+        length
+            Rows, at most the published length.
+        symbols
+            The Categorical symbol of each slot.
+        modes
+            The Enum value of each mode code.
+        """
+        bitmaps = [self._valid[_GROUP[column]] if column in _GROUP else None for column in _STORAGE]
+        frame = _BATCH.frame(
+            [
+                self._snapshot.bytes if column == "is_snapshot" else self.columns[column]
+                for column in _STORAGE
+            ],
+            [bitmap.bytes if bitmap and bitmap.has_zero else None for bitmap in bitmaps],
+            length,
+        )
+        return frame.with_columns(
+            symbols.gather(frame[SLOT]).alias(SLOT), modes.gather(frame[MODE_CODE]).alias(MODE_CODE)
+        )
+
+
+def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:
+    """Allocate the columns, zeroed: the kernel gives the memory when it is first written."""
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for name, dtype in _STORAGE.items():
+        if isinstance(dtype, pl.Array):
+            inner: Any = dtype.inner
+            columns[name] = np.zeros((capacity, DEPTH_LEVELS), _NUMPY[inner])
+        elif not isinstance(dtype, pl.Boolean):
+            columns[name] = np.zeros(capacity, _NUMPY[type(dtype)])
+    return columns

@@ -1,0 +1,174 @@
+"""The background event-loop thread: start it, call into it, stop it.
+
+The loop thread owns whatever is only touched through `LoopThread.call`. While
+no thread runs, that state lies still, and a call runs in the calling thread,
+one at a time; so what can be said before `start()` and after `stop()` works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from kitepolars.errors import NotRunning
+
+T = TypeVar("T")
+
+JOIN_TIMEOUT: Final = 0.5
+"""Seconds that a stopped loop may take to end its thread."""
+
+_running: weakref.WeakSet[LoopThread] = weakref.WeakSet()
+
+
+class LoopThread:
+    """A daemon thread with an event loop, started and stopped as often as one likes.
+
+    Parameters
+    ----------
+    name
+        The thread's name.
+
+    Examples
+    --------
+    >>> loop = LoopThread("example")
+    >>> loop.start()
+    >>> loop.call(lambda: threading.current_thread().name)
+    'example'
+    >>> loop.stop()
+    >>> loop.call(lambda: threading.current_thread().name)
+    'MainThread'
+    """
+
+    def __init__(self, name: str = "kitepolars") -> None:
+        self._name = name
+        self._lock = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self.before_exit: Callable[[], None] | None = None
+        """Called at the interpreter's exit while the loop runs: the place to close sockets."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is there."""
+        return self._loop is not None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is on the loop thread."""
+        return threading.current_thread() is self._thread
+
+    def start(self) -> None:
+        """Start the thread, if it is not there, and wait until its loop runs."""
+        with self._lock:
+            if self._loop is not None:
+                return
+            ready = threading.Event()
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=_run, args=(loop, ready), name=self._name, daemon=True)
+            thread.start()
+            ready.wait()
+            self._thread, self._loop = thread, loop
+            _running.add(self)
+
+    def stop(self) -> None:
+        """Cancel what runs on the loop and end the thread. Idempotent."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+            _running.discard(self)
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            if thread is not threading.current_thread():
+                thread.join(JOIN_TIMEOUT)
+
+    def call(self, function: Callable[..., T], *args: Any, **keywords: Any) -> T:
+        """Call a function on the loop thread, wait, and return what it returns or raise.
+
+        Parameters
+        ----------
+        function
+            A plain function; it must not block.
+        args, keywords
+            Its arguments.
+        """
+        with self._lock:
+            loop = self._loop
+            if loop is None or self.is_current:
+                return function(*args, **keywords)
+            future: Future[T] = Future()
+            loop.call_soon_threadsafe(_fulfil, future, function, args, keywords)
+        return future.result()
+
+    def post(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop thread soon, without waiting; nothing if none runs."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(function, *args)
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the loop thread.
+
+        Raises
+        ------
+        NotRunning
+            When there is no thread.
+        """
+        with self._lock:
+            if self._loop is None:
+                coroutine.close()
+                raise NotRunning("the background thread is not running; call start() first")
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def run(self, coroutine: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T:
+        """Run a coroutine on the loop thread and wait for it; an interrupt cancels it.
+
+        Raises
+        ------
+        TimeoutError
+            When it takes longer than `timeout` seconds; it is then cancelled.
+        """
+        future = self.submit(coroutine)
+        try:
+            return future.result(timeout)
+        except BaseException:
+            future.cancel()
+            raise
+
+
+def _fulfil(
+    future: Future[T], function: Callable[..., T], args: tuple[Any, ...], keywords: dict[str, Any]
+) -> None:
+    try:
+        future.set_result(function(*args, **keywords))
+    except BaseException as error:  # noqa: BLE001 - it belongs to the caller, who waits for it
+        future.set_exception(error)
+
+
+def _run(loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
+    """Run the loop until it is stopped, then cancel what is left and close it."""
+    asyncio.set_event_loop(loop)
+    loop.call_soon(ready.set)
+    try:
+        loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close the sockets of every running loop before the interpreter goes."""
+    for loop in tuple(_running):
+        if loop.before_exit is not None:
+            loop.before_exit()
+        loop.stop()

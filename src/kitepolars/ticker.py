@@ -1,0 +1,528 @@
+"""The façade: names, threads, DataFrames. Every method works from any thread.
+
+A `Ticker` puts the parts together: the feed and the pipeline on the loop
+thread, the store that they fill, and the instruments that give names. Methods
+cross to the loop thread only through `LoopThread.call`; what they return is
+made in the calling thread from immutable snapshots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+import polars as pl
+
+from kitepolars import nesting
+from kitepolars.errors import ConfigError
+from kitepolars.feed.account import Account
+from kitepolars.feed.manager import TickerManager
+from kitepolars.feed.plan import Limits
+from kitepolars.feed.reconnect import ReconnectPolicy
+from kitepolars.feed.records import EventLog
+from kitepolars.frames.store import Held, Retention, TickStore
+from kitepolars.instruments import Instruments, SomeInstruments
+from kitepolars.loop import LoopThread
+from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.tables import (
+    connections_frame,
+    events_frame,
+    gaps_frame,
+    orders_frame,
+    subscriptions_frame,
+)
+from kitepolars.wire.layouts import MODES, Mode
+
+KITE_URL: Final = "wss://ws.kite.trade/"
+"""Kite Connect's streaming endpoint. Source: Kite Connect v3, "WebSocket streaming"."""
+
+STOP_TIMEOUT: Final = 1.5
+"""Seconds that closing the connections may take; then they are cut."""
+
+POLL: Final = 0.05
+"""Seconds between two looks at a condition while nothing arrives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What a ticker has received so far. All counts since it was made.
+
+    Parameters
+    ----------
+    messages
+        Binary messages longer than a heartbeat.
+    bytes
+        Their bytes.
+    packets
+        Packets in them, rejected ones included.
+    ticks
+        Rows made of them.
+    rejected_packets
+        Packets of unknown length, skipped.
+    rejected_messages
+        Messages that were cut or went on too long; the packets before the fault are rows.
+    dropped
+        Messages whose ticks were lost in this process. 0 unless `events()` says otherwise.
+    rows
+        Rows held now.
+    reconnects
+        Connections opened again after a loss.
+    connected
+        Connections open now.
+    instruments
+        Instruments subscribed now.
+    orders, gaps
+        Distinct order updates; holes in the data.
+    """
+
+    messages: int
+    bytes: int
+    packets: int
+    ticks: int
+    rejected_packets: int
+    rejected_messages: int
+    dropped: int
+    rows: int
+    reconnects: int
+    connected: int
+    instruments: int
+    orders: int
+    gaps: int
+
+
+class Ticker:
+    """Kite's live ticks as growing Polars DataFrames.
+
+    Parameters
+    ----------
+    api_key, access_token
+        Credentials of one account; the token is never shown.
+    accounts
+        Several accounts instead: 9,000 instruments each.
+    url
+        The streaming endpoint.
+    limits
+        Connections an account and instruments a connection.
+    reconnect
+        How lost connections are opened again.
+    retention
+        How much history is kept. By default all of it.
+    flush
+        How long messages wait to be decoded together.
+    instruments
+        The list that gives names to tokens, or a path to the dump's CSV.
+    default_mode
+        The mode of a subscribe that names none.
+    isolate
+        Not supported yet: hold the sockets in a process of their own.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is wrong. Nothing is started or sent here.
+
+    Examples
+    --------
+    >>> ticker = Ticker("my_api_key", "my_access_token")
+    >>> ticker
+    <Ticker: stopped, 0 instruments, 0 ticks>
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        access_token: str | None = None,
+        *,
+        accounts: Sequence[Account] | None = None,
+        url: str = KITE_URL,
+        limits: Limits | None = None,
+        reconnect: ReconnectPolicy | None = None,
+        retention: Retention | None = None,
+        flush: Flush | None = None,
+        instruments: Instruments | str | bytes | None = None,
+        default_mode: str = Mode.QUOTE,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._default_mode = _mode(default_mode)
+        self._loop = LoopThread()
+        self._loop.before_exit = self.stop
+        self._store = TickStore(retention)
+        self._event_log = EventLog()
+        self._pipeline = Pipeline(self._store, self._event_log, flush)
+        self._manager = TickerManager(
+            _accounts(api_key, access_token, accounts),
+            sink=self._pipeline,
+            url=url,
+            limits=self._limits,
+            reconnect=reconnect,
+            events=self._event_log,
+        )
+        self._lifecycle = threading.RLock()
+        self.instruments = _instruments(instruments)
+
+    # -- life ------------------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the feed runs: after `start()`, until `stop()`."""
+        return self._loop.is_running
+
+    def start(self) -> Self:
+        """Connect; return once a connection of each account is open. Harmless when it runs.
+
+        Returns
+        -------
+        Ticker
+            Itself.
+
+        Raises
+        ------
+        AuthenticationError
+            When Kite refuses the credentials. Tokens expire daily about 06:00 IST.
+        ConnectionLost
+            When no connection could be opened within the reconnect policy's `connect_timeout`.
+        """
+        nesting.refuse_broken_nesting()
+        with self._lifecycle:
+            self._loop.start()
+            try:
+                self._loop.run(self._manager.start())
+            except BaseException:
+                self.stop()
+                raise
+        return self
+
+    def stop(self) -> None:
+        """Close every connection, within two seconds whatever the server does.
+
+        What has been received stays readable, subscriptions are remembered, and
+        `start()` goes on from there.
+        """
+        with self._lifecycle:
+            if self._loop.is_running:
+                try:
+                    self._loop.run(self._manager.stop(), timeout=STOP_TIMEOUT)
+                except TimeoutError:
+                    self._event_log.add("stop", "connections did not close in time and were cut")
+                self._loop.call(self._pipeline.flush)
+                self._loop.stop()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def set_access_token(self, token: str, account: str | None = None) -> None:
+        """Use a new access token, after the daily expiry; subscriptions resume.
+
+        Parameters
+        ----------
+        token
+            The token of today's login.
+        account
+            Whose, by name; not needed with one account.
+
+        Raises
+        ------
+        ConfigError
+            When the account is not known, or none is named and there are several.
+        """
+        self._loop.call(self._manager.set_access_token, token, account)
+
+    # -- subscriptions ---------------------------------------------------------------------
+
+    @property
+    def instruments(self) -> Instruments:
+        """The instruments known by name. Assign another list at any time."""
+        return self._instruments
+
+    @instruments.setter
+    def instruments(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self._loop.call(
+            self._store.name_instruments, lambda tokens: instruments.symbols(tokens).to_list()
+        )
+
+    def subscribe(self, instruments: SomeInstruments, mode: str | None = None) -> None:
+        """Subscribe instruments; those subscribed already change their mode at most.
+
+        Before `start()` the subscription is remembered and made then.
+
+        Parameters
+        ----------
+        instruments
+            Names such as ``"NSE:INFY"``, tokens, or a frame with such a column.
+        mode
+            ``"ltp"``, ``"quote"`` or ``"full"``; by default the ticker's `default_mode`.
+
+        Raises
+        ------
+        UnknownInstrument
+            When a name is not known. Nothing is changed.
+        CapacityExceeded
+            When there is no room for all. Nothing is sent or changed.
+        """
+        tokens = self._instruments.tokens(instruments)
+        wanted = self._default_mode if mode is None else _mode(mode)
+        self._loop.call(self._manager.subscribe, tokens, wanted)
+
+    def unsubscribe(self, instruments: SomeInstruments) -> None:
+        """Unsubscribe instruments; those that are not subscribed are passed over.
+
+        Raises
+        ------
+        UnknownInstrument
+            When a name is not known. Nothing is changed.
+        """
+        self._loop.call(self._manager.unsubscribe, self._instruments.tokens(instruments))
+
+    def set_mode(self, instruments: SomeInstruments, mode: str) -> None:
+        """Change the mode of subscribed instruments.
+
+        Raises
+        ------
+        UnknownInstrument
+            When one is not known, or not subscribed. Nothing is changed.
+        """
+        tokens = self._instruments.tokens(instruments)
+        self._loop.call(self._manager.set_mode, tokens, _mode(mode))
+
+    # -- ticks -----------------------------------------------------------------------------
+
+    def _held(self) -> Held:
+        """Flush on the loop thread and return what is held then."""
+        self._loop.call(self._pipeline.flush)
+        return self._store.held
+
+    def frame(self) -> pl.DataFrame:
+        """Return every tick held, in arrival order, up to now.
+
+        No data is copied: it costs the same after ten million ticks as after ten
+        thousand. The frame never changes.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `kitepolars.frames.schema.SCHEMA`: prices in rupees, quantities in
+            units, times in Asia/Kolkata, nulls where the mode has no such field.
+        """
+        return self._held().frame()
+
+    def lazy(self) -> pl.LazyFrame:
+        """Return the same as `frame`, as a LazyFrame."""
+        return self.frame().lazy()
+
+    def latest(self) -> pl.DataFrame:
+        """Return the last tick of each instrument, with the columns of `frame`."""
+        return self._held().latest()
+
+    def wait(
+        self,
+        *,
+        rows: int | None = None,
+        until: Callable[[Self], object] | None = None,
+        timeout: float | None = None,
+        keep_loop: bool = False,
+    ) -> bool:
+        """Block the calling cell until a condition holds. It can be interrupted.
+
+        Parameters
+        ----------
+        rows
+            Until so many rows are held.
+        until
+            Until this predicate, called with the ticker in this thread, is true.
+        timeout
+            At most so many seconds. With neither `rows` nor `until`: just so long.
+        keep_loop
+            Let an event loop that already runs in this thread go on meanwhile (this applies
+            `allow_nested_asyncio`).
+
+        Returns
+        -------
+        bool
+            Whether the condition held; False after the time-out.
+
+        Raises
+        ------
+        ConfigError
+            When there is nothing to wait for.
+        """
+        if keep_loop:
+            return nesting.run(self.wait_async(rows=rows, until=until, timeout=timeout))
+        condition = self._condition(rows, until, timeout)
+        published = threading.Event()
+        unlisten = self._loop.call(self._pipeline.listen, published.set)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                published.clear()
+                if condition():
+                    return True
+                left = POLL if deadline is None else min(POLL, deadline - time.monotonic())
+                if left <= 0:
+                    return False
+                published.wait(left)
+        finally:
+            self._loop.call(unlisten)
+
+    async def wait_async(
+        self,
+        *,
+        rows: int | None = None,
+        until: Callable[[Self], object] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the same words as `wait`
+    ) -> bool:
+        """Wait as `wait` does, without blocking the calling event loop."""
+        condition = self._condition(rows, until, timeout)
+        loop = asyncio.get_running_loop()
+        published = asyncio.Event()
+        unlisten = self._loop.call(
+            self._pipeline.listen, lambda: loop.call_soon_threadsafe(published.set)
+        )
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                published.clear()
+                if condition():
+                    return True
+                left = POLL if deadline is None else min(POLL, deadline - time.monotonic())
+                if left <= 0:
+                    return False
+                await _wait_for(published, left)
+        finally:
+            self._loop.call(unlisten)
+
+    def _condition(
+        self,
+        rows: int | None,
+        until: Callable[[Self], object] | None,
+        timeout: float | None,
+    ) -> Callable[[], bool]:
+        if rows is None and until is None and timeout is None:
+            raise ConfigError("timeout", timeout, "given when neither rows nor until is")
+        if rows is None and until is None:
+            return lambda: False
+
+        def holds() -> bool:
+            enough = rows is None or self._store.held.height >= rows
+            return enough and (until is None or bool(until(self)))
+
+        return holds
+
+    # -- the state of things ---------------------------------------------------------------
+
+    def subscriptions(self) -> pl.DataFrame:
+        """Return one row an instrument: token, symbol, mode, connection."""
+        subscriptions = self._loop.call(lambda: dict(self._manager.subscriptions()))
+        symbols = self._instruments.symbols(list(subscriptions)).to_list()
+        return subscriptions_frame(subscriptions, symbols)
+
+    def connections(self) -> pl.DataFrame:
+        """Return one row a connection: state, instruments, messages, bytes, reconnects, times."""
+        statuses = self._loop.call(self._manager.connections)
+        return connections_frame(statuses, self._limits.instruments_per_connection)
+
+    def orders(self, *, latest: bool = False) -> pl.DataFrame:
+        """Return one row a distinct order update, times in IST, prices in rupees.
+
+        Parameters
+        ----------
+        latest
+            One row an order instead: the update that is furthest on, whatever order the
+            updates arrived in.
+        """
+        return orders_frame(self._loop.call(self._manager.orders), latest=latest)
+
+    def events(self) -> pl.DataFrame:
+        """Return what happened besides ticks: errors, alerts, rejections, reconnects."""
+        return events_frame(self._loop.call(self._manager.events))
+
+    def gaps(self) -> pl.DataFrame:
+        """Return the holes in the data, open ones included."""
+        return gaps_frame(self._loop.call(self._manager.gaps))
+
+    def stats(self) -> Stats:
+        """Return the counters of this moment."""
+        return self._loop.call(self._count)
+
+    def _count(self) -> Stats:
+        self._pipeline.flush()
+        feed, pipeline = self._manager.stats(), self._pipeline.stats()
+        return Stats(
+            messages=feed.messages,
+            bytes=feed.bytes,
+            packets=pipeline.packets,
+            ticks=pipeline.ticks,
+            rejected_packets=pipeline.rejected_packets,
+            rejected_messages=pipeline.rejected_messages,
+            dropped=pipeline.dropped,
+            rows=self._store.held.height,
+            reconnects=feed.reconnects,
+            connected=feed.connected,
+            instruments=feed.instruments,
+            orders=feed.orders,
+            gaps=feed.gaps,
+        )
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        state = f"{stats.connected} connections" if self.is_running else "stopped"
+        losses = {
+            "gaps": stats.gaps,
+            "rejected packets": stats.rejected_packets,
+            "rejected messages": stats.rejected_messages,
+            "dropped messages": stats.dropped,
+        }
+        parts = [state, f"{stats.instruments:,} instruments", f"{stats.ticks:,} ticks"]
+        parts += [f"{count:,} {name}" for name, count in losses.items() if count]
+        return f"<Ticker: {', '.join(parts)}>"
+
+
+async def _wait_for(event: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109
+    """Wait for an event, at most so many seconds."""
+    waiter = asyncio.ensure_future(event.wait())
+    await asyncio.wait([waiter], timeout=timeout)
+    waiter.cancel()
+
+
+def _mode(mode: str) -> Mode:
+    try:
+        return Mode(mode)
+    except ValueError:
+        expected = ", ".join(f"{known.value!r}" for known in MODES)
+        raise ConfigError("mode", mode, f"one of {expected}") from None
+
+
+def _accounts(
+    api_key: str | None, access_token: str | None, accounts: Sequence[Account] | None
+) -> Sequence[Account]:
+    if accounts is not None:
+        if api_key is not None or access_token is not None:
+            raise ConfigError("accounts", accounts, "None when api_key and access_token are given")
+        return accounts
+    if api_key is None or access_token is None:
+        missing = "api_key" if api_key is None else "access_token"
+        raise ConfigError(missing, None, "given, or several accounts instead")
+    return [Account("default", api_key, access_token)]
+
+
+def _instruments(instruments: Instruments | str | bytes | None) -> Instruments:
+    if isinstance(instruments, Instruments):
+        return instruments
+    if instruments is None:
+        return Instruments.from_records([])
+    return Instruments.read_csv(instruments)
