@@ -1,14 +1,13 @@
 """The reconnect policy: what is worth retrying, and how long to wait. Pure; loop thread.
 
-No socket, no task and no clock of its own: time and chance are handed in, so
-that the tests own both.
+No socket, no task and no clock: time and chance are handed in, so that the
+tests own both.
 """
 
 from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -138,8 +137,6 @@ class Backoff:
         The bounds.
     chance
         Gives random numbers in [0, 1).
-    clock
-        Gives monotonic seconds.
 
     Examples
     --------
@@ -153,26 +150,29 @@ class Backoff:
         policy: ReconnectPolicy,
         *,
         chance: Callable[[], float] = random.random,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = policy
         self._chance = chance
-        self._clock = clock
-        self._first_data: float | None = None
         self.attempts = 0
         """Attempts in a row that came to nothing lasting."""
 
-    def data(self) -> None:
-        """Take note that the server sent something; clears the slate once that has lasted."""
-        now = self._clock()
-        if self._first_data is None:
-            self._first_data = now
-        elif now - self._first_data >= HEALTHY_AFTER:
-            self.attempts = 0
+    def delay(self, failure: Failure, *, lived: float = 0.0) -> float | None:
+        """Count an attempt that failed or ended, and say how long to wait before the next.
 
-    def delay(self, failure: Failure) -> float | None:
-        """Count a failed or ended attempt and return the seconds to wait; None gives up."""
-        self._first_data = None
+        Parameters
+        ----------
+        failure
+            Why it failed or ended.
+        lived
+            Seconds between the first and the last bytes that it received.
+
+        Returns
+        -------
+        float or None
+            Seconds to wait; None when the attempts are exhausted.
+        """
+        if lived >= HEALTHY_AFTER:
+            self.attempts = 0
         self.attempts += 1
         limit = self._policy.max_attempts
         if limit is not None and self.attempts >= limit:
@@ -181,7 +181,6 @@ class Backoff:
 
     def reset(self) -> None:
         """Start afresh, as with a new access token."""
-        self._first_data = None
         self.attempts = 0
 
     def _full_delay(self, failure: Failure) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from kitepolars.feed.listeners import Listeners
 from kitepolars.wire.control import printable
 
 EVENTS_KEPT: Final = 10_000
@@ -226,7 +227,7 @@ class EventLog:
         self._events: deque[Event] = deque(maxlen=capacity)
         self._clock = clock
         self._total = 0
-        self._listeners: list[Callable[[Event], None]] = []
+        self._listeners = Listeners[Event]()
 
     def __len__(self) -> int:
         return len(self._events)
@@ -246,21 +247,13 @@ class EventLog:
         event = Event(self._clock(), connection, kind, printable(detail))
         self._events.append(event)
         self._total += 1
-        for listener in self._listeners:
-            listener(event)
+        self._listeners.tell(event)
         return event
 
     def snapshot(self) -> tuple[Event, ...]:
         """Return the events held, oldest first."""
         return tuple(self._events)
 
-    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `listener` with every event from now on; it must be quick and not raise.
-
-        Returns
-        -------
-        Callable
-            Ends it.
-        """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def listen(self, listener: Callable[[Event], object]) -> Callable[[], None]:
+        """Call `listener` with every event from now on; what is returned ends that."""
+        return self._listeners.add(listener)

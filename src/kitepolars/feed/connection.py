@@ -1,0 +1,250 @@
+"""One socket: open, send, read, watch. It never reconnects. Loop thread only.
+
+`Connection` is the transport's own protocol object, with two of its callbacks
+overridden: bytes are stamped for the watchdog, and whole messages go straight
+to the receiver, without a queue and without waking a task, which costs a third
+less than ``recv()``. No exception of the transport leaves this module: they
+hold the URL, and the URL holds the token. A `Failure` says what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from functools import partial
+from typing import Any, Final, Protocol, cast
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.http11 import Response
+
+from kitepolars.feed.account import HEADERS, Account, connection_url, is_loopback
+from kitepolars.feed.reconnect import Failure, ReconnectPolicy
+from kitepolars.wire.control import printable
+
+MAX_MESSAGE: Final = 16 * 2**20
+"""Bytes of a message: 3,000 full packets are 558,002, so this is generous."""
+
+CLOSE_TIMEOUT: Final = 0.5
+"""Seconds that a server gets for its part of a closing handshake."""
+
+_URL_PASSWORD: Final = re.compile(r"//[^/@\s]*@")
+
+_log = logging.getLogger("kitepolars.feed.websocket")
+# The library logs the request line, token and all, at DEBUG, and each frame.
+_log.setLevel(logging.WARNING)
+_log.addFilter(lambda record: record.levelno >= logging.WARNING)
+
+
+class Receiver(Protocol):
+    """Takes what a connection receives. Quick, and never raises."""
+
+    def binary(self, data: bytes) -> None:
+        """Take one binary message, heartbeats included."""
+        ...
+
+    def text(self, text: str) -> None:
+        """Take one text message."""
+        ...
+
+
+class Connection(ClientConnection):
+    """An open socket that hands whole messages to its receiver.
+
+    Parameters
+    ----------
+    protocol
+        The transport's state machine.
+    receiver
+        Takes the messages.
+    options
+        Passed on to the transport.
+    """
+
+    def __init__(self, protocol: ClientProtocol, *, receiver: Receiver, **options: Any) -> None:
+        super().__init__(protocol, **options)
+        self._receiver = receiver
+        self._fragments = bytearray()
+        self._fragmented: Opcode | None = None
+        self._opened_at = self._last_byte = self.loop.time()
+        self._silence = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._failure: Failure | None = None
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.state.name.lower()}>"
+
+    @property
+    def lived(self) -> float:
+        """Seconds between the handshake and the last bytes received."""
+        return self._last_byte - self._opened_at
+
+    def watch(self, silence: float) -> None:
+        """From now on, abort when no byte arrives for `silence` seconds.
+
+        One timer does it, which looks again when the silence would be over: nothing is
+        scheduled for a message. The library's pings are off, because their answers are
+        bytes, too: a server that answers pings and sends no ticks would pass for alive.
+        """
+        self._opened_at = self._last_byte = self.loop.time()
+        self._silence = silence
+        self._watch = self.loop.call_later(silence, self._check)
+
+    async def ended(self) -> Failure:
+        """Wait for the end of the connection and say why it came."""
+        await self.wait_closed()
+        return self._failure or self._closing()
+
+    async def shut(self) -> None:
+        """Close, politely at first; returns soon whatever the server does."""
+        try:
+            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+                await self.close()
+        except TimeoutError:  # the peer reads nothing, so that not even the close frame leaves
+            self.transport.abort()
+            await self.wait_closed()
+
+    def data_received(self, data: bytes) -> None:
+        """Stamp and pass on; called by the event loop."""
+        self._last_byte = self.loop.time()
+        super().data_received(data)
+        if self._deadline is None and self.protocol.close_expected():
+            # The library would wait for the server to close, however long that takes.
+            self._deadline = self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+
+    def process_event(self, event: Any) -> None:
+        """Hand messages to the receiver, and all else to the library, which calls this."""
+        if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
+            super().process_event(event)
+        elif event.opcode is Opcode.BINARY and event.fin:
+            self._receiver.binary(bytes(event.data))
+        else:
+            self._collect(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timers; called by the event loop."""
+        for timer in (self._watch, self._deadline):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def _collect(self, frame: Frame) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._fragmented = frame.opcode
+        self._fragments += frame.data
+        if not frame.fin:
+            return
+        data, self._fragments = bytes(self._fragments), bytearray()
+        if self._fragmented is Opcode.TEXT:
+            self._receiver.text(data.decode("utf-8", "replace"))
+        else:
+            self._receiver.binary(data)
+
+    def _check(self) -> None:
+        now = self.loop.time()
+        quiet_until = self._last_byte + self._silence
+        if now < quiet_until:
+            self._watch = self.loop.call_at(quiet_until, self._check)
+            return
+        self._failure = Failure(f"silent for {now - self._last_byte:.1f} s")
+        self.transport.abort()  # not a close: there may be nobody to answer it
+
+    def _closing(self) -> Failure:
+        code = f"code {self.close_code}"
+        said = printable(self.close_reason or "", limit=100)
+        cause = self.connection_exc
+        why = said or ("" if cause is None else type(cause).__name__)
+        return Failure(f"closed ({code}: {why})" if why else f"closed ({code})")
+
+
+async def open_connection(
+    base: str, account: Account, receiver: Receiver, policy: ReconnectPolicy
+) -> Connection | Failure:
+    """Open a connection, or say why that failed; no exception leaves.
+
+    Parameters
+    ----------
+    base
+        The server's URL, without credentials.
+    account
+        Whose credentials to send.
+    receiver
+        Takes the messages.
+    policy
+        The time-outs.
+    """
+    try:
+        opening = _Connect(
+            connection_url(base, account),
+            additional_headers=HEADERS,
+            compression=None,
+            proxy=None if is_loopback(base) else True,
+            open_timeout=policy.connect_timeout,
+            ping_interval=None,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=MAX_MESSAGE,
+            logger=_log,
+            create_connection=cast(
+                "type[ClientConnection]", partial(Connection, receiver=receiver)
+            ),
+        )
+        connection = cast("Connection", await opening)
+    except Exception as error:  # noqa: BLE001 - each becomes a Failure, which is reported
+        return describe(error, account)
+    connection.watch(policy.silence)
+    return connection
+
+
+async def send(connection: Connection, request: str) -> bool:
+    """Send a request and say whether the connection was still there to take it."""
+    try:
+        await connection.send(request)
+    except ConnectionClosed:
+        return False
+    return True
+
+
+def describe(error: Exception, account: Account) -> Failure:
+    """Say what an exception of the transport means, without a credential.
+
+    Parameters
+    ----------
+    error
+        What opening a connection raised.
+    account
+        Whose credentials are taken out of the text.
+    """
+    if isinstance(error, InvalidStatus):
+        response = error.response
+        said = _said(response)
+        reason = f"HTTP {response.status_code}: {said}" if said else f"HTTP {response.status_code}"
+        return Failure(_clean(reason, account), status=response.status_code)
+    return Failure(_clean(f"{type(error).__name__}: {error}", account))
+
+
+def _said(response: Response) -> str:
+    """Return the message in the body of a refusal, if it is the JSON that Kite sends."""
+    try:
+        body = json.loads(response.body or b"")
+    except (ValueError, RecursionError):
+        return ""
+    message = body.get("message") if isinstance(body, dict) else None
+    return message if isinstance(message, str) else ""
+
+
+def _clean(text: str, account: Account) -> str:
+    redacted = account.redact(_URL_PASSWORD.sub("//…@", text))
+    return printable(redacted, limit=200)
+
+
+class _Connect(connect):
+    """The library's opening handshake, without redirects: the credentials go to one server."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Take a redirect for the refusal that it is."""
+        return exc

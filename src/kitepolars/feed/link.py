@@ -1,0 +1,342 @@
+"""What keeps a connection alive at one place of one account. Loop thread only.
+
+A `Link` lives as long as its manager: it opens a `Connection`, brings it what
+is to be sent, counts what it receives, and when it ends opens the next one,
+after the delays of the reconnect policy. What that means for instruments, gaps
+and events its `Hub` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from kitepolars.errors import AuthenticationError
+from kitepolars.feed.account import Account
+from kitepolars.feed.connection import Connection, open_connection, send
+from kitepolars.feed.plan import Action, Command
+from kitepolars.feed.reconnect import (
+    Backoff,
+    Failure,
+    ReconnectPolicy,
+    Verdict,
+    authentication_error,
+)
+from kitepolars.feed.records import ConnectionState, Sink, now_us
+from kitepolars.wire import control
+from kitepolars.wire.layouts import Mode
+
+REFUSED_BEFORE: Final = Failure("the credentials were refused before", HTTPStatus.FORBIDDEN)
+"""Why a link does not even try: another one has learnt that it is in vain."""
+
+
+@dataclass(slots=True)
+class Tenant:
+    """An account in use, and what its connections share.
+
+    Parameters
+    ----------
+    account
+        The credentials of this moment.
+    error
+        Why they were refused; nobody tries them again while it stands.
+    live
+        How many connections are open with them.
+    gate
+        While none is open, handshakes go one by one, so that bad credentials are tried once.
+    """
+
+    account: Account
+    error: AuthenticationError | None = None
+    live: int = 0
+    gate: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def reset(self) -> None:
+        """Forget a refusal, and take the running loop."""
+        self.error, self.live, self.gate = None, 0, asyncio.Lock()
+
+    @asynccontextmanager
+    async def admission(self) -> AsyncIterator[None]:
+        """Wait for leave to try a handshake."""
+        if self.live:
+            yield
+            return
+        async with self.gate:
+            yield
+
+
+class Hub(Protocol):
+    """Whom a link reports to."""
+
+    def opened(self, link: Link) -> None:
+        """Take note that the link can send now."""
+        ...
+
+    def ended(self, link: Link, failure: Failure, *, was_open: bool) -> None:
+        """Take note that a connection ended, or that an attempt to open one failed."""
+        ...
+
+    def resumed(self, link: Link, at: int) -> None:
+        """Take note of the first data after a subscribe."""
+        ...
+
+    def text(self, link: Link, at: int, text: str) -> None:
+        """Take a text message."""
+        ...
+
+    def changed(self, link: Link) -> None:
+        """Take note of a new state."""
+        ...
+
+
+class Link:
+    """One connection as the user counts them: its index stays, its sockets come and go.
+
+    Parameters
+    ----------
+    index
+        Its number over all accounts.
+    tenant
+        The account that it belongs to.
+    url
+        The server, without credentials.
+    policy
+        Delays and time-outs.
+    sink
+        Where binary messages go.
+    hub
+        Whom to report to.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        tenant: Tenant,
+        *,
+        url: str,
+        policy: ReconnectPolicy,
+        sink: Sink,
+        hub: Hub,
+    ) -> None:
+        self.index = index
+        self.tenant = tenant
+        self.state = ConnectionState.IDLE
+        self.since = now_us()
+        self.failure: Failure | None = None
+        self.messages = self.bytes = self.heartbeats = self.texts = self.reconnects = 0
+        self.last_message_at: int | None = None
+        self.opened_at = self.since
+        self.delay: float | None = None
+        self._url = url
+        self._policy = policy
+        self._sink = sink
+        self._hub = hub
+        self._backoff = Backoff(policy)
+        self._was_open = False
+        self._resuming = False
+        self._outbox: deque[Command] = deque()
+        self._wake = asyncio.Event()
+        self._retry_now = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Link {self.index} of {self.tenant.account.name!r}: {self.state}>"
+
+    @property
+    def attempts(self) -> int:
+        """Attempts in a row that came to nothing lasting."""
+        return self._backoff.attempts
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it has been started and not stopped, given up or not."""
+        return self._task is not None
+
+    @property
+    def heard_at(self) -> int:
+        """When the last connection received something, or was wanted, if it never did."""
+        return max(self.opened_at, self.last_message_at or 0)
+
+    def start(self) -> None:
+        """Begin, or begin again after having given up; harmless when under way."""
+        if self._task is not None and not self._task.done():
+            return
+        self._wake, self._retry_now = asyncio.Event(), asyncio.Event()  # of the loop of now
+        self._backoff.reset()
+        self.opened_at = now_us()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(self._crashed)
+
+    def retry(self) -> None:
+        """Try now what would be tried after a delay, or what had been given up."""
+        self.start()
+        self._backoff.reset()
+        self._retry_now.set()
+
+    async def stop(self) -> None:
+        """End the connection and all attempts; returns soon whatever the server does."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        self._was_open = False
+        self._enter(ConnectionState.IDLE)
+
+    def send(self, command: Command) -> None:
+        """Send in turn.
+
+        What is waiting when the connection ends is forgotten: the next one is brought to
+        the desired state of its moment.
+        """
+        self._outbox.append(command)
+        self._wake.set()
+
+    def binary(self, data: bytes) -> None:
+        """Take a binary message of the connection: stamp it and hand it on."""
+        at = self.last_message_at = now_us()
+        if len(data) <= 1:
+            self.heartbeats += 1
+            return
+        self.messages += 1
+        self.bytes += len(data)
+        self._sink.message(at, self.index, data)
+        if self._resuming:
+            self._resuming = False
+            self._hub.resumed(self, at)
+
+    def text(self, text: str) -> None:
+        """Take a text message of the connection."""
+        at = self.last_message_at = now_us()
+        self.texts += 1
+        self._hub.text(self, at, text)
+
+    async def _run(self) -> None:
+        while True:
+            self._enter(ConnectionState.CONNECTING)
+            failure, lived = await self._attempt()
+            was_open = self.state is ConnectionState.OPEN
+            self.failure = failure
+            self.delay = self._backoff.delay(failure, lived=lived)
+            self._enter(self._after(failure))
+            self._hub.ended(self, failure, was_open=was_open)
+            if self.state is not ConnectionState.WAITING or self.delay is None:
+                return
+            await self._pause(self.delay)
+
+    def _after(self, failure: Failure) -> ConnectionState:
+        """Return the state that a failure leads to."""
+        if failure.verdict is Verdict.FATAL:
+            return ConnectionState.EXPIRED
+        return ConnectionState.FAILED if self.delay is None else ConnectionState.WAITING
+
+    async def _attempt(self) -> tuple[Failure, float]:
+        """Connect and stay until the end; return why it came and how long the data flowed."""
+        async with self.tenant.admission():
+            opened = await self._open()
+            if isinstance(opened, Failure):
+                return opened, 0.0
+            self.tenant.live += 1
+        try:
+            return await self._serve(opened), opened.lived
+        finally:
+            self.tenant.live -= 1
+            await opened.shut()
+
+    async def _open(self) -> Connection | Failure:
+        tenant = self.tenant
+        if tenant.error is not None:
+            return REFUSED_BEFORE
+        account = tenant.account
+        opened = await open_connection(self._url, account, self, self._policy)
+        if isinstance(opened, Failure) and opened.verdict is Verdict.FATAL:
+            if account is not tenant.account:  # there are newer credentials
+                return Failure(opened.reason)
+            tenant.error = authentication_error(account.name, opened)
+        return opened
+
+    async def _serve(self, connection: Connection) -> Failure:
+        self._retry_now.clear()
+        self._outbox.clear()
+        self.reconnects += self._was_open
+        self._was_open = True
+        self.opened_at = now_us()
+        self._enter(ConnectionState.OPEN)
+        self._hub.opened(self)
+        writer = asyncio.get_running_loop().create_task(self._write(connection))
+        writer.add_done_callback(partial(_abort_on_error, connection))
+        try:
+            return await connection.ended()
+        finally:
+            writer.cancel()
+
+    async def _write(self, connection: Connection) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._outbox:
+                if not await self._carry_out(connection, self._outbox.popleft()):
+                    return
+
+    async def _carry_out(self, connection: Connection, command: Command) -> bool:
+        for batch in control.batches(command.tokens):
+            if command.action is Action.SUBSCRIBE:
+                self._sink.expect_snapshots(batch)
+                self._resuming = True
+            for request in requests(command, batch):
+                if not await send(connection, request):
+                    return False
+            if command.action is Action.UNSUBSCRIBE:
+                self._sink.forget(batch)
+        return True
+
+    async def _pause(self, delay: float) -> None:
+        try:
+            async with asyncio.timeout(delay):
+                await self._retry_now.wait()
+        except TimeoutError:
+            return
+        self._retry_now.clear()
+
+    def _enter(self, state: ConnectionState) -> None:
+        if state is not self.state:
+            self.state, self.since = state, now_us()
+            self._hub.changed(self)
+
+    def _crashed(self, task: asyncio.Task[None]) -> None:
+        """Say so when a defect ended the task: it ends by itself only when it gives up."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failure = Failure(f"defect: {type(error).__name__}")
+            self._enter(ConnectionState.FAILED)
+            _report(f"{self!r} crashed", error)
+
+
+def requests(command: Command, tokens: list[int]) -> Iterator[str]:
+    """Yield what to send for a batch of a command's instruments.
+
+    A subscribe resets the mode to quote, so any other mode follows it at once.
+    """
+    if command.action is Action.UNSUBSCRIBE:
+        yield control.unsubscribe(tokens)
+    if command.action is Action.SUBSCRIBE:
+        yield control.subscribe(tokens)
+    already = Mode.QUOTE if command.action is Action.SUBSCRIBE else None
+    if command.mode is not None and command.mode is not already:
+        yield control.set_mode(command.mode, tokens)
+
+
+def _abort_on_error(connection: Connection, task: asyncio.Task[None]) -> None:
+    """End a connection whose writer a defect has ended: it would never be told anything."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        connection.transport.abort()
+        _report("the writer of a connection crashed", error)
+
+
+def _report(message: str, error: BaseException) -> None:
+    context = {"message": message, "exception": error}
+    asyncio.get_running_loop().call_exception_handler(context)
