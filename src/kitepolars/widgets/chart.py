@@ -1,0 +1,231 @@
+"""Live candles, ``ticker.chart()``: the bars that changed go out as binary rows. UI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import traitlets
+
+from kitepolars.errors import ConfigError
+from kitepolars.frames.schema import TIMESTAMP
+from kitepolars.widgets.hits import found
+from kitepolars.widgets.publisher import TICK, Publisher, Reading
+from kitepolars.widgets.surface import Feed, symbol_of, tokens_of
+from kitepolars.widgets.view import LiveWidget, Message, asset
+
+INTERVALS: Final = {
+    "1s": 1,
+    "5s": 5,
+    "15s": 15,
+    "1m": 60,
+    "3m": 180,
+    "5m": 300,
+    "15m": 900,
+    "30m": 1800,
+    "1h": 3600,
+    "1d": 86_400,
+}
+"""The intervals offered, in seconds."""
+
+FIELDS: Final = ("open", "high", "low", "close", "volume")
+"""A bar's numbers after its time, as the view expects them."""
+
+MAX_BARS: Final = 20_000
+"""Bars shown at most, the latest ones."""
+
+Bars = npt.NDArray[np.float64]
+
+
+class Chart(LiveWidget):
+    """Candles with volume of one instrument, with a live last bar.
+
+    Parameters
+    ----------
+    ticker
+        What is shown.
+    instrument
+        A name or a token.
+    every
+        The interval: one of `INTERVALS`.
+    history
+        Older candles with the columns of ``candles()``, such as those of
+        ``kp.historical``; where a bar is in both, the live one is shown.
+    height
+        Height of the chart in pixels.
+    publisher
+        The UI thread; one of its own for tests.
+
+    Raises
+    ------
+    ConfigError
+        If the interval is not offered, or the history lacks a column.
+    UnknownInstrument
+        If the name is not known.
+
+    Examples
+    --------
+    >>> import kitepolars as kp
+    >>> from kitepolars.widgets import Chart
+    >>> ticker = kp.demo()
+    >>> chart = Chart(ticker, "NSE:INFY", every="5s")
+    >>> chart.interval = "1m"
+    >>> ticker.stop()
+    """
+
+    _esm = asset("chart.js")
+
+    every = TICK
+
+    height = traitlets.Int(340).tag(sync=True)
+    intervals = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(
+        self,
+        ticker: Feed,
+        instrument: str | int,
+        *,
+        every: str = "1m",
+        history: pl.DataFrame | None = None,
+        height: int = 340,
+        publisher: Publisher | None = None,
+    ) -> None:
+        (self._token,) = tokens_of(ticker, instrument)
+        self._interval = _checked_interval(every)
+        self._history = None if history is None else _checked_history(history)
+        self._hits: dict[str, Any] = {}
+        self._tick: object = None
+        self._sent: Bars = _NO_BARS
+        self._shown: object = None
+        traits = {"height": height, "intervals": list(INTERVALS)}
+        super().__init__(ticker, publisher=publisher, traits=traits)
+
+    @property
+    def instrument(self) -> str:
+        """The instrument shown. Set a name or a token to show another."""
+        return symbol_of(self.feed, self._token)
+
+    @instrument.setter
+    def instrument(self, instrument: str | int) -> None:
+        (self._token,) = tokens_of(self.feed, instrument)
+        self._publisher.wake()
+
+    @property
+    def interval(self) -> str:
+        """The interval shown. Set another of `INTERVALS`."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, every: str) -> None:
+        self._interval = _checked_interval(every)
+        self._publisher.wake()
+
+    def heard(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Take another interval or instrument, or look for instruments."""
+        if kind == "every":
+            self.interval = content["every"]
+        elif kind == "instrument":
+            self.instrument = int(content["token"])
+        elif kind == "query":
+            self._hits = {"hits": found(self.feed, str(content["text"]))}
+
+    def forgotten(self) -> None:
+        """Drop the bars: the next view gets new ones."""
+        self._sent = _NO_BARS
+        self._shown = self._tick = None
+
+    def snapshot(self, reading: Reading) -> Message:
+        """Return every bar."""
+        bars = self._bars(reading)
+        self._sent, self._shown = bars, (self._token, self._interval)
+        self._tick = self._last_tick(reading)
+        content = {
+            "from": 0,
+            "symbol": self.instrument,
+            "every": self._interval,
+            "seconds": INTERVALS[self._interval],
+            "precision": _precision(bars),
+            "empty": "Waiting for the first bar",
+        }
+        return Message({**content, **self._found()}, [bars.tobytes()], whole=True)
+
+    def changes(self, reading: Reading) -> Message | None:
+        """Return the bars from the first one that changed on."""
+        if self._shown != (self._token, self._interval):
+            return self.snapshot(reading)
+        tick = self._last_tick(reading)
+        if tick == self._tick:
+            return Message(self._found()) if self._hits else None
+        self._tick = tick
+        bars = self._bars(reading)
+        start = _first_change(self._sent, bars)
+        if start == 0 or not len(self._sent):
+            return self.snapshot(reading)
+        self._sent = bars
+        return Message({"from": start, **self._found()}, [bars[start:].tobytes()])
+
+    def _found(self) -> dict[str, Any]:
+        self._hits, hits = {}, self._hits
+        return hits
+
+    def _last_tick(self, reading: Reading) -> object:
+        """Return what changes with each tick: without a new one, no bar is looked at."""
+        rows = reading.latest.filter(pl.col("instrument_token") == self._token)
+        return rows["received_at"].to_list()
+
+    def _bars(self, reading: Reading) -> Bars:
+        live = reading.feed.candles(self._interval, instruments=[self._token])
+        bars = live.select("start", *FIELDS)
+        if self._history is not None:
+            older = self._history.filter(pl.col("instrument_token") == self._token)
+            bars = pl.concat([older.select("start", *FIELDS), bars])
+        seconds = pl.col("start").dt.epoch("us") / 1e6
+        return (
+            bars.unique("start", keep="last")
+            .sort("start")
+            .tail(MAX_BARS)
+            .select(seconds, pl.col(FIELDS).cast(pl.Float64).fill_null(float("nan")))
+            .drop_nans(["open", "high", "low", "close"])
+            .to_numpy(order="c")
+        )
+
+
+_HISTORY: Final = pl.Schema(
+    {
+        "instrument_token": pl.UInt32(),
+        "start": TIMESTAMP,
+        **dict.fromkeys(FIELDS[:-1], pl.Float64()),
+        "volume": pl.UInt64(),
+    }
+)
+_NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
+
+
+def _checked_interval(every: str) -> str:
+    if every not in INTERVALS:
+        raise ConfigError("every", every, f"one of {', '.join(INTERVALS)}")
+    return every
+
+
+def _checked_history(history: pl.DataFrame) -> pl.DataFrame:
+    if missing := [name for name in _HISTORY if name not in history.columns]:
+        raise ConfigError("history", history.columns, f"a frame with {', '.join(missing)} as well")
+    return history.select(_HISTORY.names()).cast(_HISTORY)
+
+
+def _first_change(old: Bars, new: Bars) -> int:
+    """Return where the new bars begin to differ; the view keeps those before."""
+    both = min(len(old), len(new))
+    same = (old[:both] == new[:both]) | (np.isnan(old[:both]) & np.isnan(new[:both]))
+    different = np.flatnonzero(~same.all(axis=1))
+    first = int(different[0]) if len(different) else both
+    return 0 if len(new) < len(old) else first
+
+
+def _precision(bars: Bars) -> int:
+    """Return two decimals, or four where the prices have them (currency)."""
+    prices = bars[:, 1:5] * 100
+    return 2 if np.abs(prices - np.round(prices)).max(initial=0) < 1e-6 else 4  # noqa: PLR2004

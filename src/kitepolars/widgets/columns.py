@@ -1,0 +1,168 @@
+"""The columns of the live table: label, format and expression, one row each. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from kitepolars.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of the live table.
+
+    Parameters
+    ----------
+    label
+        Its title.
+    expression
+        Its value from the columns of ``latest()``.
+    kind
+        How it is shown: price, quantity, change, percent, ratio, time, mode or spark.
+    width
+        Least width in pixels, and its share of what is left over.
+    flash
+        Whether a change is shown by a short colour.
+    toned
+        Whether positive and negative values have colours.
+    title
+        An explanation.
+    """
+
+    label: str
+    expression: pl.Expr
+    kind: str
+    width: int = 84
+    flash: bool = False
+    toned: bool = False
+    title: str = ""
+
+
+def _epoch(name: str) -> pl.Expr:
+    return pl.col(name).dt.epoch("ms")
+
+
+def _best(side: str) -> pl.Expr:
+    value = pl.col(side).arr.get(0, null_on_oob=True)
+    return pl.when(value != 0).then(value)  # an empty side is zeros on the wire
+
+
+_LAST: Final = pl.col("last_price")
+_CLOSE: Final = pl.when(pl.col("close") > 0).then(pl.col("close"))
+_BUY: Final = pl.col("total_buy_quantity").cast(pl.Float64)
+_SELL: Final = pl.col("total_sell_quantity").cast(pl.Float64)
+_RANGE: Final = pl.col("high") - pl.col("low")
+
+COLUMNS: Final = {
+    "last_price": Column(label="Last", expression=_LAST, kind="price", flash=True),
+    "spark": Column(
+        label="Trend", expression=_LAST, kind="spark", width=96, title="the last few minutes"
+    ),
+    "price_change": Column(
+        label="Net", expression=_LAST - _CLOSE, kind="change", toned=True, title="against close"
+    ),
+    "change": Column(
+        label="Change",
+        expression=100 * (_LAST - _CLOSE) / _CLOSE,
+        kind="percent",
+        toned=True,
+        title="against the previous close",
+    ),
+    "bid": Column(label="Bid", expression=_best("bid_price"), kind="price", flash=True),
+    "ask": Column(label="Ask", expression=_best("ask_price"), kind="price", flash=True),
+    "spread": Column(
+        label="Spread", expression=_best("ask_price") - _best("bid_price"), kind="price", width=70
+    ),
+    "volume_traded": Column(
+        label="Volume", expression=pl.col("volume_traded"), kind="quantity", width=96
+    ),
+    "last_traded_quantity": Column(
+        label="Qty", expression=pl.col("last_traded_quantity"), kind="quantity", width=64
+    ),
+    "average_traded_price": Column(
+        label="Average", expression=pl.col("average_traded_price"), kind="price"
+    ),
+    "open": Column(label="Open", expression=pl.col("open"), kind="price"),
+    "high": Column(label="High", expression=pl.col("high"), kind="price"),
+    "low": Column(label="Low", expression=pl.col("low"), kind="price"),
+    "close": Column(label="Close", expression=pl.col("close"), kind="price"),
+    "day_range": Column(
+        label="Range",
+        expression=100 * (_LAST - pl.col("low")) / pl.when(_RANGE > 0).then(_RANGE),
+        kind="ratio",
+        width=64,
+        title="where in the day's range: 0 at the low, 100 at the high",
+    ),
+    "imbalance": Column(
+        label="Imbalance",
+        expression=100 * (_BUY - _SELL) / pl.when(_BUY + _SELL > 0).then(_BUY + _SELL),
+        kind="percent",
+        toned=True,
+        title="all bids against all asks",
+    ),
+    "total_buy_quantity": Column(
+        label="All bids", expression=pl.col("total_buy_quantity"), kind="quantity"
+    ),
+    "total_sell_quantity": Column(
+        label="All asks", expression=pl.col("total_sell_quantity"), kind="quantity"
+    ),
+    "oi": Column(label="OI", expression=pl.col("oi"), kind="quantity", width=92),
+    "oi_day_high": Column(label="OI high", expression=pl.col("oi_day_high"), kind="quantity"),
+    "oi_day_low": Column(label="OI low", expression=pl.col("oi_day_low"), kind="quantity"),
+    "mode": Column(label="Mode", expression=pl.col("mode").to_physical(), kind="mode", width=56),
+    "last_trade_time": Column(label="Traded", expression=_epoch("last_trade_time"), kind="time"),
+    "exchange_timestamp": Column(
+        label="Exchange", expression=_epoch("exchange_timestamp"), kind="time"
+    ),
+    "received_at": Column(label="Received", expression=_epoch("received_at"), kind="time"),
+}
+"""Name → column. A new column of the table is a new row here."""
+
+DEFAULT_COLUMNS: Final = (
+    "last_price",
+    "spark",
+    "change",
+    "bid",
+    "ask",
+    "volume_traded",
+    "oi",
+    "day_range",
+    "imbalance",
+    "received_at",
+)
+"""What is shown unless asked otherwise."""
+
+NEEDED: Final = ("received_at", "change", "last_price")
+"""What the view needs for staleness, movers and sparklines, shown or not."""
+
+
+def checked(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names as a tuple if each is a column of the table, once.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or there twice.
+
+    Examples
+    --------
+    >>> checked(["last_price", "change"])
+    ('last_price', 'change')
+    """
+    names = (columns,) if isinstance(columns, str) else tuple(columns)
+    unknown = [name for name in names if name not in COLUMNS]
+    if unknown or len(set(names)) < len(names):
+        raise ConfigError("columns", columns, f"distinct names out of {', '.join(COLUMNS)}")
+    return names
+
+
+def expressions(names: Sequence[str]) -> list[pl.Expr]:
+    """Return one Float64 expression per name; what is absent is NaN."""
+    return [
+        COLUMNS[name].expression.cast(pl.Float64).fill_null(float("nan")).alias(name)
+        for name in names
+    ]

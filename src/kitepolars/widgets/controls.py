@@ -1,0 +1,289 @@
+"""The subscription panel, ``ticker.controls()``: ipywidgets around a search box and a list.
+
+Callbacks run on whatever thread the kernel chooses; they only post commands.
+The command thread talks to the ticker, the UI thread shows how things stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+import ipywidgets
+import polars as pl
+
+from kitepolars.errors import UnknownInstrument
+from kitepolars.widgets import watchlist
+from kitepolars.widgets.capacity import meters, status_line
+from kitepolars.widgets.changes import Change, modes_of
+from kitepolars.widgets.commands import COMMANDS, CommandQueue
+from kitepolars.widgets.markup import message
+from kitepolars.widgets.publisher import Publisher, Reading
+from kitepolars.widgets.routing import keep_browser_routing
+from kitepolars.widgets.search import InstrumentSearch
+from kitepolars.widgets.subscriptions import SubscriptionList
+from kitepolars.widgets.surface import Feed
+from kitepolars.widgets.view import in_words
+from kitepolars.wire.layouts import MODES, Mode
+
+UNDO_DEPTH: Final = 50
+"""Changes that can be undone."""
+NAMES_SHOWN: Final = 5
+"""Unknown names that a message lists."""
+
+
+class Controls(ipywidgets.VBox):  # type: ignore[misc]
+    """Search, subscribe, change modes, remove, undo: the subscriptions of a ticker by hand.
+
+    Parameters
+    ----------
+    ticker
+        Whose subscriptions are shown and changed.
+    mode
+        The mode in which instruments are added at first.
+    watch_list
+        The file name that is offered for saving and loading.
+    publisher, commands
+        The two threads; of its own for tests.
+
+    Examples
+    --------
+    >>> import kitepolars as kp
+    >>> from kitepolars.widgets import Controls
+    >>> ticker = kp.demo()
+    >>> controls = Controls(ticker, mode="full")
+    >>> ticker.stop()
+    """
+
+    def __init__(
+        self,
+        ticker: Feed,
+        *,
+        mode: Mode | str = Mode.QUOTE,
+        watch_list: str = "watchlist.txt",
+        publisher: Publisher | None = None,
+        commands: CommandQueue | None = None,
+    ) -> None:
+        self._feed = ticker
+        self._commands = COMMANDS if commands is None else commands
+        self._undo: list[Change] = []
+        self.search = InstrumentSearch(ticker, add=self._add, publisher=publisher)
+        self.subscribed = SubscriptionList(
+            ticker, remove=self._remove, notice=self._refresh, publisher=publisher
+        )
+        self._make_parts(Mode(mode), watch_list)
+        super().__init__(self._arranged())
+        self.add_class("kp")
+        self.add_class("kp-controls")
+        for part in _every_part(self):
+            keep_browser_routing(part)
+
+    # The parts.
+
+    def _make_parts(self, mode: Mode, watch_list: str) -> None:
+        self.status = ipywidgets.HTML()
+        self.meters = ipywidgets.HTML()
+        self.message = ipywidgets.HTML(message(""))
+        self.mode = ipywidgets.ToggleButtons(
+            options=[each.value for each in MODES], value=mode.value, style={"button_width": "58px"}
+        )
+        self.mode.add_class("kp-mode")
+        self.add_button = _button("Subscribe", "plus", self._add_picked, "primary")
+        self.remove_button = _button("Remove", "trash", self._remove_selected)
+        self.mode_buttons = {
+            each: _button(each.value, "", partial(self._set_mode, each), width="58px")
+            for each in MODES
+        }
+        self.undo_button = _button("Undo", "undo", self._undo_last)
+        self.start_button = _button("Start", "play", self._start)
+        self.stop_button = _button("Stop", "stop", self._stop)
+        self.paste = ipywidgets.Textarea(
+            placeholder="NSE:INFY full\nNSE:NIFTY 50 ltp\n408065, 738561", rows=4
+        )
+        self.paste.layout.width = "100%"
+        self.paste_button = _button("Subscribe these", "plus", self._add_pasted, width="160px")
+        self.file = ipywidgets.Text(watch_list, placeholder="a file's name")
+        self.load_button = _button("Load", "folder-open", self._load)
+        self.save_button = _button("Save", "save", self._save)
+
+    def _arranged(self) -> list[Any]:
+        top = _row(self.status, self.start_button, self.stop_button, self.undo_button)
+        adding = _column(self.search, _row(self.mode, self.add_button))
+        holding = _column(self.subscribed, _row(*self.mode_buttons.values(), self.remove_button))
+        both = ipywidgets.HBox([adding, holding])
+        both.add_class("kp-columns")
+        more = ipywidgets.Accordion(
+            [
+                ipywidgets.VBox([self.paste, self.paste_button]),
+                _row(self.file, self.load_button, self.save_button),
+            ],
+            titles=("Paste a list", "Watch list in a file"),
+        )
+        return [top, both, self.message, self.meters, more]
+
+    # What the buttons do: each posts a command.
+
+    def _add_picked(self) -> None:
+        self._add(self.search.picked)
+
+    def _add(self, tokens: list[int]) -> None:
+        mode = Mode(self.mode.value)
+        if not tokens:
+            self._say("Search first, then choose what to subscribe.", "error")
+            return
+        self._post(lambda: self._feed.subscribe(tokens, mode=mode))
+
+    def _selected(self) -> list[int]:
+        tokens = list(self.subscribed.selected)
+        if not tokens:
+            self._say("Select rows of the list first.", "error")
+        return tokens
+
+    def _remove_selected(self) -> None:
+        self._remove(self._selected())
+
+    def _remove(self, tokens: list[int]) -> None:
+        if tokens:
+            self._post(lambda: self._feed.unsubscribe(tokens))
+
+    def _set_mode(self, mode: Mode) -> None:
+        if tokens := self._selected():
+            self._post(lambda: self._feed.set_mode(tokens, mode))
+
+    def _start(self) -> None:
+        self._say("Connecting …")
+        self._post(self._feed.start, done="Started.")
+
+    def _stop(self) -> None:
+        self._post(self._feed.stop, done="Stopped. Subscriptions are kept.")
+
+    def _undo_last(self) -> None:
+        self._commands.post(self._undo_now)
+
+    def _undo_now(self) -> None:
+        if not self._undo:
+            self._say("There is nothing to undo.", "error")
+            return
+        change = self._undo.pop()
+        if self._attempt(lambda: change.undo(self._feed)):
+            self._say(f"Undone: {change}.", "good")
+
+    def _add_pasted(self) -> None:
+        text, mode = self.paste.value, Mode(self.mode.value)
+        self._post(lambda: self._subscribe_list(watchlist.parse(text, mode)))
+
+    def _load(self) -> None:
+        path, mode = self.file.value, Mode(self.mode.value)
+        self._post(lambda: self._subscribe_list(watchlist.load(path, mode)))
+
+    def _save(self) -> None:
+        path = self.file.value
+        self._commands.post(lambda: self._attempt(lambda: self._save_now(path)))
+
+    def _save_now(self, path: str) -> None:
+        name = pl.coalesce(pl.col("symbol").cast(str), pl.col("instrument_token").cast(str))
+        rows = self._feed.subscriptions().select(name.alias("name"), pl.col("mode").cast(str))
+        file = watchlist.save(path, rows.iter_rows())
+        self._say(f"Saved {rows.height:,} instruments to {file}.", "good")
+
+    def _subscribe_list(self, entries: dict[str | int, Mode]) -> None:
+        """Subscribe what is known, then say what is not."""
+        known: dict[int, str] = {}
+        unknown: list[str] = []
+        for name, mode in entries.items():
+            try:
+                known.update(dict.fromkeys(_tokens(self._feed, name), mode))
+            except UnknownInstrument as error:
+                unknown.append(str(error))
+        for mode, tokens in watchlist.by_mode(known).items():
+            self._feed.subscribe(tokens, mode=mode)
+        if unknown:
+            more = len(unknown) - NAMES_SHOWN
+            rest = [f"… and {more:,} more"] if more > 0 else []
+            raise _PartlyUnknownError("\n".join([*unknown[:NAMES_SHOWN], *rest]))
+
+    # On the command thread.
+
+    def _post(self, act: Callable[[], object], *, done: str = "") -> None:
+        self._commands.post(lambda: self._run(act, done))
+
+    def _run(self, act: Callable[[], object], done: str) -> None:
+        """Do it, say what it changed, and remember how to undo that."""
+        before = modes_of(self._feed.subscriptions())
+        well = self._attempt(act)
+        change = Change.between(before, modes_of(self._feed.subscriptions()))
+        if change:
+            self._undo = [*self._undo[1 - UNDO_DEPTH :], change]
+        if well:
+            self._say(done or f"{str(change)[0].upper()}{str(change)[1:]}.", "good")
+
+    def _attempt(self, act: Callable[[], object]) -> bool:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the panel says it in words)
+            text = str(error) if isinstance(error, _PartlyUnknownError) else in_words(error)
+            self._say(text, "error")
+            return False
+        finally:
+            self.subscribed.hurry()
+        return True
+
+    def _say(self, text: str, tone: str = "") -> None:
+        self.message.value = message(text, tone)
+
+    # On the UI thread.
+
+    def _refresh(self, reading: Reading) -> None:
+        running = reading.feed.is_running
+        _set(self.status, value=status_line(reading.connections, running=running))
+        _set(self.meters, value=meters(reading.connections))
+        _set(self.start_button, disabled=running)
+        _set(self.stop_button, disabled=not running)
+        _set(self.undo_button, disabled=not self._undo)
+
+
+class _PartlyUnknownError(Exception):
+    """Some entries of a list are unknown; the others are subscribed."""
+
+
+def _tokens(feed: Feed, name: str | int) -> list[int]:
+    if feed.instruments is None:
+        if isinstance(name, int):
+            return [name]
+        raise UnknownInstrument(name, hint="This ticker knows no instruments; use tokens.")
+    return feed.instruments.tokens([name])
+
+
+def _set(part: Any, **values: object) -> None:
+    """Set what differs: an equal value would still be sent."""
+    for name, value in values.items():
+        if getattr(part, name) != value:
+            setattr(part, name, value)
+
+
+def _button(
+    label: str, icon: str, act: Callable[[], None], style: str = "", width: str = "auto"
+) -> Any:
+    button = ipywidgets.Button(description=label, icon=icon, button_style=style)
+    button.layout.width = width
+    button.on_click(lambda _: act())
+    return button
+
+
+def _row(*parts: Any) -> Any:
+    row = ipywidgets.HBox(parts)
+    row.add_class("kp-tools")
+    return row
+
+
+def _column(*parts: Any) -> Any:
+    column = ipywidgets.VBox(parts)
+    column.add_class("kp-column")
+    return column
+
+
+def _every_part(part: Any) -> Iterable[Any]:
+    yield part
+    for child in getattr(part, "children", ()):
+        yield from _every_part(child)

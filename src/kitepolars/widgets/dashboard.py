@@ -1,0 +1,91 @@
+"""Everything in one cell, ``ticker.dashboard()``: chart, ladder, table, panel, health."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets
+
+from kitepolars.errors import ConfigError
+from kitepolars.widgets.chart import Chart
+from kitepolars.widgets.columns import DEFAULT_COLUMNS
+from kitepolars.widgets.controls import Controls
+from kitepolars.widgets.ladder import Ladder
+from kitepolars.widgets.monitor import Monitor
+from kitepolars.widgets.publisher import Publisher
+from kitepolars.widgets.surface import Feed
+from kitepolars.widgets.table import LiveTable
+
+
+class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
+    """The widgets together. The row selected in the table is what chart and ladder show.
+
+    Parameters
+    ----------
+    ticker
+        What is shown.
+    instrument
+        What chart and ladder show at first; None takes the first that is subscribed.
+    every
+        The chart's interval.
+    columns
+        The table's columns.
+    publisher
+        The UI thread; one of its own for tests.
+
+    Raises
+    ------
+    ConfigError
+        If no instrument is given and none is subscribed, or a setting is wrong.
+
+    Examples
+    --------
+    >>> import kitepolars as kp
+    >>> from kitepolars.widgets import Dashboard
+    >>> ticker = kp.demo()
+    >>> dashboard = Dashboard(ticker, instrument="NSE:INFY")
+    >>> ticker.stop()
+    """
+
+    def __init__(
+        self,
+        ticker: Feed,
+        instrument: str | int | None = None,
+        *,
+        every: str = "1m",
+        columns: Sequence[str] = DEFAULT_COLUMNS,
+        publisher: Publisher | None = None,
+    ) -> None:
+        shown = _first(ticker) if instrument is None else instrument
+        self.controls = Controls(ticker, publisher=publisher)
+        self.chart = Chart(ticker, shown, every=every, publisher=publisher)
+        self.ladder = Ladder(ticker, shown, publisher=publisher)
+        self.table = LiveTable(ticker, columns=columns, publisher=publisher)
+        self.monitor = Monitor(ticker, publisher=publisher)
+        self.table.observe(self._follow, "selected")
+        panel = ipywidgets.Accordion(
+            [self.controls, self.monitor], titles=("Subscriptions", "Health")
+        )
+        market = _box("kp-wrap", _box("kp-main", self.chart), _box("kp-side", self.ladder))
+        super().__init__([market, self.table, panel])
+        self.add_class("kp")
+        self.add_class("kp-dashboard")
+
+    def _follow(self, change: Any) -> None:
+        """Show the selected row's instrument."""
+        if change["new"]:
+            self.chart.instrument = self.ladder.instrument = change["new"]
+
+
+def _first(ticker: Feed) -> int:
+    tokens = ticker.subscriptions()["instrument_token"]
+    if tokens.is_empty():
+        raise ConfigError("instrument", None, "given, because nothing is subscribed yet")
+    return int(tokens[0])
+
+
+def _box(kind: str, *parts: Any) -> Any:
+    box = ipywidgets.HBox(parts) if kind == "kp-wrap" else ipywidgets.VBox(parts)
+    box.add_class(kind)
+    return box

@@ -1,0 +1,170 @@
+"""The five-level order book, ``ticker.ladder()``: each message is the whole book. UI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from kitepolars.widgets.commands import COMMANDS
+from kitepolars.widgets.publisher import TICK, Publisher, Reading
+from kitepolars.widgets.surface import Feed, symbol_of, tokens_of
+from kitepolars.widgets.view import LiveWidget, Message, asset
+from kitepolars.wire.layouts import DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS, Mode
+
+PLACES: Final = (
+    "bid_orders",
+    "bid_quantity",
+    "bid_price",
+    "ask_price",
+    "ask_quantity",
+    "ask_orders",
+)
+"""A level's six numbers, as the view expects them."""
+
+FACTS: Final = (
+    "last_price",
+    "last_traded_quantity",
+    "average_traded_price",
+    "volume_traded",
+    "total_buy_quantity",
+    "total_sell_quantity",
+)
+"""What goes to the view beside the book, as it stands in ``latest()``."""
+
+
+class Ladder(LiveWidget):
+    """The order book of one instrument, with quantity bars, spread and imbalance.
+
+    Parameters
+    ----------
+    ticker
+        What is shown.
+    instrument
+        A name or a token. It should be subscribed in mode full; the widget offers to.
+    publisher
+        The UI thread; one of its own for tests.
+
+    Raises
+    ------
+    UnknownInstrument
+        If the name is not known.
+
+    Examples
+    --------
+    >>> import kitepolars as kp
+    >>> from kitepolars.widgets import Ladder
+    >>> ticker = kp.demo()
+    >>> ladder = Ladder(ticker, "NSE:INFY")
+    >>> ladder.instrument = "NSE:RELIANCE"
+    >>> ticker.stop()
+    """
+
+    _esm = asset("ladder.js")
+
+    every = TICK
+
+    def __init__(
+        self, ticker: Feed, instrument: str | int, *, publisher: Publisher | None = None
+    ) -> None:
+        (self._token,) = tokens_of(ticker, instrument)
+        self._shown: object = None
+        super().__init__(ticker, publisher=publisher, traits={})
+
+    @property
+    def instrument(self) -> str:
+        """The instrument shown. Set a name or a token to show another."""
+        return symbol_of(self.feed, self._token)
+
+    @instrument.setter
+    def instrument(self, instrument: str | int) -> None:
+        (self._token,) = tokens_of(self.feed, instrument)
+        self._shown = None
+        self._publisher.wake()
+
+    def heard(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Switch to mode full, when the view's button was pressed."""
+        if kind == "full":
+            token = self._token
+            COMMANDS.post(lambda: self.attempt(lambda: _in_full(self.feed, token)))
+
+    def snapshot(self, reading: Reading) -> Message:
+        """Return the whole book."""
+        row = _row(reading, self._token)
+        self._shown = self._state(row)
+        subscribed = self._token in reading.subscriptions["instrument_token"]
+        content = {"symbol": self.instrument, **_advice(self._token, row, subscribed=subscribed)}
+        if row is None:
+            return Message({**content, "received_at": None}, whole=True)
+        book = _book(row)
+        buffers = [] if book is None else [book.tobytes()]
+        return Message({**content, **_figures(row)}, buffers, whole=True)
+
+    def changes(self, reading: Reading) -> Message | None:
+        """Return the whole book if there is a new tick or another instrument."""
+        same = self._state(_row(reading, self._token)) == self._shown
+        return None if same else self.snapshot(reading)
+
+    def _state(self, row: Mapping[str, Any] | None) -> object:
+        return (self._token, None if row is None else (row["received_at"], row["mode"]))
+
+
+def _in_full(feed: Feed, token: int) -> None:
+    feed.subscribe([token], mode=Mode.FULL)
+
+
+def _row(reading: Reading, token: int) -> dict[str, Any] | None:
+    rows = reading.latest.filter(pl.col("instrument_token") == token)
+    return rows.row(0, named=True) if rows.height else None
+
+
+def _book(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    if row["bid_price"] is None:
+        return None
+    return np.array([row[place] for place in PLACES], np.float64).T.copy()
+
+
+def _advice(token: int, row: Mapping[str, Any] | None, *, subscribed: bool) -> dict[str, Any]:
+    """Say why there is no book, and whether mode full would bring one."""
+    segment = SEGMENTS.get(token & SEGMENT_MASK)
+    if segment is not None and not segment.tradable:
+        return {"notice": "An index is not traded: it has no order book.", "offers_full": False}
+    if not subscribed:
+        return {"notice": "Not subscribed.", "offers_full": True}
+    if row is not None and row["mode"] != Mode.FULL:
+        return {"notice": f"Mode {row['mode']} carries no order book.", "offers_full": True}
+    return {}
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    last, close = row["last_price"], row["close"]
+    change = 100 * (last - close) / close if close else None
+    return {
+        **{name: row[name] for name in FACTS},
+        **_balance(row),
+        "price_change": last - close if close else None,
+        "change": change,
+        "received_at": _milliseconds(row["received_at"]),
+        "last_trade_time": _milliseconds(row["last_trade_time"]),
+    }
+
+
+def _balance(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return spread and mid in rupees, and the imbalance of the five levels in percent."""
+    if row["bid_price"] is None:
+        return {}
+    bid, ask = row["bid_price"][0], row["ask_price"][0]
+    both = row["bid_quantity"][0] > 0 and row["ask_quantity"][0] > 0
+    bids, asks = (sum(row[side][:DEPTH_LEVELS]) for side in ("bid_quantity", "ask_quantity"))
+    return {
+        "spread": ask - bid if both else None,
+        "mid": (bid + ask) / 2 if both else None,
+        "imbalance": 100 * (bids - asks) / (bids + asks) if bids + asks else None,
+    }
+
+
+def _milliseconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp() * 1000

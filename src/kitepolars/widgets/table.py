@@ -1,0 +1,236 @@
+"""The live table, ``ticker.watch()``: what changed goes out as binary columns. UI thread.
+
+The view holds every row, so that scrolling and sorting wait for nobody. Rows
+on its screen are sent at each refresh if they changed; the others each
+`SAMPLE_EVERY` seconds, when the sparklines get a point too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import traitlets
+
+from kitepolars.errors import ConfigError
+from kitepolars.widgets.columns import COLUMNS, DEFAULT_COLUMNS, NEEDED, checked, expressions
+from kitepolars.widgets.publisher import TICK, Publisher, Reading
+from kitepolars.widgets.surface import Feed, symbol_of, tokens_of
+from kitepolars.widgets.view import LiveWidget, Message, asset
+
+POINTS: Final = 48
+"""Points of a sparkline."""
+SAMPLE_EVERY: Final = 2.0
+"""Seconds between two points, and between two messages about rows off the screen."""
+HISTORY_ROWS: Final = 200_000
+"""Ticks looked at for the sparklines of a new table."""
+MAX_WINDOW: Final = 500
+"""Rows that a view may call its screen."""
+
+Matrix = npt.NDArray[np.float64]
+
+
+class LiveTable(LiveWidget):
+    """A table of the latest values that keeps itself current.
+
+    Click a title to sort, type to filter, click a row to select it
+    (`selected`). A row without ticks for `stale_after` seconds turns grey.
+
+    Parameters
+    ----------
+    ticker
+        What is shown.
+    instruments
+        Names or tokens; None shows whatever is subscribed, as that changes.
+    columns
+        Names out of `kitepolars.widgets.columns.COLUMNS`.
+    height
+        Height of the rows' area in pixels.
+    stale_after
+        Seconds without a tick after which a row turns grey.
+    publisher
+        The UI thread; one of its own for tests.
+
+    Raises
+    ------
+    ConfigError
+        If a column is unknown, or a number out of range.
+    UnknownInstrument
+        If a name is not known.
+
+    Examples
+    --------
+    >>> import kitepolars as kp
+    >>> from kitepolars.widgets import LiveTable
+    >>> ticker = kp.demo()
+    >>> table = LiveTable(ticker, columns=["last_price", "spark", "change"])
+    >>> ticker.stop()
+    """
+
+    _esm = asset("table.js")
+
+    every = TICK
+
+    height = traitlets.Int(360).tag(sync=True)
+    selected = traitlets.Int(0).tag(sync=True)
+    """Token of the selected row, 0 if none is."""
+
+    def __init__(
+        self,
+        ticker: Feed,
+        instruments: Any = None,
+        *,
+        columns: Sequence[str] = DEFAULT_COLUMNS,
+        height: int = 360,
+        stale_after: float = 30.0,
+        publisher: Publisher | None = None,
+    ) -> None:
+        if stale_after <= 0:
+            raise ConfigError("stale_after", stale_after, "a positive number of seconds")
+        self._shown = checked(columns)
+        self._names = tuple(dict.fromkeys((*self._shown, *NEEDED)))
+        self._fixed = None if instruments is None else _fixed_rows(ticker, instruments)
+        self._stale_after = stale_after
+        self._windows: dict[str, npt.NDArray[np.int32]] = {}
+        self._sampled_at = 0.0
+        self._rows = _NO_ROWS
+        self._values: Matrix = np.empty((0, len(self._names)))
+        self._sparks = np.empty((0, POINTS), np.float32)
+        super().__init__(ticker, publisher=publisher, traits={"height": height})
+
+    def heard(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Take the rows on a view's screen, or the row that was selected."""
+        if kind == "window":
+            rows = np.asarray(content["rows"][:MAX_WINDOW], np.int32)
+            self._windows[content["view"]] = rows
+        elif kind == "select":
+            self.selected = int(content["token"])
+
+    def forgotten(self) -> None:
+        """Drop the values: the next view gets new ones."""
+        self._windows.clear()
+        self._rows = _NO_ROWS
+        self._values = np.empty((0, len(self._names)))
+
+    def snapshot(self, reading: Reading) -> Message:
+        """Return every row, and how to show it."""
+        rows, values = self._read(reading)
+        self._take_over(reading, rows)
+        self._rows, self._values = rows, values
+        content = {
+            "columns": self._described(),
+            "symbols": rows["symbol"].to_list(),
+            "stale_after": self._stale_after,
+            "points": POINTS,
+            "sampled": time.monotonic(),
+        }
+        tokens = rows["instrument_token"].to_numpy().astype(np.uint32)
+        buffers = (tokens, values.T, self._sparks)
+        return Message(
+            content, [np.ascontiguousarray(buffer).tobytes() for buffer in buffers], whole=True
+        )
+
+    def changes(self, reading: Reading) -> Message | None:
+        """Return the rows on screen that have a new tick; now and then all that have."""
+        rows, values = self._read(reading)
+        if not rows["instrument_token"].equals(self._rows["instrument_token"]):
+            return self.snapshot(reading)  # other instruments: everything anew
+        changed = _differs(values, self._values)
+        sample = time.monotonic() - self._sampled_at >= SAMPLE_EVERY
+        sent = changed if sample else changed & self._on_screen(len(values))
+        self._values[sent] = values[sent]
+        if sample:
+            self._sample()
+        indices = np.flatnonzero(sent).astype(np.int32)
+        if not len(indices) and not sample:
+            return None
+        columns = np.ascontiguousarray(values[indices].T)
+        return Message(
+            {"rows": len(indices), "sample": sample}, [indices.tobytes(), columns.tobytes()]
+        )
+
+    def _read(self, reading: Reading) -> tuple[pl.DataFrame, Matrix]:
+        """Return token and symbol of each row, and the values beside them."""
+        rows = self._fixed
+        if rows is None:
+            rows = reading.subscriptions.select("instrument_token", pl.col("symbol").cast(str))
+        values = reading.latest.select("instrument_token", *expressions(self._names))
+        joined = rows.join(values, on="instrument_token", how="left", maintain_order="left")
+        named = pl.coalesce("symbol", pl.col("instrument_token").cast(str)).alias("symbol")
+        matrix = joined.select(pl.col(self._names).fill_null(float("nan"))).to_numpy()
+        return joined.select("instrument_token", named), matrix
+
+    def _described(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "key": name,
+                "label": COLUMNS[name].label,
+                "kind": COLUMNS[name].kind,
+                "width": COLUMNS[name].width,
+                "flash": COLUMNS[name].flash,
+                "toned": COLUMNS[name].toned,
+                "title": COLUMNS[name].title,
+                "hidden": name not in self._shown,
+            }
+            for name in self._names
+        ]
+
+    def _on_screen(self, count: int) -> npt.NDArray[np.bool_]:
+        mask = np.zeros(count, np.bool_)
+        for window in list(self._windows.values()):
+            mask[window[(window >= 0) & (window < count)]] = True
+        return mask
+
+    def _sample(self) -> None:
+        self._sampled_at = time.monotonic()
+        self._sparks[:, :-1] = self._sparks[:, 1:]
+        self._sparks[:, -1] = self._values[:, self._names.index("last_price")]
+
+    def _take_over(self, reading: Reading, rows: pl.DataFrame) -> None:
+        """Keep the sparklines of instruments that stay; draw those of new ones from the frame."""
+        tokens = rows["instrument_token"].to_list()
+        known = dict(zip(self._rows["instrument_token"].to_list(), self._sparks, strict=True))
+        fresh = [token for token in tokens if token not in known]
+        known.update(_recent_prices(reading, fresh))
+        nothing = np.full(POINTS, np.nan, np.float32)
+        self._sparks = np.array([known.get(token, nothing) for token in tokens], np.float32)
+        self._sparks = self._sparks.reshape(len(tokens), POINTS)
+
+
+_NO_ROWS: Final = pl.DataFrame(schema={"instrument_token": pl.UInt32, "symbol": pl.String})
+
+
+def _fixed_rows(ticker: Feed, instruments: Any) -> pl.DataFrame:
+    tokens = tokens_of(ticker, instruments)
+    symbols = [symbol_of(ticker, token) for token in tokens]
+    return pl.DataFrame(
+        {"instrument_token": tokens, "symbol": symbols}, schema=_NO_ROWS.schema
+    ).unique("instrument_token", maintain_order=True)
+
+
+def _differs(new: Matrix, old: Matrix) -> npt.NDArray[np.bool_]:
+    same = (new == old) | (np.isnan(new) & np.isnan(old))
+    different: npt.NDArray[np.bool_] = ~same.all(axis=1)
+    return different
+
+
+def _recent_prices(reading: Reading, tokens: list[int]) -> dict[int, npt.NDArray[np.float32]]:
+    if not tokens:
+        return {}
+    recent = (
+        reading.feed.frame()
+        .select("instrument_token", "last_price")
+        .tail(HISTORY_ROWS)
+        .group_by("instrument_token")
+        .agg(pl.col("last_price").tail(POINTS).cast(pl.Float32))
+    )
+    lines = {}
+    for token, prices in recent.iter_rows():
+        line = np.full(POINTS, np.nan, np.float32)
+        line[POINTS - len(prices) :] = prices
+        lines[token] = line
+    return lines

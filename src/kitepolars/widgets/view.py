@@ -1,0 +1,252 @@
+"""The kernel's end of the line to a widget's views. UI thread; messages arrive on any thread.
+
+A view says ``ready`` until it gets a snapshot; numbered deltas follow, one
+message per refresh, and a sign of life each second when nothing changed. What
+fails while a message is made is shown in the widget, in words, and never
+raised into a cell. Subclasses say what a snapshot and a change are.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import anywidget
+
+from kitepolars.errors import KitePolarsError
+from kitepolars.widgets.kernel import cell_watch
+from kitepolars.widgets.publisher import PUBLISHER, Publisher, Reading
+from kitepolars.widgets.routing import keep_browser_routing
+from kitepolars.widgets.surface import Feed
+
+STATIC: Final = Path(__file__).parent / "static"
+"""The bundles that the package's build makes of ``frontend/``."""
+
+SILENCE: Final = 90.0
+"""Seconds without a word after which a view is gone; hidden pages speak once a minute."""
+SIGN_OF_LIFE: Final = 1.0
+"""Seconds after which something is sent even if nothing changed."""
+NOTICE_SECONDS: Final = 8.0
+"""How long a widget shows that something asked of it failed."""
+MAX_TEXT: Final = 300
+"""Longest text of an error that is shown."""
+
+_log = logging.getLogger(__name__)
+
+
+def asset(name: str) -> Path:
+    """Return the path of a bundle, or say how to make it.
+
+    Raises
+    ------
+    KitePolarsError
+        If the front end has not been built.
+    """
+    path = STATIC / name
+    if not path.is_file():
+        raise KitePolarsError(
+            f"the widgets' front end is not built ({path} is missing): "
+            "install the package again, or run `python hatch_build.py` in a clone"
+        )
+    return path
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a view is sent: JSON content and binary columns beside it.
+
+    Parameters
+    ----------
+    content
+        What goes as JSON.
+    buffers
+        What goes as bytes.
+    whole
+        Whether a view needs nothing else to paint.
+    """
+
+    content: Mapping[str, Any] = field(default_factory=dict)
+    buffers: Sequence[bytes | memoryview] = ()
+    whole: bool = False
+
+
+def in_words(error: BaseException) -> str:
+    """Say what went wrong in one bounded line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
+class Notice:
+    """The line of text in which a widget says that something failed."""
+
+    def __init__(self) -> None:
+        self._standing = ""
+        self._passing = ""
+        self._until = float("-inf")
+        self._told = ""
+
+    def stand(self, text: str) -> None:
+        """Show a text until another takes its place; an empty one shows nothing."""
+        self._standing = text
+
+    def pass_by(self, text: str) -> None:
+        """Show a text for a while."""
+        self._passing, self._until = text, time.monotonic() + NOTICE_SECONDS
+
+    def to_tell(self, *, anew: bool) -> str | None:
+        """Return the text if the views do not show it yet."""
+        text = self._standing or (self._passing if time.monotonic() < self._until else "")
+        if text == self._told and not anew:
+            return None
+        self._told = text
+        return text
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """A widget whose views are fed by the UI thread.
+
+    Parameters
+    ----------
+    feed
+        The ticker that it shows.
+    every
+        Seconds between two messages at least.
+    publisher
+        The UI thread; one of its own for tests.
+    traits
+        Values of the traits of the subclass.
+    """
+
+    _css = asset("widgets.css")
+
+    every: ClassVar[float] = 0.0
+
+    def __init__(
+        self, feed: Feed, *, publisher: Publisher | None = None, traits: Mapping[str, Any]
+    ) -> None:
+        self.feed = feed
+        self._publisher = PUBLISHER if publisher is None else publisher
+        self._cells = cell_watch()
+        self._guard = threading.Lock()
+        self._views: dict[str, float] = {}
+        self._wants_snapshot = False
+        self._sequence = 0
+        self._sent_at = float("-inf")
+        self._notice = Notice()
+        super().__init__(**traits)
+        keep_browser_routing(self)
+        self.on_msg(self._receive)
+
+    # What a subclass says.
+
+    @abstractmethod
+    def snapshot(self, reading: Reading) -> Message:
+        """Return everything that a view needs."""
+
+    @abstractmethod
+    def changes(self, reading: Reading) -> Message | None:
+        """Return what changed since the last message, if anything did."""
+
+    def heard(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Take a message of a view other than those of the line itself."""
+
+    def forgotten(self) -> None:
+        """Let go of what is only needed while somebody looks."""
+
+    # What the browser says; on any thread.
+
+    def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """Note who is there, and hand the rest on. Malformed messages are ignored."""
+        kind, view = content.get("kind"), content.get("view")
+        if not isinstance(kind, str) or not isinstance(view, str):
+            return
+        if kind == "gone":
+            with self._guard:
+                self._views.pop(view, None)
+            self._publisher.wake()
+            return
+        with self._guard:
+            self._views[view] = time.monotonic()
+            self._wants_snapshot |= kind == "ready"
+        if kind not in {"ready", "alive"}:
+            self.attempt(lambda: self.heard(kind, content))
+        self._publisher.serve(self)
+
+    def attempt(self, act: Callable[[], None]) -> None:
+        """Do something on behalf of a view; what fails is shown in it."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 (a view never raises into a cell)
+            _log.debug("a widget could not do what was asked", exc_info=error)
+            self._notice.pass_by(in_words(error))
+
+    def close(self) -> None:
+        """Close the widget for good: its views are gone."""
+        with self._guard:
+            self._views.clear()
+        super().close()
+
+    # What the UI thread asks.
+
+    def is_live(self) -> bool:
+        """Say whether a view of this widget is on a page."""
+        listening = self._cells.listening_since()
+        with self._guard:
+            if listening is not None:
+                now = time.monotonic()
+                self._views = {
+                    view: at
+                    for view, at in self._views.items()
+                    if now - max(at, listening) < SILENCE
+                }
+            return bool(self._views)
+
+    def is_due(self, now: float) -> bool:
+        """Say whether enough time has passed since the last message."""
+        return self._wants_snapshot or now - self._sent_at >= self.every
+
+    def rest(self) -> None:
+        """Let go of what was held for the views."""
+        self.forgotten()
+
+    def publish(self, reading: Reading) -> None:
+        """Send one message: a snapshot if a view asked for one, else what changed."""
+        with self._guard:
+            snapshot, self._wants_snapshot = self._wants_snapshot, False
+        try:
+            message = self.snapshot(reading) if snapshot else self.changes(reading)
+            self._notice.stand("")
+        except Exception as error:  # noqa: BLE001 (shown in the widget, never raised)
+            _log.debug("a widget could not be refreshed", exc_info=error)
+            self._notice.stand(in_words(error))
+            message = None
+            self._wants_snapshot = True
+        self._tell(message)
+
+    def _tell(self, message: Message | None) -> None:
+        now = time.monotonic()
+        whole = message is not None and message.whole
+        notice = self._notice.to_tell(anew=whole)
+        if message is None and notice is None and now - self._sent_at < SIGN_OF_LIFE:
+            return
+        message = Message() if message is None else message
+        self._sent_at = now
+        self._sequence += 1
+        content = {} if notice is None else {"notice": notice}
+        line = {
+            "kind": "snapshot" if whole else "delta",
+            "seq": self._sequence,
+            "clock": time.time() * 1000,
+        }
+        try:
+            self.send({**content, **message.content, **line}, list(message.buffers))
+        except Exception as error:  # noqa: BLE001 (the kernel is going: nobody can be reached)
+            _log.debug("a widget's channel is closed", exc_info=error)
+            with self._guard:
+                self._views.clear()
