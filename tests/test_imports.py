@@ -61,13 +61,19 @@ PARTS: Final = {
         "polars",
         asyncio=True,
     ),
+    "rest": part("errors feed instruments", "httpx"),
+    "demonstration": part("wire instruments sim ticker"),
     "sim": part("errors wire", "numpy websockets", asyncio=True),
     "widgets": part(
-        "errors wire frames", "IPython anywidget ipywidgets numpy polars traitlets", asyncio=True
+        "errors wire frames feed",
+        "IPython anywidget ipywidgets numpy polars traitlets",
+        asyncio=True,
     ),
     "cli": part("kitepolars _version errors sim", "polars rich"),
     "__main__": part("cli"),
-    "__init__": part("_version errors wire frames feed instruments analytics nesting sim ticker"),
+    "__init__": part(
+        "_version errors wire frames feed instruments nesting pipeline ticker demonstration"
+    ),
 }
 """A new part is a new row: think about its arrows first (docs/architecture.md)."""
 

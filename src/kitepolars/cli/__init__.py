@@ -1,0 +1,67 @@
+"""The command ``kitepolars``: one module a command, each run on the main thread."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from kitepolars._version import __version__
+from kitepolars.cli import demo, sim
+from kitepolars.errors import KitePolarsError
+
+__all__ = ["main"]
+
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+
+class Command(Protocol):
+    """What a module of a command has."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's options."""
+        ...
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it, and return the exit code."""
+        ...
+
+
+COMMANDS: Final[Mapping[str, Command]] = {"demo": demo, "sim": sim}
+"""Name → module. A new command is one module and one entry."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="kitepolars", description="The live ticks of Kite Connect as Polars DataFrames."
+    )
+    parser.add_argument("--version", action="version", version=f"kitepolars {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, command in COMMANDS.items():
+        command.add_arguments(
+            commands.add_parser(name, help=command.HELP, description=command.HELP)
+        )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        The words after ``kitepolars``; by default those of this process.
+    """
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return COMMANDS[parsed.command].run(parsed)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (KitePolarsError, OSError) as error:
+        print(f"kitepolars: {error}", file=sys.stderr)
+        return 1

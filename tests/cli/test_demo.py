@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-W", "error", "-m", "kitepolars", "demo"]
+TIMEOUT = 120
+
+
+def demo(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def test_without_a_terminal_it_prints_lines_and_the_results(tmp_path: Path) -> None:
+    picture = tmp_path / "demo.svg"
+    finished = demo("--seconds", "2", "--instruments", "300", "--svg", str(picture))
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "Subscribing 300 instruments" in finished.stdout
+    assert "ticks/s" in finished.stdout
+    assert "shape: (5, 28)" in finished.stdout
+    assert "NSE:NIFTY 50" in finished.stdout
+    assert "Every instrument ticked; nothing was rejected, dropped or missed." in finished.stdout
+    assert "\x1b" not in finished.stdout
+    drawn = picture.read_text("utf-8")
+    assert "://" not in re.sub(r'xmlns="[^"]+"', "", drawn)
+    assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314 (made by ourselves)
+
+
+def test_one_instrument_is_enough() -> None:
+    finished = demo("--seconds", "1", "--instruments", "1")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "shape: (1, 8)" in finished.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX's")
+def test_in_a_terminal_it_shows_a_live_view() -> None:
+    exit_code, shown = in_terminal("--seconds", "1", "--instruments", "50")
+    assert exit_code == 0, shown
+    assert "Watch list" in shown
+    assert "Nothing lost" in shown
+    assert "\x1b[" in shown
+
+
+def in_terminal(*options: str) -> tuple[int, str]:
+    """Run it with a pseudo-terminal for everything; return its exit code and what it wrote."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*COMMAND, *options],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"},
+    ) as running:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: read_until_closed(ours), b""))
+        os.close(ours)
+    return running.returncode, shown.decode("utf-8", "replace")
+
+
+def read_until_closed(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError:  # how Linux says that the other end is closed
+        return b""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_control_c_ends_it_with_its_results() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--seconds", "600", "--instruments", "50"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        lines = iter(running.stdout.readline, "")
+        seen = next(line for line in lines if "ticks/s" in line)
+        running.send_signal(signal.SIGINT)
+        output, errors = running.stdout.read(), running.stderr.read()
+    assert "connections" in seen
+    assert (running.returncode, errors) == (130, "")
+    assert "rows held in" in output
