@@ -1,7 +1,39 @@
 """What a trader does next with ticks: pure functions of frames, on any thread."""
 
+from kitepolars.analytics.book import (
+    DEPTH,
+    depth,
+    depth_weighted_price,
+    imbalance,
+    microprice,
+    mid,
+    spread,
+)
 from kitepolars.analytics.builder import CandleBuilder
 from kitepolars.analytics.candles import ArrivalTimeWarning, candles
+from kitepolars.analytics.market import latest, movers
+from kitepolars.analytics.namespace import KiteNamespace
 from kitepolars.analytics.schema import CANDLES
+from kitepolars.analytics.ticks import change, realised_volatility, returns, volume_delta, vwap
 
-__all__ = ["CANDLES", "ArrivalTimeWarning", "CandleBuilder", "candles"]
+__all__ = [
+    "CANDLES",
+    "DEPTH",
+    "ArrivalTimeWarning",
+    "CandleBuilder",
+    "KiteNamespace",
+    "candles",
+    "change",
+    "depth",
+    "depth_weighted_price",
+    "imbalance",
+    "latest",
+    "microprice",
+    "mid",
+    "movers",
+    "realised_volatility",
+    "returns",
+    "spread",
+    "volume_delta",
+    "vwap",
+]
