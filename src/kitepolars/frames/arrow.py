@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-__all__ = ["RecordBatchLayout"]
+__all__ = ["RecordBatch"]
 
 _NULLABLE: Final = 2  # ARROW_FLAG_NULLABLE
 
@@ -70,7 +70,7 @@ _numbers = itertools.count(1)
 
 
 def _release_schema(schema: Any) -> None:
-    # The children belong to the layout, which lives as long as the process.
+    # What it points at belongs to the batch, which outlives the import.
     ctypes.memset(ctypes.addressof(schema.contents) + _ArrowSchema.release.offset, 0, 8)
 
 
@@ -138,100 +138,109 @@ def _instance(dtype: Any) -> pl.DataType:
     return instance
 
 
-class RecordBatchLayout:
-    """The columns of a record batch, described once and filled many times.
+class RecordBatch:
+    """Preallocated columns of a record batch, of which frames are made as they fill.
 
     Parameters
     ----------
     schema
         Column → flat dtype, or `polars.Array` of one, in order.
+    values
+        A C-contiguous array a column, of shape ``(n,)`` or ``(n, size)``; a Boolean column is
+        bit-packed, least significant bit first.
+    validity
+        Per column a bitmap (1: valid, least significant bit first), or None where no row is ever
+        null.
 
     Examples
     --------
-    >>> layout = RecordBatchLayout({"price": pl.Float64(), "orders": pl.Array(pl.UInt16, 2)})
+    >>> schema = {"price": pl.Float64(), "orders": pl.Array(pl.UInt16, 2)}
     >>> values = [np.array([1.5, 2.5]), np.array([[1, 2], [3, 4]], "u2")]
-    >>> layout.frame(values, [np.array([0b01], "u1"), None], 2).rows()
+    >>> batch = RecordBatch(schema, values, [np.array([0b01], "u1"), None])
+    >>> batch.frame(2).rows()
     [(1.5, [1, 2]), (None, [3, 4])]
     """
 
-    def __init__(self, schema: Mapping[str, pl.DataType]) -> None:
-        self._names = tuple(schema)
-        self._widths = np.array(
-            [dtype.size if isinstance(dtype, pl.Array) else 1 for dtype in schema.values()]
-        )
-        self._nested = np.flatnonzero([isinstance(dtype, pl.Array) for dtype in schema.values()])
+    def __init__(
+        self,
+        schema: Mapping[str, pl.DataType],
+        values: Sequence[npt.NDArray[Any]],
+        validity: Sequence[npt.NDArray[np.uint8] | None],
+    ) -> None:
+        self._owned = (*values, *validity)
         self._keep: list[object] = []
         self._schema = _schema("", pl.Struct(dict(schema)), self._keep)
+        sizes = [dtype.size if isinstance(dtype, pl.Array) else 0 for dtype in schema.values()]
+        self._columns = len(sizes)
+        self._nested = np.flatnonzero(sizes)
+        self._sizes = np.array(sizes)[self._nested]
+        self._pointers = self._make_pointers(values, validity)
         self._template = self._make_template()
 
+    def _make_pointers(
+        self,
+        values: Sequence[npt.NDArray[Any]],
+        validity: Sequence[npt.NDArray[np.uint8] | None],
+    ) -> npt.NDArray[np.int64]:
+        """List the buffers of the batch, then of its columns, then of the nested columns' items."""
+        columns, nested = self._columns, self._nested
+        pointers = np.zeros((1 + columns + len(nested), _POINTERS), np.int64)
+        data = np.array([array.ctypes.data for array in values])
+        pointers[1 : 1 + columns, 0] = [
+            0 if bitmap is None else bitmap.ctypes.data for bitmap in validity
+        ]
+        pointers[1 : 1 + columns, 1] = data
+        pointers[1 + columns :, 1] = data[nested]
+        return pointers
+
     def _make_template(self) -> npt.NDArray[np.int64]:
-        """Lay out the batch, then its columns, then the items of the nested columns."""
-        columns, nested = len(self._names), len(self._nested)
-        arrays = np.zeros((1 + columns + nested, _WORDS), np.int64)
+        """Fill in all of the structs that does not change, in the order of the pointers."""
+        nested = 1 + self._nested
+        arrays = np.zeros((len(self._pointers), _WORDS), np.int64)
         arrays[:, _N_BUFFERS] = _POINTERS
         arrays[0, _N_BUFFERS] = 1
-        arrays[0, _N_CHILDREN] = columns
-        arrays[1 + self._nested, _N_BUFFERS] = 1
-        arrays[1 + self._nested, _N_CHILDREN] = 1
+        arrays[0, _N_CHILDREN] = self._columns
+        arrays[nested, _N_BUFFERS] = 1
+        arrays[nested, _N_CHILDREN] = 1
+        arrays[:, _BUFFERS] = self._pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
+        # -1: there may be nulls, and Polars counts them when it needs to know.
+        arrays[:, _NULL_COUNT] = -(self._pointers[:, 0] != 0).astype(np.int64)
         release = ctypes.cast(_array_callback, ctypes.c_void_p).value
         assert release is not None  # noqa: S101 - a callback has an address
         arrays[:, _RELEASE] = release
         return arrays
 
-    def frame(
-        self,
-        values: Sequence[npt.NDArray[Any]],
-        validity: Sequence[npt.NDArray[np.uint8] | None],
-        length: int,
-    ) -> pl.DataFrame:
-        """Return a DataFrame that shares the memory of the arrays.
+    def frame(self, length: int, without_nulls: Sequence[int] = ()) -> pl.DataFrame:
+        """Return a DataFrame that shares the memory of the first rows.
 
-        The first `length` rows must not be written again.
+        They must not be written again. Callable from any thread.
 
         Parameters
         ----------
-        values
-            A C-contiguous array a column, of shape ``(n,)`` or ``(n, size)``, n ≥ `length`; a
-            Boolean column is bit-packed, least significant bit first.
-        validity
-            Per column a bitmap (1: valid, least significant bit first), or None where all rows
-            are valid.
         length
             Rows.
+        without_nulls
+            The positions of columns whose bitmap holds no 0 in these rows: they are passed
+            without it, which makes queries faster.
         """
-        batch = _Batch(self._schema, self._fill(values, validity, length))
+        batch = _Batch(self._schema, self._fill(length, without_nulls))
         return pl.Series(batch).struct.unnest()
 
-    def _fill(
-        self,
-        values: Sequence[npt.NDArray[Any]],
-        validity: Sequence[npt.NDArray[np.uint8] | None],
-        length: int,
-    ) -> npt.NDArray[np.int64]:
-        """Fill the structs of one batch and register them until Polars lets go."""
-        columns = len(self._names)
+    def _fill(self, length: int, without_nulls: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Fill the structs of one frame and register them until Polars lets go."""
         arrays = self._template.copy()
-        pointers = np.zeros((len(arrays), _POINTERS), np.int64)
-        children = np.empty(len(arrays) - 1, np.int64)
-        address = arrays.ctypes.data
-        children[:] = address + _WORDS * 8 * np.arange(1, len(arrays))
-        data = np.fromiter((array.ctypes.data for array in values), np.int64, columns)
-        bitmaps = [0 if bitmap is None else bitmap.ctypes.data for bitmap in validity]
-        pointers[1 : 1 + columns, 0] = bitmaps
-        # -1: there may be nulls, and Polars counts them when it needs to know.
-        arrays[1 : 1 + columns, _NULL_COUNT] = -(pointers[1 : 1 + columns, 0] != 0).astype(np.int64)
-        pointers[1 : 1 + columns, 1] = data
-        pointers[1 + columns :, 1] = data[self._nested]
+        addresses = arrays.ctypes.data + _WORDS * 8 * np.arange(1, len(arrays))
         arrays[:, _LENGTH] = length
-        arrays[1 + columns :, _LENGTH] *= self._widths[self._nested]
-        arrays[:, _BUFFERS] = pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
-        arrays[0, _CHILDREN] = children.ctypes.data
-        arrays[1 + self._nested, _CHILDREN] = children.ctypes.data + 8 * np.arange(
-            columns, len(children)
+        arrays[1 + self._columns :, _LENGTH] *= self._sizes
+        arrays[0, _CHILDREN] = addresses.ctypes.data
+        arrays[1 + self._nested, _CHILDREN] = addresses.ctypes.data + 8 * np.arange(
+            self._columns, len(addresses)
         )
+        if len(without_nulls):
+            arrays[1 + np.asarray(without_nulls), _NULL_COUNT] = 0
         number = next(_numbers)
         arrays[0, _PRIVATE_DATA] = number
-        _exports[number] = (arrays, pointers, children, *values, *validity)
+        _exports[number] = (arrays, addresses, self._pointers, self._owned)
         return arrays
 
 

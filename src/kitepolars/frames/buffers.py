@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.frames.arrow import RecordBatchLayout
+from kitepolars.frames.arrow import RecordBatch
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.wire.decode import SIDES
 from kitepolars.wire.layouts import DEPTH_LEVELS, LAYOUTS, MODES, TIME_FIELDS, Layout
@@ -27,7 +27,8 @@ MODE_CODE: Final = "mode"
 """The column that holds the mode's code until the frame is made."""
 
 _STORAGE: Final = {**SCHEMA, SLOT: pl.UInt32(), MODE_CODE: pl.UInt8()}
-_BATCH: Final = RecordBatchLayout(_STORAGE)
+_SLOT_POSITION: Final = list(_STORAGE).index(SLOT)
+_MODE_POSITION: Final = list(_STORAGE).index(MODE_CODE)
 
 _NUMPY: Final[Mapping[type[pl.DataType], str]] = {
     pl.Datetime: "i8",
@@ -104,6 +105,17 @@ class TickBuffer:
         self.columns = _allocate(capacity)
         self._valid = {group: Bitmap(capacity) for group in _GROUP_FILLED}
         self._snapshot = Bitmap(capacity)
+        self._batch = RecordBatch(
+            _STORAGE,
+            [
+                self._snapshot.bytes if column == "is_snapshot" else self.columns[column]
+                for column in _STORAGE
+            ],
+            [
+                self._valid[_GROUP[column]].bytes if column in _GROUP else None
+                for column in _STORAGE
+            ],
+        )
 
     @property
     def room(self) -> int:
@@ -144,18 +156,19 @@ class TickBuffer:
         modes
             The Enum value of each mode code.
         """
-        bitmaps = [self._valid[_GROUP[column]] if column in _GROUP else None for column in _STORAGE]
-        frame = _BATCH.frame(
-            [
-                self._snapshot.bytes if column == "is_snapshot" else self.columns[column]
-                for column in _STORAGE
-            ],
-            [bitmap.bytes if bitmap and bitmap.has_zero else None for bitmap in bitmaps],
-            length,
-        )
-        return frame.with_columns(
-            symbols.gather(frame[SLOT]).alias(SLOT), modes.gather(frame[MODE_CODE]).alias(MODE_CODE)
-        )
+        frame = self.raw(length)
+        frame.replace_column(_SLOT_POSITION, symbols[frame[SLOT]].alias(SLOT))
+        frame.replace_column(_MODE_POSITION, modes[frame[MODE_CODE]].alias(MODE_CODE))
+        return frame
+
+    def raw(self, length: int) -> pl.DataFrame:
+        """Return the first rows with slots in place of symbols and codes in place of modes."""
+        complete = [
+            position
+            for position, column in enumerate(_STORAGE)
+            if column in _GROUP and not self._valid[_GROUP[column]].has_zero
+        ]
+        return self._batch.frame(length, complete)
 
 
 def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:

@@ -104,8 +104,8 @@ class Held:
         The Categorical symbol by slot.
     last_rows
         By slot, the number of the instrument's last tick, counted from the first ever.
-    departed
-        The last ticks of instruments whose rows retention has dropped.
+    settled, settled_slots
+        The last tick of each instrument before the live tail began, and their slots, ascending.
     """
 
     sealed: pl.DataFrame
@@ -114,7 +114,8 @@ class Held:
     length: int
     symbols: pl.Series
     last_rows: npt.NDArray[np.int64]
-    departed: pl.DataFrame
+    settled: pl.DataFrame
+    settled_slots: npt.NDArray[np.int64]
 
     @property
     def height(self) -> int:
@@ -140,9 +141,25 @@ class Held:
 
     def latest(self) -> pl.DataFrame:
         """Return the last tick of each instrument, in the order in which they were first seen."""
-        rows = self.last_rows - self.first
-        held = self.frame()[np.sort(rows[rows >= 0])]
-        return self.departed.vstack(held) if self.departed.height else held
+        return self.latest_slots()[0]
+
+    def latest_slots(self) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
+        """Return the last tick of each instrument, and their slots, ascending.
+
+        However long the history, only the live tail is looked at, and what had settled before.
+        """
+        rows = self.last_rows - (self.total - self.length)
+        live = np.flatnonzero(rows >= 0)
+        if not len(live):
+            return self.settled, self.settled_slots
+        fresh = self.tail()[rows[live]]
+        still = np.flatnonzero(rows[self.settled_slots] < 0)
+        if not len(still):
+            return fresh, live
+        slots = np.concatenate([self.settled_slots[still], live])
+        order = np.argsort(slots)
+        frame = pl.concat([self.settled[still], fresh], rechunk=True)
+        return frame[order], slots[order]
 
 
 class TickStore:
@@ -159,11 +176,11 @@ class TickStore:
         self.index = TokenIndex()
         self._symbol_of: SymbolOf = lambda tokens: [None] * len(tokens)
         self._symbols = pl.Series("symbol", [], dtype=pl.Categorical)
-        self._last_rows = np.empty(0, np.int64)
         self._chunks: list[pl.DataFrame] = []
         empty = pl.DataFrame(schema=SCHEMA)
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows))
-        self.held = Held(empty, 0, buffer, 0, self._symbols, self._last_rows, empty)
+        none = np.empty(0, np.int64)
+        self.held = Held(empty, 0, buffer, 0, self._symbols, none, empty, none)
         """The published state: one assignment replaces it as a whole."""
 
     @property
@@ -221,9 +238,15 @@ class TickStore:
         held = self.held
         chunk = held.tail()
         self._chunks.append(chunk)
+        settled, slots = held.latest_slots()
         capacity = min(self.retention.chunk_rows, held.buffer.capacity * 2)
         self.held = replace(
-            held, sealed=held.sealed.vstack(chunk), buffer=TickBuffer(capacity), length=0
+            held,
+            sealed=held.sealed.vstack(chunk),
+            buffer=TickBuffer(capacity),
+            length=0,
+            settled=settled,
+            settled_slots=slots,
         )
         self._drop()
 
@@ -240,10 +263,9 @@ class TickStore:
             drop += 1
         if not drop:
             return
-        departed = self._depart(held, first)
         del self._chunks[:drop]
         sealed = pl.concat(self._chunks) if self._chunks else held.sealed.clear()
-        self.held = replace(held, sealed=sealed, first=first, departed=departed)
+        self.held = replace(held, sealed=sealed, first=first)
 
     def _too_many(self, rows: int) -> bool:
         return self.retention.max_rows is not None and rows > self.retention.max_rows
@@ -252,11 +274,3 @@ class TickStore:
         newest = self._chunks[-1]["received_at"][-1]
         age: dt.timedelta = newest - chunk["received_at"][-1]
         return age.total_seconds() > self.retention.max_age_seconds
-
-    def _depart(self, held: Held, first: int) -> pl.DataFrame:
-        """Keep the last ticks of instruments whose rows before tick number `first` go."""
-        rows = held.last_rows
-        leaving = np.sort(rows[(rows >= held.first) & (rows < first)]) - held.first
-        kept = held.departed.vstack(held.sealed[leaving])
-        back = self.index.tokens[rows >= first]
-        return kept.filter(~pl.col("instrument_token").is_in(back.tolist())).rechunk()

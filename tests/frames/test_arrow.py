@@ -1,0 +1,104 @@
+"""NumPy memory shared with Polars: values, nulls, lifetime, threads, and the end of a process."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kitepolars.frames import arrow
+from kitepolars.frames.arrow import RecordBatch
+
+ROWS = 1_000
+SCHEMA = {
+    "time": pl.Datetime("us", "Asia/Kolkata"),
+    "price": pl.Float64(),
+    "flag": pl.Boolean(),
+    "count": pl.UInt16(),
+    "levels": pl.Array(pl.UInt32, 5),
+}
+
+
+def batch() -> list[np.ndarray]:
+    return [
+        np.arange(ROWS, dtype="i8"),
+        np.arange(ROWS) / 4,
+        np.packbits(np.arange(ROWS) % 3 == 0, bitorder="little"),
+        np.arange(ROWS, dtype="u2"),
+        np.arange(5 * ROWS, dtype="u4").reshape(ROWS, 5),
+    ]
+
+
+def test_values_and_nulls_arrive() -> None:
+    valid = np.arange(ROWS) % 2 == 0
+    bitmap = np.packbits(valid, bitorder="little")
+    frame = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap]).frame(ROWS)
+    assert dict(frame.schema) == SCHEMA
+    assert frame["price"].to_list() == [n / 4 if valid[n] else None for n in range(ROWS)]
+    assert frame["flag"].to_list() == [n % 3 == 0 for n in range(ROWS)]
+    assert frame["levels"][2].to_list() == [10, 11, 12, 13, 14]
+    assert frame["levels"].null_count() == ROWS // 2
+    assert frame["time"].dt.epoch("us").to_list() == list(range(ROWS))
+
+
+def test_a_column_known_to_have_no_nulls_needs_no_bitmap() -> None:
+    bitmap = np.zeros(ROWS, "u1")
+    shared = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap])
+    assert shared.frame(ROWS, [1]).null_count().row(0) == (0, 0, 0, 0, ROWS)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, ROWS])
+def test_any_number_of_rows(length: int) -> None:
+    frame = RecordBatch(SCHEMA, batch(), [None] * 5).frame(length)
+    assert frame.height == length
+    assert frame["count"].to_list() == list(range(length))
+
+
+def test_memory_is_shared_and_let_go() -> None:
+    before = len(arrow._exports)
+    values = batch()
+    shared = RecordBatch(SCHEMA, values, [None] * 5)
+    frame = shared.frame(10)
+    values[1][3] = 99.0
+    assert frame["price"][3] == 99.0
+    part = frame.select("count").slice(2, 3)
+    del frame, values, shared
+    gc.collect()
+    assert len(arrow._exports) == before + 1
+    assert part["count"].to_list() == [2, 3, 4]
+    del part
+    gc.collect()
+    assert len(arrow._exports) == before
+
+
+def test_frames_are_made_used_and_dropped_by_many_threads() -> None:
+    before = len(arrow._exports)
+    shared = RecordBatch(SCHEMA, batch(), [None] * 5)
+
+    def work(_: int) -> float:
+        return float(shared.frame(ROWS).lazy().select("price").sum().collect()[0, 0])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(work, range(200))) == {sum(n / 4 for n in range(ROWS))}
+    gc.collect()
+    assert len(arrow._exports) == before
+
+
+def test_a_process_ends_cleanly_with_frames_alive() -> None:
+    script = """
+import numpy as np, polars as pl, builtins
+from kitepolars.frames.arrow import RecordBatch
+batch = RecordBatch({"x": pl.Float64()}, [np.arange(9.0)], [None])
+builtins.kept = [batch.frame(9) for _ in range(9)]
+kept = pl.concat(builtins.kept).lazy()
+print(kept.sum().collect()[0, 0])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "324.0", "")

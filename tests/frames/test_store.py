@@ -1,0 +1,200 @@
+"""Ticks held: columns and nulls, immutability, chunks, retention, the latest of each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from ticks import packet_message, push
+
+from kitepolars.errors import ConfigError
+from kitepolars.frames import store as store_module
+from kitepolars.frames.schema import SCHEMA
+from kitepolars.frames.store import Retention, TickStore
+from kitepolars.wire.layouts import FULL, INDEX_FULL, INDEX_QUOTE, LAYOUTS, LTP, QUOTE, Layout
+
+INFY = 408065
+NIFTY = 256265
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "SMALLEST_CHUNK", 8)
+    monkeypatch.setattr(store_module, "CHUNK_ROWS", 32)
+
+
+def test_an_empty_store_has_the_contracts_columns() -> None:
+    frame = TickStore().held.frame()
+    assert frame.height == 0
+    assert frame.schema == SCHEMA
+    assert TickStore().held.latest().schema == SCHEMA
+
+
+def test_a_full_tick_fills_every_column_but_an_indexs() -> None:
+    store = TickStore()
+    store.name_instruments(lambda tokens: ["NSE:INFY" if t == INFY else None for t in tokens])
+    push(store, [packet_message([INFY], [1573.7])])
+    frame = store.held.frame()
+    assert frame.schema == SCHEMA
+    values = frame.row(0, named=True)
+    assert {name for name, value in values.items() if value is None} == {
+        "price_change",
+        "last_trade_time",  # 0 on the wire
+    }
+    assert values["symbol"] == "NSE:INFY"
+    assert values["mode"] == "full"
+    assert values["last_price"] == 1573.7
+    assert values["bid_price"] == [1573.7] * 5
+    assert values["ask_orders"] == [1, 2, 3, 4, 5]
+    assert str(values["exchange_timestamp"]) == "2021-07-05 10:41:27+05:30"
+
+
+NULLS = {
+    LTP: set(SCHEMA)
+    - {"received_at", "instrument_token", "connection", "mode", "is_snapshot", "last_price"},
+    QUOTE: {
+        "symbol",
+        "exchange_timestamp",
+        "price_change",
+        "last_trade_time",
+        "oi",
+        "oi_day_high",
+        "oi_day_low",
+        "bid_price",
+        "ask_price",
+        "bid_quantity",
+        "ask_quantity",
+        "bid_orders",
+        "ask_orders",
+    },
+    FULL: {"symbol", "price_change", "last_trade_time"},
+}
+NULLS[INDEX_QUOTE] = NULLS[QUOTE] - {"price_change"} | {
+    "last_traded_quantity", "average_traded_price", "volume_traded", "total_buy_quantity",
+    "total_sell_quantity",
+}  # fmt: skip
+NULLS[INDEX_FULL] = NULLS[INDEX_QUOTE] - {"exchange_timestamp"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_what_a_mode_has_not_is_null(layout: Layout) -> None:
+    store = TickStore()
+    push(store, [packet_message([NIFTY], [24000.05], layout)])
+    values = store.held.frame().row(0, named=True)
+    assert {name for name, value in values.items() if value is None} == NULLS[layout]
+
+
+ticks = st.lists(
+    st.tuples(
+        st.sampled_from([n << 8 | 1 for n in range(1, 7)]),
+        st.integers(1, 10_000),
+        st.sampled_from(LAYOUTS),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(ticks, max_size=6))
+def test_rows_are_in_arrival_order_whatever_the_chunks(
+    batches: list[list[tuple[int, int, Layout]]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module, "SMALLEST_CHUNK", 8)
+        patch.setattr(store_module, "CHUNK_ROWS", 16)
+        store = TickStore()
+        taken = []
+        for batch in batches:
+            push(store, [packet_message([token], [price], kind) for token, price, kind in batch])
+            taken.append((store.held.frame(), store.held.frame().rows()))
+    rows = [tick for batch in batches for tick in batch]
+    frame = store.held.frame()
+    assert frame["instrument_token"].to_list() == [token for token, _, _ in rows]
+    assert frame["last_price"].to_list() == [float(price) for _, price, _ in rows]
+    assert frame["mode"].to_list() == [kind.mode.value for _, _, kind in rows]
+    assert frame["bid_price"].is_null().to_list() == [kind is not FULL for _, _, kind in rows]
+    assert frame["high"].is_null().to_list() == [kind is LTP for _, _, kind in rows]
+    assert frame["price_change"].is_null().to_list() == [not kind.index for _, _, kind in rows]
+    for earlier, its_rows in taken:
+        assert earlier.rows() == its_rows
+    last = {token: price for token, price, _ in rows}
+    latest = store.held.latest()
+    assert dict(latest.select("instrument_token", "last_price").rows()) == last
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_since_gives_what_is_new() -> None:
+    store = TickStore()
+    push(store, [packet_message([INFY] * 20, range(20))])
+    seen = store.held.total
+    push(store, [packet_message([INFY] * 30, range(100, 130))])
+    assert store.held.since(seen)["last_price"].to_list() == [float(n) for n in range(100, 130)]
+    assert store.held.since(0).height == 50
+    assert store.held.since(store.held.total).height == 0
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_retention_by_rows_never_holds_more_and_forgets_no_instrument() -> None:
+    store = TickStore(Retention(max_rows=160))
+    push(store, [packet_message([NIFTY], [24000.0], INDEX_FULL)])
+    for number in range(1_000):
+        push(store, [packet_message([INFY], [number])])
+        assert store.held.height <= 160
+    assert store.held.height >= 150 - 8
+    assert store.held.total == 1_001
+    kept = store.held.frame()["last_price"].to_list()
+    assert kept == [float(n) for n in range(1_000 - len(kept), 1_000)]
+    latest = store.held.latest()
+    assert latest.select("instrument_token", "last_price").rows() == [
+        (NIFTY, 24000.0),
+        (INFY, 999.0),
+    ]
+    push(store, [packet_message([NIFTY], [24001.0], INDEX_FULL)])
+    assert sorted(store.held.latest()["last_price"]) == [999.0, 24001.0]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_retention_by_age_drops_old_chunks() -> None:
+    store = TickStore(Retention(max_age=dt.timedelta(seconds=60)))
+    for second in range(600):
+        push(store, [packet_message([INFY], [second])], at=second * 1_000_000)
+    kept = store.held.frame()["last_price"]
+    assert kept[-1] == 599.0
+    assert 60 <= len(kept) <= 60 + 2 * 32
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("max_rows", 0), ("max_rows", -5), ("max_age", 0), ("max_age", dt.timedelta(0))],
+)
+def test_wrong_retention_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=field) as caught:
+        Retention(**{field: value})
+    assert (caught.value.field, caught.value.value) == (field, value)
+
+
+def test_names_given_later_show_in_the_live_rows() -> None:
+    store = TickStore()
+    push(store, [packet_message([INFY, 5633], [1.0, 2.0])])
+    assert store.held.frame()["symbol"].to_list() == [None, None]
+
+    def name(tokens: Sequence[int]) -> list[str | None]:
+        return [{INFY: "NSE:INFY"}.get(token) for token in tokens]
+
+    store.name_instruments(name)
+    assert store.held.frame()["symbol"].to_list() == ["NSE:INFY", None]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_chunks_and_tail_query_as_one_frame() -> None:
+    store = TickStore()
+    push(store, [packet_message([INFY, 5633] * 50, range(100))])
+    frame = store.held.frame()
+    assert frame["last_price"].n_chunks() > 1
+    by_token = pl.col("last_price").sum().over("instrument_token")
+    assert_frame_equal(frame.with_columns(by_token), frame.rechunk().with_columns(by_token))
