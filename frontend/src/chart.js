@@ -21,7 +21,6 @@ function bars(values) {
 function render({ model, el }) {
   let data = [];
   let hovered = null;
-  let fitted = false;
   const symbol = h("span");
   const legend = h("div", { class: "kp-legend", "aria-live": "off" });
   const empty = h("div", { class: "kp-empty" });
@@ -42,7 +41,7 @@ function render({ model, el }) {
   el.append(root);
   keepKeys(root);
 
-  const chart = createChart(canvas, { autoSize: true, crosshair: { mode: CrosshairMode.Normal }, rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.24 } } });
+  const chart = createChart(canvas, { autoSize: true, timeScale: { barSpacing: 9, maxBarSpacing: 26, rightOffset: 4 }, crosshair: { mode: CrosshairMode.Normal }, rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.24 } } });
   const candles = chart.addSeries(CandlestickSeries, {});
   const volume = chart.addSeries(HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
@@ -100,7 +99,7 @@ function render({ model, el }) {
       data = fresh;
       candles.setData(data);
       volume.setData(data.map(column));
-      if (message.symbol !== undefined && data.length) { chart.timeScale().resetTimeScale(); fitted = data.length > 60; if (!fitted) chart.timeScale().fitContent(); }
+      if (message.symbol !== undefined && data.length) { chart.timeScale().resetTimeScale(); }
     } else { // replaces the bars from that place on, nearly always the last one
       data.splice(message.from, data.length, ...fresh);
       for (const bar of fresh) { candles.update(bar); volume.update(column(bar)); }

@@ -51,9 +51,8 @@ function render({ model, el }) {
     h("thead", {}, h("tr", {}, ...PLACES.map(({ label }) => h("th", { scope: "col" }, label)))), body);
   const share = h("i");
   const balance = h("div", { class: "kp-balance", role: "img", "aria-label": "share of bids" }, share);
-  const facts = Object.fromEntries(FACTS.map(([key]) => [key, h("dd")]));
-  const list = h("dl", { class: "kp-facts" }, ...FACTS.map(([key, label]) => h("div", {}, h("dt", {}, label), facts[key])));
-  list.style.margin = "0";
+  const facts = Object.fromEntries(FACTS.map(([key]) => [key, h("b")]));
+  const list = h("div", { class: "kp-facts" }, ...FACTS.map(([key, label]) => h("div", {}, h("span", { class: "kp-soft" }, label), facts[key])));
   const bar = h("div", { class: "kp-bar" }, symbol, h("span", { class: "kp-grow" }), age);
   const root = h("div", { class: "kp kp-card kp-ladder" }, bar, notice,
     h("div", { class: "kp-live" }, h("div", { class: "kp-quote" }, price, change), table, balance, list));

@@ -3,8 +3,9 @@ import { h } from "./dom.js";
 
 export const ROW_HEIGHT = 24;
 const SPARE = 4;
+const LEAST = 5;
 
-export function virtualRows({ height, label, make, fill, moved = () => {} }) {
+export function virtualRows({ height, label, shrink = false, make, fill, moved = () => {} }) {
   const pad = h("div", { class: "kp-pad" });
   const box = h("div", { class: "kp-rows kp-live", role: "grid", tabindex: "0", "aria-label": label }, pad);
   box.style.height = `${height}px`;
@@ -16,6 +17,7 @@ export function virtualRows({ height, label, make, fill, moved = () => {} }) {
   function resize(rows) {
     count = rows;
     pad.style.height = `${rows * ROW_HEIGHT}px`;
+    if (shrink) box.style.height = `${Math.min(height, Math.max(LEAST, rows) * ROW_HEIGHT)}px`;
     box.setAttribute("aria-rowcount", rows);
   }
   function slot(k) {

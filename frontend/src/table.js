@@ -77,7 +77,7 @@ function render({ model, el }) {
   const exchanges = h("div", { class: "kp-chips" });
   const head = h("div", { class: "kp-head", role: "row" });
   const note = h("div", { class: "kp-note", hidden: true });
-  const rows = virtualRows({ height: model.get("height"), label: "Live prices", make, fill, moved: () => reportWindow() });
+  const rows = virtualRows({ height: model.get("height"), label: "Live prices", shrink: true, make, fill, moved: () => reportWindow() });
   const bar = h("div", { class: "kp-bar" }, h("span", { class: "kp-title" }, "Watch"), filter, moves.group, exchanges, h("span", { class: "kp-grow" }), count);
   const root = h("div", { class: "kp kp-card kp-table" }, bar, note, head, rows.box);
   const link = connect(model, root, {

@@ -10,11 +10,11 @@ TONES: Final = {"": "", "good": " kp-good", "error": " kp-error"}
 
 
 def message(text: str, tone: str = "") -> str:
-    """Return one line of the panel; without a text, an empty one that keeps its place.
+    """Return one line of the panel; without a text, one that is hidden.
 
     Examples
     --------
     >>> message("a < b", "error")
     '<div class="kp-message kp-error" role="status">a &lt; b</div>'
     """
-    return f'<div class="kp-message{TONES[tone]}" role="status">{escape(text) or "&nbsp;"}</div>'
+    return f'<div class="kp-message{TONES[tone]}" role="status">{escape(text)}</div>'

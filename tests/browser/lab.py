@@ -1,0 +1,368 @@
+"""A real JupyterLab in a real Chromium: one server and browser, a notebook a test.
+
+Everything is on a random loopback port and in a temporary folder, and ends
+with `Lab.close`. Needs jupyterlab and playwright from PyPI and the system's
+Chromium; nothing is fetched while tests run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.error import URLError
+
+from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
+
+CHROMIUM: Final = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
+FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--force-color-profile=srgb",
+)
+START_TIMEOUT: Final = 90.0
+"""Seconds that the server, and a notebook with its kernel, may take to start."""
+
+THEMES: Final = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+
+_KERNEL: Final = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+_CELL: Final = "jupyterapp.shell.currentWidget.content.widgets[i]"
+
+
+class Lab:
+    """A JupyterLab server and a browser.
+
+    Parameters
+    ----------
+    kernels
+        Kernel name → the Python that runs it.
+    """
+
+    def __init__(self, kernels: Mapping[str, str] | None = None) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="kitepolars-lab-"))
+        self.work = self.root / "work"
+        self.work.mkdir()
+        self._write_kernels(kernels or {"python": sys.executable})
+        self._write_settings()
+        self._token = secrets.token_hex(16)
+        self.url, self._server = self._start_server()
+        self._playwright, self._browser = _start_browser()
+
+    def _write_kernels(self, kernels: Mapping[str, str]) -> None:
+        for name, python in kernels.items():
+            folder = self.root / "data" / "kernels" / name
+            folder.mkdir(parents=True)
+            arguments = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            spec = {"argv": arguments, "display_name": name, "language": "python"}
+            (folder / "kernel.json").write_text(json.dumps(spec))
+
+    def _write_settings(self) -> None:
+        folder = self.root / "settings" / "@jupyterlab" / "apputils-extension"
+        folder.mkdir(parents=True)
+        quiet = {"fetchNews": "false", "checkForUpdates": False}
+        (folder / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+
+    def _start_server(self) -> tuple[str, subprocess.Popen[bytes]]:
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}"
+        environment = os.environ | {
+            "JUPYTER_CONFIG_DIR": str(self.root / "config"),
+            "JUPYTER_DATA_DIR": str(self.root / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self.root / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(self.root / "settings"),
+            "IPYTHONDIR": str(self.root / "ipython"),
+            "JUPYTER_TOKEN": self._token,
+        }
+        arguments = (
+            "--no-browser",
+            "--allow-root",
+            "--ip=127.0.0.1",
+            f"--port={port}",
+            f"--ServerApp.root_dir={self.work}",
+            "--ServerApp.terminals_enabled=False",
+            "--LabApp.expose_app_in_browser=True",
+            "--LabApp.news_url=None",
+            "--LabApp.extension_manager=readonly",
+            "--KernelSpecManager.ensure_native_kernel=False",
+        )
+        with (self.root / "server.log").open("wb") as log:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "jupyterlab", *arguments],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self.root,
+            )
+        self._await_server(url, server)
+        return url, server
+
+    def _await_server(self, url: str, server: subprocess.Popen[bytes]) -> None:
+        for _ in range(int(START_TIMEOUT * 5)):
+            try:
+                with urllib.request.urlopen(f"{url}/api/status?token={self._token}", timeout=1):
+                    return
+            except (URLError, OSError):
+                if _ended(server, within=0.2):
+                    break
+        server.kill()
+        server.wait()
+        raise RuntimeError((self.root / "server.log").read_text("utf-8", "replace"))
+
+    def open(
+        self,
+        cells: Sequence[str],
+        *,
+        kernel: str = "python",
+        theme: str = "light",
+        width: int = 1280,
+        height: int = 1000,
+        scale: float = 1,
+    ) -> Notebook:
+        """Write a notebook, open it, and wait for its kernel."""
+        name = f"{secrets.token_hex(4)}.ipynb"
+        (self.work / name).write_text(json.dumps(_document(cells, kernel)))
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height}, device_scale_factor=scale
+        )
+        notebook = Notebook(self, context.new_page(), name)
+        address = f"{self.url}/doc/workspaces/{secrets.token_hex(4)}/tree/{name}"
+        notebook.page.goto(f"{address}?token={self._token}")
+        notebook.wait_until_ready()
+        notebook.use_theme(theme)
+        return notebook
+
+    def close(self) -> None:
+        """End browser and server, and remove what they wrote."""
+        try:
+            self._browser.close()
+            self._playwright.stop()
+        finally:
+            self._server.terminate()
+            if not _ended(self._server, within=15):
+                self._server.kill()
+                self._server.wait()
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Notebook:
+    """A notebook in a page of its own.
+
+    Parameters
+    ----------
+    lab
+        Where it is open.
+    page
+        The page.
+    name
+        Its file in the server's folder.
+    """
+
+    def __init__(self, lab: Lab, page: Page, name: str) -> None:
+        self.lab = lab
+        self.page = page
+        self.name = name
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._note(request.url))
+
+    def _note(self, url: str) -> None:
+        own = self.lab.url.removeprefix("http")
+        if not url.startswith((f"http{own}", f"ws{own}", "data:", "blob:")):
+            self.foreign.append(url)
+
+    def wait_until_ready(self) -> None:
+        """Wait until the kernel is connected and idle."""
+        self.wait_for("window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.session")
+        self.wait_for(f"{_KERNEL}?.status === 'idle' && {_KERNEL}.connectionStatus === 'connected'")
+
+    def wait_for(self, condition: str, argument: Any = None, *, seconds: float = 60) -> None:
+        """Wait until a JavaScript expression in ``i``, the argument, holds."""
+        self.page.wait_for_function(
+            f"(i) => {{ return {condition} }}", arg=argument, timeout=seconds * 1000
+        )
+
+    def use_theme(self, theme: str) -> None:
+        """Switch JupyterLab to its light or dark theme."""
+        self.command("apputils:change-theme", {"theme": THEMES[theme]})
+        light = "true" if theme == "light" else "false"
+        self.wait_for("document.body.dataset.jpThemeLight === i", light)
+
+    def command(self, name: str, arguments: Mapping[str, Any] | None = None) -> None:
+        """Start a command of JupyterLab; it is not waited for."""
+        self.page.evaluate(
+            "([name, args]) => { jupyterapp.commands.execute(name, args); }",
+            [name, dict(arguments or {})],
+        )
+
+    def start(self, cell: int) -> None:
+        """Begin to run a cell."""
+        self.page.evaluate(
+            "(i) => { const book = jupyterapp.shell.currentWidget.content; book.deselectAll();"
+            " book.activeCellIndex = i; jupyterapp.commands.execute('notebook:run-cell'); }",
+            cell,
+        )
+
+    def wait_cell(self, cell: int, *, seconds: float = 60) -> None:
+        """Wait until a cell has run, and fail if it raised."""
+        model = f"{_CELL}.model"
+        self.wait_for(
+            f"{model}.executionState === 'idle' && {model}.executionCount !== null",
+            cell,
+            seconds=seconds,
+        )
+        errors = [out for out in self.outputs(cell) if out["output_type"] == "error"]
+        assert not errors, "\n".join(errors[0]["traceback"])
+
+    def run(self, cell: int, *, seconds: float = 60) -> str:
+        """Run a cell, and return its text."""
+        before = self.page.evaluate(f"(i) => {_CELL}.model.executionCount", cell)
+        self.start(cell)
+        self.wait_for(f"{_CELL}.model.executionCount !== i0".replace("i0", json.dumps(before)), cell)
+        self.wait_cell(cell, seconds=seconds)
+        return self.text(cell)
+
+    def execute(self, code: str, *, seconds: float = 60) -> str:
+        """Run code in the kernel beside the cells, and return what it printed."""
+        printed: str = self.page.evaluate(
+            f"""async ([code, limit]) => {{
+                const future = {_KERNEL}.requestExecute({{ code }});
+                let text = '';
+                future.onIOPub = ({{ header, content }}) => {{
+                    if (header.msg_type === 'stream') text += content.text;
+                    if (header.msg_type === 'error') text += content.traceback.join('\\n');
+                }};
+                await Promise.race([future.done, new Promise((_, no) => setTimeout(no, limit))]);
+                return text;
+            }}""",
+            [code, seconds * 1000],
+        )
+        return printed
+
+    def outputs(self, cell: int) -> list[dict[str, Any]]:
+        """Return a cell's outputs as nbformat has them."""
+        found: list[dict[str, Any]] = self.page.evaluate(
+            f"(i) => {_CELL}.model.outputs.toJSON()", cell
+        )
+        return found
+
+    def text(self, cell: int) -> str:
+        """Return what a cell printed."""
+        streams = (out for out in self.outputs(cell) if out["output_type"] == "stream")
+        return "".join("".join(out["text"]) for out in streams)
+
+    def output(self, cell: int) -> Locator:
+        """Return the area of a cell's outputs."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea-output")
+
+    def sequence(self, selector: str, which: int = 0) -> int:
+        """Return the number of the last message that a widget's view took."""
+        return int(self.page.locator(selector).nth(which).get_attribute("data-seq") or 0)
+
+    def wait_sequence(
+        self, selector: str, beyond: int, which: int = 0, *, seconds: float = 20
+    ) -> None:
+        """Wait until a view has taken later messages."""
+        self.wait_for(
+            "Number(document.querySelectorAll(i[0])[i[1]]?.dataset.seq ?? 0) > i[2]",
+            [selector, which, beyond],
+            seconds=seconds,
+        )
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel and wait until it is idle again."""
+        self.page.evaluate(f"async () => {{ await {_KERNEL}.restart(); }}")
+        self.wait_for(f"{_KERNEL}.status === 'idle'")
+
+    def save(self) -> dict[str, Any]:
+        """Save the notebook, and return the document as it is on disk."""
+        self.page.evaluate("async () => { await jupyterapp.shell.currentWidget.context.save(); }")
+        document: dict[str, Any] = json.loads((self.lab.work / self.name).read_text("utf-8"))
+        return document
+
+    def reload(self) -> None:
+        """Save, load the page again and wait for the kernel, which ran on."""
+        self.save()
+        self.page.reload()
+        self.wait_for("window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.session")
+        self.wait_for(f"{_KERNEL}?.connectionStatus === 'connected'")
+
+    def close(self) -> None:
+        """Shut the kernel down and close the page."""
+        self.page.evaluate(
+            "async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown(); }"
+        )
+        self.page.context.close()
+
+
+def _document(cells: Sequence[str], kernel: str) -> dict[str, Any]:
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": {"name": kernel, "display_name": kernel}},
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"cell-{place}",
+                "metadata": {},
+                "source": source,
+                "outputs": [],
+                "execution_count": None,
+            }
+            for place, source in enumerate(cells)
+        ],
+    }
+
+
+def _start_browser() -> tuple[Playwright, Browser]:
+    playwright = sync_playwright().start()
+    try:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, headless=True, args=list(FLAGS)
+        )
+    except BaseException:
+        playwright.stop()
+        raise
+    return playwright, browser
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _ended(process: subprocess.Popen[bytes], *, within: float) -> bool:
+    try:
+        process.wait(within)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
