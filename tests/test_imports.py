@@ -61,7 +61,7 @@ PARTS: Final = {
         "polars",
         asyncio=True,
     ),
-    "rest": part("errors feed instruments", "httpx"),
+    "rest": part("errors frames feed instruments analytics", "dotenv httpx polars rich"),
     "demonstration": part("wire instruments sim ticker"),
     "sim": part("errors wire", "numpy websockets", asyncio=True),
     "widgets": part(
