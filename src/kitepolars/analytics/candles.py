@@ -152,7 +152,7 @@ def finish(
     main: pl.DataFrame, late: pl.DataFrame, horizon: pl.DataFrame, interval: int
 ) -> pl.DataFrame:
     """Return bars with the columns of `CANDLES`, sorted, of one main piece a bar and late ones."""
-    latest = horizon["time"].max()
+    latest = _latest(horizon)
     token = pl.col(TOKEN)
     return (
         (_with_late(main, late) if late.height else main)
@@ -164,6 +164,11 @@ def finish(
         )
         .select(pl.col(name).cast(dtype) for name, dtype in CANDLES.items())
     )
+
+
+def _latest(horizon: pl.DataFrame) -> pl.Expr:
+    """Return the latest time seen; null where nothing was seen yet."""
+    return pl.lit(horizon["time"].max(), pl.Int64)
 
 
 def _average_price() -> pl.Expr:
@@ -244,7 +249,7 @@ def _filled(bars: pl.DataFrame, horizon: pl.DataFrame, interval: int) -> pl.Data
     grid = days.select(TOKEN, pl.int_ranges("first", "until", interval).alias("start")).explode(
         "start"
     )
-    latest = pl.lit(horizon["time"].max(), pl.Int64)
+    latest = _latest(horizon)
     return (
         bars.join(
             grid.with_columns(pl.col("start").cast(TIMESTAMP)),

@@ -1,0 +1,96 @@
+"""Numbers per tick, with every value stated."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+from kiteconnect import KiteTicker
+
+from kitepolars.analytics import change, realised_volatility, returns, volume_delta, vwap
+from kitepolars.errors import ConfigError
+
+TicksOf = Callable[..., pl.DataFrame]
+
+
+def two(**columns: list[Any]) -> pl.DataFrame:
+    """Two instruments, one through the other."""
+    count = len(next(iter(columns.values())))
+    return pl.DataFrame({"instrument_token": [1 + i % 2 for i in range(count)], **columns})
+
+
+def over(frame: pl.DataFrame, expr: pl.Expr) -> list[Any]:
+    return frame.select(expr.over("instrument_token")).to_series().to_list()
+
+
+def test_volume_delta_is_within_the_instrument() -> None:
+    frame = two(volume_traded=[100, 9_000, 130, 9_005, 125, None, 20, 9_010])
+    assert over(frame, volume_delta()) == [None, None, 30, 5, -5, None, 20, 5]
+
+
+def test_volume_delta_of_unsigned_columns(ticks_of: TicksOf) -> None:
+    ticks = ticks_of(("10:00:00", 1.0, 50), ("10:00:01", 1.0, 45))
+    assert ticks.schema["volume_traded"] == pl.UInt32
+    assert over(ticks, volume_delta()) == [None, -5]
+
+
+def test_volume_delta_over_days(ticks_of: TicksOf) -> None:
+    ticks = pl.concat(
+        [
+            ticks_of(("10:00:00", 1.0, 50), ("11:00:00", 1.0, 60)),
+            ticks_of(("10:00:00", 1.0, 70), ("10:01:00", 1.0, 75), day=21),
+        ]
+    )
+    day = pl.col("exchange_timestamp").dt.date()
+    got = ticks.select(volume_delta().over("instrument_token", day)).to_series()
+    assert got.to_list() == [None, 10, None, 5]
+
+
+@pytest.mark.parametrize(("last", "close"), [(159_380, 157_915), (100, 0), (90_05, 100_00)])
+def test_change_is_that_of_the_official_client(last: int, close: int) -> None:
+    quote = struct.pack(">11I", 408065, last, 1, last, 5, 1, 1, last, last, last, close)
+    message = struct.pack(">HH", 1, len(quote)) + quote
+    official = KiteTicker("", "")._parse_binary(message)[0]["change"]
+    frame = pl.DataFrame({"last_price": [last / 100], "close": [close / 100]})
+    assert frame.select(change()).item() == official
+
+
+def test_change_is_null_without_a_close() -> None:
+    frame = pl.DataFrame(
+        {"last_price": [1.0], "close": [None]}, schema_overrides={"close": pl.Float64}
+    )
+    assert frame.select(change()).item() is None
+
+
+def test_vwap_weights_prices_with_their_volume() -> None:
+    frame = two(
+        last_price=[10.0, 1.0, 12.0, 2.0, 15.0, 3.0],
+        volume_traded=[100, None, 130, None, 140, None],
+    )
+    assert over(frame, vwap()) == [None, None, 12.0, None, 12.75, None]
+
+
+def test_returns() -> None:
+    frame = two(last_price=[100.0, 50.0, 110.0, 25.0, 0.0, 25.0, 110.0, -5.0])
+    want = [None, None, 0.1, -0.5, None, 0.0, None, None]
+    assert over(frame, returns()) == [w if w is None else pytest.approx(w) for w in want]
+    logs = over(frame, returns(log=True))
+    assert logs[2:4] == [pytest.approx(math.log(1.1)), pytest.approx(math.log(0.5))]
+
+
+def test_realised_volatility_looks_back_over_time(ticks_of: TicksOf) -> None:
+    ticks = ticks_of(
+        ("10:00:00", 100.0, 1), ("10:00:30", 110.0, 1), ("10:01:00", 99.0, 1), ("10:05:00", 99.0, 1)
+    )
+    up, down = math.log(1.1), math.log(0.9)
+    got = over(ticks, realised_volatility("1m"))
+    assert got == [0.0, pytest.approx(up), pytest.approx(math.hypot(up, down)), 0.0]
+    short = over(ticks, realised_volatility(dt.timedelta(seconds=30), on="exchange_timestamp"))
+    assert short[2] == pytest.approx(abs(down))
+    with pytest.raises(ConfigError, match="'30s'"):
+        realised_volatility("5 minutes")
