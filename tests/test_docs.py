@@ -16,6 +16,9 @@ from typing import Any, Final
 import polars as pl
 import pytest
 
+from kitepolars import Instruments, Ticker
+from kitepolars.sim import SimulatedKite
+
 ROOT: Final = Path(__file__).parents[1]
 SOURCE: Final = ROOT / "src"
 PAGES: Final = [
@@ -38,14 +41,22 @@ def module_name(path: Path) -> str:
 MODULES: Final = [module_name(path) for path in sorted(SOURCE.rglob("*.py"))]
 
 
-def blocks(page: Path) -> list[tuple[int, str]]:
-    """Return the runnable blocks of a page, each with the line where its code starts."""
+def blocks(page: Path, reason: str | None = None) -> list[tuple[int, str]]:
+    """Return the blocks of a page that are run, or those that for a reason are not.
+
+    Each comes with the line where its code starts.
+    """
     text = page.read_text("utf-8")
     return [
         (text.count("\n", 0, match.start("code")), match["code"])
         for match in BLOCK.finditer(text)
-        if match["reason"] is None
+        if match["reason"] == reason
     ]
+
+
+def run(page: Path, line: int, code: str, names: dict[str, Any]) -> None:
+    # Leading newlines give a traceback the line of the page.
+    exec(compile("\n" * line + code, str(page), "exec"), names)  # noqa: S102
 
 
 RUNNABLE: Final = [page for page in PAGES if blocks(page)]
@@ -58,12 +69,27 @@ def test_the_blocks_of_a_page_run(
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__page__"}
     for line, code in blocks(page):
-        # Leading newlines give a traceback the line of the page.
-        exec(compile("\n" * line + code, str(page), "exec"), names)  # noqa: S102
+        run(page, line, code, names)
 
 
 def test_the_readme_has_a_block_that_runs() -> None:
     assert ROOT / "README.md" in RUNNABLE
+
+
+def test_the_lines_for_an_account_run_on_a_simulated_kite(monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedKite() as kite:
+        instruments = Instruments.read_csv(kite.instruments_csv())
+        monkeypatch.setenv("KITE_API_KEY", "key")
+        monkeypatch.setenv("KITE_ACCESS_TOKEN", "token")
+        defaults = Ticker.__init__.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "url", kite.url)
+        monkeypatch.setattr(Instruments, "fetch", lambda: instruments)
+        names: dict[str, Any] = {}
+        for line, code in blocks(ROOT / "README.md", "needs an account"):
+            run(ROOT / "README.md", line, code, names)
+    frame = names["ticker"].frame()
+    assert set(frame["instrument_token"]) == {408065, 256265, 738561}
 
 
 @pytest.mark.parametrize("name", MODULES)
