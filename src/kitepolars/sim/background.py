@@ -18,6 +18,7 @@ __all__ = ["Background", "Service"]
 T = TypeVar("T")
 
 _START_TIMEOUT: Final = 30.0
+_FAILED_START_TIMEOUT: Final = 1.0
 _CALL_TIMEOUT: Final = 10.0
 
 
@@ -65,11 +66,16 @@ class Background:
             if self.is_running:
                 return
             ready: Future[None] = Future()
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=lambda: asyncio.run(self._main(ready)), name=self._name, daemon=True
             )
-            self._thread.start()
-            ready.result(_START_TIMEOUT)
+            thread.start()
+            try:
+                ready.result(_START_TIMEOUT)
+            except Exception:
+                thread.join(_FAILED_START_TIMEOUT)
+                raise
+            self._thread = thread
 
     def stop(self) -> None:
         """Close the service and end the thread. Does nothing if it does not run."""

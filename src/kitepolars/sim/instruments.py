@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,7 @@ _EXPIRY_WEEKDAY: Final = {"NFO": 1, "BFO": 3}  # Tuesday, Thursday
 _COMMODITY_EXPIRY_DAY: Final = 19
 
 
+@cache  # a master never changes, and two simulators of a day can share it
 def generate_instruments(*, on: date, seed: int = 0) -> InstrumentMaster:
     """Make the instrument master of a day.
 

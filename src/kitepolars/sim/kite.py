@@ -304,6 +304,28 @@ class SimulatedKite:
             for token, mode in connection.subscriptions.items()
         }
 
+    def last_values(self, instrument_token: int) -> dict[str, int | list[int]]:
+        """Return the integers of the wire that an instrument's next snapshot would have.
+
+        Parameters
+        ----------
+        instrument_token
+            A token that is listed.
+
+        Returns
+        -------
+        dict
+            By field: prices in units of the segment's divisor, times in UTC
+            epoch seconds, and five of each depth field, best first.
+
+        Raises
+        ------
+        KeyError
+            There is no such instrument.
+        """
+        row = self._instruments.row_of[instrument_token]
+        return self._background.call(lambda: self._server.market.last_values(row))
+
     def wait_for(self, predicate: Callable[[SimulatedKite], object], timeout: float = 5.0) -> bool:
         """Block until a predicate on this simulator holds.
 

@@ -92,6 +92,10 @@ class Market:
         self._move_indices(rows[~tradable], fair[~tradable])
         self._trade(rows[tradable], fair[tradable], int(now))
 
+    def last_values(self, row: int) -> dict[str, int | list[int]]:
+        """Return the values of one instrument as they would be sent, by field of the wire."""
+        return {field: column[row].tolist() for field, column in self.columns.items()}
+
     def _fair(self, rows: npt.NDArray[np.intp], now: float) -> npt.NDArray[np.float64]:
         """Return the fair prices in units of the wire."""
         rupees = self._walk.at(self._underlying[rows])

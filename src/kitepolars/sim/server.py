@@ -104,6 +104,7 @@ class KiteServer:
     ) -> None:
         self.address = address
         self.admission = admission
+        self.market = exchange.market
         self.is_market_open = True
         self.flaps_left: int | None = 0
         self.silences_newcomers = False
@@ -118,8 +119,7 @@ class KiteServer:
         self._arriving: dict[ServerConnection, str] = {}
         self._next_connection = 0
         self._next_order = 0
-        master = exchange.master
-        self._greeting = texts.instruments_meta(len(master), master.dump_csv())
+        self._greeting = texts.instruments_meta(exchange.master.instrument_token)
 
     # Life
 

@@ -7,6 +7,9 @@ import zlib
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from kitepolars.sim.calendar import IST
 
 __all__ = ["app_code", "error", "instruments_meta", "order"]
@@ -46,9 +49,10 @@ _ORDER: Final[dict[str, Any]] = {
 """A filled market order, as it comes over the socket: ``account_id``, an empty checksum."""
 
 
-def instruments_meta(count: int, dump: bytes) -> str:
-    """Say how many instruments there are, first after a connect."""
-    etag = f'W/"{zlib.crc32(dump):08x}-{len(dump):x}"'
+def instruments_meta(instrument_tokens: npt.NDArray[np.int64]) -> str:
+    """Say how many instruments there are, and a mark of which: first after a connect."""
+    count = len(instrument_tokens)
+    etag = f'W/"{zlib.crc32(instrument_tokens.tobytes()):08x}-{count:x}"'
     return _text({"type": "instruments_meta", "data": {"count": count, "etag": etag}})
 
 
