@@ -109,7 +109,7 @@ def default_cache_dir() -> Path:
 
 
 def _source(url: str, exchange: str | None) -> str:
-    if not _is_safe(url):
+    if not is_safe_url(url):
         raise ConfigError("url", url, "an https:// address")
     if exchange is None:
         return url
@@ -118,7 +118,8 @@ def _source(url: str, exchange: str | None) -> str:
     return f"{url.rstrip('/')}/{exchange.upper()}"
 
 
-def _is_safe(url: str) -> bool:
+def is_safe_url(url: str) -> bool:
+    """Say whether an address is HTTPS, or leads to this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
@@ -129,7 +130,7 @@ class _SafeRedirects(HTTPRedirectHandler):
     def redirect_request(  # noqa: PLR0917 -- the library's signature
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str
     ) -> Request | None:
-        if not _is_safe(newurl):
+        if not is_safe_url(newurl):
             raise ConnectionLost(f"{req.full_url} redirects to an insecure address", attempts=1)
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 

@@ -1,0 +1,268 @@
+"""Owns one request to Kite's HTTP API: credentials, retries, errors; on the caller's thread.
+
+The access token is put into a request at the last moment and into nothing else;
+errors are raised without the library's own, which hold the request. Source of
+the errors: Kite Connect v3, "Exceptions and errors".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from kitepolars.errors import AuthenticationError, ConfigError, ConnectionLost, KitePolarsError
+from kitepolars.feed.account import HEADERS, Secret, is_loopback
+from kitepolars.instruments.download import is_safe_url
+
+if TYPE_CHECKING:
+    import httpx
+
+    from kitepolars.rest.pace import Pace
+
+API: Final = "https://api.kite.trade"
+"""The root of Kite's HTTP API."""
+
+ATTEMPTS: Final = 5
+"""How often a request is sent at most, while Kite is busy or out of order."""
+
+MAX_DELAY: Final = 60.0
+"""Seconds between two attempts at most."""
+
+MAX_BYTES: Final = 1 << 26
+"""Bytes of an answer at most; the candles of one request are below 3 MB."""
+
+TIMEOUT: Final = 30.0
+"""Seconds without a byte after which a request is given up."""
+
+_OK: Final = range(200, 300)
+_FORBIDDEN: Final = 403
+_BUSY: Final = 429
+_OUT_OF_ORDER: Final = range(500, 600)
+_LOGIN_ERRORS: Final = frozenset({"TokenException", "UserException", "PermissionException"})
+_SHOWN: Final = 300  # characters of a server's text
+_LOG_IN: Final = (
+    "Access tokens expire each day at about 06:00 IST; log in again: kp.login_url(api_key), "
+    "then kp.generate_session(api_key, api_secret, request_token)."
+)
+
+
+class Credentials(Protocol):
+    """What has an API key and an access token: a `Session`, an `Account`, a ``KiteConnect``."""
+
+    @property
+    def api_key(self) -> str:
+        """The app's key."""
+
+    @property
+    def access_token(self) -> str | Secret:
+        """The token of today's login."""
+
+
+class Client:
+    """A connection to Kite's HTTP API. Use it in a ``with`` block.
+
+    Parameters
+    ----------
+    url
+        The root of the API, over HTTPS.
+    pace
+        The pace of requests, shared with whoever shares the limit.
+    credentials
+        Whose; None where there are none yet.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is not ``https://``, or there is no access token yet.
+    ImportError
+        If ``httpx`` is not installed.
+    """
+
+    def __init__(self, url: str, *, pace: Pace, credentials: Credentials | None = None) -> None:
+        if not is_safe_url(url):
+            raise ConfigError("url", url, "an https:// address")
+        try:
+            import httpx  # noqa: PLC0415 -- an extra, and only for those who log in or ask history
+        except ImportError:
+            raise ImportError(
+                "login and history need httpx: pip install 'kitepolars[http]'"
+            ) from None
+        self._request_error = httpx.RequestError
+        self._pace = pace
+        self._secrets = [] if credentials is None else [_checked_token(credentials)]
+        self._client = httpx.Client(
+            base_url=url,
+            headers=HEADERS | {"User-Agent": "kitepolars"},
+            auth=None if credentials is None else _authorization(credentials),
+            timeout=TIMEOUT,
+            trust_env=not is_loopback(url),  # no proxy stands between us and this machine
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def get(self, path: str, params: Mapping[str, str | int]) -> Any:
+        """Return the ``data`` of an answer, asking again while Kite is busy or out of order.
+
+        Parameters
+        ----------
+        path
+            Below the root.
+        params
+            The query.
+
+        Raises
+        ------
+        AuthenticationError
+            If Kite refuses the credentials; at once.
+        ConnectionLost
+            If it is still busy, out of order or not there after `ATTEMPTS`.
+        KitePolarsError
+            If it refuses the request itself, or its answer is not understood.
+        """
+        attempt = 1
+        while True:
+            self._pace.wait()
+            answer = self._send("GET", path, params=params)
+            if not answer.is_transient or attempt == ATTEMPTS:
+                return self._data(path, answer, attempts=attempt)
+            self._pace.hold(answer.delay(attempt))
+            attempt += 1
+
+    def post(self, path: str, form: Mapping[str, str | Secret]) -> Any:
+        """Return the ``data`` of the answer to a form. It is sent once, as it may count once.
+
+        Parameters
+        ----------
+        path
+            Below the root.
+        form
+            The fields.
+
+        Raises
+        ------
+        AuthenticationError, ConnectionLost, KitePolarsError
+            As for `get`.
+        """
+        self._secrets += [value.reveal() for value in form.values() if isinstance(value, Secret)]
+        self._pace.wait()
+        answer = self._send("POST", path, data={k: _revealed(value) for k, value in form.items()})
+        return self._data(path, answer, attempts=1)
+
+    def _send(self, method: str, path: str, **content: Any) -> _Answer:
+        try:
+            with self._client.stream(method, path, **content) as response:
+                body = _bounded(response.iter_bytes())
+        except self._request_error as error:
+            return _Answer(status=None, text=f"{type(error).__name__}: {error}")
+        return _Answer(
+            status=response.status_code,
+            text=body.decode("utf-8", "replace"),
+            retry_after=response.headers.get("Retry-After", ""),
+        )
+
+    def _data(self, path: str, answer: _Answer, *, attempts: int) -> Any:
+        if answer.is_success:
+            return answer.content["data"]
+        said = f"{path}: {self._redacted(answer.summary)}"
+        if answer.is_transient:
+            times = "once" if attempts == 1 else f"{attempts} times"
+            raise ConnectionLost(f"{said} (tried {times})", attempts=attempts)
+        if answer.is_about_the_login:
+            raise AuthenticationError(f"{said}. {_LOG_IN}")
+        raise KitePolarsError(said)
+
+    def _redacted(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What came back: a status and a text, or no status and why there is none.
+
+    Nothing of the text is in the repr, because tracebacks may show local variables.
+    """
+
+    status: int | None
+    text: str = field(repr=False)  # it may hold a token
+    retry_after: str = ""
+
+    @property
+    def is_transient(self) -> bool:
+        return self.status is None or self.status == _BUSY or self.status in _OUT_OF_ORDER
+
+    def delay(self, attempt: int) -> float:
+        """Return the seconds to wait: what the server asks for, or twice as long each time."""
+        asked = float(self.retry_after) if self.retry_after.isdecimal() else 2.0 ** (attempt - 1)
+        return min(asked, MAX_DELAY)
+
+    @cached_property
+    def content(self) -> Mapping[str, Any]:
+        """The JSON object, or an empty one for anything else."""
+        try:
+            content = json.loads(self.text)
+        except ValueError:  # a gateway's HTML, or nothing
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    @property
+    def is_success(self) -> bool:
+        found = self.content.get("status") == "success" and "data" in self.content
+        return self.status in _OK and found
+
+    @property
+    def is_about_the_login(self) -> bool:
+        return self.status == _FORBIDDEN or self.content.get("error_type") in _LOGIN_ERRORS
+
+    @property
+    def summary(self) -> str:
+        """What happened, with a bounded part of what the server said."""
+        if self.status is None:
+            return self.text[:_SHOWN]
+        kind = str(self.content.get("error_type") or "")[:_SHOWN]
+        message = str(self.content.get("message") or self.text)[:_SHOWN]
+        said = ": ".join(filter(None, (kind, message)))
+        return f"Kite answered HTTP {self.status}" + (f", {said!r}" if said else "")
+
+
+def _authorization(credentials: Credentials) -> Callable[[httpx.Request], httpx.Request]:
+    def authorize(request: httpx.Request) -> httpx.Request:
+        token = _revealed(credentials.access_token)
+        request.headers["Authorization"] = f"token {credentials.api_key}:{token}"
+        return request
+
+    return authorize
+
+
+def _checked_token(credentials: Credentials) -> str:
+    token = credentials.access_token
+    if isinstance(token, Secret) or (isinstance(token, str) and token):
+        return _revealed(token)
+    raise ConfigError("access_token", token, "the token of today's login")
+
+
+def _bounded(chunks: Iterable[bytes]) -> bytes:
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise KitePolarsError(f"Kite's answer is longer than {MAX_BYTES:,} bytes")
+    return bytes(body)
+
+
+def _revealed(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value

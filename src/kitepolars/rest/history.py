@@ -1,0 +1,266 @@
+"""Owns historical candles: one request or many, in the schema of live ones; on any thread.
+
+Source: Kite Connect v3, "Historical candle data": three requests a second, and
+so many days in one request as the interval allows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from kitepolars.analytics.schema import CANDLES
+from kitepolars.analytics.sessions import bar_end, parse_interval
+from kitepolars.errors import ConfigError, KitePolarsError, UnknownInstrument
+from kitepolars.frames.schema import TIME_ZONE
+from kitepolars.instruments import Instruments
+from kitepolars.instruments.download import IST
+from kitepolars.rest.client import API, Client, Credentials
+from kitepolars.rest.pace import Pace
+
+if TYPE_CHECKING:
+    from kitepolars.instruments import Instrument
+
+REQUESTS_PER_SECOND: Final = 3
+"""Kite's limit for candles, over all that use one API key."""
+
+PACE: Final = Pace(REQUESTS_PER_SECOND)
+"""Shared by every call in this process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryInterval:
+    """A length of candles that Kite keeps.
+
+    Parameters
+    ----------
+    name
+        Kite's name for it.
+    days
+        How many calendar days one request may reach over.
+    """
+
+    name: str
+    days: int
+
+
+INTERVALS: Final = {
+    parse_interval(interval.name): interval
+    for interval in (
+        HistoryInterval(name="minute", days=60),
+        HistoryInterval(name="3minute", days=100),
+        HistoryInterval(name="5minute", days=100),
+        HistoryInterval(name="10minute", days=100),
+        HistoryInterval(name="15minute", days=200),
+        HistoryInterval(name="30minute", days=200),
+        HistoryInterval(name="60minute", days=400),
+        HistoryInterval(name="day", days=2_000),
+    )
+}
+"""Microseconds of a bar → what Kite has of it. The days are those of its error messages."""
+
+_COLUMNS: Final = ("start", "open", "high", "low", "close", "volume", "oi")
+_WITHOUT_OI: Final = len(_COLUMNS) - 1
+_ROW: Final = pl.Schema(
+    dict(zip(_COLUMNS, (pl.String, *[pl.Float64] * 4, pl.Int64, pl.Int64), strict=True))
+)
+_STAMP: Final = "%Y-%m-%dT%H:%M:%S%z"
+_WHEN: Final = "%Y-%m-%d %H:%M:%S"
+
+
+def historical(
+    session: Credentials,
+    instrument: Instrument,
+    interval: str | timedelta,
+    start: date | datetime | str,
+    end: date | datetime | str,
+    *,
+    continuous: bool = False,
+    oi: bool = False,
+    instruments: Instruments | None = None,
+    url: str = API,
+    progress: bool = True,
+    pace: Pace = PACE,
+) -> pl.DataFrame:
+    """Return historical candles, in the schema of ``ticker.candles()``. Needs the extra ``http``.
+
+    A long time is asked for in as many requests as Kite's limits make necessary,
+    three a second, with a progress bar if there is more than one. While Kite is busy
+    (429) or out of order it is asked again, up to five times.
+
+    Parameters
+    ----------
+    session
+        A `Session`, an `Account`, or anything else with ``api_key`` and
+        ``access_token``, such as the official ``KiteConnect``.
+    instrument
+        A token, or a name such as ``"NSE:INFY"`` if ``instruments`` are given.
+    interval
+        ``"1m"``, ``"3m"``, ``"5m"``, ``"10m"``, ``"15m"``, ``"30m"``, ``"1h"``, ``"1d"``, or
+        Kite's names for them (``"minute"``, ``"60minute"``, ``"day"``).
+    start, end
+        Dates, times or ISO texts. Times without a zone are Indian. An end that is a
+        date includes that day.
+    continuous
+        For a future: the candles of the contracts before it as well.
+    oi
+        Whether to ask for open interest.
+    instruments
+        To resolve a name, and to fill ``symbol``.
+    url
+        The root of the API.
+    progress
+        Whether to show the bar.
+    pace
+        The pace of requests; by default one that all calls in this process share.
+
+    Returns
+    -------
+    DataFrame
+        ``instrument_token``, ``symbol`` (null if not known), ``start`` (IST), ``open``,
+        ``high``, ``low``, ``close`` (rupees), ``volume``, ``ticks`` and ``vwap`` (null:
+        Kite keeps neither), ``oi`` (null unless asked for), ``is_partial`` (the bar was
+        not over when it was fetched); by ``start``.
+
+    Raises
+    ------
+    AuthenticationError
+        If Kite refuses the token.
+    ConnectionLost
+        If Kite is still busy or not there after five attempts.
+    ConfigError
+        If the interval is none of Kite's, or the end is before the start.
+    UnknownInstrument
+        If the name is not known.
+    KitePolarsError
+        If Kite refuses the request for another reason, or its answer is not understood.
+    ImportError
+        If ``httpx`` is not installed.
+
+    Examples
+    --------
+    >>> history = historical(session, 408065, "1m", "2026-11-19", "2026-11-20")  # doctest: +SKIP
+    >>> pl.concat([history, ticker.candles("1m")])  # doctest: +SKIP
+    """
+    known = Instruments.from_records([]) if instruments is None else instruments
+    if instruments is None and isinstance(instrument, str):
+        raise UnknownInstrument(instrument, hint="Pass instruments=, or the token.")
+    token = known.resolve(instrument)
+    length = parse_interval(interval)
+    kept = INTERVALS.get(length)
+    if kept is None:
+        names = ", ".join(repr(each.name) for each in INTERVALS.values())
+        raise ConfigError("interval", interval, f"one that Kite keeps: {names}")
+    windows = list(split(_moment(start, "start", time.min), _moment(end, "end", _LAST), kept.days))
+    path = f"/instruments/historical/{token}/{kept.name}"
+    flags = {"continuous": int(continuous), "oi": int(oi)}
+    rows: list[list[Any]] = []
+    with (
+        Client(url, pace=pace, credentials=session) as client,
+        _progress_bar(len(windows), shown=progress) as advance,
+    ):
+        for first, last in windows:
+            asked = {"from": first.strftime(_WHEN), "to": last.strftime(_WHEN)} | flags
+            rows += _rows(client.get(path, asked), path)
+            advance()
+    return _candles(rows, token, known.symbol(token), length, now=datetime.now(UTC))
+
+
+def split(start: datetime, end: datetime, days: int) -> Iterator[tuple[datetime, datetime]]:
+    """Cut a time into pieces that touch at most so many calendar days.
+
+    Parameters
+    ----------
+    start, end
+        The time, both ends included, to the second.
+    days
+        How many.
+
+    Raises
+    ------
+    ConfigError
+        If the end is before the start.
+
+    Examples
+    --------
+    >>> for first, last in split(datetime(2026, 1, 1, 9), datetime(2026, 1, 3, 9), 2):
+    ...     print(first, "-", last)
+    2026-01-01 09:00:00 - 2026-01-02 23:59:59
+    2026-01-03 00:00:00 - 2026-01-03 09:00:00
+    """
+    if end < start:
+        raise ConfigError("end", end.isoformat(), f"at or after the start, {start.isoformat()}")
+    while start <= end:
+        midnight = datetime.combine(start.date() + timedelta(days=days), time.min, start.tzinfo)
+        yield start, min(end, midnight - timedelta(seconds=1))
+        start = midnight
+
+
+_LAST: Final = time(23, 59, 59)
+
+
+def _moment(value: object, field: str, clock: time) -> datetime:
+    """Return an Indian time; a mere date gets the clock."""
+    if isinstance(value, str):
+        value = _parsed(value, field)
+    if isinstance(value, datetime):
+        moment = value.replace(tzinfo=IST) if value.tzinfo is None else value.astimezone(IST)
+        return moment.replace(microsecond=0)
+    if isinstance(value, date):
+        return datetime.combine(value, clock, IST)
+    raise ConfigError(field, value, "a date, a time or an ISO text")
+
+
+def _parsed(text: str, field: str) -> date | datetime:
+    for kind in (date, datetime):
+        with contextlib.suppress(ValueError):
+            return kind.fromisoformat(text.strip())
+    raise ConfigError(field, text, "YYYY-MM-DD, or YYYY-MM-DD HH:MM:SS")
+
+
+def _rows(data: Any, path: str) -> list[list[Any]]:
+    candles = data.get("candles") if isinstance(data, dict) else None
+    widths = (_WITHOUT_OI, len(_COLUMNS))
+    if isinstance(candles, list) and all(
+        isinstance(row, list) and len(row) in widths for row in candles
+    ):
+        return [row if len(row) == len(_COLUMNS) else [*row, None] for row in candles]
+    raise KitePolarsError(f"{path}: Kite's answer has no candles")
+
+
+def _candles(
+    rows: list[list[Any]], token: int, symbol: str | None, length: int, *, now: datetime
+) -> pl.DataFrame:
+    known = {"instrument_token": token, "symbol": symbol, "ticks": None, "vwap": None}
+    end = bar_end(pl.col("start").dt.epoch("us"), pl.col("instrument_token"), length)
+    try:
+        return (
+            pl.DataFrame(rows, schema=_ROW, orient="row", strict=True)
+            .with_columns(pl.lit(value).alias(name) for name, value in known.items())
+            .with_columns(pl.col("start").str.to_datetime(_STAMP, time_unit="us"))
+            .with_columns((end > int(now.timestamp() * 1_000_000)).alias("is_partial"))
+            .with_columns(pl.col("start").dt.convert_time_zone(TIME_ZONE))
+            .unique("start", keep="last")
+            .sort("start")
+            .select(*CANDLES)
+            .cast(CANDLES)
+        )
+    except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
+        raise KitePolarsError(f"a candle of Kite's is not understood: {str(error)[:200]}") from None
+
+
+@contextlib.contextmanager
+def _progress_bar(requests: int, *, shown: bool) -> Iterator[Any]:
+    if requests == 1 or not shown:
+        yield lambda: None
+        return
+    from rich.progress import Progress  # noqa: PLC0415 -- loaded only where it is seen
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("history", total=requests)
+        yield lambda: bar.advance(task)

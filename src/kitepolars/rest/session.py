@@ -1,0 +1,216 @@
+"""Owns the login: the address to visit, and what Kite gives for its answer; on any thread."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+from kitepolars.errors import ConfigError, KitePolarsError
+from kitepolars.feed.account import Account, Secret
+from kitepolars.instruments.download import IST
+from kitepolars.rest.client import API, Client
+from kitepolars.rest.pace import Pace
+
+LOGIN: Final = "https://kite.zerodha.com/connect/login"
+"""Where a user logs in. Source: Kite Connect v3, "User"."""
+
+API_KEY_VARIABLE: Final = "KITE_API_KEY"
+"""The environment variable of the app's key."""
+
+ACCESS_TOKEN_VARIABLE: Final = "KITE_ACCESS_TOKEN"  # noqa: S105 -- the name of a variable
+"""The environment variable of today's access token."""
+
+_EXPIRY: Final = time(6)
+_PACE: Final = Pace(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A login that Kite has accepted. It is good until about 06:00 IST.
+
+    Parameters
+    ----------
+    user_id
+        The user, such as ``"AB1234"``.
+    user_name
+        The user's name; empty where Kite gives none.
+    login_time
+        When, in IST.
+    exchanges
+        Where the user may trade.
+    api_key
+        The app's key.
+    access_token
+        The token for all requests of the day, as a `Secret`.
+    """
+
+    user_id: str
+    user_name: str = ""
+    login_time: datetime
+    exchanges: tuple[str, ...] = ()
+    api_key: str = field(repr=False)
+    access_token: Secret = field(repr=False)
+
+    @property
+    def expires_at(self) -> datetime:
+        """The next 06:00 IST after the login, at about which Kite ends it."""
+        days = 1 if self.login_time.time() >= _EXPIRY else 0
+        return datetime.combine(self.login_time.date() + timedelta(days=days), _EXPIRY, IST)
+
+    def account(self, name: str | None = None) -> Account:
+        """Return the account to give to ``kp.Ticker(accounts=[…])``.
+
+        Parameters
+        ----------
+        name
+            How it is called in frames; the user's id by default.
+        """
+        return Account(name or self.user_id, self.api_key, self.access_token)
+
+
+def login_url(api_key: str) -> str:
+    """Return the address at which a user logs in.
+
+    Afterwards the browser is sent to the app's redirect URL with a
+    ``request_token`` in it; give that to `generate_session` within minutes.
+
+    Parameters
+    ----------
+    api_key
+        The app's key.
+
+    Raises
+    ------
+    ConfigError
+        If it is empty.
+
+    Examples
+    --------
+    >>> login_url("my_key")
+    'https://kite.zerodha.com/connect/login?v=3&api_key=my_key'
+    """
+    return f"{LOGIN}?v=3&api_key={quote(_filled('api_key', api_key), safe='')}"
+
+
+def generate_session(
+    api_key: str, api_secret: str | Secret, request_token: str | Secret, *, url: str = API
+) -> Session:
+    """Turn the login's ``request_token`` into a session. Needs the extra ``http``.
+
+    Parameters
+    ----------
+    api_key
+        The app's key.
+    api_secret
+        The app's secret. It is not sent, only a checksum of it.
+    request_token
+        What the browser came back with: the token, or the whole address. It is good
+        for one use and some minutes.
+    url
+        The root of the API.
+
+    Raises
+    ------
+    AuthenticationError
+        If Kite refuses it.
+    ConnectionLost
+        If Kite cannot be reached.
+    ConfigError
+        If something is empty, or the address has no token in it.
+    ImportError
+        If ``httpx`` is not installed.
+
+    Notes
+    -----
+    Source: Kite Connect v3, "User": the checksum is the SHA-256 of api_key +
+    request_token + api_secret.
+    """
+    # From here on no local variable shows what it holds, whatever is raised.
+    api_secret, request_token = _hidden(api_secret), _hidden(request_token)
+    api_key = _filled("api_key", api_key)
+    form = _form(api_key, api_secret, request_token)
+    with Client(url, pace=_PACE) as client:
+        return _session(api_key, client.post("/session/token", form))
+
+
+def credentials_from_env(*, dotenv: bool = True) -> Account:
+    """Return the account in ``KITE_API_KEY`` and ``KITE_ACCESS_TOKEN``.
+
+    Parameters
+    ----------
+    dotenv
+        Whether to look also into a ``.env`` file in this folder or above it, if
+        ``python-dotenv`` is installed. The environment itself comes first and is not
+        changed.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is missing or empty; it names the variable.
+    """
+    values = (_dotenv() if dotenv else {}) | {k: v for k, v in os.environ.items() if v}
+    return Account(
+        "default",
+        _variable(values, API_KEY_VARIABLE),
+        Secret(_variable(values, ACCESS_TOKEN_VARIABLE)),
+    )
+
+
+def _dotenv() -> dict[str, str]:
+    try:
+        from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 -- an extra
+    except ImportError:
+        return {}
+    path = find_dotenv(usecwd=True)
+    return {k: v for k, v in dotenv_values(path).items() if v} if path else {}
+
+
+def _variable(values: dict[str, str], name: str) -> str:
+    value = values.get(name, "").strip()
+    if not value:
+        raise ConfigError(name, None, "set in the environment or in a .env file")
+    return value
+
+
+def _form(api_key: str, api_secret: Secret, request_token: Secret) -> dict[str, str | Secret]:
+    token = _request_token(request_token)
+    secret = _filled("api_secret", api_secret)
+    checksum = hashlib.sha256(f"{api_key}{token}{secret}".encode()).hexdigest()
+    return {"api_key": api_key, "request_token": Secret(token), "checksum": Secret(checksum)}
+
+
+def _request_token(pasted: Secret) -> str:
+    if "://" not in pasted.reveal():
+        return _filled("request_token", pasted)
+    found = parse_qs(urlsplit(pasted.reveal().strip()).query).get("request_token", [""])
+    return _filled("request_token", Secret(found[0]))
+
+
+def _filled(name: str, value: object) -> str:
+    text = value.reveal() if isinstance(value, Secret) else value
+    if isinstance(text, str) and text.strip():
+        return text.strip()
+    raise ConfigError(name, value, "a text that is not empty")
+
+
+def _hidden(value: str | Secret) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+def _session(api_key: str, data: Any) -> Session:
+    try:
+        return Session(
+            user_id=str(data["user_id"]),
+            user_name=str(data.get("user_name") or ""),
+            login_time=datetime.fromisoformat(data["login_time"]).replace(tzinfo=IST),
+            exchanges=tuple(map(str, data.get("exchanges") or ())),
+            api_key=api_key,
+            access_token=Secret(str(data["access_token"])),
+        )
+    except (TypeError, KeyError, ValueError, AttributeError):
+        data = None  # it may hold the token, and tracebacks may show it
+        raise KitePolarsError("/session/token: Kite's answer is not understood") from None
