@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from ticks import packet_message, push
 
+from frames.ticks import packet_message, push
 from kitepolars.errors import ConfigError
 from kitepolars.frames import store as store_module
 from kitepolars.frames.schema import SCHEMA
@@ -172,7 +173,7 @@ def test_retention_by_age_drops_old_chunks() -> None:
     ("field", "value"),
     [("max_rows", 0), ("max_rows", -5), ("max_age", 0), ("max_age", dt.timedelta(0))],
 )
-def test_wrong_retention_is_refused(field: str, value: object) -> None:
+def test_wrong_retention_is_refused(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field) as caught:
         Retention(**{field: value})
     assert (caught.value.field, caught.value.value) == (field, value)

@@ -1,0 +1,141 @@
+"""The background event-loop thread: calls, restarts, interrupts, and the end of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from kitepolars.errors import NotRunning
+from kitepolars.loop import LoopThread
+
+
+@pytest.fixture
+def loop() -> Iterator[LoopThread]:
+    loop = LoopThread("test-loop")
+    yield loop
+    loop.stop()
+    assert "test-loop" not in {thread.name for thread in threading.enumerate()}
+
+
+def name() -> str:
+    return threading.current_thread().name
+
+
+def test_calls_run_on_the_loop_thread_while_it_is_there(loop: LoopThread) -> None:
+    assert loop.call(name) == name()
+    loop.start()
+    assert (loop.is_running, loop.call(name)) == (True, "test-loop")
+    loop.stop()
+    assert (loop.is_running, loop.call(name)) == (False, name())
+
+
+def test_starting_and_stopping_twice_is_harmless(loop: LoopThread) -> None:
+    for _ in range(3):
+        loop.start()
+        loop.start()
+        assert loop.call(name) == "test-loop"
+        loop.stop()
+        loop.stop()
+
+
+def test_a_call_from_the_loop_thread_runs_at_once(loop: LoopThread) -> None:
+    loop.start()
+    assert loop.call(lambda: loop.call(name)) == "test-loop"
+
+
+def test_a_call_raises_what_the_function_raises(loop: LoopThread) -> None:
+    loop.start()
+    with pytest.raises(ZeroDivisionError):
+        loop.call(lambda: 1 // 0)
+
+
+def test_coroutines_run_on_the_loop_thread(loop: LoopThread) -> None:
+    async def where() -> str:
+        await asyncio.sleep(0)
+        return name()
+
+    with pytest.raises(NotRunning):
+        loop.run(where())
+    loop.start()
+    assert loop.run(where()) == "test-loop"
+
+
+def test_a_coroutine_that_takes_too_long_is_cancelled(loop: LoopThread) -> None:
+    cancelled = threading.Event()
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    loop.start()
+    loop.call(name)  # the loop turns, so the coroutine begins before the time is over
+    with pytest.raises(TimeoutError):
+        loop.run(wait(), timeout=0.2)
+    assert cancelled.wait(5)
+
+
+def test_stop_cancels_what_runs(loop: LoopThread) -> None:
+    started, cancelled = threading.Event(), threading.Event()
+
+    async def wait() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    loop.start()
+    loop.submit(wait())
+    assert started.wait(5)
+    loop.stop()
+    assert cancelled.wait(5)
+
+
+def test_posts_arrive_and_are_dropped_without_a_thread(loop: LoopThread) -> None:
+    arrived = threading.Event()
+    loop.post(arrived.set)
+    assert not arrived.is_set()
+    loop.start()
+    loop.post(arrived.set)
+    assert arrived.wait(5)
+
+
+def test_calls_from_many_threads_are_serialised(loop: LoopThread) -> None:
+    count = 0
+
+    def add() -> None:
+        nonlocal count
+        before = count
+        count = before + 1
+
+    def work() -> None:
+        for _ in range(500):
+            loop.call(add)
+
+    loop.start()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count == 2_000
+
+
+def test_exit_runs_the_closing_hook() -> None:
+    script = """
+from kitepolars.loop import LoopThread
+loop = LoopThread()
+loop.before_exit = lambda: print("closing", loop.call(lambda: loop.is_current))
+loop.start()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "closing True", "")

@@ -1,0 +1,210 @@
+"""Messages in, ticks out: batching, snapshots after a subscribe, rejections, and torn frames."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kitepolars.errors import ConfigError
+from kitepolars.feed.records import EventLog
+from kitepolars.frames.store import Retention, TickStore
+from kitepolars.loop import LoopThread
+from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.wire.layouts import FULL, LTP
+
+NOW = 1_700_000_000_000_000
+
+
+def ltp(*ticks: tuple[int, int]) -> bytes:
+    packets = np.array([(LTP.length, tick) for tick in ticks], LTP.framed_dtype)
+    return struct.pack(">H", len(ticks)) + packets.tobytes()
+
+
+@pytest.fixture
+def events() -> EventLog:
+    return EventLog()
+
+
+@pytest.fixture
+def pipeline(events: EventLog) -> Pipeline:
+    return Pipeline(TickStore(), events, Flush(interval=60))
+
+
+async def test_messages_wait_until_a_flush(pipeline: Pipeline) -> None:
+    pipeline.message(NOW, 1, ltp((257, 100), (513, 200)))
+    pipeline.message(NOW + 7, 2, ltp((257, 101)))
+    assert pipeline.store.held.height == 0
+    pipeline.flush()
+    frame = pipeline.store.held.frame()
+    assert frame["received_at"].dt.epoch("us").to_list() == [NOW, NOW, NOW + 7]
+    assert frame["connection"].to_list() == [1, 1, 2]
+    assert frame["last_price"].to_list() == [1.0, 2.0, 1.01]
+    assert pipeline.stats().ticks == pipeline.stats().packets == 3
+    pipeline.flush()
+    assert pipeline.store.held.height == 3
+
+
+async def test_the_timer_flushes_and_listeners_hear_of_it(events: EventLog) -> None:
+    pipeline = Pipeline(TickStore(), events, Flush(interval=0.001))
+    published = asyncio.Event()
+    unlisten = pipeline.listen(published.set)
+    pipeline.message(NOW, 0, ltp((257, 100)))
+    await asyncio.wait_for(published.wait(), 5)
+    assert pipeline.store.held.height == 1
+    unlisten()
+    published.clear()
+    pipeline.message(NOW, 0, ltp((257, 100)))
+    pipeline.flush()
+    assert not published.is_set()
+
+
+async def test_many_bytes_flush_at_once(events: EventLog) -> None:
+    pipeline = Pipeline(TickStore(), events, Flush(interval=60, max_bytes=30))
+    pipeline.message(NOW, 0, ltp((257, 100)))
+    assert pipeline.store.held.height == 0
+    pipeline.message(NOW, 0, ltp((257, 100), (513, 2)))
+    assert pipeline.store.held.height == 3
+
+
+async def test_the_first_tick_after_a_subscribe_is_a_snapshot(pipeline: Pipeline) -> None:
+    pipeline.message(NOW, 0, ltp((257, 1)))  # came before the subscribe was sent
+    pipeline.expect_snapshots([257, 513, 769])
+    pipeline.message(NOW, 0, ltp((257, 2), (257, 3), (1025, 9)))
+    pipeline.message(NOW, 0, ltp((513, 4), (257, 5)))
+    pipeline.flush()
+    pipeline.forget([769])
+    pipeline.message(NOW, 0, ltp((513, 6), (769, 7)))
+    pipeline.expect_snapshots([257])
+    pipeline.message(NOW, 0, ltp((257, 8)))
+    pipeline.flush()
+    frame = pipeline.store.held.frame()
+    paise = (pl.col("last_price") * 100).round()
+    assert dict(frame.select(paise, "is_snapshot").rows()) == {
+        1: False, 2: True, 3: False, 9: False, 4: True, 5: False, 6: False, 7: False, 8: True,
+    }  # fmt: skip
+
+
+async def test_rejections_become_events_with_bytes_and_place(
+    pipeline: Pipeline, events: EventLog
+) -> None:
+    pipeline.message(NOW, 0, ltp((257, 1)))
+    pipeline.message(NOW, 2, b"\x00\x02\x00\x03abc\x00\x08\x00\x00\x01")
+    pipeline.flush()
+    stats = pipeline.stats()
+    assert (stats.packets, stats.ticks) == (2, 1)
+    assert (stats.rejected_packets, stats.rejected_messages, stats.dropped) == (1, 1, 0)
+    noted = {(event.kind, event.connection) for event in events.snapshot()}
+    assert noted == {("rejected", 2)}
+    details = " / ".join(event.detail for event in events.snapshot())
+    assert "unknown length: length 3, offset 2, first bytes 61 62 63" in details
+    assert "cut message: length 5, offset 7" in details
+
+
+async def test_an_unknown_segment_is_reported_once(pipeline: Pipeline, events: EventLog) -> None:
+    for _ in range(3):
+        pipeline.message(NOW, 0, ltp((256 + 77, 12345)))
+        pipeline.flush()
+    assert pipeline.store.held.frame()["last_price"].to_list() == [123.45] * 3
+    assert [event.kind for event in events.snapshot()] == ["unknown_segment"]
+
+
+async def test_a_failure_is_counted_and_the_next_messages_are_kept(
+    pipeline: Pipeline, events: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.store, "slots", broken)
+        pipeline.message(NOW, 0, ltp((257, 1)))
+        pipeline.flush()
+    assert pipeline.stats().dropped == 1
+    assert [event.kind for event in events.snapshot()] == ["dropped"]
+    pipeline.message(NOW, 0, ltp((257, 2)))
+    pipeline.flush()
+    assert pipeline.store.held.frame()["last_price"].to_list() == [0.02]
+
+
+@pytest.mark.parametrize("setting", [{"interval": -1}, {"interval": 61}, {"max_bytes": 0}])
+def test_wrong_settings_are_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        Flush(**setting)  # type: ignore[arg-type]
+
+
+class Exchange:
+    """Feeds full ticks whose fields all follow from their number."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.sent = 0
+        self.packets = np.zeros(rows, FULL.framed_dtype)
+        self.packets["length"] = FULL.length
+        self.packets["packet"]["instrument_token"] = np.arange(rows) % 900 << 8 | 1
+
+    def message(self) -> bytes:
+        numbers = np.arange(self.sent + 1, self.sent + self.rows + 1)
+        packet = self.packets["packet"]
+        for field in ("last_price", "volume_traded", "oi", "exchange_timestamp"):
+            packet[field] = numbers
+        packet["asks"]["quantity"] = numbers[:, None]
+        self.sent += self.rows
+        return struct.pack(">H", self.rows) + self.packets.tobytes()
+
+
+@pytest.fixture
+def loop() -> Iterator[LoopThread]:
+    loop = LoopThread()
+    loop.start()
+    yield loop
+    loop.stop()
+
+
+def assert_whole(frame: pl.DataFrame, last: int) -> None:
+    """Every field of the frame's rows is that of the tick's number, without a hole."""
+    numbers = pl.Series(range(last - frame.height + 1, last + 1), dtype=pl.UInt32)
+    assert (frame["volume_traded"] == numbers).all()
+    assert (frame["oi"] == numbers).all()
+    assert (frame["last_price"].to_numpy() == numbers.to_numpy() / 100).all()
+    assert (frame["exchange_timestamp"].dt.epoch("s") == numbers).all()
+    assert (frame["ask_quantity"].arr.get(4) == numbers).all()
+
+
+def test_a_thousand_snapshots_during_five_million_ticks(loop: LoopThread, events: EventLog) -> None:
+    rows, messages, snapshots, ahead = 2_000, 2_500, 1_000, 5
+    pipeline = Pipeline(TickStore(Retention(max_rows=600_000)), events)
+    exchange = Exchange(rows)
+    may_send = asyncio.Semaphore(ahead)
+
+    async def feed() -> None:
+        for _ in range(messages):
+            await may_send.acquire()
+            pipeline.message(NOW, 0, exchange.message())
+
+    fed = loop.submit(feed())
+    kept: list[tuple[pl.DataFrame, int]] = []
+    previous = 0
+    for taken in range(snapshots):
+        for _ in range((taken + 1) * messages // snapshots - taken * messages // snapshots):
+            loop.post(may_send.release)
+        loop.call(pipeline.flush)
+        held = pipeline.store.held
+        frame = held.frame()
+        assert frame.height == held.height
+        assert held.total >= previous
+        previous = held.total
+        assert_whole(frame.tail(3_000), held.total)
+        if taken % 100 == 0:
+            kept.append((frame, held.total))
+    fed.result(60)
+    loop.call(pipeline.flush)
+    assert pipeline.store.held.total == rows * messages == pipeline.stats().ticks
+    assert pipeline.store.held.height > 500_000
+    assert_whole(pipeline.store.held.frame(), rows * messages)
+    for frame, total in kept:
+        assert_whole(frame, total)
+    assert not events.snapshot()
