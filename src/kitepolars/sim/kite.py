@@ -304,7 +304,7 @@ class SimulatedKite:
             for token, mode in connection.subscriptions.items()
         }
 
-    def last_values(self, instrument_token: int) -> dict[str, int | list[int]]:
+    def last_values(self, instrument_token: int) -> dict[str, Any]:
         """Return the integers of the wire that an instrument's next snapshot would have.
 
         Parameters

@@ -7,7 +7,7 @@ same market every time.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +92,7 @@ class Market:
         self._move_indices(rows[~tradable], fair[~tradable])
         self._trade(rows[tradable], fair[tradable], int(now))
 
-    def last_values(self, row: int) -> dict[str, int | list[int]]:
+    def last_values(self, row: int) -> dict[str, Any]:
         """Return the values of one instrument as they would be sent, by field of the wire."""
         return {field: column[row].tolist() for field, column in self.columns.items()}
 

@@ -149,9 +149,10 @@ class KiteServer:
     async def run(self) -> None:
         """Push for ever, a cycle every interval."""
         loop = asyncio.get_running_loop()
-        last = loop.time()
+        last = due = loop.time()
         while True:
-            await asyncio.sleep(self._pace.interval)
+            due = max(due + self._pace.interval, last)  # what was missed is not made up for
+            await asyncio.sleep(due - loop.time())
             now = loop.time()
             self.push(now - last)
             last = now

@@ -1,0 +1,101 @@
+"""What the simulator costs: 9,000 instruments in full mode at 2 packets a second each.
+
+Run it with ``python benchmarks/simulator.py``. It prints the simulator
+process's share of one core, without that of the clients, and what they got.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+from websockets.asyncio.client import connect
+
+from kitepolars.sim.calendar import day_of
+from kitepolars.sim.instruments import generate_instruments
+
+CONNECTIONS = 3
+SETTLING = 2.0
+
+
+class Received:
+    """What the clients got so far."""
+
+    packets = 0
+    size = 0
+
+
+async def drain(url: str, tokens: list[int], received: Received) -> None:
+    """Subscribe in full mode, then read for ever."""
+    credentials = "?api_key=key&access_token=token"
+    async with connect(url + credentials, proxy=None, max_size=None) as socket:
+        await socket.send(json.dumps({"a": "subscribe", "v": tokens}))
+        await socket.send(json.dumps({"a": "mode", "v": ["full", tokens]}))
+        async for message in socket:
+            if isinstance(message, bytes) and len(message) > 1:
+                received.packets += int.from_bytes(message[:2])
+                received.size += len(message)
+
+
+async def load(url: str, instruments: int, seconds: float) -> Received:
+    """Read for some seconds; return what came."""
+    today = day_of(datetime.now(UTC).timestamp())
+    tokens = generate_instruments(on=today).instrument_token[:instruments].tolist()
+    received = Received()
+    clients = [
+        asyncio.create_task(drain(url, tokens[slot::CONNECTIONS], received))
+        for slot in range(CONNECTIONS)
+    ]
+    await asyncio.sleep(SETTLING)
+    received.packets = received.size = 0
+    await asyncio.sleep(seconds)
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+    return received
+
+
+def cpu_of_children() -> float:
+    """Return the processor seconds of the processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def run(instruments: int, rate: float, seconds: float) -> tuple[float, Received]:
+    """Return a simulator's processor seconds from start to end, and what was received."""
+    before = cpu_of_children()
+    command = [sys.executable, "-m", "kitepolars.sim", "--rate", str(rate)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        received = asyncio.run(load(url, instruments, seconds))
+    return cpu_of_children() - before, received
+
+
+def main() -> None:
+    """Measure a long run and a short one; the difference is free of starting and settling."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instruments", type=int, default=9_000)
+    parser.add_argument("--rate", type=float, default=2.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    given = parser.parse_args()
+    short, _ = run(given.instruments, given.rate, 0.0)
+    began = time.perf_counter()
+    long, received = run(given.instruments, given.rate, given.seconds)
+    assert received.packets, "nothing arrived"
+    print(f"{(long - short) / given.seconds:.1%} of a core", end=": ")
+    print(f"{received.packets / given.seconds:,.0f} packets/s", end=", ")
+    print(f"{received.size / given.seconds / 1e6:.2f} MB/s", end=" ")
+    print(f"(start to end {time.perf_counter() - began:.1f} s, {long:.2f} s of processor time)")
+
+
+if __name__ == "__main__":
+    main()
