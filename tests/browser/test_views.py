@@ -1,0 +1,264 @@
+"""The live views in a real JupyterLab: what moves, what is drawn, what survives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from browser.lab import Notebook
+
+Opener = Callable[..., "Notebook"]
+
+DEMO: Final = """
+import kitepolars as kp
+from kitepolars.widgets import Chart, Controls, Ladder, LiveTable, Monitor
+ticker = kp.demo(rate=4)
+"""
+MANY: Final = """
+import kitepolars as kp
+from kitepolars.widgets import LiveTable
+ticker = kp.demo(instruments=[])
+tokens = [token for token in ticker.instruments.frame["instrument_token"].to_list()][:9000]
+ticker.subscribe(tokens, mode="full")
+table = LiveTable(ticker)
+table
+"""
+TABLE: Final = ".kp-table"
+THREADS: Final = "import threading; print([t.name for t in threading.enumerate()])"
+BUSY: Final = {
+    "sleep": "import time; time.sleep(4)",
+    "loop": "import time; end = time.monotonic() + 4\nwhile time.monotonic() < end: pass",
+    "await": "import asyncio; await asyncio.sleep(4)",
+}
+
+
+def seconds_for_lock(notebook: Notebook, seconds: float) -> str:
+    """Return a statement that holds the interpreter lock for about so long, on this machine."""
+    code = "import time; s = time.perf_counter(); sum(range(10**7)); print(time.perf_counter() - s)"
+    per_item = float(notebook.execute(code)) / 1e7
+    return f"sum(range({int(seconds / per_item)}))"
+
+
+def test_a_table_moves_while_the_kernel_is_idle_asleep_computing_or_awaiting(
+    open_notebook: Opener,
+) -> None:
+    notebook = open_notebook(DEMO, "LiveTable(ticker)", *BUSY.values())
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 3)
+    for cell in range(2, 2 + len(BUSY)):
+        notebook.start(cell)
+        notebook.wait_for("document.querySelectorAll('.jp-mod-running').length >= 0")
+        before = notebook.sequence(TABLE)
+        notebook.wait_sequence(TABLE, before + 6, seconds=4)
+        notebook.wait_cell(cell)
+    assert not notebook.page.locator(f"{TABLE}.kp-stale").count()
+
+
+def test_nine_thousand_rows_scroll_sort_and_filter(open_notebook: Opener) -> None:
+    notebook = open_notebook(MANY)
+    notebook.run(0)
+    page = notebook.page
+    notebook.wait_for(
+        "document.querySelector('.kp-table .kp-count')?.textContent === i", "9,000 instruments"
+    )
+    assert page.locator(".kp-table .kp-row").count() < 40
+    page.evaluate("document.querySelector('.kp-rows').scrollTop = 5000 * 24")
+    wanted = notebook.execute("print(ticker.subscriptions()['symbol'][5003])").strip()
+    notebook.wait_for(
+        "[...document.querySelectorAll('.kp-row .kp-symbol')].some((cell) => cell.title === i)",
+        wanted,
+    )
+    page.get_by_role("columnheader", name="Last", exact=True).click()
+    page.evaluate("document.querySelector('.kp-rows').scrollTop = 0")
+    highest = notebook.execute("print(ticker.latest().sort('last_price')['symbol'][-1])").strip()
+    notebook.wait_for(
+        "document.querySelector('.kp-row[aria-rowindex=\"1\"] .kp-symbol')?.title === i", highest
+    )
+    page.get_by_label("Filter symbols").fill("infy nse")
+    notebook.wait_for(
+        "[...document.querySelectorAll('.kp-row')].filter((row) => row.style.display !== 'none')"
+        ".every((row) => row.querySelector('.kp-symbol').title.includes('INFY'))"
+    )
+
+
+def test_two_views_a_second_run_and_a_reload_leave_everything_alive(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "table = LiveTable(ticker); table", "table", "table")
+    for cell in range(4):
+        notebook.run(cell)
+    for which in range(3):
+        notebook.wait_sequence(TABLE, 2, which)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2, 0)
+    for _ in range(3):
+        notebook.reload()
+        notebook.wait_sequence(TABLE, 0, 2)
+        before = notebook.sequence(TABLE, 2)
+        notebook.wait_sequence(TABLE, before + 4, 2)
+    names = notebook.execute(THREADS)
+    assert names.count("kitepolars-ui") == 1
+
+
+def test_a_view_that_is_cleared_costs_nothing_any_more(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "LiveTable(ticker)")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2)
+    assert "kitepolars-ui" in notebook.execute(THREADS)
+    notebook.command("notebook:clear-all-cell-outputs")
+    notebook.wait_for("!document.querySelector('.kp-table')")
+    code = "from kitepolars.widgets.publisher import PUBLISHER; print(PUBLISHER.join(10))"
+    assert notebook.execute(code).strip() == "True"
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2)
+
+
+def test_a_page_that_is_closed_costs_nothing_and_may_come_back(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "LiveTable(ticker)")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2)
+    notebook.save()
+    address = notebook.page.url
+    notebook.page.goto(f"{notebook.lab.url}/api/status")
+    notebook.page.goto(address)
+    notebook.wait_until_ready()
+    notebook.wait_sequence(TABLE, 0)
+    before = notebook.sequence(TABLE)
+    notebook.wait_sequence(TABLE, before + 4)
+    assert notebook.execute(THREADS).count("kitepolars-ui") == 1
+
+
+def test_a_held_interpreter_lock_is_said_and_caught_up_with(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "LiveTable(ticker)", "pass")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2)
+    hold = seconds_for_lock(notebook, 7)
+    notebook.page.evaluate(
+        "([code]) => { jupyterapp.shell.currentWidget.content.widgets[2].model.sharedModel"
+        ".setSource(code); }",
+        [hold],
+    )
+    notebook.start(2)
+    notebook.wait_for("document.querySelector('.kp-table.kp-stale')", seconds=15)
+    badge = notebook.page.locator(".kp-table .kp-badge")
+    assert "not connected" in (badge.text_content() or "")
+    notebook.wait_cell(2)
+    notebook.wait_for("!document.querySelector('.kp-table.kp-stale')", seconds=5)
+
+
+def test_after_a_restart_the_old_view_says_so_and_a_second_run_lives(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "LiveTable(ticker)")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2)
+    notebook.restart_kernel()
+    notebook.wait_for("document.querySelector('.kp-table.kp-stale')", seconds=15)
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2)
+    assert notebook.execute(THREADS).count("kitepolars-ui") == 1
+
+
+def test_an_interrupted_cell_leaves_the_view_alive(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "LiveTable(ticker)", "import time; time.sleep(60)")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2)
+    notebook.start(2)
+    notebook.wait_for(
+        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
+    )
+    notebook.command("notebook:interrupt-kernel")
+    notebook.wait_for(
+        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+    )
+    before = notebook.sequence(TABLE)
+    notebook.wait_sequence(TABLE, before + 4)
+
+
+def test_a_ladder_shows_the_book_and_offers_mode_full(open_notebook: Opener) -> None:
+    notebook = open_notebook(
+        DEMO + "ticker.set_mode(['NSE:INFY'], 'quote')",
+        "ladder = Ladder(ticker, 'NSE:INFY'); ladder",
+    )
+    notebook.run(0)
+    notebook.run(1)
+    page = notebook.page
+    page.get_by_role("button", name="Switch to full").click()
+    notebook.wait_for(
+        "[...document.querySelectorAll('.kp-book .kp-quantity')]"
+        ".every((cell) => cell.textContent !== '–')"
+    )
+    assert notebook.execute("print(ticker.exchange.subscribed[408065])").strip() == "full"
+    shown = page.locator(".kp-book").inner_text()
+    notebook.wait_for("document.querySelector('.kp-book').innerText !== i", shown)
+    notebook.execute("ladder.instrument = 'NSE:NIFTY 50'")
+    notebook.wait_for("document.querySelector('.kp-ladder .kp-note').textContent.includes('index')")
+
+
+def test_a_chart_draws_switches_interval_and_instrument(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "chart = Chart(ticker, 'NSE:INFY', every='1s'); chart")
+    notebook.run(0)
+    notebook.run(1)
+    page = notebook.page
+    notebook.wait_for("Number(document.querySelector('.kp-chart')?.dataset.bars ?? 0) >= 4")
+    assert page.locator(".kp-chart canvas").count() > 3
+    assert "INFY" in (page.locator(".kp-legend").text_content() or "")
+    page.get_by_role("button", name="1m", exact=True).click()
+    notebook.wait_for("Number(document.querySelector('.kp-chart').dataset.bars) <= 2")
+    assert notebook.execute("print(chart.interval)").strip() == "1m"
+    box = page.get_by_label("Instrument", exact=True)
+    box.click()
+    box.press_sequentially("reliance")
+    notebook.wait_for(
+        "document.querySelector('.kp-menu .kp-hit .kp-symbol')?.textContent.startsWith('RELIANCE')"
+    )
+    box.press("Enter")
+    notebook.wait_for("document.querySelector('.kp-legend').textContent.includes('RELIANCE')")
+
+
+def test_a_monitor_says_what_is_wrong_and_shows_texts_as_texts(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "Monitor(ticker)")
+    notebook.run(0)
+    notebook.run(1)
+    word = "document.querySelector('.kp-verdict')?.textContent"
+    notebook.wait_for(f"{word} === 'Well'")
+    text = '{"type": "error", "data": "<img src=x onerror=window.attacked=1><b>bad</b>"}'
+    notebook.execute(f"ticker.exchange.send({text!r})")
+    notebook.wait_for("document.querySelector('.kp-events')?.textContent.includes('<b>bad</b>')")
+    assert notebook.page.locator(".kp-events img").count() == 0
+    assert notebook.page.evaluate("window.attacked") is None
+    notebook.execute("ticker.exchange.reject(503); ticker.exchange.abort()")
+    notebook.wait_for(f"['Down', 'Degraded'].includes({word})")
+    notebook.execute("ticker.exchange.accept()")
+    notebook.wait_for(f"{word} === 'Well'")
+    notebook.wait_for("document.querySelector('.kp-monitor').textContent.includes('1 gap')")
+    notebook.execute("ticker.stop()")
+    notebook.wait_for(f"{word} === 'Stopped'")
+
+
+def test_a_saved_notebook_holds_no_token_and_views_come_from_a_theme(open_notebook: Opener) -> None:
+    secret = "Xq7secretSecret"
+    start = f"""
+from kitepolars.widgets import Controls
+from kitepolars.sim import SimulatedKite
+import kitepolars as kp
+exchange = SimulatedKite(seed=1); exchange.start()
+ticker = kp.Ticker("key", {secret!r}, url=exchange.url, instruments=exchange.instruments_csv())
+ticker.subscribe(["NSE:INFY"]); ticker.start()
+"""
+    notebook = open_notebook(start, "Controls(ticker)")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(".kp-subscriptions", 1)
+    notebook.command("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
+    document = notebook.save()
+    document["cells"][0]["source"] = ""
+    assert secret not in str(document)
+    dark: Any = "getComputedStyle(document.querySelector('.kp-subscriptions')).backgroundColor"
+    light_paper = notebook.page.evaluate(dark)
+    notebook.use_theme("dark")
+    notebook.wait_for(f"{dark} !== i", light_paper)
