@@ -109,6 +109,20 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def test_the_house_as_drawn_has_every_room() -> None:
+    drawing = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("```")[1]
+    drawn = set(re.findall(r"^ +(\S+?)(?:\.py|/) ", drawing, flags=re.MULTILINE))
+    package = SOURCE / "kitepolars"
+    folders = [package, *(package / name for name in ("wire", "frames", "feed", "cli"))]
+    built = {
+        path.stem
+        for folder in folders
+        for path in folder.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert drawn == built - {"_version", "__main__"}
+
+
 def test_every_dependency_is_accounted_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     table = project["project"]

@@ -61,6 +61,7 @@ PARTS: Final = {
         "polars",
         asyncio=True,
     ),
+    "options": part("errors instruments", "numpy scipy"),
     "rest": part("errors frames feed instruments analytics", "dotenv httpx polars rich"),
     "demonstration": part("wire instruments sim ticker"),
     "sim": part("errors wire", "numpy websockets", asyncio=True),

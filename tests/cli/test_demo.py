@@ -29,7 +29,7 @@ def test_without_a_terminal_it_prints_lines_and_the_results(tmp_path: Path) -> N
     picture = tmp_path / "demo.svg"
     finished = demo("--seconds", "2", "--instruments", "300", "--svg", str(picture))
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert "Subscribing 300 instruments" in finished.stdout
+    assert "Subscribing to 300 of a simulated exchange's instruments" in finished.stdout
     assert "ticks/s" in finished.stdout
     assert "shape: (5, 28)" in finished.stdout
     assert "NSE:NIFTY 50" in finished.stdout
@@ -43,7 +43,7 @@ def test_without_a_terminal_it_prints_lines_and_the_results(tmp_path: Path) -> N
 def test_one_instrument_is_enough() -> None:
     finished = demo("--seconds", "1", "--instruments", "1")
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert "shape: (1, 8)" in finished.stdout
+    assert "over 1 connection;" in finished.stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX's")

@@ -47,13 +47,18 @@ def test_latest_values_stand_in_the_order_of_the_watch_list() -> None:
     assert shown["exchange_timestamp"].to_list() == [None, "20 Nov 09:15:00"]
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
-def test_a_table_has_as_many_columns_as_there_is_room_for(width: int) -> None:
-    text = table(latest_values(TICKS, [408065, 256265]), width)
+@pytest.mark.parametrize(("width", "last"), [(60, "ask_price"), (80, "volume_traded"), (200, "oi")])
+def test_a_table_has_as_many_columns_as_there_is_room_for(width: int, last: str) -> None:
+    shown = latest_values(TICKS, [408065, 256265])
+    text = table(shown, width)
     assert max(map(len, text.splitlines())) <= width
-    assert "NSE:INFY" in text
-    assert ("…" in text) == (width < 120)
+    header = text.splitlines()[1]
+    assert [name.strip() for name in header.strip("│").split("┆")] == shown.columns[
+        : shown.columns.index(last) + 1
+    ]
 
 
 def test_a_table_has_some_columns_however_little_room_there_is() -> None:
-    assert "NSE:INFY" in table(TICKS.select("symbol", "last_price"), 5)
+    text = table(latest_values(TICKS, [408065]), 5)
+    assert "NSE:INFY" in text
+    assert "1573.7" in text

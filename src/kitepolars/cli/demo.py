@@ -74,7 +74,7 @@ def _demonstrate(
 ) -> int:
     watched = watch_list(instruments)[: arguments.instruments]
     tokens = choose(instruments, watched, arguments.instruments)
-    console.print(f"Subscribing {len(tokens):,} instruments of a simulated exchange")
+    console.print(f"Subscribing to {len(tokens):,} of a simulated exchange's instruments")
     for mode, some in by_mode(watched, tokens[len(watched) :]).items():
         ticker.subscribe(some, mode=mode)
     ending = watch(Meter(ticker, watched), console, seconds=arguments.seconds)

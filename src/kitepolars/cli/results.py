@@ -11,8 +11,7 @@ from rich.rule import Rule
 
 from kitepolars import Ticker
 
-MOST_COLUMNS: Final = 14
-FEWEST_COLUMNS: Final = 3
+FEWEST_COLUMNS: Final = 2
 TIMES_AS_TEXT: Final = pl.col(pl.Datetime("us", "Asia/Kolkata")).dt.strftime("%d %b %H:%M:%S")
 """Times in India, short enough to stand side by side."""
 
@@ -52,7 +51,8 @@ def show_results(
         console.print(Rule(title, align="left"))
         print(text)
     console.print(
-        f"{stats.ticks:,} ticks in {stats.messages:,} messages over {connections} connections; "
+        f"{stats.ticks:,} ticks in {stats.messages:,} messages "
+        f"over {connections} connection{'s' * (connections != 1)}; "
         f"{frame.height:,} rows held in {frame.estimated_size() / 1e6:,.1f} MB.",
         highlight=False,
     )
@@ -76,9 +76,9 @@ def latest_values(latest: pl.DataFrame, watched: Sequence[int]) -> pl.DataFrame:
         pl.col("bid_price").arr.first(),
         pl.col("ask_price").arr.first(),
         "volume_traded",
-        "oi",
-        "close",
         "exchange_timestamp",
+        "close",
+        "oi",
     ).with_columns(TIMES_AS_TEXT)
 
 
@@ -97,19 +97,18 @@ def _shown(value: object) -> str:
 
 
 def table(frame: pl.DataFrame, width: int) -> str:
-    """Return a frame as text with as many whole columns as the width has room for."""
-    for columns in range(MOST_COLUMNS, FEWEST_COLUMNS, -1):
-        text = _table(frame, columns)
-        if max(map(len, text.splitlines())) <= width:
-            return text
-    return _table(frame, FEWEST_COLUMNS)
+    """Return a frame as text with as many of its first columns as there is room for."""
+    tables = (_table(frame.select(frame.columns[:n])) for n in range(frame.width, 0, -1))
+    fitting = (text for text in tables if max(map(len, text.splitlines())) <= width)
+    return next(fitting, _table(frame.select(frame.columns[:FEWEST_COLUMNS])))
 
 
-def _table(frame: pl.DataFrame, columns: int) -> str:
+def _table(frame: pl.DataFrame) -> str:
     with pl.Config(
         tbl_width_chars=10_000,
         tbl_rows=frame.height,
-        tbl_cols=columns,
+        tbl_cols=frame.width,
         tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True,
     ):
         return str(frame)
