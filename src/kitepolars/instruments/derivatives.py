@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from kitepolars.errors import ConfigError, UnknownInstrument
@@ -166,10 +167,26 @@ def option_chain(
     )
     if around is None:
         return chain
-    reach = DEFAULT_STRIKES if strikes is None else strikes
-    centre = (chain["strike"] - around).abs().arg_min() or 0
-    first = max(centre - reach, 0)
-    return chain.slice(first, centre + reach + 1 - first)
+    return near_the_money(chain, around, DEFAULT_STRIKES if strikes is None else strikes)
+
+
+def near_the_money(chain: pl.DataFrame, around: float, strikes: int) -> pl.DataFrame:
+    """Keep the strikes near a price.
+
+    Parameters
+    ----------
+    chain
+        Rows in the order of their ``strike``.
+    around
+        The price in rupees.
+    strikes
+        How many to keep on each side of the one nearest to it.
+    """
+    if chain.is_empty():
+        return chain
+    centre = int(np.abs(chain["strike"].to_numpy() - around).argmin())
+    first = max(centre - strikes, 0)
+    return chain.slice(first, centre + strikes + 1 - first)
 
 
 def today_in_india() -> date:
