@@ -17,6 +17,8 @@ from kitepolars.errors import ConfigError
 HEADERS: Final = {"X-Kite-Version": "3"}
 """Sent with the handshake. Source: Kite Connect v3, "WebSocket streaming"."""
 
+_TEXT: Final = "a printable text that is not empty"
+
 
 class Secret:
     """A text that shows itself to nobody who does not ask for it by name.
@@ -113,9 +115,9 @@ class Account:
 
     def redact(self, text: str) -> str:
         """Return a text without this account's credentials, as they are and percent-encoded."""
-        for value in (self.secret.reveal(), self.api_key):
-            for form in {value, quote(value, safe="")}:
-                text = text.replace(form, "…")
+        for value, shortest in ((self.secret.reveal(), 4), (self.api_key, 8)):
+            if len(value) >= shortest:  # what is shorter is made up, and would mangle words
+                text = text.replace(value, "…").replace(quote(value, safe=""), "…")
         return text
 
 
@@ -177,12 +179,13 @@ def is_loopback(url: str) -> bool:
 
 def _filled(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(name, value, "a text that is not empty")
+        raise ConfigError(name, value, _TEXT)
     return value.strip()
 
 
 def _hidden(name: str, value: object) -> Secret:
     text = value.reveal() if isinstance(value, Secret) else value
-    if not isinstance(text, str) or not text.strip():
-        raise ConfigError(name, Secret(str(text)), "a text that is not empty")
-    return Secret(text.strip())  # a pasted token often ends in a newline
+    stripped = text.strip() if isinstance(text, str) else ""  # a pasted token ends in a newline
+    if not stripped or not stripped.isprintable():
+        raise ConfigError(name, Secret(str(text)), _TEXT)
+    return Secret(stripped)

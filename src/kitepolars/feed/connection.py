@@ -61,13 +61,18 @@ class Connection(ClientConnection):
         The transport's state machine.
     receiver
         Takes the messages.
+    account
+        Whose credentials are taken out of what the server says.
     options
         Passed on to the transport.
     """
 
-    def __init__(self, protocol: ClientProtocol, *, receiver: Receiver, **options: Any) -> None:
+    def __init__(
+        self, protocol: ClientProtocol, *, receiver: Receiver, account: Account, **options: Any
+    ) -> None:
         super().__init__(protocol, **options)
         self._receiver = receiver
+        self._account = account
         self._fragments = bytearray()
         self._fragmented: Opcode | None = None
         self._opened_at = self._last_byte = self.loop.time()
@@ -156,9 +161,9 @@ class Connection(ClientConnection):
 
     def _closing(self) -> Failure:
         code = f"code {self.close_code}"
-        said = printable(self.close_reason or "", limit=100)
         cause = self.connection_exc
-        why = said or ("" if cause is None else type(cause).__name__)
+        why = _clean(self.close_reason or "", self._account)
+        why = why or ("" if cause is None else type(cause).__name__)
         return Failure(f"closed ({code}: {why})" if why else f"closed ({code})")
 
 
@@ -190,7 +195,8 @@ async def open_connection(
             max_size=MAX_MESSAGE,
             logger=_log,
             create_connection=cast(
-                "type[ClientConnection]", partial(Connection, receiver=receiver)
+                "type[ClientConnection]",
+                partial(Connection, receiver=receiver, account=account),
             ),
         )
         connection = cast("Connection", await opening)

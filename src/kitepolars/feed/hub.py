@@ -128,9 +128,7 @@ class Feed:
 
     def note(self, kind: str, detail: str, connection: int | None = None) -> None:
         """Keep an event, without any credential that its text may hold."""
-        for account in self._redacted:
-            detail = account.redact(detail)
-        self.events.add(kind, detail, connection)
+        self.events.add(kind, self._redact(detail), connection)
 
     def status(self, link: Link) -> ConnectionStatus:
         """Return one connection as it stands."""
@@ -174,7 +172,7 @@ class Feed:
 
     def text(self, link: Link, at: int, text: str) -> None:
         """Keep an order update once, and everything else as an event."""
-        message = parse(text)
+        message = parse(self._redact(text))
         if message.kind is not TextKind.ORDER:
             self.note(message.kind.value, message.detail, link.index)
         elif (update := self.orders.add(at, link.index, message)) is not None:
@@ -184,6 +182,11 @@ class Feed:
         """Tell those who wait for a state, or listen for one."""
         self.state_change.set()
         self.state_listeners.tell(self.status(link))
+
+    def _redact(self, text: str) -> str:
+        for account in self._redacted:
+            text = account.redact(text)
+        return text
 
     def _open_gap(self, link: Link, failure: Failure) -> None:
         missed = self.planner.load(link.index) - self.gaps.pending(link.index)

@@ -170,6 +170,7 @@ class Link:
         self._wake, self._retry_now = asyncio.Event(), asyncio.Event()  # of the loop of now
         self._backoff.reset()
         self.opened_at = now_us()
+        self._enter(ConnectionState.CONNECTING)
         self._task = asyncio.get_running_loop().create_task(self._run())
         self._task.add_done_callback(self._crashed)
 

@@ -275,7 +275,8 @@ class TickerManager:
                     self._feed.state_change.clear()
                     await self._feed.state_change.wait()
         except TimeoutError:
-            raise self._lost(waiting[0], f"no connection within {timeout:g} s") from None
+            error = self._lost(waiting[0], f"no connection within {timeout:g} s")
+            raise error from error.__cause__
 
     def _raise_errors(self, tenants: Iterable[Tenant]) -> None:
         if not self.is_running:

@@ -1,0 +1,224 @@
+"""A manager against the simulated Kite, and a bare TCP server for what no Kite would do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from kitepolars.feed.account import Account
+from kitepolars.feed.manager import TickerManager
+from kitepolars.feed.reconnect import ReconnectPolicy
+from kitepolars.sim import SimulatedKite
+
+QUICK = ReconnectPolicy(initial_delay=0.02, max_delay=0.2, silence=3.0, connect_timeout=5.0)
+TOKEN = "t0p-s3cr3t/token+="
+MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class Kite(SimulatedKite):
+    """The simulator, with what these tests ask of it on the event loop."""
+
+    async def happens(self, predicate: Callable[[SimulatedKite], object]) -> None:
+        """Wait, without blocking the loop, until something holds on the simulator's side."""
+        await asyncio.to_thread(self.wait_for, predicate, 10.0)
+
+    def listed(self, count: int) -> list[int]:
+        """Return some tokens that tick."""
+        return [int(token) for token in self.instruments.instrument_token[:count]]
+
+
+@dataclass
+class RecordingSink:
+    """Keeps what it is told, and wakes whoever waits."""
+
+    pulse: asyncio.Event = field(default_factory=asyncio.Event)
+    messages: list[tuple[int, int, bytes]] = field(default_factory=list)
+    expected: list[int] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
+
+    def message(self, received_at: int, connection: int, data: bytes) -> None:
+        self.messages.append((received_at, connection, data))
+        self.pulse.set()
+
+    def expect_snapshots(self, instrument_tokens: Collection[int]) -> None:
+        self.expected.extend(instrument_tokens)
+        self.pulse.set()
+
+    def forget(self, instrument_tokens: Collection[int]) -> None:
+        self.forgotten.extend(instrument_tokens)
+        self.pulse.set()
+
+
+@dataclass
+class Rig:
+    """A manager with a recording sink, and a way to wait for what it does."""
+
+    manager: TickerManager
+    sink: RecordingSink
+
+    def __post_init__(self) -> None:
+        self.manager.on_event(lambda _: self.sink.pulse.set())
+        self.manager.on_state(lambda _: self.sink.pulse.set())
+        self.manager.on_order(lambda _: self.sink.pulse.set())
+
+    async def until(self, predicate: Callable[[], object]) -> None:
+        """Wait until a predicate holds; looked at again whenever the feed does something."""
+        try:
+            async with asyncio.timeout(10.0):
+                while not predicate():
+                    self.sink.pulse.clear()
+                    await self.sink.pulse.wait()
+        except TimeoutError:
+            events = "\n".join(map(str, self.manager.events()))
+            pytest.fail(f"it did not happen: {self.manager.stats()}\n{events}")
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.manager.events()]
+
+    def count(self, kind: str) -> int:
+        return self.kinds().count(kind)
+
+
+MakeRig = Callable[..., Rig]
+
+
+@pytest.fixture
+def kite() -> Iterator[Kite]:
+    with Kite(interval=0.05, rate=20) as running:
+        yield running
+
+
+@pytest.fixture
+def quiet_kite() -> Iterator[Kite]:
+    """A Kite that sends heartbeats and nothing else."""
+    with Kite(rate=0, heartbeat=0.05, interval=0.05) as running:
+        yield running
+
+
+@pytest.fixture
+def narrow_kite() -> Iterator[Kite]:
+    """A Kite that has room for two connections of an API key."""
+    with Kite(connections=2) as running:
+        yield running
+
+
+@pytest.fixture
+def sink() -> RecordingSink:
+    return RecordingSink()
+
+
+@pytest.fixture
+async def make_rig() -> AsyncIterator[MakeRig]:
+    rigs: list[Rig] = []
+
+    def make(url: str, *accounts: Account, **settings: Any) -> Rig:
+        sink = RecordingSink()
+        accounts = accounts or (Account("main", "my_api_key", TOKEN),)
+        settings.setdefault("reconnect", QUICK)
+        rigs.append(Rig(TickerManager(accounts, sink=sink, url=url, **settings), sink))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        await rig.manager.stop()
+
+
+@dataclass
+class Peer:
+    """The server's end of a bare connection: it says what the script has it say."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def send(self, opcode: int, data: bytes, *, fin: bool = True) -> None:
+        """Send a frame."""
+        length = len(data)
+        head = bytes([opcode | (0x80 if fin else 0)])
+        if length < 126:
+            size = bytes([length])
+        elif length < 65_536:
+            size = b"\x7e" + length.to_bytes(2, "big")
+        else:
+            size = b"\x7f" + length.to_bytes(8, "big")
+        self.writer.write(head + size + data)
+
+    async def trickle(self, pieces: Iterable[bytes], every: float = 0.05) -> None:
+        """Send bytes with pauses, until there are no more or the client has gone."""
+        gone = asyncio.create_task(self.gone())
+        for piece in pieces:
+            self.writer.write(piece)
+            if (await asyncio.wait([gone], timeout=every))[0]:
+                break
+        await gone
+
+    async def gone(self) -> None:
+        """Wait until the client has gone."""
+        while await self.reader.read(65_536):
+            pass
+
+
+Script = Callable[[Peer], Awaitable[None]]
+
+
+@dataclass
+class Bare:
+    """A TCP server that answers the handshake and then does as a script says."""
+
+    url: str = ""
+    handshakes: int = 0
+
+
+Serve = Callable[[Script], Awaitable[Bare]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    servers: list[asyncio.Server] = []
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(script: Script) -> Bare:
+        bare = Bare()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.add(task)
+            try:
+                writer.write(answer(await reader.readuntil(b"\r\n\r\n")))
+                bare.handshakes += 1
+                await script(Peer(reader, writer))
+            except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                pass  # the client has gone, or the test is over
+            finally:
+                writer.transport.abort()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        servers.append(server)
+        host, port = server.sockets[0].getsockname()
+        bare.url = f"ws://{host}:{port}/"
+        return bare
+
+    yield start
+    for server in servers:
+        server.close()
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def answer(request: bytes) -> bytes:
+    """Accept a WebSocket handshake."""
+    lines = dict(line.split(b": ", 1) for line in request.split(b"\r\n")[1:] if b": " in line)
+    key = {name.lower(): value for name, value in lines.items()}[b"sec-websocket-key"]
+    digest = base64.b64encode(hashlib.sha1(key + MAGIC, usedforsecurity=False).digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + digest + b"\r\n\r\n"
+    )

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kitepolars.errors import ConfigError
+from kitepolars.feed.account import Account, Secret, connection_url, is_loopback, public_url
+
+TOKEN = "s3cr3t/t0ken+==&?#"
+PRINTABLE = st.text(min_size=1).filter(lambda text: text.strip() and text.strip().isprintable())
+
+
+@pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format])
+def test_a_secret_shows_nothing(show: object) -> None:
+    assert callable(show)
+    assert "s3cr3t" not in show(Secret(TOKEN))
+    assert "s3cr3t" not in show(Account("main", "my_api_key", TOKEN))
+    assert "my_api_key" not in show(Account("main", "my_api_key", TOKEN))
+
+
+def test_a_secret_takes_a_format_like_a_text() -> None:
+    assert f"{Secret(TOKEN):>3}" == "  …"
+
+
+def test_a_secret_is_not_pickled_and_copies_are_itself() -> None:
+    secret = Secret(TOKEN)
+    account = Account("main", "key", TOKEN)
+    for thing in (secret, account):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(thing)
+    assert copy.deepcopy(secret) is copy.copy(secret) is secret
+    assert copy.deepcopy(account) == account
+
+
+def test_secrets_compare_by_value() -> None:
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert len({Secret("a"), Secret("a")}) == 1
+
+
+def test_an_account_is_positional_or_by_name_and_frozen() -> None:
+    account = Account("main", "key", TOKEN)
+    assert account == Account(name="main", api_key="key", access_token=Secret(TOKEN))
+    assert account.secret.reveal() == TOKEN
+    assert isinstance(account.access_token, Secret)
+    with pytest.raises(AttributeError):
+        account.name = "other"  # type: ignore[misc]
+
+
+def test_a_pasted_token_may_end_in_a_newline() -> None:
+    assert Account("main", " key\n", f"{TOKEN}\n") == Account("main", "key", TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("name", ("", "key", TOKEN)),
+        ("api_key", ("main", "", TOKEN)),
+        ("access_token", ("main", "key", " ")),
+        ("access_token", ("main", "key", None)),
+        ("access_token", ("main", "key", "half a pair: \ud800")),
+        ("api_key", ("main", 5, TOKEN)),
+    ],
+)
+def test_what_is_missing_is_named(field: str, values: tuple[str, str, str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Account(*values)
+    assert caught.value.field == field
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_wrong_kind_of_token_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Account("main", "key", b"s3cr3t")  # type: ignore[arg-type]
+    assert "s3cr3t" not in f"{caught.value} {caught.value.value!r}"
+
+
+@given(PRINTABLE, PRINTABLE)
+def test_the_url_carries_any_credentials(api_key: str, token: str) -> None:
+    url = connection_url("wss://ws.kite.trade", Account("main", api_key, token))
+    assert url.startswith("wss://ws.kite.trade/?api_key=")
+    assert url.isascii()
+    assert dict(parse_qsl(urlsplit(url).query, strict_parsing=True)) == {
+        "api_key": api_key.strip(),
+        "access_token": token.strip(),
+    }
+
+
+def test_the_url_keeps_what_the_base_has() -> None:
+    account = Account("main", "k", "t")
+    sandbox = "wss://ws-sandbox.kite.trade?user_id=AB1234"
+    assert connection_url(sandbox, account) == (
+        "wss://ws-sandbox.kite.trade/?user_id=AB1234&api_key=k&access_token=t"
+    )
+    assert public_url(sandbox) == "wss://ws-sandbox.kite.trade/"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ws.kite.trade/",
+        "ws.kite.trade",
+        "wss:///",
+        "ws://host:port/",
+        "wss://user:s3cr3t@ws.kite.trade/",
+        "wss://ws.kite.trade/#s3cr3t",
+        "",
+        None,
+    ],
+)
+def test_a_url_that_cannot_be_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        public_url(url)
+    assert caught.value.field == "url"
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("ws://127.0.0.1:80/", True),
+        ("ws://[::1]:80/", True),
+        ("ws://localhost/", True),
+        ("wss://ws.kite.trade/", False),
+        ("ws://10.0.0.1/", False),
+    ],
+)
+def test_loopback_is_known(url: str, *, loopback: bool) -> None:
+    assert is_loopback(url) is loopback
+
+
+def test_texts_are_redacted_in_every_form() -> None:
+    account = Account("main", "my_api_key", TOKEN)
+    leak = connection_url("wss://ws.kite.trade", account)
+    assert account.redact(leak) == "wss://ws.kite.trade/?api_key=…&access_token=…"
+    assert account.redact(f"token {TOKEN}!") == "token …!"
+
+
+def test_a_short_key_does_not_mangle_texts() -> None:
+    assert Account("main", "key", "abc").redact("an api_key is abcent") == "an api_key is abcent"

@@ -1,0 +1,235 @@
+"""One socket against a server that says what no Kite would."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidProxy, InvalidStatus, InvalidURI
+from websockets.http11 import Response
+
+from kitepolars.feed.account import Account
+from kitepolars.feed.connection import Connection, describe, open_connection, send
+from kitepolars.feed.reconnect import Failure, ReconnectPolicy
+
+if TYPE_CHECKING:
+    from feed.conftest import Bare, Peer, Script, Serve
+
+TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
+ACCOUNT = Account("main", "my_api_key", "t0p-s3cr3t/token")
+POLICY = ReconnectPolicy(silence=5.0, connect_timeout=5.0)
+
+
+@dataclass
+class Heard:
+    """A receiver that remembers."""
+
+    messages: list[bytes | str] = field(default_factory=list)
+
+    def binary(self, data: bytes) -> None:
+        self.messages.append(data)
+
+    def text(self, text: str) -> None:
+        self.messages.append(text)
+
+
+async def connected(bare: Bare, heard: Heard, policy: ReconnectPolicy = POLICY) -> Connection:
+    opened = await open_connection(bare.url, ACCOUNT, heard, policy)
+    assert isinstance(opened, Connection), opened
+    return opened
+
+
+async def life(serve: Serve, script: Script, policy: ReconnectPolicy = POLICY) -> tuple[Heard, str]:
+    """Connect, stay until the end, and return what was heard and why it ended."""
+    heard = Heard()
+    connection = await connected(await serve(script), heard, policy)
+    async with asyncio.timeout(10):
+        failure = await connection.ended()
+    assert failure.status is None
+    return heard, failure.reason
+
+
+async def test_messages_arrive_whole_and_in_order(serve: Serve) -> None:
+    async def script(peer: Peer) -> None:
+        peer.send(BINARY, b"\x00")
+        peer.send(BINARY, b"one")
+        peer.send(TEXT, "zwei ₹".encode())
+        peer.send(BINARY, b"th", fin=False)
+        peer.send(PING, b"?")
+        peer.send(CONTINUATION, b"", fin=False)
+        peer.send(CONTINUATION, b"ree")
+        peer.send(TEXT, b"fo", fin=False)
+        peer.send(CONTINUATION, b"ur")
+        peer.send(BINARY, bytes(600_000))
+
+    heard, reason = await life(serve, script)
+    assert heard.messages == [b"\x00", b"one", "zwei ₹", b"three", "four", bytes(600_000)]
+    assert reason == "closed (code 1006)"
+
+
+async def test_a_text_that_is_no_utf8_costs_nothing(serve: Serve) -> None:
+    async def script(peer: Peer) -> None:
+        peer.send(TEXT, b"caf\xe9")
+        peer.send(BINARY, b"on")
+
+    heard, _ = await life(serve, script)
+    assert heard.messages == ["caf\ufffd", b"on"]
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"\xff\xff\xff", b"\x80\x01x", b"\x82\x7f" + (2**30).to_bytes(8, "big")],
+    ids=["no frame", "a continuation of nothing", "a gigabyte"],
+)
+async def test_a_broken_protocol_ends_the_connection_though_the_server_talks_on(
+    serve: Serve, rubbish: bytes
+) -> None:
+    async def script(peer: Peer) -> None:
+        peer.send(BINARY, b"before")
+        peer.writer.write(rubbish)
+        await peer.trickle(itertools.repeat(b"\x82\x01\x00"))  # heartbeats for the watchdog
+
+    heard, reason = await life(serve, script)
+    assert heard.messages == [b"before"]
+    assert reason.startswith("closed (code 1006")
+
+
+async def test_a_close_that_the_server_does_not_finish_ends_soon(serve: Serve) -> None:
+    async def script(peer: Peer) -> None:
+        peer.send(CLOSE, (1001).to_bytes(2, "big") + b"going\x07")
+        await peer.gone()
+
+    _, reason = await life(serve, script)
+    assert reason == "closed (code 1001: going\\x07)"
+
+
+async def test_silence_ends_the_connection(serve: Serve) -> None:
+    async def script(peer: Peer) -> None:
+        peer.send(BINARY, b"one")
+        await peer.gone()
+
+    heard, reason = await life(serve, script, ReconnectPolicy(silence=0.3))
+    assert heard.messages == [b"one"]
+    assert reason.startswith("silent for 0.")
+
+
+async def test_bytes_of_an_unfinished_message_are_signs_of_life(serve: Serve) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.trickle([b"\x82\x14", *[b"x"] * 20])
+
+    heard, reason = await life(serve, script, ReconnectPolicy(silence=0.5))
+    assert heard.messages == [b"x" * 20]
+    assert reason.startswith("silent")
+
+
+async def test_a_handshake_that_never_ends_is_given_up() -> None:
+    gone = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    opened = await open_connection(
+        f"ws://{host}:{port}/", ACCOUNT, Heard(), ReconnectPolicy(connect_timeout=0.2)
+    )
+    await gone.wait()
+    server.close()
+    assert isinstance(opened, Failure)
+    assert opened.reason == "TimeoutError: timed out during opening handshake"
+
+
+async def test_a_redirect_is_not_followed(serve: Serve) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.gone()
+
+    elsewhere = await serve(script)
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {elsewhere.url}\r\n\r\n".encode())
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    gone = asyncio.Event()
+    server = await asyncio.start_server(redirect, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    opened = await open_connection(f"ws://{host}:{port}/", ACCOUNT, Heard(), POLICY)
+    await gone.wait()
+    server.close()
+    assert opened == Failure("HTTP 302", 302)
+    assert elsewhere.handshakes == 0
+
+
+async def test_sending_on_a_dead_connection_says_so(serve: Serve) -> None:
+    async def script(peer: Peer) -> None:
+        peer.send(BINARY, b"on")
+
+    connection = await connected(await serve(script), Heard())
+    await connection.ended()
+    assert await send(connection, "too late") is False
+    await connection.shut()
+    assert repr(connection) == "<Connection closed>"
+
+
+async def test_shutting_does_not_wait_for_a_server_that_reads_nothing(serve: Serve) -> None:
+    stuck = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await stuck.wait()
+
+    connection = await connected(await serve(script), Heard())
+    sending = asyncio.create_task(send(connection, "x" * 30_000_000))
+    await asyncio.wait([sending], timeout=0.1)
+    assert not sending.done()
+    async with asyncio.timeout(5):
+        await connection.shut()
+        await sending
+
+
+def refused(status: int, body: bytes) -> InvalidStatus:
+    return InvalidStatus(Response(status, "No", Headers(), body))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (refused(403, b""), Failure("HTTP 403", 403)),
+        (refused(502, b"<html>Bad</html>"), Failure("HTTP 502", 502)),
+        (refused(429, b"[1]"), Failure("HTTP 429", 429)),
+        (
+            refused(403, b'{"status":"error","message":"Bad my_api_key\\n"}'),
+            Failure("HTTP 403: Bad …\\n", 403),
+        ),
+        (refused(403, b"\xff\xfe"), Failure("HTTP 403", 403)),
+        (refused(403, b"[" * 100_000), Failure("HTTP 403", 403)),
+        (
+            InvalidURI("wss://x/?access_token=t0p-s3cr3t%2Ftoken", "because"),
+            Failure("InvalidURI: wss://x/?access_token=… isn't a valid URI: because"),
+        ),
+        (
+            InvalidProxy("http://user:pass@proxy:1/x", "path is meaningless"),
+            Failure("InvalidProxy: http://…@proxy:1/x isn't a valid proxy: path is meaningless"),
+        ),
+        (
+            ConnectionRefusedError(111, "refused"),
+            Failure("ConnectionRefusedError: [Errno 111] refused"),
+        ),
+    ],
+)
+def test_failures_are_told_without_credentials(error: Exception, expected: Failure) -> None:
+    assert describe(error, ACCOUNT) == expected
+
+
+def test_a_long_refusal_is_cut() -> None:
+    reason = describe(refused(500, b'{"message":"' + b"x" * 9_000 + b'"}'), ACCOUNT).reason
+    assert len(reason) <= 201

@@ -1,0 +1,380 @@
+"""The manager against a Kite that fails: aborts, silence, refusals, failover, gaps."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kitepolars.errors import AuthenticationError, ConnectionLost
+from kitepolars.feed.account import Account
+from kitepolars.feed.plan import Limits
+from kitepolars.feed.reconnect import ReconnectPolicy
+from kitepolars.feed.records import ConnectionState, ConnectionStatus
+from kitepolars.wire.layouts import Mode
+
+if TYPE_CHECKING:
+    from feed.conftest import Kite, MakeRig, Rig
+
+QUICK = ReconnectPolicy(initial_delay=0.02, max_delay=0.2, silence=3.0, connect_timeout=5.0)
+SMALL = Limits(connections=3, instruments_per_connection=10)
+NOWHERE = "ws://127.0.0.1:1/"
+
+
+def states(rig: Rig) -> list[ConnectionState]:
+    return [status.state for status in rig.manager.connections()]
+
+
+async def streaming(rig: Rig, kite: Kite, count: int, mode: Mode = Mode.FULL) -> list[int]:
+    """Start, subscribe, and wait until every connection that is needed delivers."""
+    tokens = kite.listed(count)
+    rig.manager.subscribe(tokens, mode)
+    await rig.manager.start()
+    await rig.until(lambda: all(status.messages for status in rig.manager.connections()))
+    await kite.happens(lambda kite: len(kite.subscribed()) == count)
+    return tokens
+
+
+async def test_an_aborted_connection_comes_back_as_it_was_and_the_gap_is_told(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url)
+    tokens = await streaming(rig, kite, 3)
+    rig.manager.set_mode(tokens[:1], Mode.LTP)
+    kite.abort()
+    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
+    assert kite.subscribed() == {
+        tokens[0]: Mode.LTP,
+        tokens[1]: Mode.FULL,
+        tokens[2]: Mode.FULL,
+    }
+    (gap,) = rig.manager.gaps()
+    assert gap.ended_at is not None
+    times = [at for at, _, _ in rig.sink.messages]
+    assert gap.started_at >= max(at for at in times if at < gap.ended_at)
+    assert gap.ended_at in times
+    assert (gap.connection, gap.account, gap.instruments) == (0, "main", 3)
+    assert gap.reason == "closed (code 1006)"
+    assert rig.sink.expected == tokens * 2
+    (status,) = rig.manager.connections()
+    assert status.reconnects == rig.manager.stats().reconnects == 1
+    assert rig.count("disconnected") == 1
+    assert rig.count("connected") == 2
+
+
+async def test_changes_made_while_disconnected_take_effect_on_return(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url)
+    a, b, c, d = await streaming(rig, kite, 4)
+    e = kite.listed(5)[4]
+    kite.reject(503)
+    kite.abort()
+    await rig.until(lambda: "refused" in rig.kinds())
+    rig.manager.set_mode([a], Mode.LTP)
+    rig.manager.subscribe([b, e], Mode.QUOTE)
+    rig.manager.unsubscribe([c])
+    assert rig.sink.forgotten == [c]
+    requests = len(kite.requests)
+    kite.accept()
+    wanted = {a: Mode.LTP, b: Mode.QUOTE, d: Mode.FULL, e: Mode.QUOTE}
+    await kite.happens(lambda kite: kite.subscribed() == wanted)
+    subscribed = [r.tokens for r in kite.requests[requests:] if r.action == "subscribe"]
+    assert sorted(token for tokens in subscribed for token in tokens) == sorted(wanted)
+    assert "HTTP 503" in next(e.detail for e in rig.manager.events() if e.kind == "refused")
+
+
+@pytest.mark.parametrize("pongs", [True, False])
+async def test_a_silent_connection_is_replaced(
+    kite: Kite, make_rig: MakeRig, *, pongs: bool
+) -> None:
+    rig = make_rig(kite.url, reconnect=replace(QUICK, silence=0.5))
+    await streaming(rig, kite, 1)
+    kite.silence(pongs=pongs)
+    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
+    assert rig.manager.gaps()[0].reason.startswith("silent for 0.")
+    assert rig.manager.stats().reconnects == 1
+
+
+async def test_heartbeats_are_signs_of_life(make_rig: MakeRig, quiet_kite: Kite) -> None:
+    rig = make_rig(quiet_kite.url, reconnect=replace(QUICK, silence=0.5))
+    await rig.manager.start()
+    pulse = asyncio.Event()
+    while rig.manager.stats().heartbeats < 20:  # one in 50 ms: twice the silence
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await pulse.wait()
+    assert rig.manager.stats().reconnects == 0
+
+
+async def test_a_server_that_accepts_and_drops_is_called_a_few_times_only(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url, reconnect=replace(QUICK, max_attempts=4))
+    await streaming(rig, kite, 1)
+    kite.flap()
+    kite.abort()
+    await rig.until(lambda: states(rig) == [ConnectionState.FAILED])
+    assert len(kite.handshakes) == 4
+    error = rig.manager.error()
+    assert isinstance(error, ConnectionLost)
+    assert error.attempts == 4
+    assert "given up after 4 attempts" in rig.manager.events()[-1].detail
+    kite.accept()
+    await rig.manager.start()
+    await rig.until(lambda: rig.manager.gaps()[0].ended_at)
+    assert rig.manager.error() is None
+
+
+async def test_an_expired_token_is_tried_once_however_many_connections_want_it(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url)
+    await streaming(rig, kite, 2_001)
+    kite.expire_tokens()
+    kite.abort()
+    await rig.until(lambda: states(rig) == [ConnectionState.EXPIRED] * 3)
+    assert [shake.status for shake in kite.handshakes] == [101] * 3 + [403]
+    error = rig.manager.error()
+    assert isinstance(error, AuthenticationError)
+    assert "06:00 IST" in str(error)
+    assert "HTTP 403: Incorrect `api_key` or `access_token`" in str(error)
+    assert [event.detail for event in rig.manager.events() if event.kind == "expired"] == [
+        str(error)
+    ]
+    assert [gap.ended_at for gap in rig.manager.gaps()] == [None] * 3
+    with pytest.raises(AuthenticationError):
+        await rig.manager.start()
+    assert rig.manager.is_running
+    assert len(kite.handshakes) == 4
+
+    rig.manager.set_access_token("the token of today")
+    await kite.happens(lambda kite: len(kite.subscribed()) == 2_001)
+    await rig.until(lambda: all(gap.ended_at for gap in rig.manager.gaps()))
+    assert set(kite.subscribed().values()) == {Mode.FULL}
+    assert rig.manager.error() is None
+    assert states(rig) == [ConnectionState.OPEN] * 3
+
+
+async def test_what_is_subscribed_while_expired_is_there_afterwards(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url)
+    await streaming(rig, kite, 1)
+    kite.expire_tokens()
+    kite.abort()
+    await rig.until(lambda: rig.manager.error() is not None)
+    tokens = kite.listed(3_001)
+    rig.manager.subscribe(tokens, Mode.LTP)
+    rig.manager.set_access_token("the token of today")
+    await kite.happens(lambda kite: kite.subscribed() == dict.fromkeys(tokens, Mode.LTP))
+    assert [shake.status for shake in kite.handshakes].count(403) == 1
+
+
+@pytest.mark.parametrize("status", [403, 400])
+async def test_refused_credentials_end_the_start_at_once(
+    kite: Kite, make_rig: MakeRig, status: int
+) -> None:
+    rig = make_rig(kite.url)
+    rig.manager.subscribe(kite.listed(9_000), Mode.FULL)
+    kite.reject(status)
+    with pytest.raises(AuthenticationError, match=rf"HTTP {status}.*06:00 IST") as caught:
+        await rig.manager.start()
+    assert len(kite.handshakes) == 1
+    assert not rig.manager.is_running
+    assert caught.value.__cause__ is None
+    kite.accept()
+    rig.manager.set_access_token("a better one")
+    await rig.manager.start()
+    await kite.happens(lambda kite: len(kite.subscribed()) == 9_000)
+
+
+async def test_one_account_of_two_that_expires_leaves_its_instruments_to_the_other(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    accounts = (Account("one", "key_of_one", "good"), Account("two", "key_of_two", "expired"))
+    rig = make_rig(kite.url, *accounts)
+    with pytest.raises(AuthenticationError, match="'two'"):
+        await rig.manager.start()
+    assert not rig.manager.is_running
+    rig.manager.set_access_token("better", "two")
+    tokens = await streaming(rig, kite, 10)
+    assert [one.instruments for one in rig.manager.connections()] == [5, 5]
+    kite.reject(403, times=1)
+    kite.abort(
+        next(one.id for one in kite.connections if one.api_key == "key_of_two" and one.is_open)
+    )
+    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[-1].ended_at)
+    assert rig.manager.error("one") is None
+    assert isinstance(rig.manager.error("two"), AuthenticationError)
+    assert kite.subscribed() == dict.fromkeys(tokens, Mode.FULL)
+    assert [one.instruments for one in rig.manager.connections()] == [10, 0]
+    (gap,) = rig.manager.gaps()
+    assert (gap.account, gap.connection, gap.instruments) == ("two", 3, 5)
+
+
+async def test_too_many_connections_wait_long_and_their_instruments_move(
+    make_rig: MakeRig, narrow_kite: Kite
+) -> None:
+    kite = narrow_kite
+    rig = make_rig(kite.url, reconnect=replace(QUICK, max_delay=60.0))
+    tokens = kite.listed(2_001)
+    rig.manager.subscribe(tokens, Mode.LTP)
+    await rig.manager.start()
+    await kite.happens(lambda kite: len(kite.subscribed()) == 2_001)
+    assert [shake.status for shake in kite.handshakes] == [101, 101, 429]
+    assert states(rig) == [ConnectionState.OPEN, ConnectionState.OPEN, ConnectionState.WAITING]
+    assert [one.instruments for one in rig.manager.connections()] == [1_001, 1_000, 0]
+    (refused,) = [event for event in rig.manager.events() if event.kind == "refused"]
+    assert "HTTP 429" in refused.detail
+    assert float(refused.detail.split()[-2]) >= 30.0
+    assert kite.subscribed().keys() == set(tokens)
+
+
+async def test_a_start_outlasts_passing_errors(kite: Kite, make_rig: MakeRig) -> None:
+    rig = make_rig(kite.url)
+    kite.reject(503, times=2)
+    await rig.manager.start()
+    await kite.happens(lambda kite: kite.connections)
+    assert [shake.status for shake in kite.handshakes] == [503, 503, 101]
+    assert rig.manager.gaps() == ()
+
+
+async def test_a_start_ends_when_the_attempts_are_exhausted(kite: Kite, make_rig: MakeRig) -> None:
+    rig = make_rig(kite.url, reconnect=replace(QUICK, max_attempts=2))
+    kite.reject(502)
+    with pytest.raises(ConnectionLost, match=r"'main'.*HTTP 502") as caught:
+        await rig.manager.start()
+    assert caught.value.attempts == 2
+    assert isinstance(caught.value.__cause__, ConnectionError)
+    assert len(kite.handshakes) == 2
+    assert not rig.manager.is_running
+
+
+async def test_a_start_ends_when_nothing_answers_in_time(make_rig: MakeRig) -> None:
+    rig = make_rig(NOWHERE, reconnect=replace(QUICK, connect_timeout=0.3))
+    with pytest.raises(ConnectionLost, match=r"within 0\.3 s") as caught:
+        await rig.manager.start()
+    assert caught.value.attempts >= 1
+    assert "ConnectionRefusedError" in str(caught.value.__cause__)
+    assert states(rig) == [ConnectionState.IDLE]
+
+
+async def test_a_lost_connections_instruments_move_to_others(kite: Kite, make_rig: MakeRig) -> None:
+    rig = make_rig(kite.url, limits=SMALL)
+    tokens = await streaming(rig, kite, 15)
+    assert [one.instruments for one in rig.manager.connections()] == [5, 5, 5]
+    kite.reject(503)
+    kite.abort(1)
+    await kite.happens(lambda kite: kite.subscribed() == dict.fromkeys(tokens, Mode.FULL))
+    await rig.until(lambda: rig.manager.gaps() and all(g.ended_at for g in rig.manager.gaps()))
+    assert sorted(one.instruments for one in rig.manager.connections()) == [0, 7, 8]
+    assert sorted((g.instruments, g.reason) for g in rig.manager.gaps()) == [
+        (2, "closed (code 1006)"),
+        (3, "closed (code 1006)"),
+    ]
+    assert len({gap.connection for gap in rig.manager.gaps()}) == 1
+    assert rig.count("failover") == 2
+    kite.accept()
+    await rig.until(lambda: states(rig) == [ConnectionState.OPEN] * 3)
+    assert kite.subscribed() == dict.fromkeys(tokens, Mode.FULL)
+
+
+async def test_without_room_they_wait_and_come_back_with_the_connection(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url, limits=SMALL)
+    tokens = await streaming(rig, kite, 30)
+    kite.reject(503)
+    kite.abort(1)
+    await rig.until(lambda: rig.count("refused") >= 3)
+    (gap,) = rig.manager.gaps()
+    assert (gap.ended_at, gap.instruments) == (None, 10)
+    kite.accept()
+    await rig.until(lambda: rig.manager.gaps()[0].ended_at)
+    assert kite.subscribed() == dict.fromkeys(tokens, Mode.FULL)
+    assert [one.instruments for one in rig.manager.connections()] == [10, 10, 10]
+    assert rig.count("failover") == 0
+
+
+async def test_a_gap_whose_instruments_are_unwanted_ends_with_the_return(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url)
+    tokens = await streaming(rig, kite, 2)
+    kite.reject(503)
+    kite.abort()
+    await rig.until(lambda: "refused" in rig.kinds())
+    rig.manager.unsubscribe(tokens)
+    kite.accept()
+    await rig.until(lambda: states(rig) == [ConnectionState.OPEN])
+    assert rig.manager.gaps()[0].ended_at is not None
+
+
+async def test_a_stop_ends_open_gaps_and_attempts(kite: Kite, make_rig: MakeRig) -> None:
+    rig = make_rig(kite.url)
+    await streaming(rig, kite, 2)
+    kite.reject(503)
+    kite.abort()
+    await rig.until(lambda: "refused" in rig.kinds())
+    await rig.manager.stop()
+    assert [gap.ended_at is None for gap in rig.manager.gaps()] == [False]
+    assert states(rig) == [ConnectionState.IDLE]
+
+
+async def test_a_stop_waits_for_nobody(kite: Kite, make_rig: MakeRig) -> None:
+    rig = make_rig(kite.url)
+    await streaming(rig, kite, 2_001)
+    kite.silence(pongs=False)
+    async with asyncio.timeout(2.0):
+        await rig.manager.stop()
+    assert states(rig) == [ConnectionState.IDLE] * 3
+
+
+async def test_a_close_by_the_server_is_a_loss_like_any_other(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url)
+    await streaming(rig, kite, 1)
+    kite.close(code=1001, reason="maintenance\n")
+    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
+    assert rig.manager.gaps()[0].reason == "closed (code 1001: maintenance\\n)"
+
+
+async def test_states_are_told_as_they_change(kite: Kite, make_rig: MakeRig) -> None:
+    rig = make_rig(kite.url)
+    told: list[ConnectionStatus] = []
+    rig.manager.on_state(told.append)
+    await streaming(rig, kite, 1)
+    kite.abort()
+    await rig.until(lambda: rig.manager.stats().reconnects == 1)
+    await rig.manager.stop()
+    assert [status.state.value for status in told] == [
+        "connecting",
+        "open",
+        "waiting",
+        "connecting",
+        "open",
+        "idle",
+    ]
+
+
+async def test_a_sink_that_fails_costs_its_connection_and_not_the_feed(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def broken(*_: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("no more memory")
+
+    monkeypatch.setattr(rig.sink, "message", broken)
+    rig.manager.subscribe(kite.listed(1), Mode.LTP)
+    await rig.manager.start()
+    await rig.until(lambda: rig.sink.messages)
+    assert isinstance(told[0]["exception"], RuntimeError)
+    assert rig.manager.stats().reconnects == 1
