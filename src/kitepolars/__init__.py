@@ -15,6 +15,19 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 from kitepolars._version import __version__
+from kitepolars.analytics import (
+    candles,
+    change,
+    depth_weighted_price,
+    imbalance,
+    microprice,
+    mid,
+    realised_volatility,
+    returns,
+    spread,
+    volume_delta,
+    vwap,
+)
 from kitepolars.errors import (
     AuthenticationError,
     CapacityExceeded,
@@ -29,15 +42,19 @@ from kitepolars.feed.account import Account
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
+from kitepolars.feed.records import Event, Gap, OrderUpdate
 from kitepolars.frames.store import Retention
 from kitepolars.instruments import Instruments
 from kitepolars.nesting import allow_nested_asyncio, run
 from kitepolars.pipeline import Flush
+from kitepolars.streams import Message
 from kitepolars.ticker import Stats, Ticker
 from kitepolars.wire.layouts import Mode
+from kitepolars.wire.views import PacketRun, packets
 
 if TYPE_CHECKING:
     from kitepolars.demonstration import DemoTicker, demo
+    from kitepolars.rest import Session, generate_session, historical, login_url
 
 __all__ = [
     "Account",
@@ -46,28 +63,53 @@ __all__ = [
     "ConfigError",
     "ConnectionLost",
     "DemoTicker",
+    "Event",
     "Flush",
+    "Gap",
     "Instruments",
     "JournalError",
     "KitePolarsError",
     "Limits",
+    "Message",
     "Mode",
     "NotRunning",
+    "OrderUpdate",
+    "PacketRun",
     "ReconnectPolicy",
     "Retention",
+    "Session",
     "Stats",
     "Ticker",
     "TickerManager",
     "UnknownInstrument",
     "__version__",
     "allow_nested_asyncio",
+    "candles",
+    "change",
     "demo",
+    "depth_weighted_price",
+    "generate_session",
+    "historical",
+    "imbalance",
+    "login_url",
+    "microprice",
+    "mid",
+    "packets",
+    "realised_volatility",
+    "returns",
     "run",
+    "spread",
+    "volume_delta",
+    "vwap",
 ]
 
 _LATE: Final = {
     "DemoTicker": "kitepolars.demonstration",
+    "Session": "kitepolars.rest",
     "demo": "kitepolars.demonstration",
+    "generate_session": "kitepolars.rest",
+    "historical": "kitepolars.rest",
+    "login_url": "kitepolars.rest",
 }
 """Public names whose modules are loaded on first use."""
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from kitepolars.errors import ConfigError
 from kitepolars.feed.records import EventLog
 from kitepolars.frames.store import TickStore
+from kitepolars.streams import Message
 from kitepolars.wire.decode import Decoder, Packets
 
 FLUSH_BYTES: Final = 512 * 1024
@@ -104,6 +105,7 @@ class Pipeline:
         self._packets = self._ticks = 0
         self._rejected_packets = self._rejected_messages = self._dropped = 0
         self._listeners: list[Callable[[], None]] = []
+        self._taps: list[Callable[[Message], None]] = []
 
     def stats(self) -> PipelineStats:
         """Return the counters of this moment."""
@@ -126,12 +128,25 @@ class Pipeline:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def tap(self, listener: Callable[[Message], None]) -> Callable[[], None]:
+        """Call `listener` with each message as it comes; it must be quick and not raise.
+
+        Returns
+        -------
+        Callable
+            Ends it.
+        """
+        self._taps.append(listener)
+        return lambda: self._taps.remove(listener)
+
     def message(self, received_at: int, connection: int, data: bytes) -> None:
         """Take one binary message; see `Sink.message`."""
         self._messages.append(data)
         self._received_at.append(received_at)
         self._connections.append(connection)
         self._bytes += len(data)
+        for tap in self._taps:
+            tap(Message(received_at, connection, data))
         if self._bytes >= self._flush.max_bytes:
             self.flush()
         elif self._timer is None:

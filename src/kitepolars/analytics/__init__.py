@@ -1,5 +1,6 @@
 """What a trader does next with ticks: pure functions of frames, on any thread."""
 
+from kitepolars.analytics.bars import Clock
 from kitepolars.analytics.book import (
     DEPTH,
     depth,
@@ -21,6 +22,7 @@ __all__ = [
     "DEPTH",
     "ArrivalTimeWarning",
     "CandleBuilder",
+    "Clock",
     "KiteNamespace",
     "candles",
     "change",

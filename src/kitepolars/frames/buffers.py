@@ -142,33 +142,41 @@ class TickBuffer:
             self._valid[group].write(start, valid)
         self.length = stop
 
-    def frame(self, length: int, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
-        """Return the first rows as a DataFrame that shares the buffer's memory.
-
-        Callable from any thread.
+    def frame(self, start: int, stop: int, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
+        """Return rows as a DataFrame that shares the buffer's memory. Any thread.
 
         Parameters
         ----------
-        length
-            Rows, at most the published length.
+        start, stop
+            The rows, none beyond the published length.
         symbols
             The Categorical symbol of each slot.
         modes
             The Enum value of each mode code.
         """
-        frame = self.raw(length)
-        frame.replace_column(_SLOT_POSITION, symbols[frame[SLOT]].alias(SLOT))
-        frame.replace_column(_MODE_POSITION, modes[frame[MODE_CODE]].alias(MODE_CODE))
-        return frame
+        return _named(self._raw(stop).slice(start), symbols, modes)
 
-    def raw(self, length: int) -> pl.DataFrame:
+    def pick(
+        self, rows: npt.NDArray[np.int64], stop: int, symbols: pl.Series, modes: pl.Series
+    ) -> pl.DataFrame:
+        """Return copies of some of the first `stop` rows. Any thread."""
+        return _named(self._raw(stop)[rows], symbols, modes)
+
+    def _raw(self, stop: int) -> pl.DataFrame:
         """Return the first rows with slots in place of symbols and codes in place of modes."""
         complete = [
             position
             for position, column in enumerate(_STORAGE)
             if column in _GROUP and not self._valid[_GROUP[column]].has_zero
         ]
-        return self._batch.frame(length, complete)
+        return self._batch.frame(stop, complete)
+
+
+def _named(frame: pl.DataFrame, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
+    """Put symbols in the place of slots, and modes in that of their codes."""
+    frame.replace_column(_SLOT_POSITION, symbols[frame[SLOT]].alias(SLOT))
+    frame.replace_column(_MODE_POSITION, modes[frame[MODE_CODE]].alias(MODE_CODE))
+    return frame
 
 
 def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:

@@ -127,9 +127,9 @@ class Held:
         """Ticks ever, dropped ones included: the number of the next tick."""
         return self.first + self.height
 
-    def tail(self) -> pl.DataFrame:
-        """Return the rows that are not sealed yet."""
-        return self.buffer.frame(self.length, self.symbols, _MODE_VALUES)
+    def tail(self, start: int = 0) -> pl.DataFrame:
+        """Return the rows that are not sealed yet, from one on."""
+        return self.buffer.frame(start, self.length, self.symbols, _MODE_VALUES)
 
     def frame(self) -> pl.DataFrame:
         """Return every tick held, in arrival order, without copying it."""
@@ -137,7 +137,10 @@ class Held:
 
     def since(self, number: int) -> pl.DataFrame:
         """Return the ticks from a number on, counted from the first ever."""
-        return self.frame().slice(max(0, number - self.first))
+        start = max(0, number - self.first)
+        if start >= self.sealed.height:
+            return self.tail(min(start - self.sealed.height, self.length))
+        return self.frame().slice(start)
 
     def latest(self) -> pl.DataFrame:
         """Return the last tick of each instrument, in the order in which they were first seen."""
@@ -152,7 +155,7 @@ class Held:
         live = np.flatnonzero(rows >= 0)
         if not len(live):
             return self.settled, self.settled_slots
-        fresh = self.tail()[rows[live]]
+        fresh = self.buffer.pick(rows[live], self.length, self.symbols, _MODE_VALUES)
         still = np.flatnonzero(rows[self.settled_slots] < 0)
         if not len(still):
             return fresh, live

@@ -1,4 +1,4 @@
-"""The façade: names, threads, DataFrames. Every method works from any thread.
+"""The core of the façade: life, subscriptions, ticks, state. Works from any thread.
 
 A `Ticker` puts the parts together: the feed and the pipeline on the loop
 thread, the store that they fill, and the instruments that give names. Methods
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import polars as pl
 
@@ -95,8 +95,20 @@ class Stats:
     gaps: int
 
 
-class Ticker:
-    """Kite's live ticks as growing Polars DataFrames.
+class Companion(Protocol):
+    """What lives and rests with a ticker, such as the threads of its callbacks."""
+
+    def start(self) -> None:
+        """Begin; harmless when begun."""
+        ...
+
+    def stop(self) -> None:
+        """Rest, quickly."""
+        ...
+
+
+class TickerCore:
+    """Life, subscriptions, ticks and state of a `Ticker`, whose parameters these are.
 
     Parameters
     ----------
@@ -118,19 +130,11 @@ class Ticker:
         The list that gives names to tokens, or a path to the dump's CSV.
     default_mode
         The mode of a subscribe that names none.
-    isolate
-        Not supported yet: hold the sockets in a process of their own.
 
     Raises
     ------
     ConfigError
         When a setting is wrong. Nothing is started or sent here.
-
-    Examples
-    --------
-    >>> ticker = Ticker("my_api_key", "my_access_token")
-    >>> ticker
-    <Ticker: stopped, 0 instruments, 0 ticks>
     """
 
     def __init__(
@@ -151,6 +155,7 @@ class Ticker:
         self._default_mode = _mode(default_mode)
         self._loop = LoopThread()
         self._loop.before_exit = self.stop
+        self._companions: list[Companion] = []
         self._store = TickStore(retention)
         self._event_log = EventLog()
         self._pipeline = Pipeline(self._store, self._event_log, flush)
@@ -195,6 +200,8 @@ class Ticker:
             except BaseException:
                 self.stop()
                 raise
+            for companion in self._companions:
+                companion.start()
         return self
 
     def stop(self) -> None:
@@ -211,6 +218,8 @@ class Ticker:
                     self._event_log.add("stop", "connections did not close in time and were cut")
                 self._loop.call(self._pipeline.flush)
                 self._loop.stop()
+            for companion in self._companions:
+                companion.stop()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -302,8 +311,8 @@ class Ticker:
 
     # -- ticks -----------------------------------------------------------------------------
 
-    def _held(self) -> Held:
-        """Flush on the loop thread and return what is held then."""
+    def held(self) -> Held:
+        """Decode what waits, and return the immutable state of this moment behind `frame`."""
         self._loop.call(self._pipeline.flush)
         return self._store.held
 
@@ -319,15 +328,11 @@ class Ticker:
             The columns of `kitepolars.frames.schema.SCHEMA`: prices in rupees, quantities in
             units, times in Asia/Kolkata, nulls where the mode has no such field.
         """
-        return self._held().frame()
+        return self.held().frame()
 
     def lazy(self) -> pl.LazyFrame:
         """Return the same as `frame`, as a LazyFrame."""
         return self.frame().lazy()
-
-    def latest(self) -> pl.DataFrame:
-        """Return the last tick of each instrument, with the columns of `frame`."""
-        return self._held().latest()
 
     def wait(
         self,
@@ -479,6 +484,7 @@ class Ticker:
         )
 
     def __repr__(self) -> str:
+        """Say how things stand in one line."""
         stats = self.stats()
         state = f"{stats.connected} connections" if self.is_running else "stopped"
         losses = {

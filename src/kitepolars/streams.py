@@ -1,0 +1,197 @@
+"""What leaves the feed for user code: cursors over ticks, queues, and a thread for each callback.
+
+The loop thread only rings a bell or appends to a bounded queue. User code runs
+on threads of its own (or in its own event loop), and takes what has come since
+it last looked; one that is slow gets larger batches, then misses some and is
+told so, and never holds up the feed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+
+import polars as pl
+
+from kitepolars.frames.store import Held, TickStore
+
+T = TypeVar("T")
+
+BACKLOG_ROWS: Final = 2_000_000
+"""Ticks that a reader of batches may be behind before it misses the oldest of them."""
+
+BACKLOG_ITEMS: Final = 10_000
+"""Orders, events or messages that may wait for a callback."""
+
+FAILURES_REPORTED: Final = 10
+"""How many failures of one callback are described in `events()`; the rest are counted there."""
+
+
+class Message(NamedTuple):
+    """One binary WebSocket message as it came.
+
+    Parameters
+    ----------
+    received_at
+        Microseconds since the Unix epoch, UTC.
+    connection
+        The index of the connection.
+    data
+        Its bytes; `kitepolars.packets` finds the packets in them.
+    """
+
+    received_at: int
+    connection: int
+    data: bytes
+
+
+class Mailbox(Protocol):
+    """Where a callback's work waits."""
+
+    def take(self) -> tuple[Sequence[Any], int]:
+        """Return what came since the last time, and how many items or ticks were missed."""
+        ...
+
+
+class Cursor:
+    """A reader's place in the ticks of a store. One thread at a time.
+
+    Parameters
+    ----------
+    store
+        Whose ticks; reading begins with the next one.
+    tokens
+        Only ticks of these instruments; None for all.
+    connection
+        Only ticks of this connection; None for all.
+    backlog
+        How many ticks it may be behind.
+    """
+
+    def __init__(
+        self,
+        store: TickStore,
+        *,
+        tokens: Sequence[int] | None = None,
+        connection: int | None = None,
+        backlog: int = BACKLOG_ROWS,
+    ) -> None:
+        self._store = store
+        self._backlog = backlog
+        self._next = store.held.total
+        conditions = []
+        if tokens is not None:
+            conditions.append(pl.col("instrument_token").is_in(list(tokens)))
+        if connection is not None:
+            conditions.append(pl.col("connection") == connection)
+        self._wanted = pl.all_horizontal(conditions) if conditions else None
+
+    def take(self) -> tuple[Sequence[pl.DataFrame], int]:
+        """Return one batch of the new ticks, if any are wanted, and how many were missed."""
+        held = self._store.held
+        begin = max(self._next, held.first, held.total - self._backlog)
+        missed = begin - self._next
+        batch = self._batch(held, begin)
+        self._next = held.total
+        return ([batch] if batch.height else []), missed
+
+    def _batch(self, held: Held, begin: int) -> pl.DataFrame:
+        batch = held.since(begin)
+        return batch if self._wanted is None else batch.filter(self._wanted)
+
+
+class Queue(Generic[T]):
+    """A bounded queue between the loop thread and one reader.
+
+    Parameters
+    ----------
+    capacity
+        What may wait; beyond it the newest is dropped and counted.
+    """
+
+    def __init__(self, capacity: int = BACKLOG_ITEMS) -> None:
+        self._items: deque[T] = deque()
+        self._capacity = capacity
+        self._missed = 0
+
+    def put(self, item: T) -> None:
+        """Append an item, or count it as missed. Loop thread."""
+        if len(self._items) < self._capacity:
+            self._items.append(item)
+        else:
+            self._missed += 1
+
+    def take(self) -> tuple[Sequence[T], int]:
+        """Return what waits, and how many were dropped since the last time. Reader's thread."""
+        items = [self._items.popleft() for _ in range(len(self._items))]
+        missed, self._missed = self._missed, 0
+        return items, missed
+
+
+class Worker:
+    """A daemon thread that calls a function with whatever arrives in its mailbox.
+
+    Parameters
+    ----------
+    function
+        The user's callback. What it raises is reported, and the next item is passed to it.
+    mailbox
+        Where its work waits.
+    report
+        Takes a line for `events()`; called on the worker's thread.
+    """
+
+    def __init__(
+        self, function: Callable[[Any], object], mailbox: Mailbox, report: Callable[[str], object]
+    ) -> None:
+        self.function = function
+        self.mailbox = mailbox
+        self._name = getattr(function, "__qualname__", type(function).__name__)
+        self._report = report
+        self._bell = threading.Event()
+        self._ending = False
+        self._failures = 0
+        self._thread: threading.Thread | None = None
+
+    def ring(self) -> None:
+        """Say that something came. Loop thread: it only sets an event."""
+        self._bell.set()
+
+    def start(self) -> None:
+        """Start the thread, if it is not there."""
+        if self._thread is None or not self._thread.is_alive():
+            self._ending = False
+            self._thread = threading.Thread(
+                target=self._run, name=f"kitepolars-callback-{self._name}", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Let the thread finish what waits, and wait for it at most `timeout` seconds."""
+        self._ending = True
+        self._bell.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            self._bell.wait()
+            self._bell.clear()
+            ending = self._ending
+            self._work()
+            if ending:
+                return
+
+    def _work(self) -> None:
+        items, missed = self.mailbox.take()
+        if missed:
+            self._report(f"{self._name} was too slow and missed {missed:,}")
+        for item in items:
+            try:
+                self.function(item)
+            except Exception as error:  # noqa: BLE001 - the user's failure is the user's to see
+                self._failures += 1
+                if self._failures <= FAILURES_REPORTED:
+                    self._report(f"{self._name} failed ({self._failures}): {error!r}")

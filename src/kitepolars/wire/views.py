@@ -1,0 +1,76 @@
+"""Packets of a message as structured views over its bytes: no copy, no scaling. Any thread."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from kitepolars.wire.layouts import COUNT, LAYOUT_BY_LENGTH, PREFIX_SIZE, Layout
+
+
+class PacketRun(NamedTuple):
+    """Packets of one kind that follow each other in a message.
+
+    Parameters
+    ----------
+    layout
+        Their kind.
+    packets
+        A read-only structured array over the message's own bytes, in wire order: big-endian
+        integers, prices not divided, times in seconds; ``bids`` and ``asks`` of shape
+        ``(n, 5)``.
+    """
+
+    layout: Layout
+    packets: npt.NDArray[np.void]
+
+
+def packets(message: bytes) -> list[PacketRun]:
+    """Return the packets of a binary message as views over its bytes, run by run.
+
+    Packets of unknown length are left out, and so is what comes after a cut.
+
+    Parameters
+    ----------
+    message
+        A message's bytes, as `Ticker.on_message` hands them out in ``data``.
+
+    Examples
+    --------
+    >>> message = bytes.fromhex("0002 0008 00063a01 00026683 0008 000d8001 0000fde8")
+    >>> run, = packets(message)
+    >>> run.layout.name, run.packets["instrument_token"].tolist(), run.packets["last_price"] / 100
+    ('ltp', [408065, 884737], array([1573.15,  650.  ]))
+    """
+    runs: list[PacketRun] = []
+    for length, start, count in _runs(message):
+        layout = LAYOUT_BY_LENGTH.get(length)
+        if layout is not None:
+            stride = (PREFIX_SIZE + length,)
+            view = np.ndarray((count,), layout.dtype, message, start, stride)
+            runs.append(PacketRun(layout, view))
+    return runs
+
+
+def _runs(message: bytes) -> list[tuple[int, int, int]]:
+    """Return, for each run of packets of equal length, the length, where it begins, how many."""
+    if len(message) < PREFIX_SIZE:
+        return []
+    runs: list[tuple[int, int, int]] = []
+    left = int.from_bytes(message[:PREFIX_SIZE])
+    position = PREFIX_SIZE
+    while left and position + PREFIX_SIZE <= len(message):
+        length = int.from_bytes(message[position : position + PREFIX_SIZE])
+        step = PREFIX_SIZE + length
+        most = min(left, (len(message) - position) // step)
+        if not most:
+            break
+        prefixes = np.ndarray((most,), COUNT, message, position, (step,))
+        other = np.flatnonzero(prefixes != length)
+        count = int(other[0]) if len(other) else most
+        runs.append((length, position + PREFIX_SIZE, count))
+        position += count * step
+        left -= count
+    return runs
