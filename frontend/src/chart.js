@@ -31,13 +31,13 @@ function render({ model, el }) {
   const menu = h("div", { class: "kp-menu", hidden: true });
   const hits = hitList({ label: "Instruments found", choose: ([hit]) => choose(hit) });
   menu.append(hits.box);
-  const note = h("div", { class: "kp-note", hidden: true });
   const bar = h("div", { class: "kp-bar" }, h("span", { class: "kp-pick" }, input), intervals.group, h("span", { class: "kp-grow" }),
     h("button", { type: "button", title: "Show the latest bars", onclick: () => { chart.timeScale().resetTimeScale(); chart.timeScale().scrollToRealTime(); } }, "Latest"),
     h("button", { type: "button", title: "Show every bar", onclick: () => chart.timeScale().fitContent() }, "All"));
-  const root = h("div", { class: "kp kp-card kp-chart" }, bar, menu, note, canvas);
+  const root = h("div", { class: "kp kp-card kp-chart" }, bar, menu, canvas);
   const link = connect(model, root, { snapshot: take, delta: take, paint: () => { drawLegend(); } });
   bar.append(link.badge);
+  menu.after(link.note);
   el.append(root);
   keepKeys(root);
 
@@ -61,10 +61,10 @@ function render({ model, el }) {
   }
   function paintTheme() {
     if (!root.isConnected) return;
-    const [ink, line, up, down, paper] = ["--kp-ink-soft", "--kp-line", "--kp-up", "--kp-down", "--kp-panel"].map(colour);
+    const [ink, line, faint, up, down, paper] = ["--kp-ink-soft", "--kp-line", "--kp-grid-line", "--kp-up", "--kp-down", "--kp-panel"].map(colour);
     chart.applyOptions({
       layout: { background: { type: ColorType.Solid, color: paper }, textColor: ink, fontFamily: getComputedStyle(root).fontFamily, attributionLogo: true },
-      grid: { vertLines: { color: line }, horzLines: { color: line } },
+      grid: { vertLines: { color: faint }, horzLines: { color: faint } },
       rightPriceScale: { borderColor: line },
       timeScale: { borderColor: line },
     });
@@ -82,7 +82,6 @@ function render({ model, el }) {
     return washes[key];
   }
   function take(message, buffers) {
-    if (message.notice !== undefined) { note.hidden = !message.notice; setText(note, message.notice); }
     if (message.hits) { menu.hidden = !message.hits.length || document.activeElement !== input; hits.show(message.hits); }
     if (message.symbol !== undefined) {
       symbolInto(symbol, message.symbol);

@@ -63,14 +63,15 @@ function render({ model, el }) {
     paint,
   });
   bar.append(link.badge);
+  bar.after(link.note);
   el.append(root);
   keepKeys(root);
 
   function paint() {
     if (!now) return;
     symbolInto(symbol, now.symbol);
-    notice.hidden = !now.notice;
-    setText(note, now.notice ?? "");
+    notice.hidden = !now.advice;
+    setText(note, now.advice ?? "");
     switchMode.hidden = !now.offers_full;
     setText(price, show("price", now.last_price));
     setText(change, [show("change", now.price_change), now.change == null ? "" : `(${show("percent", now.change)})`].join(" "));

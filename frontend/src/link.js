@@ -3,8 +3,9 @@
 // A view says "ready", and says it again until it has a snapshot; deltas follow, numbered. After a
 // missing number it asks again. It says "alive" now and then, so that the kernel stops working for
 // views that are gone, and "gone" when it leaves. The kernel says something every second; when it
-// is silent, what is on screen is marked as stale. Painting happens in animation frames only.
-import { h } from "./dom.js";
+// is silent, what is on screen is marked as stale; when something failed there, the note says what.
+// Painting happens in animation frames only.
+import { h, setText } from "./dom.js";
 
 const BEAT = 1000;
 const ALIVE_EVERY = 5;
@@ -26,6 +27,7 @@ function bytes(view) {
 export function connect(model, root, { snapshot, delta = () => {}, paint }) {
   const view = `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
   const badge = h("span", { class: "kp-badge", role: "status", hidden: true });
+  const note = h("div", { class: "kp-note", role: "alert", hidden: true });
   let expected = null;
   let heard = performance.now();
   let beats = 0;
@@ -43,6 +45,7 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
   }
   function receive(message, buffers) {
     heard = performance.now();
+    if (message.notice !== undefined) { note.hidden = !message.notice; setText(note, message.notice); }
     if (message.kind === "snapshot") {
       expected = message.seq + 1;
       snapshot(message, buffers);
@@ -80,6 +83,7 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
   send({ kind: "ready" });
   return {
     badge,
+    note,
     send,
     dirty,
     close() {

@@ -23,6 +23,7 @@ function render({ model, el }) {
   const take = (message) => { if (message.word !== undefined) now = message; };
   const link = connect(model, root, { snapshot: take, delta: take, paint });
   bar.append(link.badge);
+  bar.after(link.note);
   el.append(root);
   keepKeys(root);
 

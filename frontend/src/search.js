@@ -17,6 +17,7 @@ function render({ model, el }) {
   const root = h("div", { class: "kp kp-card kp-search" }, bar, hits.box);
   const link = connect(model, root, { snapshot: take, delta: take });
   bar.append(link.badge);
+  bar.after(link.note);
   el.append(root);
   keepKeys(root);
   input.addEventListener("keydown", (event) => {

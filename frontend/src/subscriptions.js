@@ -22,6 +22,7 @@ function render({ model, el }) {
   const root = h("div", { class: "kp kp-card kp-subscriptions" }, bar, rows.box);
   const link = connect(model, root, { snapshot: take, delta: take, paint: () => rows.paint() });
   bar.append(link.badge);
+  bar.after(link.note);
   el.append(root);
   keepKeys(root);
 

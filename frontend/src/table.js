@@ -76,29 +76,26 @@ function render({ model, el }) {
   const moves = chips(Object.entries(MOVEMENTS).map(([key, [label]]) => [key, label]), movement, (key) => { movement = key; refilter(); });
   const exchanges = h("div", { class: "kp-chips" });
   const head = h("div", { class: "kp-head", role: "row" });
-  const note = h("div", { class: "kp-note", hidden: true });
   const rows = virtualRows({ height: model.get("height"), label: "Live prices", shrink: true, make, fill, moved: () => reportWindow() });
   const bar = h("div", { class: "kp-bar" }, h("span", { class: "kp-title" }, "Watch"), filter, moves.group, exchanges, h("span", { class: "kp-grow" }), count);
-  const root = h("div", { class: "kp kp-card kp-table" }, bar, note, head, rows.box);
+  const root = h("div", { class: "kp kp-card kp-table" }, bar, head, rows.box);
   const link = connect(model, root, {
     snapshot(message, buffers) {
-      if (message.notice !== undefined) tell(message.notice);
       state = new State(message, buffers);
       layOut();
       refilter();
     },
     delta(message, buffers) {
-      if (message.notice !== undefined) tell(message.notice);
       if (message.rows) state.apply(message, buffers);
       else state.setClock(message.clock);
     },
     paint,
   });
   bar.append(link.badge);
+  bar.after(link.note);
   el.append(root);
   keepKeys(root);
 
-  function tell(text) { note.hidden = !text; setText(note, text); }
   function shown() { return state.columns.filter((column) => !column.hidden); }
   function layOut() {
     const widths = shown().map((column) => `minmax(${column.width}px, ${column.width}fr)`);

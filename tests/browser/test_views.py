@@ -192,11 +192,11 @@ def test_a_ladder_shows_the_book_and_offers_mode_full(open_notebook: Opener) -> 
         "[...document.querySelectorAll('.kp-book .kp-quantity')]"
         ".every((cell) => cell.textContent !== '–')"
     )
-    assert notebook.execute("print(ticker.exchange.subscribed[408065])").strip() == "full"
+    assert notebook.execute("print(ticker.exchange.subscribed()[408065])").strip() == "full"
     shown = page.locator(".kp-book").inner_text()
     notebook.wait_for("document.querySelector('.kp-book').innerText !== i", shown)
     notebook.execute("ladder.instrument = 'NSE:NIFTY 50'")
-    notebook.wait_for("document.querySelector('.kp-ladder .kp-note').textContent.includes('index')")
+    notebook.wait_for("document.querySelector('.kp-ladder').textContent.includes('An index')")
 
 
 def test_a_chart_draws_switches_interval_and_instrument(open_notebook: Opener) -> None:

@@ -55,6 +55,7 @@ _LAST: Final = pl.col("last_price")
 _CLOSE: Final = pl.when(pl.col("close") > 0).then(pl.col("close"))
 _BUY: Final = pl.col("total_buy_quantity").cast(pl.Float64)
 _SELL: Final = pl.col("total_sell_quantity").cast(pl.Float64)
+_OI: Final = pl.when(pl.col("oi") > 0).then(pl.col("oi"))  # shares have none
 _RANGE: Final = pl.col("high") - pl.col("low")
 
 COLUMNS: Final = {
@@ -110,7 +111,7 @@ COLUMNS: Final = {
     "total_sell_quantity": Column(
         label="All asks", expression=pl.col("total_sell_quantity"), kind="quantity"
     ),
-    "oi": Column(label="OI", expression=pl.col("oi"), kind="quantity", width=92),
+    "oi": Column(label="OI", expression=_OI, kind="quantity", width=92),
     "oi_day_high": Column(label="OI high", expression=pl.col("oi_day_high"), kind="quantity"),
     "oi_day_low": Column(label="OI low", expression=pl.col("oi_day_low"), kind="quantity"),
     "mode": Column(label="Mode", expression=pl.col("mode").to_physical(), kind="mode", width=56),

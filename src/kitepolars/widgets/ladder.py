@@ -131,11 +131,11 @@ def _advice(token: int, row: Mapping[str, Any] | None, *, subscribed: bool) -> d
     """Say why there is no book, and whether mode full would bring one."""
     segment = SEGMENTS.get(token & SEGMENT_MASK)
     if segment is not None and not segment.tradable:
-        return {"notice": "An index is not traded: it has no order book.", "offers_full": False}
+        return {"advice": "An index is not traded: it has no order book.", "offers_full": False}
     if not subscribed:
-        return {"notice": "Not subscribed.", "offers_full": True}
+        return {"advice": "Not subscribed.", "offers_full": True}
     if row is not None and row["mode"] != Mode.FULL:
-        return {"notice": f"Mode {row['mode']} carries no order book.", "offers_full": True}
+        return {"advice": f"Mode {row['mode']} carries no order book.", "offers_full": True}
     return {}
 
 

@@ -111,9 +111,8 @@ class LiveTable(LiveWidget):
             self.selected = int(content["token"])
 
     def forgotten(self) -> None:
-        """Drop the values: the next view gets new ones."""
+        """Drop the values: the next view gets new ones. The sparklines are kept."""
         self._windows.clear()
-        self._rows = _NO_ROWS
         self._values = np.empty((0, len(self._names)))
 
     def snapshot(self, reading: Reading) -> Message:
