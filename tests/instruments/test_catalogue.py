@@ -154,7 +154,7 @@ def test_contains_len_repr(instruments: Instruments) -> None:
 
 
 def test_rejected_rows_are_warned_of_where_they_are_read() -> None:
-    with pytest.warns(RejectedRowsWarning, match=r"1 malformed rows.*line 3.*fields") as caught:
+    with pytest.warns(RejectedRowsWarning, match=r"left out: 1; .*line 3.*fields") as caught:
         instruments = Instruments.read_csv(dump_of(ROWS[0], "nonsense"))
     assert caught[0].filename == __file__
     assert instruments.rejected.row(0) == (3, "expected 12 fields", "nonsense")

@@ -136,8 +136,7 @@ def read_records(records: Iterable[Mapping[str, Any]]) -> Dump:
     absent = next((name for row in rows for name in DUMP_SCHEMA if name not in row), None)
     if absent is not None:
         raise ConfigError("instruments", absent, "records with every column of the dump; one lacks")
-    columns = {name: [_text(row[name]) for row in rows] for name in DUMP_SCHEMA}
-    fields = pl.DataFrame(columns, schema=dict.fromkeys(DUMP_SCHEMA, pl.String))
+    fields = pl.DataFrame([_texts(name, [row[name] for row in rows]) for name in DUMP_SCHEMA])
     content = fields.select(pl.concat_str(pl.all().fill_null(""), separator=",").alias("content"))
     line = pl.Series("line", range(1, len(rows) + 1), pl.UInt32)
     return _checked(fields, line, content["content"], REJECTED_SCHEMA.to_frame())
@@ -149,7 +148,7 @@ def warn_of(rejected: pl.DataFrame, *, stacklevel: int) -> None:
         return
     line, reason, content = rejected.row(0)
     warnings.warn(
-        f"{rejected.height:,} malformed rows of the instruments dump were left out; the first is "
+        f"malformed rows of the instruments dump were left out: {rejected.height:,}; the first is "
         f"line {line}: {reason}: {content!r}. See Instruments.rejected.",
         RejectedRowsWarning,
         stacklevel=stacklevel + 1,
@@ -247,6 +246,13 @@ def _fault(name: str, dtype: pl.DataType) -> pl.Expr:
     text = pl.col(_as_text(name)).fill_null("").str.slice(0, 40)
     message = pl.format(f"{name} must be {_EXPECTED[dtype]}, not '{{}}'", text)
     return pl.when(_is_wrong(name)).then(message)
+
+
+def _texts(name: str, values: list[Any]) -> pl.Series:
+    try:
+        return pl.Series(name, values, strict=True).cast(pl.String)
+    except (TypeError, pl.exceptions.PolarsError):  # mixed, as expiry is: a date or ""
+        return pl.Series(name, map(_text, values), pl.String)
 
 
 def _text(value: object) -> str | None:

@@ -60,8 +60,11 @@ class Names:
 
     def find(self, name: str) -> int | None:
         """Return the token of a name, or None."""
-        token = self._token_by_key.get(name)
-        return self._token_by_key.get(_key(name)) if token is None else token
+        known = self._token_by_key
+        for key in (name, name.upper()):  # nearly always one of these, and they are cheap
+            if key in known:
+                return known[key]
+        return known.get(_key(name))
 
     def rows(self, instrument_tokens: Iterable[int] | npt.NDArray[Any] | pl.Series) -> pl.Series:
         """Return the row of each token, null where there is none."""

@@ -95,8 +95,8 @@ def price(
 
     Examples
     --------
-    >>> price("CE", forward=24_000, strike=24_000, years=30 / 365, volatility=0.15).round(2)
-    array(411.72)
+    >>> price("CE", forward=100, strike=[90, 100, 110], years=1, volatility=0.2).round(2)
+    array([13.59,  7.97,  4.29])
     """
     sold = _Contract(kind, forward, strike, years, rate)
     sigma = _array(volatility)
@@ -138,8 +138,9 @@ def implied_volatility(
 
     Examples
     --------
-    >>> implied_volatility("CE", 411.72, forward=24_000, strike=24_000, years=30 / 365).round(4)
-    array(0.15)
+    >>> terms = {"forward": 100, "strike": [90, 100, 90], "years": 1}
+    >>> implied_volatility("CE", [13.589, 7.966, 9.0], **terms).round(3)
+    array([0.2, 0.2, nan])
     """
     sold = _Contract(kind, forward, strike, years, rate)
     with np.errstate(all="ignore"):
@@ -174,8 +175,8 @@ def greeks(
 
     Examples
     --------
-    >>> greeks("PE", forward=24_000, strike=24_000, years=30 / 365, volatility=0.15).delta.round(3)
-    array(-0.491)
+    >>> greeks("PE", forward=100, strike=[90, 110], years=1, volatility=0.2).delta.round(3)
+    array([-0.265, -0.647])
     """
     sold = _Contract(kind, forward, strike, years, rate)
     sigma = _array(volatility)
