@@ -54,14 +54,16 @@ PARTS: Final = {
     "analytics": part("errors wire frames", "polars"),
     "pipeline": part("errors wire frames feed", "numpy polars", asyncio=True),
     "tables": part("wire frames feed", "polars"),
+    "streams": part("frames", "polars"),
     "loop": part("errors", asyncio=True),
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
-        "errors wire frames feed instruments analytics pipeline tables loop nesting",
-        "polars",
+        "errors wire frames feed instruments analytics options rest pipeline tables streams loop "
+        "nesting widgets",
+        "numpy polars",
         asyncio=True,
     ),
-    "options": part("errors instruments", "numpy scipy"),
+    "options": part("errors frames instruments analytics", "numpy polars scipy"),
     "rest": part("errors frames feed instruments analytics", "dotenv httpx polars rich"),
     "demonstration": part("wire instruments sim ticker"),
     "sim": part("errors wire", "numpy websockets", asyncio=True),
@@ -73,7 +75,8 @@ PARTS: Final = {
     "cli": part("kitepolars _version errors sim", "polars rich"),
     "__main__": part("cli"),
     "__init__": part(
-        "_version errors wire frames feed instruments nesting pipeline ticker demonstration"
+        "_version errors wire frames feed instruments analytics nesting pipeline rest ticker "
+        "demonstration"
     ),
 }
 """A new part is a new row: think about its arrows first (docs/architecture.md)."""

@@ -42,12 +42,11 @@ from kitepolars.feed.account import Account
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
-from kitepolars.feed.records import Event, Gap, OrderUpdate
+from kitepolars.feed.records import Event, Gap, Message, OrderUpdate
 from kitepolars.frames.store import Retention
 from kitepolars.instruments import Instruments
 from kitepolars.nesting import allow_nested_asyncio, run
 from kitepolars.pipeline import Flush
-from kitepolars.streams import Message
 from kitepolars.ticker import Stats, Ticker
 from kitepolars.wire.layouts import Mode
 from kitepolars.wire.views import PacketRun, packets

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kitepolars.errors import ConfigError
-from kitepolars.feed.records import EventLog
+from kitepolars.feed.records import EventLog, Message
 from kitepolars.frames.store import TickStore
-from kitepolars.streams import Message
 from kitepolars.wire.decode import Decoder, Packets
 
 FLUSH_BYTES: Final = 512 * 1024

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import polars as pl
 
@@ -27,24 +27,6 @@ BACKLOG_ITEMS: Final = 10_000
 
 FAILURES_REPORTED: Final = 10
 """How many failures of one callback are described in `events()`; the rest are counted there."""
-
-
-class Message(NamedTuple):
-    """One binary WebSocket message as it came.
-
-    Parameters
-    ----------
-    received_at
-        Microseconds since the Unix epoch, UTC.
-    connection
-        The index of the connection.
-    data
-        Its bytes; `kitepolars.packets` finds the packets in them.
-    """
-
-    received_at: int
-    connection: int
-    data: bytes
 
 
 class Mailbox(Protocol):

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from kitepolars.feed.listeners import Listeners
 from kitepolars.wire.control import printable
@@ -23,6 +23,24 @@ EVENTS_KEPT: Final = 10_000
 def now_us() -> int:
     """Return the wall clock in microseconds since the Unix epoch, UTC."""
     return time.time_ns() // 1000
+
+
+class Message(NamedTuple):
+    """One binary WebSocket message as it came.
+
+    Parameters
+    ----------
+    received_at
+        Microseconds since the Unix epoch, UTC.
+    connection
+        The index of the connection.
+    data
+        Its bytes; `kitepolars.packets` finds the packets in them.
+    """
+
+    received_at: int
+    connection: int
+    data: bytes
 
 
 class Sink(Protocol):

@@ -12,8 +12,10 @@ from functools import cached_property
 
 import polars as pl
 
-from kitepolars import analytics
 from kitepolars.analytics import CandleBuilder, Clock
+from kitepolars.analytics import depth as depth_of
+from kitepolars.analytics import latest as latest_of
+from kitepolars.analytics import movers as movers_of
 from kitepolars.errors import UnknownInstrument
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.instruments import Instrument, SomeInstruments
@@ -72,7 +74,7 @@ class Analysis(TickerCore):
             since the tick arrived); sorted by instrument token.
         """
         ticks = self.held().latest()
-        return analytics.latest(ticks, now=dt.datetime.now(dt.UTC)).select(*SCHEMA, *_MARKET)
+        return latest_of(ticks, now=dt.datetime.now(dt.UTC)).select(*SCHEMA, *_MARKET)
 
     def movers(self, n: int = 10) -> pl.DataFrame:
         """Return the instruments that rose most and those that fell most since the last close.
@@ -87,7 +89,7 @@ class Analysis(TickerCore):
         ConfigError
             If `n` is not a positive whole number.
         """
-        return analytics.movers(self.latest(), n)
+        return movers_of(self.latest(), n)
 
     def depth(self, instrument: Instrument) -> pl.DataFrame:
         """Return the order book of an instrument's last tick: five bids, five asks, best first.
@@ -114,7 +116,7 @@ class Analysis(TickerCore):
         if token not in ticks["instrument_token"]:
             hint = "There is no tick of it yet: subscribe it in full mode, or wait for the first."
             raise UnknownInstrument(str(instrument), hint=hint)
-        return analytics.depth(ticks, token)
+        return depth_of(ticks, token)
 
     def candles(
         self,

@@ -18,7 +18,6 @@ from typing import Final, Protocol, Self
 
 import polars as pl
 
-from kitepolars import nesting
 from kitepolars.errors import ConfigError
 from kitepolars.feed.account import Account
 from kitepolars.feed.manager import TickerManager
@@ -28,6 +27,7 @@ from kitepolars.feed.records import EventLog
 from kitepolars.frames.store import Held, Retention, TickStore
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.loop import LoopThread
+from kitepolars.nesting import refuse_broken_nesting, run
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.tables import (
     connections_frame,
@@ -192,7 +192,7 @@ class TickerCore:
         ConnectionLost
             When no connection could be opened within the reconnect policy's `connect_timeout`.
         """
-        nesting.refuse_broken_nesting()
+        refuse_broken_nesting()
         with self._lifecycle:
             self._loop.start()
             try:
@@ -367,7 +367,7 @@ class TickerCore:
             When there is nothing to wait for.
         """
         if keep_loop:
-            return nesting.run(self.wait_async(rows=rows, until=until, timeout=timeout))
+            return run(self.wait_async(rows=rows, until=until, timeout=timeout))
         condition = self._condition(rows, until, timeout)
         published = threading.Event()
         unlisten = self._loop.call(self._pipeline.listen, published.set)

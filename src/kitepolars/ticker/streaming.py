@@ -13,9 +13,9 @@ from typing import Any, TypeVar, overload
 
 import polars as pl
 
-from kitepolars.feed.records import Event, OrderUpdate
+from kitepolars.feed.records import Event, Message, OrderUpdate
 from kitepolars.instruments import SomeInstruments
-from kitepolars.streams import Cursor, Mailbox, Message, Queue, Worker
+from kitepolars.streams import Cursor, Mailbox, Queue, Worker
 from kitepolars.ticker.core import TickerCore
 
 F = TypeVar("F", bound=Callable[..., object])
