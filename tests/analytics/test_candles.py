@@ -125,6 +125,38 @@ def test_overtaken_ticks_belong_to_their_own_bar(ticks_of: TicksOf) -> None:
     ]
 
 
+def test_what_was_overtaken_stays_so_when_ticks_come_one_by_one(ticks_of: TicksOf) -> None:
+    ticks = ticks_of(
+        ("10:00:10", 100.0, 100),
+        ("10:01:05", 102.0, 120),
+        ("10:00:30", 99.0, 104),
+        ("10:00:50", 98.0, 112),
+        ("10:01:10", 103.0, 130),
+    )
+    builder = CandleBuilder("1m")
+    for row in range(ticks.height):
+        builder.update(ticks[row : row + 1])
+    bars = builder.frame()
+    assert bars["volume"].to_list() == [0, 30]
+    assert bars["close"].to_list() == [98.0, 103.0]
+    assert_frame_equal(bars, candles(ticks, "1m"))
+
+
+def test_an_instrument_that_lags_opens_a_done_bar_again(ticks_of: TicksOf) -> None:
+    parts = [
+        ticks_of(("10:00:10", 5.0, 10)),
+        ticks_of(("10:00:20", 50.0, 100), token=884737),
+        ticks_of(("10:05:10", 6.0, 20)),
+        ticks_of(("10:00:40", 51.0, 130), token=884737),
+    ]
+    builder = CandleBuilder("1m")
+    for part in parts:
+        builder.update(part).frame()
+    lagging = builder.frame().filter(instrument_token=884737)
+    assert lagging.select("open", "close", "volume", "ticks").rows() == [(50.0, 51.0, 30, 2)]
+    assert_frame_equal(builder.frame(), candles(pl.concat(parts), "1m"))
+
+
 @pytest.mark.parametrize(
     ("token", "clock", "every", "start"),
     [
@@ -229,6 +261,24 @@ def test_silent_minutes_are_filled_inside_the_session(ticks_of: TicksOf) -> None
     assert bars.schema == CANDLES
     daily = candles(ticks, "1d", fill=True)
     assert_frame_equal(daily, candles(ticks, "1d"))
+
+
+def test_filling_keeps_instruments_and_hours_apart(ticks_of: TicksOf) -> None:
+    ticks = pl.concat(
+        [
+            ticks_of(("08:20:10", 4.0, 1), ("09:15:10", 5.0, 10), ("09:17:00", 6.0, 15)),
+            ticks_of(("09:16:30", 50.0, 1), token=884737),
+        ]
+    )
+    bars = candles(ticks, "1m", fill=True).select("start", "instrument_token", "close")
+    assert [(f"{t:%H:%M}", token, close) for t, token, close in bars.rows()] == [
+        ("08:20", 408065, 4.0),
+        ("09:15", 408065, 5.0),
+        ("09:16", 408065, 5.0),
+        ("09:16", 884737, 50.0),
+        ("09:17", 408065, 6.0),
+        ("09:17", 884737, 50.0),
+    ]
 
 
 def test_history_and_live_go_together(ticks_of: TicksOf) -> None:

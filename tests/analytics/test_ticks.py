@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from kiteconnect import KiteTicker
@@ -94,3 +95,15 @@ def test_realised_volatility_looks_back_over_time(ticks_of: TicksOf) -> None:
     assert short[2] == pytest.approx(abs(down))
     with pytest.raises(ConfigError, match="'30s'"):
         realised_volatility("5 minutes")
+
+
+def test_realised_volatility_of_calm_after_storm_is_a_number() -> None:
+    rng = np.random.default_rng(132)
+    for _ in range(200):
+        size = 10.0 ** rng.integers(-6, 0, 60)
+        steps = np.where(rng.random(60) < 0.3, rng.normal(0, 1, 60) * size, 0)
+        frame = pl.DataFrame({"last_price": 100 * np.exp(steps.cumsum())}).with_columns(
+            pl.lit(1).alias("instrument_token"),
+            pl.from_epoch(pl.int_range(60)).alias("received_at"),
+        )
+        assert not any(math.isnan(value) for value in over(frame, realised_volatility("3s")))
