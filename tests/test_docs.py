@@ -113,7 +113,7 @@ def test_the_house_as_drawn_has_every_room() -> None:
     drawing = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("```")[1]
     drawn = set(re.findall(r"^ +(\S+?)(?:\.py|/) ", drawing, flags=re.MULTILINE))
     package = SOURCE / "kitepolars"
-    folders = [package, *(package / name for name in ("wire", "frames", "feed", "cli"))]
+    folders = [package, *(package / name for name in ("wire", "frames", "feed", "ticker", "cli"))]
     built = {
         path.stem
         for folder in folders
