@@ -122,8 +122,9 @@ class UnknownInstrument(KitePolarsError, KeyError):
         """Say the name, and what might have been meant."""
         text = f"unknown instrument {self.name!r}"
         if self.suggestions:
-            text += f"; did you mean {', '.join(self.suggestions)}?"
-        return f"{text}. {self.hint}" if self.hint else text
+            text += f"; did you mean {', '.join(self.suggestions)}"
+        end = "?" if self.suggestions else "."
+        return f"{text}{end} {self.hint}".rstrip()
 
 
 class JournalError(KitePolarsError, OSError):

@@ -204,5 +204,4 @@ class Analysis(TickerCore):
         from kitepolars.options import join_chain  # noqa: PLC0415 - scipy is an extra
 
         chain = self.instruments.option_chain(underlying, expiry, exchange=exchange)
-        now = dt.datetime.now(dt.UTC)
-        return join_chain(chain, self.latest(), rate=rate, at=now, strikes=strikes)
+        return join_chain(chain, self.latest(), rate=rate, strikes=strikes)

@@ -12,7 +12,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -36,6 +36,7 @@ from kitepolars.tables import (
     orders_frame,
     subscriptions_frame,
 )
+from kitepolars.ticker.summary import stats_html, ticker_html
 from kitepolars.wire.layouts import MODES, Mode
 
 KITE_URL: Final = "wss://ws.kite.trade/"
@@ -93,6 +94,19 @@ class Stats:
     instruments: int
     orders: int
     gaps: int
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """What did not become rows, by name; all 0 when all is well."""
+        return {
+            "gaps": self.gaps,
+            "rejected packets": self.rejected_packets,
+            "rejected messages": self.rejected_messages,
+            "dropped messages": self.dropped,
+        }
+
+    def _repr_html_(self) -> str:
+        return stats_html(asdict(self).items())
 
 
 class Companion(Protocol):
@@ -487,15 +501,23 @@ class TickerCore:
         """Say how things stand in one line."""
         stats = self.stats()
         state = f"{stats.connected} connections" if self.is_running else "stopped"
-        losses = {
-            "gaps": stats.gaps,
-            "rejected packets": stats.rejected_packets,
-            "rejected messages": stats.rejected_messages,
-            "dropped messages": stats.dropped,
-        }
         parts = [state, f"{stats.instruments:,} instruments", f"{stats.ticks:,} ticks"]
-        parts += [f"{count:,} {name}" for name, count in losses.items() if count]
+        parts += [f"{count:,} {name}" for name, count in stats.losses.items() if count]
         return f"<Ticker: {', '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        """Show how things stand, with a row for each connection."""
+        stats = self.stats()
+        return ticker_html(
+            is_running=self.is_running,
+            figures={
+                "instruments": stats.instruments,
+                "ticks": stats.ticks,
+                "rows held": stats.rows,
+            },
+            losses=stats.losses,
+            connections=self.connections(),
+        )
 
 
 async def _wait_for(event: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109

@@ -1,0 +1,136 @@
+"""The façade's answers: the market now, candles as they grow, books, chains, orders."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import kitepolars as kp
+from kitepolars.analytics import CANDLES
+from kitepolars.frames.schema import SCHEMA
+from kitepolars.sim import SimulatedKite
+
+from ticker.conftest import INFY, NIFTY, SBIN, MakeTicker  # isort: skip
+
+
+@pytest.fixture
+def subscribed(ticker: kp.Ticker) -> kp.Ticker:
+    ticker.subscribe([INFY, SBIN, NIFTY], mode="full")
+    assert ticker.wait(rows=3, timeout=10)
+    return ticker
+
+
+def step(ticker: kp.Ticker, kite: SimulatedKite, times: int = 1) -> None:
+    rows = ticker.frame().height
+    for _ in range(times):
+        kite.step()
+    assert ticker.wait(rows=rows + 3 * times, timeout=10)
+
+
+def test_latest_has_the_contracts_columns_and_the_markets(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    step(subscribed, kite)
+    latest = subscribed.latest()
+    assert latest.columns == [*SCHEMA, "change", "range_position", "staleness"]
+    assert latest["symbol"].to_list() == ["NSE:NIFTY 50", "NSE:INFY", "NSE:SBIN"]
+    last = subscribed.frame().group_by("instrument_token").last().sort("instrument_token")
+    assert_frame_equal(latest.select(list(SCHEMA)), last.select(list(SCHEMA)))
+    change = (latest["last_price"] - latest["close"]) * 100 / latest["close"]
+    assert latest["change"].to_list() == pytest.approx(change.to_list())
+    assert (latest["staleness"] >= dt.timedelta(0)).all()
+
+
+def test_candles_brought_up_to_date_are_those_of_all_ticks(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    for _ in range(3):
+        step(subscribed, kite, 2)
+        bars = subscribed.candles("1s", on="received_at")
+        assert bars.schema == CANDLES
+        assert_frame_equal(bars, kp.candles(subscribed.frame(), "1s", on="received_at"))
+    only = subscribed.candles("1s", "NSE:INFY", on="received_at")
+    assert set(only["symbol"]) == {"NSE:INFY"}
+    with pytest.raises(kp.ConfigError, match="every"):
+        subscribed.candles("7 parsecs")
+
+
+def test_depth_is_ten_rows_of_the_last_book(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
+    step(subscribed, kite)
+    book = subscribed.depth("NSE:INFY")
+    last = subscribed.latest().row(by_predicate=pl.col("symbol") == "NSE:INFY", named=True)
+    assert book.filter(side="bid")["price"].to_list() == last["bid_price"]
+    assert book.filter(side="ask")["quantity"].to_list() == last["ask_quantity"]
+
+
+def test_depth_says_what_would_work(subscribed: kp.Ticker) -> None:
+    with pytest.raises(kp.UnknownInstrument, match="subscribe it in full mode"):
+        subscribed.depth("NSE:ACC")
+    with pytest.raises(kp.ConfigError, match="index"):
+        subscribed.depth("NSE:NIFTY 50")
+
+
+def test_movers_name_the_strongest(subscribed: kp.Ticker) -> None:
+    movers = subscribed.movers(1)
+    assert set(movers["mover"]) <= {"gainer", "loser"}
+    assert movers.height <= 2
+
+
+def test_an_option_chain_joins_live(make_ticker: MakeTicker) -> None:
+    ticker = make_ticker().start()
+    chain = ticker.instruments.option_chain("NIFTY")
+    ticker.subscribe(chain, mode="full")
+    assert ticker.wait(
+        until=lambda ticker: ticker.latest().height == ticker.subscriptions().height, timeout=20
+    )
+    live = ticker.option_chain("NIFTY", strikes=3)
+    assert live.height == 7
+    assert live["call_iv"].drop_nulls().is_between(0.01, 2).all()
+    assert (live["call_delta"].drop_nulls() > 0).all()
+    assert live["strike"].is_sorted()
+
+
+def test_orders_are_typed_and_the_furthest_update_wins(
+    ticker: kp.Ticker, kite: SimulatedKite
+) -> None:
+    stamp = "2026-11-20 10:00:0"
+    for status, filled, second in (("OPEN", 0, 1), ("COMPLETE", 10, 3), ("UPDATE", 4, 2)):
+        kite.order_update(
+            order_id="A",
+            status=status,
+            filled_quantity=filled,
+            average_price=12.5,
+            order_timestamp=f"{stamp}{second}",
+            exchange_update_timestamp=f"{stamp}{second}",
+        )
+    kite.order_update(order_id="B", status="OPEN", quantity="many", unheard_of=[1])
+    assert ticker.wait(until=lambda ticker: ticker.orders().height == 4, timeout=10)
+    orders = ticker.orders()
+    assert orders["status"].to_list() == ["OPEN", "COMPLETE", "UPDATE", "OPEN"]
+    assert str(orders["order_timestamp"][0]) == "2026-11-20 10:00:01+05:30"
+    assert orders["quantity"][3] is None
+    assert '"quantity": "many"' in orders["other"][3]
+    assert '"unheard_of": [1]' in orders["other"][3]
+    latest = ticker.orders(latest=True)
+    assert dict(latest.select("order_id", "status").rows()) == {"A": "COMPLETE", "B": "OPEN"}
+
+
+def test_accounts_come_from_the_environment_or_the_official_client(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.delenv("KITE_API_KEY", raising=False)
+    monkeypatch.delenv("KITE_ACCESS_TOKEN", raising=False)
+    with pytest.raises(kp.ConfigError, match="KITE_API_KEY"):
+        kp.Ticker.from_env()
+    monkeypatch.setenv("KITE_API_KEY", "key")
+    monkeypatch.setenv("KITE_ACCESS_TOKEN", "hush")
+    assert "hush" not in repr(kp.Ticker.from_env(default_mode="full"))
+
+    class Kite:
+        api_key, access_token = "key", "hush"
+
+    assert not kp.Ticker.from_kite(Kite()).is_running

@@ -1,0 +1,250 @@
+"""Start, stop, and everything a notebook does in the wrong order, twice, and from other threads."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import kitepolars as kp
+from kitepolars.sim import SimulatedKite
+
+from ticker.conftest import INFY, SBIN, MakeTicker  # isort: skip
+
+
+def test_start_returns_connected(make_ticker: MakeTicker, kite: SimulatedKite) -> None:
+    ticker = make_ticker()
+    assert not ticker.is_running
+    assert ticker.start() is ticker
+    assert ticker.is_running
+    assert ticker.stats().connected == 1
+    assert ticker.connections()["state"].to_list() == ["open"]
+    assert [handshake.status for handshake in kite.handshakes] == [101]
+
+
+def test_running_cells_again_is_harmless(make_ticker: MakeTicker, kite: SimulatedKite) -> None:
+    ticker = make_ticker()
+    for _ in range(3):
+        ticker.start()
+        ticker.subscribe(["NSE:INFY", SBIN], mode="full")
+    assert kite.wait_for(lambda kite: len(kite.subscribed()) == 2)
+    assert len(kite.handshakes) == 1
+    for _ in range(2):
+        ticker.stop()
+    assert not ticker.is_running
+    ticker.start()
+    assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full", SBIN: "full"})
+
+
+def test_subscriptions_before_start_and_after_stop_are_remembered(
+    make_ticker: MakeTicker, kite: SimulatedKite
+) -> None:
+    ticker = make_ticker()
+    ticker.subscribe("NSE:INFY", mode="ltp")
+    assert ticker.subscriptions()["mode"].to_list() == ["ltp"]
+    ticker.start()
+    assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "ltp"})
+    ticker.stop()
+    ticker.set_mode("NSE:INFY", "full")
+    ticker.subscribe(SBIN)
+    ticker.start()
+    assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full", SBIN: "quote"})
+
+
+def test_ticks_stay_readable_after_stop(ticker: kp.Ticker, kite: SimulatedKite) -> None:
+    ticker.subscribe([INFY], mode="full")
+    assert ticker.wait(rows=1, timeout=5)
+    kite.step()
+    assert ticker.wait(rows=2, timeout=5)
+    ticker.stop()
+    frame = ticker.frame()
+    assert frame["is_snapshot"].to_list() == [True, False]
+    assert frame["symbol"].to_list() == ["NSE:INFY"] * 2
+    assert ticker.latest().height == 1
+    assert ticker.lazy().collect().equals(frame)
+
+
+def test_a_with_block_starts_and_stops(make_ticker: MakeTicker) -> None:
+    with make_ticker() as ticker:
+        assert ticker.is_running
+    assert not ticker.is_running
+
+
+def test_expired_token_is_fatal_and_a_new_one_resumes(
+    make_ticker: MakeTicker, kite: SimulatedKite
+) -> None:
+    ticker = make_ticker(access_token="expired")
+    ticker.subscribe([INFY])
+    with pytest.raises(kp.AuthenticationError, match="06:00 IST"):
+        ticker.start()
+    assert not ticker.is_running
+    assert [handshake.status for handshake in kite.handshakes] == [403]
+    ticker.set_access_token("fresh")
+    ticker.start()
+    assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "quote"})
+
+
+def test_nobody_there_is_said_in_time(make_ticker: MakeTicker) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        ticker = make_ticker(
+            url=f"ws://127.0.0.1:{taken.getsockname()[1]}/",
+            reconnect=kp.ReconnectPolicy(initial_delay=0.01, connect_timeout=0.3),
+        )
+        with pytest.raises(kp.ConnectionLost) as caught:
+            ticker.start()
+    assert caught.value.attempts >= 1
+    assert not ticker.is_running
+    assert ticker.frame().height == 0
+
+
+def test_a_server_that_answers_nothing_cannot_delay_stop(
+    ticker: kp.Ticker, kite: SimulatedKite
+) -> None:
+    kite.silence(on=True)
+    begun = time.monotonic()
+    ticker.stop()
+    assert not ticker.is_running
+    assert time.monotonic() - begun < 10  # a bound for the test, not a measurement
+
+
+def test_every_method_works_from_any_thread(ticker: kp.Ticker, kite: SimulatedKite) -> None:
+    tokens = ticker.instruments.frame["instrument_token"].head(400).to_list()
+
+    def work(number: int) -> int:
+        mine = tokens[number * 50 : (number + 1) * 50]
+        for mode in ("ltp", "full", "quote"):
+            ticker.subscribe(mine, mode=mode)
+            ticker.frame()
+            ticker.stats()
+        ticker.unsubscribe(mine[:25])
+        return ticker.subscriptions().height
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert ticker.subscriptions().height == 200
+    assert kite.wait_for(lambda kite: len(kite.subscribed()) == 200)
+    assert set(kite.subscribed().values()) == {"quote"}
+
+
+async def test_it_works_inside_a_running_event_loop(make_ticker: MakeTicker) -> None:
+    with make_ticker() as ticker:
+        ticker.subscribe([INFY], mode="full")
+        assert await ticker.wait_async(rows=1, timeout=5)
+        assert not await ticker.wait_async(rows=10_000, timeout=0.02)
+
+
+def test_wait_says_whether_it_came(ticker: kp.Ticker, kite: SimulatedKite) -> None:
+    ticker.subscribe([INFY, SBIN])
+    assert ticker.wait(rows=2, timeout=5)
+    assert not ticker.wait(rows=3, timeout=0.02)
+    assert ticker.wait(until=lambda ticker: ticker.latest().height == 2, timeout=5)
+    assert not ticker.wait(timeout=0.01)
+    with pytest.raises(kp.ConfigError, match="timeout"):
+        ticker.wait()
+    with pytest.raises(ZeroDivisionError):
+        ticker.wait(until=lambda _: 1 / 0, timeout=5)
+    assert kite.connections
+
+
+def test_wait_can_be_interrupted() -> None:
+    script = """
+import os, signal, threading
+import kitepolars as kp
+with kp.demo(instruments=[]) as ticker:
+    waiting = threading.Event()
+    def interrupt():
+        waiting.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        ticker.wait(until=lambda _: waiting.set(), timeout=60)
+    except KeyboardInterrupt:
+        print("interrupted", ticker.is_running)
+    thread.join()
+print("stopped", not ticker.is_running)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["interrupted", "True", "stopped", "True"], "")
+
+
+NESTED = """
+import asyncio
+import kitepolars as kp
+
+async def cell():
+    turns = 0
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.01)
+    task = asyncio.ensure_future(other())
+    with kp.demo(instruments=["NSE:INFY"]) as ticker:
+        ticker.wait(timeout=0.2)
+        still = turns
+        assert ticker.wait(rows=1, timeout=10, keep_loop=True)
+        ticker.wait(timeout=0.2, keep_loop=True)
+        moved = turns
+        assert kp.run(asyncio.sleep(0, result=7)) == 7
+    task.cancel()
+    print(still, moved > 3)
+
+assert not hasattr(asyncio, "_nest_patched")
+asyncio.run(cell())
+"""
+
+
+def test_keep_loop_lets_the_callers_tasks_go_on() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NESTED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["0", "True"], "")
+
+
+def test_a_script_that_never_stops_ends_cleanly() -> None:
+    script = """
+import kitepolars as kp
+ticker = kp.demo(instruments=["NSE:INFY"])
+ticker.wait(rows=2, timeout=20)
+frame = ticker.frame()
+print(frame.height >= 2)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "True", "")
+
+
+def test_ten_lines_fill_every_column_of_the_contract() -> None:
+    with kp.demo(rate=5) as ticker:
+        assert ticker.wait(rows=60, timeout=20)
+        frame = ticker.frame()
+    assert [name for name in frame.columns if frame[name].null_count() == frame.height] == []
+
+
+def test_constructing_starts_nothing(make_ticker: MakeTicker) -> None:
+    before = threading.active_count()
+    ticker = make_ticker()
+    ticker.subscribe([INFY])
+    ticker.stats()
+    assert threading.active_count() == before
+
+
+async def test_no_event_loop_of_the_caller_is_touched(make_ticker: MakeTicker) -> None:
+    loop = asyncio.get_running_loop()
+    tasks = asyncio.all_tasks(loop)
+    with make_ticker() as ticker:
+        ticker.subscribe([INFY])
+        ticker.wait(rows=1, timeout=5)
+    assert asyncio.all_tasks(loop) == tasks
+    assert not hasattr(asyncio, "_nest_patched")

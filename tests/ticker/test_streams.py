@@ -1,0 +1,178 @@
+"""Batches, orders, events and messages as they come, on threads and loops of the user's own."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Any
+
+import polars as pl
+import pytest
+
+import kitepolars as kp
+from kitepolars.frames.schema import SCHEMA
+from kitepolars.sim import SimulatedKite
+from kitepolars.streams import Queue
+
+from ticker.conftest import INFY, SBIN  # isort: skip
+
+WAIT = 10
+
+
+class Collector:
+    """A callback that collects what it gets, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.threads: set[str] = set()
+        self._changed = threading.Condition()
+
+    def __call__(self, item: object) -> None:
+        with self._changed:
+            self.items.append(item)
+            self.threads.add(threading.current_thread().name)
+            self._changed.notify_all()
+
+    def has(self, count: int) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.size >= count, WAIT)
+
+    @property
+    def size(self) -> int:
+        return sum(item.height if isinstance(item, pl.DataFrame) else 1 for item in self.items)
+
+
+@pytest.fixture
+def subscribed(ticker: kp.Ticker) -> kp.Ticker:
+    ticker.subscribe([INFY, SBIN], mode="full")
+    assert ticker.wait(rows=2, timeout=WAIT)
+    return ticker
+
+
+async def test_a_stream_yields_new_ticks_and_ends_with_the_ticker(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    batches: list[pl.DataFrame] = []
+    stream = subscribed.stream()
+    kite.step()  # before the stream begins
+    assert await subscribed.wait_async(rows=4, timeout=WAIT)
+    first = True
+    threading.Timer(0.05, kite.step).start()
+    async for batch in stream:
+        batches.append(batch)
+        if first:
+            first = False
+            kite.step()
+        elif sum(batch.height for batch in batches) >= 4:
+            subscribed.stop()
+    ticks = pl.concat(batches)
+    assert ticks.schema == SCHEMA
+    assert ticks.equals(subscribed.frame().tail(4))
+
+
+async def test_streams_can_be_of_some_instruments_or_one_connection(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    threading.Timer(0.05, kite.step).start()
+    async for batch in subscribed.stream(["NSE:SBIN"], connection=0):
+        assert batch["instrument_token"].to_list() == [SBIN]
+        break
+
+
+def test_batches_come_on_a_thread_of_their_own(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
+    every, some = Collector(), Collector()
+    assert subscribed.on_batch(every) is every
+    subscribed.on_batch(instruments=["NSE:INFY"])(some)
+    kite.step()
+    kite.step()
+    assert every.has(4)
+    assert some.has(2)
+    assert pl.concat(every.items).equals(subscribed.frame().tail(4))
+    assert set(pl.concat(some.items)["symbol"]) == {"NSE:INFY"}
+    assert {name.split("-")[1] for name in every.threads | some.threads} == {"callback"}
+    subscribed.off(every)
+    kite.step()
+    assert some.has(3)
+    assert every.size == 4
+
+
+def test_a_failing_callback_is_reported_and_goes_on(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    seen = Collector()
+
+    @subscribed.on_batch
+    def fragile(batch: pl.DataFrame) -> None:
+        seen(batch)
+        raise ValueError("no good")
+
+    kite.step()
+    assert seen.has(2)
+    kite.step()
+    assert seen.has(4)
+    assert subscribed.wait(
+        until=lambda ticker: (ticker.events()["kind"] == "callback").any(), timeout=WAIT
+    )
+    details = subscribed.events().filter(kind="callback")["detail"]
+    assert "fragile failed (1): ValueError('no good')" in details[0]
+    assert subscribed.stats().dropped == 0
+
+
+def test_a_slow_callback_misses_with_a_count_and_the_feed_does_not(
+    subscribed: kp.Ticker, kite: SimulatedKite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitepolars.ticker.streaming.Queue", partial(Queue, 5))
+    busy, release, seen = threading.Event(), threading.Event(), Collector()
+
+    @subscribed.on_event
+    def slow(event: kp.Event) -> None:
+        seen(event)
+        busy.set()
+        release.wait(WAIT)
+
+    kite.send('{"type": "message", "data": "number 0"}')
+    assert busy.wait(WAIT)
+    for number in range(1, 21):
+        kite.send(f'{{"type": "message", "data": "number {number}"}}')
+    assert subscribed.wait(
+        until=lambda ticker: ticker.events()["detail"].str.contains("number 20").any(), timeout=WAIT
+    )
+    release.set()
+    assert subscribed.wait(
+        until=lambda ticker: (ticker.events()["kind"] == "callback").any(), timeout=WAIT
+    )
+    missed = subscribed.events().filter(kind="callback")["detail"][0]
+    assert "slow was too slow and missed" in missed
+    assert seen.size < 21
+
+
+def test_orders_come_once_as_they_are(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
+    orders = Collector()
+    subscribed.on_order(orders)
+    kite.order_update(order_id="1", status="OPEN", tradingsymbol="INFY")
+    assert orders.has(1)
+    assert orders.items[0].data["order_id"] == "1"
+    assert subscribed.orders()["status"].to_list() == ["OPEN"]
+
+
+def test_messages_come_as_they_were_sent(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
+    messages = Collector()
+    subscribed.on_message(messages)
+    kite.step()
+    assert messages.has(1)
+    (run,) = kp.packets(messages.items[0].data)
+    assert run.layout.name == "full"
+    assert set(run.packets["instrument_token"].tolist()) <= {INFY, SBIN}
+
+
+def test_callbacks_rest_with_the_ticker_and_wake_with_it(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    every = Collector()
+    subscribed.on_batch(every)
+    kite.step()
+    assert every.has(2)
+    subscribed.stop()
+    assert not [t for t in threading.enumerate() if t.name.startswith("kitepolars-callback")]
+    subscribed.start()
+    assert every.has(4)  # the snapshots of the new connection
