@@ -205,7 +205,15 @@ def refused(status: int, body: bytes) -> InvalidStatus:
     [
         (refused(403, b""), Failure("HTTP 403", 403)),
         (refused(502, b"<html>Bad</html>"), Failure("HTTP 502", 502)),
-        (refused(429, b"[1]"), Failure("HTTP 429", 429)),
+        (refused(500, b"[1]"), Failure("HTTP 500", 500)),
+        (
+            refused(429, b'{"message":"Too many."}'),
+            Failure(
+                "HTTP 429: Too many.: Kite allows three connections for an API key: "
+                "does another program use it?",
+                429,
+            ),
+        ),
         (
             refused(403, b'{"status":"error","message":"Bad my_api_key\\n"}'),
             Failure("HTTP 403: Bad …\\n", 403),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from kitepolars.errors import AuthenticationError, ConnectionLost
 from kitepolars.feed.account import Account
+from kitepolars.feed.connection import Connection, open_connection
+from kitepolars.feed.link import Tenant
 from kitepolars.feed.plan import Limits
-from kitepolars.feed.reconnect import ReconnectPolicy
+from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 from kitepolars.feed.records import ConnectionState, ConnectionStatus
 from kitepolars.wire.layouts import Mode
 
@@ -101,12 +104,38 @@ async def test_a_silent_connection_is_replaced(
 async def test_heartbeats_are_signs_of_life(make_rig: MakeRig, quiet_kite: Kite) -> None:
     rig = make_rig(quiet_kite.url, reconnect=replace(QUICK, silence=0.5))
     await rig.manager.start()
-    pulse = asyncio.Event()
-    while rig.manager.stats().heartbeats < 20:  # one in 50 ms: twice the silence
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await pulse.wait()
+    # one in 50 ms: twice the silence
+    await quiet_kite.happens(lambda kite: kite.connections[0].messages_sent >= 20)
     assert rig.manager.stats().reconnects == 0
+
+
+async def test_a_loop_that_stood_still_is_not_taken_for_a_silent_server(
+    make_rig: MakeRig, quiet_kite: Kite
+) -> None:
+    rig = make_rig(quiet_kite.url, reconnect=replace(QUICK, silence=0.5))
+    await rig.manager.start()
+    for _ in range(2):
+        time.sleep(1.0)  # noqa: ASYNC251 - what a cell that holds the interpreter lock does
+        sent = quiet_kite.connections[0].messages_sent
+        await quiet_kite.happens(lambda kite: kite.connections[0].messages_sent >= sent + 5)  # noqa: B023
+    assert rig.manager.stats().reconnects == 0
+
+
+async def test_a_token_that_expires_while_a_connection_lives_is_tried_once(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url, limits=SMALL)
+    tokens = await streaming(rig, kite, 15)
+    kite.expire_tokens()
+    for connection in kite.connections[1:]:
+        kite.abort(connection.id)
+    await rig.until(lambda: states(rig).count(ConnectionState.EXPIRED) == 2)
+    assert [shake.status for shake in kite.handshakes].count(403) == 1
+    assert sorted(one.instruments for one in rig.manager.connections()) == [0, 5, 10]
+    assert rig.manager.stats().connected == 1
+    rig.manager.set_access_token("the token of today")
+    await kite.happens(lambda kite: kite.subscribed() == dict.fromkeys(tokens, Mode.FULL))
+    assert sum(shake.status == 101 for shake in kite.handshakes) == 5
 
 
 async def test_a_server_that_accepts_and_drops_is_called_a_few_times_only(
@@ -378,3 +407,77 @@ async def test_a_sink_that_fails_costs_its_connection_and_not_the_feed(
     await rig.until(lambda: rig.sink.messages)
     assert isinstance(told[0]["exception"], RuntimeError)
     assert rig.manager.stats().reconnects == 1
+
+
+async def test_a_writer_that_fails_costs_its_connection_and_not_the_feed(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def broken(_: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("no more memory")
+
+    monkeypatch.setattr(rig.sink, "expect_snapshots", broken)
+    tokens = kite.listed(1)
+    rig.manager.subscribe(tokens, Mode.LTP)
+    await rig.manager.start()
+    await rig.until(lambda: rig.sink.messages)
+    assert [str(context["exception"]) for context in told] == ["no more memory"]
+    assert rig.sink.expected == tokens
+    assert rig.manager.stats().reconnects == 1
+
+
+async def test_a_defect_in_the_feed_is_told_and_a_new_start_mends_it(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    await streaming(rig, kite, 1)
+
+    def broken(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(rig.manager._feed, "ended", broken)
+    kite.abort()
+    await rig.until(lambda: states(rig) == [ConnectionState.FAILED])
+    assert [str(context["exception"]) for context in told] == ["a defect"]
+    assert isinstance(rig.manager.error(), ConnectionLost)
+    assert "defect: RuntimeError" in str(rig.manager.error())
+    await rig.manager.start()
+    await rig.until(lambda: rig.manager.stats().reconnects == 1)
+
+
+async def test_a_refusal_of_the_old_token_does_not_count_against_the_new_one(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    kite.reject(403, times=1)
+
+    async def open_and_be_overtaken(*arguments: Any) -> Connection | Failure:
+        opened = await open_connection(*arguments)
+        monkeypatch.undo()
+        rig.manager.set_access_token("the token of today")
+        return opened
+
+    monkeypatch.setattr("kitepolars.feed.link.open_connection", open_and_be_overtaken)
+    await rig.manager.start()
+    await kite.happens(lambda kite: kite.connections)
+    assert [shake.status for shake in kite.handshakes] == [403, 101]
+    assert rig.manager.error() is None
+
+
+async def test_a_handshake_that_hangs_does_not_hold_up_the_others_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kitepolars.feed.link.GATE_PATIENCE", 0.01)
+    tenant = Tenant(Account("main", "my_api_key", "token"), live=1)
+    async with tenant.admission():
+        async with tenant.admission():
+            assert tenant.gate.locked()
+        assert tenant.gate.locked()
+    assert not tenant.gate.locked()

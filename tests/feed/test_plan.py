@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from kitepolars.errors import CapacityExceeded, ConfigError, UnknownInstrument
-from kitepolars.feed.plan import Action, Command, Limits, Move, Plan, Planner, spread
+from kitepolars.feed.commands import Action, Command, Move, Plan
+from kitepolars.feed.plan import Limits, Planner, spread
 from kitepolars.wire.layouts import Mode
 
 SMALL = Limits(connections=3, instruments_per_connection=10)
@@ -43,6 +44,11 @@ def test_a_wrong_limit_is_named(field: str, value: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         Limits(**{field: value})
     assert (caught.value.field, caught.value.value) == (field, value)
+
+
+def test_connections_are_numbered_in_a_byte() -> None:
+    with pytest.raises(ConfigError, match="at most 256"):
+        Limits(connections=257)
 
 
 @given(

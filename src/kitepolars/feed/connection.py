@@ -14,6 +14,7 @@ import json
 import logging
 import re
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -31,6 +32,14 @@ MAX_MESSAGE: Final = 16 * 2**20
 
 CLOSE_TIMEOUT: Final = 0.5
 """Seconds that a server gets for its part of a closing handshake."""
+
+LATE: Final = 0.25
+"""Seconds of delay of a timer that tell of a loop that was kept from running."""
+
+_HINTS: Final[dict[int, str]] = {
+    HTTPStatus.TOO_MANY_REQUESTS: "Kite allows three connections for an API key: "
+    "does another program use it?",
+}
 
 _URL_PASSWORD: Final = re.compile(r"//[^/@\s]*@")
 
@@ -80,6 +89,7 @@ class Connection(ClientConnection):
         self._watch: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._failure: Failure | None = None
+        self._error: Exception | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.state.name.lower()}>"
@@ -98,7 +108,8 @@ class Connection(ClientConnection):
         """
         self._opened_at = self._last_byte = self.loop.time()
         self._silence = silence
-        self._watch = self.loop.call_later(silence, self._check)
+        due = self._last_byte + silence
+        self._watch = self.loop.call_at(due, self._check, due)
 
     async def ended(self) -> Failure:
         """Wait for the end of the connection and say why it came."""
@@ -133,6 +144,7 @@ class Connection(ClientConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers; called by the event loop."""
+        self._error = exc
         for timer in (self._watch, self._deadline):
             if timer is not None:
                 timer.cancel()
@@ -150,20 +162,21 @@ class Connection(ClientConnection):
         else:
             self._receiver.binary(data)
 
-    def _check(self) -> None:
+    def _check(self, due: float) -> None:
         now = self.loop.time()
-        quiet_until = self._last_byte + self._silence
-        if now < quiet_until:
-            self._watch = self.loop.call_at(quiet_until, self._check)
+        silent_at = self._last_byte + self._silence
+        if now >= silent_at and now - due > LATE:
+            silent_at = now + LATE  # it was the loop that stood still: let it read what waits
+        if now < silent_at:
+            self._watch = self.loop.call_at(silent_at, self._check, silent_at)
             return
         self._failure = Failure(f"silent for {now - self._last_byte:.1f} s")
         self.transport.abort()  # not a close: there may be nobody to answer it
 
     def _closing(self) -> Failure:
         code = f"code {self.close_code}"
-        cause = self.connection_exc
         why = _clean(self.close_reason or "", self._account)
-        why = why or ("" if cause is None else type(cause).__name__)
+        why = why or ("" if self._error is None else type(self._error).__name__)
         return Failure(f"closed ({code}: {why})" if why else f"closed ({code})")
 
 
@@ -226,10 +239,9 @@ def describe(error: Exception, account: Account) -> Failure:
         Whose credentials are taken out of the text.
     """
     if isinstance(error, InvalidStatus):
-        response = error.response
-        said = _said(response)
-        reason = f"HTTP {response.status_code}: {said}" if said else f"HTTP {response.status_code}"
-        return Failure(_clean(reason, account), status=response.status_code)
+        status = error.response.status_code
+        parts = (f"HTTP {status}", _said(error.response), _HINTS.get(status, ""))
+        return Failure(_clean(": ".join(filter(None, parts)), account), status=status)
     return Failure(_clean(f"{type(error).__name__}: {error}", account))
 
 

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from kitepolars.feed.account import Account
+from kitepolars.feed.commands import Plan
 from kitepolars.feed.gaps import GapLog
 from kitepolars.feed.link import REFUSED_BEFORE, Link, Tenant
 from kitepolars.feed.listeners import Listeners
 from kitepolars.feed.orders import OrderLog
-from kitepolars.feed.plan import Limits, Plan, Planner
+from kitepolars.feed.plan import Limits, Planner
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy, Verdict
 from kitepolars.feed.records import (
     ConnectionState,

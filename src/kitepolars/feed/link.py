@@ -19,8 +19,8 @@ from typing import Final, Protocol
 
 from kitepolars.errors import AuthenticationError
 from kitepolars.feed.account import Account
+from kitepolars.feed.commands import Action, Command
 from kitepolars.feed.connection import Connection, open_connection, send
-from kitepolars.feed.plan import Action, Command
 from kitepolars.feed.reconnect import (
     Backoff,
     Failure,
@@ -31,6 +31,9 @@ from kitepolars.feed.reconnect import (
 from kitepolars.feed.records import ConnectionState, Sink, now_us
 from kitepolars.wire import control
 from kitepolars.wire.layouts import Mode
+
+GATE_PATIENCE: Final = 1.0
+"""Seconds that a handshake waits for another one while the account has a connection."""
 
 REFUSED_BEFORE: Final = Failure("the credentials were refused before", HTTPStatus.FORBIDDEN)
 """Why a link does not even try: another one has learnt that it is in vain."""
@@ -49,7 +52,7 @@ class Tenant:
     live
         How many connections are open with them.
     gate
-        While none is open, handshakes go one by one, so that bad credentials are tried once.
+        Handshakes go one by one, so that bad credentials are tried once.
     """
 
     account: Account
@@ -63,12 +66,21 @@ class Tenant:
 
     @asynccontextmanager
     async def admission(self) -> AsyncIterator[None]:
-        """Wait for leave to try a handshake."""
-        if self.live:
+        """Wait for leave to try a handshake, but not long for a handshake that hangs.
+
+        While another connection is open, what hangs is hardly the credentials' fault.
+        """
+        admitted = False
+        try:
+            async with asyncio.timeout(GATE_PATIENCE if self.live else None):
+                admitted = await self.gate.acquire()
+        except TimeoutError:
+            pass
+        try:
             yield
-            return
-        async with self.gate:
-            yield
+        finally:
+            if admitted:
+                self.gate.release()
 
 
 class Hub(Protocol):

@@ -22,9 +22,10 @@ from kitepolars.errors import (
     UnknownInstrument,
 )
 from kitepolars.feed.account import Account, public_url
+from kitepolars.feed.commands import Action
 from kitepolars.feed.hub import Feed
 from kitepolars.feed.link import Tenant
-from kitepolars.feed.plan import MAX_PLACES, Action, Limits
+from kitepolars.feed.plan import MAX_PLACES, Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.feed.records import (
     ConnectionState,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import islice
 from typing import Final
 
 from kitepolars.errors import CapacityExceeded, ConfigError, UnknownInstrument
+from kitepolars.feed.commands import Action, Command, Move, Plan
 from kitepolars.wire.layouts import Mode
 
 MAX_PLACES: Final = 256
@@ -58,64 +58,6 @@ class Limits:
     def instruments_per_opening(self) -> int:
         """For every so many instruments a connection is opened: 1,000 with Kite's limits."""
         return -(-self.instruments_per_connection // self.connections)
-
-
-class Action(StrEnum):
-    """What a command asks of the server."""
-
-    SUBSCRIBE = "subscribe"
-    UNSUBSCRIBE = "unsubscribe"
-    SET_MODE = "mode"
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """Something to send on one open connection, for any number of instruments.
-
-    Parameters
-    ----------
-    connection
-        Index of the connection.
-    action
-        What to do.
-    tokens
-        For which instruments.
-    mode
-        In which mode; None for an unsubscribe.
-    """
-
-    connection: int
-    action: Action
-    tokens: tuple[int, ...]
-    mode: Mode | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Instruments that went from a lost connection to an open one."""
-
-    source: int
-    target: int
-    instruments: int
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The work that a change entails, in order.
-
-    Parameters
-    ----------
-    opens
-        Connections that are needed from now on.
-    commands
-        What to send on those that are open.
-    moves
-        Which instruments changed their place.
-    """
-
-    opens: tuple[int, ...] = ()
-    commands: tuple[Command, ...] = ()
-    moves: tuple[Move, ...] = ()
 
 
 @dataclass(slots=True)
