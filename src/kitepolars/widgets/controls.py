@@ -109,8 +109,11 @@ class Controls(ipywidgets.VBox):  # type: ignore[misc]
 
     def _arranged(self) -> list[Any]:
         top = _row(self.status, self.start_button, self.stop_button, self.undo_button)
-        adding = _column(self.search, _row(self.mode, self.add_button))
-        holding = _column(self.subscribed, _row(*self.mode_buttons.values(), self.remove_button))
+        adding = _column(self.search, _row(ipywidgets.Label("In mode"), self.mode, self.add_button))
+        holding = _column(
+            self.subscribed,
+            _row(ipywidgets.Label("Selected:"), *self.mode_buttons.values(), self.remove_button),
+        )
         both = ipywidgets.HBox([adding, holding])
         both.add_class("kp-columns")
         more = ipywidgets.Accordion(

@@ -1,0 +1,124 @@
+"""Draws the pictures of the widgets, in both themes: for README and docs, and for CI.
+
+``python tests/browser/screenshots.py docs/images`` writes ``table-light.png``
+and so on; the browser tests write the same into ``artifacts/``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from browser.lab import THEMES, Lab, Notebook
+
+SETUP: Final = """
+import kitepolars as kp
+from kitepolars.widgets import *
+ticker = kp.demo(instruments=[], rate=5)
+names = ticker.instruments.frame.filter(exchange="NSE").head(60)["symbol"].to_list()
+ticker.subscribe(["NSE:NIFTY 50", "NSE:NIFTY BANK", "NSE:INFY", "NSE:RELIANCE", "NSE:HDFCBANK",
+                  "NSE:SBIN", "NSE:TATAMOTORS", "NSE:ACC", *names], mode="full")
+ticker.subscribe(ticker.instruments.search("nifty 26000 ce", 40), mode="full")
+"""
+FAULT: Final = "ticker.exchange.abort(); ticker.wait(until=lambda t: t.gaps().height, timeout=10)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One widget: how it is made, what is done to it first, and when it is ready."""
+
+    name: str
+    code: str
+    selector: str
+    ready: str
+    act: str = ""
+
+
+PICTURES: Final = (
+    Picture(
+        name="table",
+        code="ticker.watch()",
+        selector=".kp-table",
+        ready="document.querySelectorAll('.kp-table .kp-row').length > 10",
+    ),
+    Picture(
+        name="ladder",
+        code="ticker.ladder('NSE:INFY')",
+        selector=".kp-ladder",
+        ready="document.querySelector('.kp-book .kp-quantity')?.textContent > '0'",
+    ),
+    Picture(
+        name="chart",
+        code="ticker.chart('NSE:INFY', every='1s')",
+        selector=".kp-chart",
+        ready="Number(document.querySelector('.kp-chart')?.dataset.bars ?? 0) > 45",
+    ),
+    Picture(
+        name="controls",
+        code="ticker.controls()",
+        selector=".kp-controls",
+        ready="document.querySelectorAll('.kp-controls .kp-row').length > 5",
+        act="nifty 26000",
+    ),
+    Picture(
+        name="monitor",
+        code="ticker.monitor()",
+        selector=".kp-monitor",
+        ready="document.querySelector('.kp-verdict')?.textContent === 'Well'",
+    ),
+)
+DASHBOARD: Final = Picture(
+    name="dashboard",
+    code="ticker.dashboard('NSE:INFY', every='1s')",
+    selector=".kp-dashboard",
+    ready="Number(document.querySelector('.kp-chart')?.dataset.bars ?? 0) > 45",
+)
+LINGER: Final = 2_500
+"""Milliseconds after readiness: sparklines and rates need a few refreshes."""
+
+
+def draw(lab: Lab, folder: Path, pictures: Sequence[Picture], *, scale: float = 1) -> list[Path]:
+    """Show each widget in a notebook, and write a picture of it in each theme."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = [SETUP, FAULT, *(picture.code for picture in pictures)]
+    notebook = lab.open(cells, width=1360, height=1400, scale=scale)
+    try:
+        notebook.run(0)
+        notebook.run(1)
+        for cell, picture in enumerate(pictures, start=2):
+            notebook.run(cell)
+            notebook.wait_for(picture.ready, seconds=90)
+            if picture.act:
+                notebook.page.get_by_label("Search instruments").press_sequentially(picture.act)
+                notebook.wait_for("document.querySelectorAll('.kp-hit').length > 3")
+        notebook.page.wait_for_timeout(LINGER)
+        return [_shot(notebook, folder, picture, theme) for theme in THEMES for picture in pictures]
+    finally:
+        notebook.close()
+
+
+def _shot(notebook: Notebook, folder: Path, picture: Picture, theme: str) -> Path:
+    notebook.use_theme(theme)
+    element = notebook.page.locator(picture.selector).first
+    element.scroll_into_view_if_needed()
+    notebook.page.wait_for_timeout(600)  # a chart repaints in the next frames
+    path = folder / f"{picture.name}-{theme}.png"
+    element.screenshot(path=path)
+    return path
+
+
+def main(folder: str) -> None:
+    """Draw every picture into a folder."""
+    with Lab() as lab:
+        for pictures in (PICTURES, (DASHBOARD,)):
+            for path in draw(lab, Path(folder), pictures, scale=2):
+                sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
