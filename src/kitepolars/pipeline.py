@@ -18,7 +18,8 @@ import numpy.typing as npt
 from kitepolars.errors import ConfigError
 from kitepolars.feed.records import EventLog, Message
 from kitepolars.frames.store import TickStore
-from kitepolars.wire.decode import Decoder, Packets
+from kitepolars.wire.decode import Decoder
+from kitepolars.wire.scan import Packets, Scanner
 
 FLUSH_BYTES: Final = 512 * 1024
 """A batch of this size still fits a core's cache; larger ones are decoded no faster."""
@@ -93,6 +94,7 @@ class Pipeline:
         self.store = store
         self._events = events
         self._flush = flush or Flush()
+        self._scanner = Scanner()
         self._decoder = Decoder()
         self._messages: list[bytes] = []
         self._received_at: list[int] = []
@@ -197,7 +199,7 @@ class Pipeline:
     def _decode(
         self, messages: list[bytes], received_at: list[int], connections: list[int]
     ) -> None:
-        packets = self._decoder.scan(messages)
+        packets = self._scanner.scan(messages)
         self._report(packets, connections)
         times = np.array(received_at, np.int64)
         sources = np.array(connections, np.uint8)

@@ -9,6 +9,7 @@ import numpy as np
 from kitepolars.frames.store import TickStore
 from kitepolars.wire.decode import Decoder
 from kitepolars.wire.layouts import FULL, Layout
+from kitepolars.wire.scan import Scanner
 
 
 def packet_message(
@@ -37,7 +38,7 @@ def packet_message(
 def push(store: TickStore, messages: Sequence[bytes], at: int = 1_700_000_000_000_000) -> None:
     """Append the ticks of messages to a store."""
     decoder = Decoder()
-    packets = decoder.scan(messages)
+    packets = Scanner().scan(messages)
     start = 0
     while start < len(packets):
         buffer = store.buffer

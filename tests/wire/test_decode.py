@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitepolars.wire import decode
-from kitepolars.wire.decode import Decoder, Packets
+from kitepolars.wire import decode, scan
+from kitepolars.wire.decode import Decoder
 from kitepolars.wire.layouts import (
     DEPTH_LEVELS,
     FULL,
@@ -28,6 +28,7 @@ from kitepolars.wire.layouts import (
     SEGMENTS,
     TIME_FIELDS,
 )
+from kitepolars.wire.scan import Packets, Scanner
 
 INFY_FULL = base64.b64decode(
     "AAY6AQACZroAAAAHAAJlbQASMhcAA+m7AAWKAQACZPMAAmc8AAJhyQACZGxg4pR/AAAAAAAAAAAAAAAAYOKUfwAAAAUA"
@@ -58,10 +59,9 @@ def message(*packets: bytes) -> bytes:
 
 
 def decoded(messages: Sequence[bytes]) -> tuple[Packets, dict[str, npt.NDArray[Any]]]:
-    decoder = Decoder()
-    packets = decoder.scan(messages)
+    packets = Scanner().scan(messages)
     columns = empty_columns(len(packets))
-    decoder.decode(packets, 0, len(packets), columns, 0)
+    Decoder().decode(packets, 0, len(packets), columns, 0)
     return packets, columns
 
 
@@ -174,16 +174,15 @@ def test_prices_follow_their_segment(segment: int, raw: int, price: float) -> No
 
 
 def test_unknown_segments_are_named() -> None:
-    decoder = Decoder()
-    packets = decoder.scan([message(*(struct.pack(">II", n, 1) for n in (200, 1, 11, 200)))])
-    unknown = decoder.decode(packets, 0, 4, empty_columns(4), 0)
+    packets = Scanner().scan([message(*(struct.pack(">II", n, 1) for n in (200, 1, 11, 200)))])
+    unknown = Decoder().decode(packets, 0, 4, empty_columns(4), 0)
     assert unknown.tolist() == [11, 200]
 
 
 def test_heartbeats_and_empty_messages_yield_nothing() -> None:
-    packets = Decoder().scan([b"\x00", b"", b"\x00\x00"])
+    packets = Scanner().scan([b"\x00", b"", b"\x00\x00"])
     assert (len(packets), packets.rejected_packets, packets.rejected_messages) == (0, 0, 0)
-    assert len(Decoder().scan([])) == 0
+    assert len(Scanner().scan([])) == 0
 
 
 def test_unknown_length_is_skipped_and_described() -> None:
@@ -223,13 +222,13 @@ def test_a_wrong_prefix_inside_a_uniform_message_is_found() -> None:
 def test_all_rejections_are_counted_and_some_described() -> None:
     packets, _ = decoded([message(*[b"abc"] * 1000)])
     assert packets.rejected_packets == 1000
-    assert len(packets.rejections) == decode.MAX_REPORTS
+    assert len(packets.rejections) == scan.MAX_REPORTS
 
 
 def test_a_scan_survives_a_scan_before_it() -> None:
-    decoder = Decoder()
-    first = decoder.scan([message(INFY_FULL)])
-    second = decoder.scan([message(INFY_QUOTE)] * 2)
+    scanner, decoder = Scanner(), Decoder()
+    first = scanner.scan([message(INFY_FULL)])
+    second = scanner.scan([message(INFY_QUOTE)] * 2)
     columns = empty_columns(2)
     decoder.decode(second, 0, 2, columns, 0)
     assert columns["last_price"].tolist() == [1573.15] * 2
@@ -309,7 +308,7 @@ def test_arbitrary_bytes_are_accounted_for_as_rows_or_rejections(messages: list[
     assert packets.rejected_packets == sum(rejected for _, rejected, _ in counts)
     assert packets.rejected_messages == sum(malformed for _, _, malformed in counts)
     described = packets.rejected_packets + packets.rejected_messages
-    assert len(packets.rejections) == min(described, decode.MAX_REPORTS)
+    assert len(packets.rejections) == min(described, scan.MAX_REPORTS)
     for rejection in packets.rejections:
         data = messages[rejection.message]
         assert 0 < rejection.offset <= len(data)

@@ -16,6 +16,7 @@ from kiteconnect import KiteTicker
 from kitepolars.wire.decode import Decoder
 from kitepolars.wire.encode import encode_message
 from kitepolars.wire.layouts import LAYOUTS, PRICE_FIELDS, Layout
+from kitepolars.wire.scan import Scanner
 
 from wire.test_decode import empty_columns  # isort: skip
 
@@ -61,7 +62,7 @@ def test_values_agree(layout: Layout, seed: int) -> None:
     message = encode_message(random_packets(layout, 200, seed))
     official = KiteTicker("key", "token")._parse_binary(message)
     decoder = Decoder()
-    packets = decoder.scan([message])
+    packets = Scanner().scan([message])
     columns = empty_columns(len(packets))
     decoder.decode(packets, 0, len(packets), columns, 0)
     assert len(official) == len(packets) == 200

@@ -132,9 +132,7 @@ class Layout:
 LTP: Final = Layout(name="ltp", code=0, mode=Mode.LTP, fields=_HEAD)
 QUOTE: Final = Layout(name="quote", code=1, mode=Mode.QUOTE, fields=_QUOTE)
 FULL: Final = Layout(name="full", code=2, mode=Mode.FULL, fields=_FULL, depth=True)
-INDEX_QUOTE: Final = Layout(
-    name="index_quote", code=3, mode=Mode.QUOTE, fields=_INDEX, index=True
-)
+INDEX_QUOTE: Final = Layout(name="index_quote", code=3, mode=Mode.QUOTE, fields=_INDEX, index=True)
 INDEX_FULL: Final = Layout(
     name="index_full",
     code=4,

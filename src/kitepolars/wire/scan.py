@@ -1,0 +1,288 @@
+"""Where the packets of a batch of messages are. Holds scratch memory only; one `Scanner` a thread.
+
+Nothing here raises on what a server sends: every packet is found or rejected,
+and what is rejected is counted and described.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from kitepolars.wire.layouts import COUNT, LAYOUTS, PREFIX_SIZE
+
+HEAD_BYTES: Final = 16
+"""How many of a rejected packet's first bytes are kept."""
+
+MAX_REPORTS: Final = 16
+"""How many rejections of one scan are described; all are counted."""
+
+_UNKNOWN: Final = len(LAYOUTS)
+
+_CODE_BY_LENGTH: Final = np.full(2**16, _UNKNOWN, np.uint8)
+for _layout in LAYOUTS:
+    _CODE_BY_LENGTH[_layout.length] = _layout.code
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Bytes that could not be read as a packet.
+
+    Parameters
+    ----------
+    message
+        The index of the message in the batch.
+    offset
+        Where in the message the packet (or, for a cut message, what is left of it) begins.
+    length
+        The packet's length prefix, or the bytes that are left.
+    head
+        The first bytes of it.
+    reason
+        ``"unknown length"``, ``"cut message"`` or ``"trailing bytes"``.
+    """
+
+    message: int
+    offset: int
+    length: int
+    head: bytes
+    reason: str
+
+    def __str__(self) -> str:
+        """Describe it for an event."""
+        return (
+            f"{self.reason}: length {self.length}, offset {self.offset}, "
+            f"first bytes {self.head.hex(' ') or 'none'}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """The packets of a batch of messages, in arrival order.
+
+    Parameters
+    ----------
+    data
+        The messages, joined. The memory is the scanner's: valid until its next scan.
+    offsets
+        Where each packet begins, behind its length prefix.
+    codes
+        The code of each packet's layout.
+    messages
+        The index of each packet's message in the batch.
+    rejected_packets, rejected_messages
+        How many packets of unknown length, and how many malformed messages there were.
+    rejections
+        The first of them, described.
+    """
+
+    data: memoryview
+    offsets: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.uint8]
+    messages: npt.NDArray[np.int64]
+    rejected_packets: int = 0
+    rejected_messages: int = 0
+    rejections: tuple[Rejection, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of packets that can be decoded."""
+        return len(self.offsets)
+
+
+class _Found(NamedTuple):
+    """Packets: where they begin, their layouts' codes, and their messages' indices."""
+
+    offsets: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.uint8]
+    messages: npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class _Scan:
+    """A batch of joined messages, where each begins, its size, and what was wrong."""
+
+    data: memoryview
+    starts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    irregular: list[int] = field(default_factory=list)
+    rejected_packets: int = 0
+    rejected_messages: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+
+    def report(self, rejection: Rejection) -> None:
+        if len(self.rejections) < MAX_REPORTS:
+            self.rejections.append(rejection)
+
+
+def overlapping(data: memoryview, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """View the bytes as one item at every byte offset, so that indexing copies unaligned items."""
+    kind = np.dtype(dtype)
+    items = max(0, len(data) - kind.itemsize + 1)
+    return np.ndarray((items,), kind, data, strides=(1,))
+
+
+class Scanner:
+    """Finds the packets of batches of messages. Not safe for use by two threads at once.
+
+    Examples
+    --------
+    >>> scanner = Scanner()
+    >>> packets = scanner.scan([bytes.fromhex("0001 0008 00063a01 00026683")])
+    >>> packets.offsets, packets.messages
+    (array([4]), array([0]))
+    """
+
+    def __init__(self) -> None:
+        self._scratch = io.BytesIO()
+
+    def scan(self, messages: Sequence[bytes]) -> Packets:
+        """Find the packets of a batch of messages.
+
+        Parameters
+        ----------
+        messages
+            Binary messages as they came. Those of fewer than two bytes are heartbeats.
+
+        Returns
+        -------
+        Packets
+            Every packet is in it, as a row to decode or as a rejection.
+        """
+        sizes = np.fromiter(map(len, messages), np.int64, len(messages))
+        ends = np.cumsum(sizes)
+        data = self._join(messages, int(ends[-1]) if len(ends) else 0)
+        scan = _Scan(data, ends - sizes, sizes)
+        found = _merge(_find_regular(scan), scan)
+        return Packets(
+            data,
+            found.offsets,
+            found.codes,
+            found.messages,
+            scan.rejected_packets,
+            scan.rejected_messages,
+            tuple(scan.rejections),
+        )
+
+    def _join(self, messages: Sequence[bytes], size: int) -> memoryview:
+        """Copy the messages into memory that is used again and again.
+
+        Fresh memory for each batch would cost a page fault every 4 KiB, which is more than the
+        decoding itself.
+        """
+        try:
+            self._scratch.seek(0)
+            self._scratch.writelines(messages)
+        except BufferError:  # somebody still holds the packets of the last scan
+            self._scratch = io.BytesIO()
+            self._scratch.writelines(messages)
+        return self._scratch.getbuffer()[:size]
+
+
+def _find_regular(scan: _Scan) -> _Found:
+    """Find the packets of messages in which all have one known length, and note the others.
+
+    Most messages are so: the first prefix then tells where all the others are, and they are
+    checked together.
+    """
+    shorts = overlapping(scan.data, COUNT)
+    full = np.flatnonzero(scan.sizes >= 2 * PREFIX_SIZE)
+    first = scan.starts[full]
+    counts = shorts[first].astype(np.int64) if len(full) else full
+    lengths = shorts[first + PREFIX_SIZE].astype(np.int64) if len(full) else full
+    steps = lengths + PREFIX_SIZE
+    codes = _CODE_BY_LENGTH[lengths]
+    regular = (PREFIX_SIZE + counts * steps == scan.sizes[full]) & (codes != _UNKNOWN)
+    offsets = _positions(first[regular] + 2 * PREFIX_SIZE, steps[regular], counts[regular])
+    messages = np.repeat(np.flatnonzero(regular), counts[regular])
+    wrong = shorts[offsets - PREFIX_SIZE] != lengths[messages] if len(offsets) else regular[:0]
+    if wrong.any():
+        regular[messages[wrong]] = False
+        kept = regular[messages]
+        offsets, messages = offsets[kept], messages[kept]
+    if not regular.all():
+        scan.irregular = full[~regular].tolist()
+    _note_short(scan)
+    return _Found(offsets, codes[messages], full[messages])
+
+
+def _note_short(scan: _Scan) -> None:
+    """Note messages that have a count, but no room for a packet."""
+    short = np.flatnonzero((scan.sizes >= PREFIX_SIZE) & (scan.sizes < 2 * PREFIX_SIZE))
+    if len(short):
+        scan.irregular = sorted([*scan.irregular, *short.tolist()])
+
+
+def _positions(
+    starts: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return start, start + step, … for `count` items of each message, one after the other."""
+    if not len(starts):
+        return np.empty(0, np.int64)
+    ends = np.cumsum(counts)
+    begins = starts - (ends - counts) * steps
+    numbers = np.arange(ends[-1])
+    if (steps == steps[0]).all():
+        numbers *= steps[0]
+    else:
+        numbers *= np.repeat(steps, counts)
+    numbers += np.repeat(begins, counts)
+    return numbers
+
+
+def _merge(regular: _Found, scan: _Scan) -> _Found:
+    """Walk the irregular messages and put their packets in their places."""
+    if not scan.irregular:
+        return regular
+    parts = [regular, *(_walk(scan, message) for message in scan.irregular)]
+    offsets = np.concatenate([part.offsets for part in parts])
+    codes = np.concatenate([part.codes for part in parts])
+    messages = np.concatenate([part.messages for part in parts])
+    order = np.argsort(offsets)
+    return _Found(offsets[order], codes[order], messages[order])
+
+
+def _walk(scan: _Scan, message: int) -> _Found:
+    """Follow the length prefixes of one message; report what is unknown, cut or too much."""
+    start, size = int(scan.starts[message]), int(scan.sizes[message])
+    view = scan.data[start : start + size]
+    count = view[0] << 8 | view[1]
+    position = PREFIX_SIZE
+    offsets: list[int] = []
+    for _ in range(count):
+        begin = position + PREFIX_SIZE
+        if begin > size:
+            break
+        end = begin + (view[position] << 8 | view[position + 1])
+        if end > size:
+            break
+        offsets.append(begin)
+        position = end
+    cut = len(offsets) < count
+    places = np.array(offsets, np.int64)
+    found = _sift(scan, message, view, places)
+    if cut or position < size:
+        scan.rejected_messages += 1
+        reason = "cut message" if cut else "trailing bytes"
+        head = bytes(view[position : position + HEAD_BYTES])
+        scan.report(Rejection(message, position, size - position, head, reason))
+    return found
+
+
+def _sift(scan: _Scan, message: int, view: memoryview, places: npt.NDArray[np.int64]) -> _Found:
+    """Keep the packets of known length; count the others and describe the first."""
+    lengths = overlapping(view, COUNT)[places - PREFIX_SIZE] if len(places) else places
+    codes = _CODE_BY_LENGTH[lengths]
+    known = codes != _UNKNOWN
+    unknown = np.flatnonzero(~known)
+    scan.rejected_packets += len(unknown)
+    for packet in unknown[:MAX_REPORTS].tolist():
+        place, length = int(places[packet]), int(lengths[packet])
+        head = bytes(view[place : place + min(length, HEAD_BYTES)])
+        scan.report(Rejection(message, place - PREFIX_SIZE, length, head, "unknown length"))
+    offsets = places[known] + scan.starts[message]
+    return _Found(offsets, codes[known], np.full(len(offsets), message))
