@@ -102,6 +102,9 @@ class _Found(NamedTuple):
     messages: npt.NDArray[np.int64]
 
 
+_NOTHING: Final = _Found(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
+
+
 @dataclass(slots=True)
 class _Scan:
     """A batch of joined messages, where each begins, its size, and what was wrong."""
@@ -189,25 +192,45 @@ def _find_regular(scan: _Scan) -> _Found:
     Most messages are so: the first prefix then tells where all the others are, and they are
     checked together.
     """
-    shorts = overlapping(scan.data, COUNT)
+    data = np.frombuffer(scan.data, np.uint8)  # by bytes: NumPy gathers unaligned words slowly
     full = np.flatnonzero(scan.sizes >= 2 * PREFIX_SIZE)
+    if not len(full):
+        _note_short(scan)
+        return _NOTHING
     first = scan.starts[full]
-    counts = shorts[first].astype(np.int64) if len(full) else full
-    lengths = shorts[first + PREFIX_SIZE].astype(np.int64) if len(full) else full
+    counts = _short(data, first)
+    lengths = _short(data, first + PREFIX_SIZE)
     steps = lengths + PREFIX_SIZE
     codes = _CODE_BY_LENGTH[lengths]
     regular = (PREFIX_SIZE + counts * steps == scan.sizes[full]) & (codes != _UNKNOWN)
-    offsets = _positions(first[regular] + 2 * PREFIX_SIZE, steps[regular], counts[regular])
-    messages = np.repeat(np.flatnonzero(regular), counts[regular])
-    wrong = shorts[offsets - PREFIX_SIZE] != lengths[messages] if len(offsets) else regular[:0]
+    places = first + 2 * PREFIX_SIZE
+    offsets, expected = _expect(places, lengths, counts, regular)
+    wrong = (data[offsets - 1] != expected) | (data[offsets - PREFIX_SIZE] != 0)
     if wrong.any():
-        regular[messages[wrong]] = False
-        kept = regular[messages]
-        offsets, messages = offsets[kept], messages[kept]
-    if not regular.all():
-        scan.irregular = full[~regular].tolist()
+        owners = np.repeat(np.flatnonzero(regular), counts[regular])
+        regular[owners[wrong]] = False
+        offsets, _ = _expect(places, lengths, counts, regular)
+    scan.irregular = full[~regular].tolist()
     _note_short(scan)
-    return _Found(offsets, codes[messages], full[messages])
+    counts = counts[regular]
+    return _Found(offsets, np.repeat(codes[regular], counts), np.repeat(full[regular], counts))
+
+
+def _short(data: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Read a big-endian 16-bit number at each place."""
+    return data[places].astype(np.int64) << 8 | data[places + 1]
+
+
+def _expect(
+    places: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Return where the packets of the chosen messages must be, and the low byte of each prefix."""
+    counts, lengths = counts[chosen], lengths[chosen]
+    low = np.repeat(lengths.astype(np.uint8), counts)  # the known lengths are below 256
+    return _positions(places[chosen], lengths + PREFIX_SIZE, counts), low
 
 
 def _note_short(scan: _Scan) -> None:
@@ -225,13 +248,14 @@ def _positions(
         return np.empty(0, np.int64)
     ends = np.cumsum(counts)
     begins = starts - (ends - counts) * steps
-    numbers = np.arange(ends[-1])
+    total = int(ends[-1])
     if (steps == steps[0]).all():
-        numbers *= steps[0]
+        step = int(steps[0])
+        offsets = np.arange(0, total * step, step)
     else:
-        numbers *= np.repeat(steps, counts)
-    numbers += np.repeat(begins, counts)
-    return numbers
+        offsets = np.arange(total) * np.repeat(steps, counts)
+    offsets += np.repeat(begins, counts)
+    return offsets
 
 
 def _merge(regular: _Found, scan: _Scan) -> _Found:
