@@ -8,6 +8,7 @@ row's packet layout, so a few bitmaps serve all columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ _NUMPY: Final[Mapping[type[pl.DataType], str]] = {
     pl.UInt16: "u2",
     pl.UInt32: "u4",
 }
+
+_ALIGNMENT: Final = 64  # a cache line
+_ALL_ONES: Final = 0xFF
 
 _MODE_BY_LAYOUT: Final = np.array([MODES.index(layout.mode) for layout in LAYOUTS], np.uint8)
 
@@ -88,6 +92,19 @@ class Bitmap:
         packed = np.packbits(bits, bitorder="little")
         self.bytes[byte : byte + len(packed)] = packed
 
+    def fill(self, start: int, stop: int, *, bit: bool) -> None:
+        """Write one bit to all positions from `start` to before `stop`."""
+        if not bit:
+            self.has_zero = True  # the bits are zeros from the beginning
+            return
+        first, last = -(-start // 8), stop // 8
+        if first >= last:
+            self.write(start, np.ones(stop - start, np.bool_))
+            return
+        self.write(start, np.ones(8 * first - start, np.bool_))
+        self.bytes[first:last] = _ALL_ONES
+        self.write(8 * last, np.ones(stop - 8 * last, np.bool_))
+
 
 class TickBuffer:
     """Preallocated columns for a number of ticks.
@@ -133,14 +150,32 @@ class TickBuffer:
             Whether each is the server's cached value.
         """
         start, stop = self.length, self.length + len(codes)
+        if (codes == codes[0]).all():
+            self._mark_alike(start, stop, codes[0])
+        else:
+            self._mark(start, stop, codes)
+        if is_snapshot.any():
+            self._snapshot.write(start, is_snapshot)
+        self.length = stop
+
+    def _mark_alike(self, start: int, stop: int, code: int) -> None:
+        """Note the mode and the nulls of rows of one layout."""
+        self.columns[MODE_CODE][start:stop] = _MODE_BY_LAYOUT[code]
+        for group, filled in _GROUP_FILLED.items():
+            valid = self._valid[group]
+            if filled[code] and group in TIME_FIELDS:
+                valid.write(start, self.columns[group][start:stop] != 0)
+            else:
+                valid.fill(start, stop, bit=bool(filled[code]))
+
+    def _mark(self, start: int, stop: int, codes: npt.NDArray[np.uint8]) -> None:
+        """Note the modes and the nulls of rows of several layouts."""
         self.columns[MODE_CODE][start:stop] = _MODE_BY_LAYOUT[codes]
-        self._snapshot.write(start, is_snapshot)
         for group, filled in _GROUP_FILLED.items():
             valid = filled[codes]
             if group in TIME_FIELDS:
-                valid = valid & (self.columns[group][start:stop] != 0)
+                valid &= self.columns[group][start:stop] != 0
             self._valid[group].write(start, valid)
-        self.length = stop
 
     def frame(self, start: int, stop: int, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
         """Return rows as a DataFrame that shares the buffer's memory. Any thread.
@@ -155,6 +190,12 @@ class TickBuffer:
             The Enum value of each mode code.
         """
         return _named(self._raw(stop).slice(start), symbols, modes)
+
+    def last_rows(self, stop: int, slots: int) -> npt.NDArray[np.int64]:
+        """Return, for each slot, its last row among the first `stop`, or -1. Any thread."""
+        last = np.full(slots, -1, np.int64)
+        last[self.columns[SLOT][:stop]] = np.arange(stop)  # of several, the last one stays
+        return last
 
     def pick(
         self, rows: npt.NDArray[np.int64], stop: int, symbols: pl.Series, modes: pl.Series
@@ -179,13 +220,29 @@ def _named(frame: pl.DataFrame, symbols: pl.Series, modes: pl.Series) -> pl.Data
     return frame
 
 
+def _shape(dtype: pl.DataType, capacity: int) -> tuple[str, tuple[int, ...]]:
+    """Return the NumPy dtype and shape of a column."""
+    if isinstance(dtype, pl.Array):
+        inner: Any = dtype.inner
+        return _NUMPY[inner], (capacity, DEPTH_LEVELS)
+    return _NUMPY[type(dtype)], (capacity,)
+
+
 def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:
-    """Allocate the columns, zeroed: the kernel gives the memory when it is first written."""
-    columns: dict[str, npt.NDArray[Any]] = {}
-    for name, dtype in _STORAGE.items():
-        if isinstance(dtype, pl.Array):
-            inner: Any = dtype.inner
-            columns[name] = np.zeros((capacity, DEPTH_LEVELS), _NUMPY[inner])
-        elif not isinstance(dtype, pl.Boolean):
-            columns[name] = np.zeros(capacity, _NUMPY[type(dtype)])
-    return columns
+    """Allocate the columns, zeroed, in one piece.
+
+    The system gives the memory when it is first written, and gives one large piece in pages of
+    2 MiB instead of 4 KiB, which costs a fifth.
+    """
+    shapes = {
+        name: _shape(dtype, capacity)
+        for name, dtype in _STORAGE.items()
+        if not isinstance(dtype, pl.Boolean)
+    }
+    sizes = [np.dtype(kind).itemsize * math.prod(shape) for kind, shape in shapes.values()]
+    places = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)])
+    slab = np.zeros(places[-1], np.uint8)
+    return {
+        name: slab[start : start + size].view(kind).reshape(shape)
+        for (name, (kind, shape)), start, size in zip(shapes.items(), places, sizes, strict=False)
+    }

@@ -63,7 +63,7 @@ class TokenIndex:
 
     def _find(self, tokens: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
         """Return the slot of each token, or -1."""
-        places = (tokens * _MULTIPLIER) >> self._shift
+        places = ((tokens * _MULTIPLIER) >> self._shift).astype(np.intp)  # as indexing wants it
         slots: npt.NDArray[np.int32] = self._slots[places]
         wrong = (self._keys[places] != tokens) & (slots != _EMPTY)
         if wrong.any():
@@ -73,7 +73,7 @@ class TokenIndex:
     def _probe(
         self,
         tokens: npt.NDArray[np.uint32],
-        places: npt.NDArray[np.uint32],
+        places: npt.NDArray[np.intp],
         slots: npt.NDArray[np.int32],
         pending: npt.NDArray[np.int64],
     ) -> None:
@@ -104,7 +104,7 @@ class TokenIndex:
     def _resize(self, places: int) -> None:
         bits = max(places - 1, 1).bit_length()
         self._shift = np.uint32(32 - bits)
-        self._mask = np.uint32(2**bits - 1)
+        self._mask = 2**bits - 1
         self._keys = np.zeros(2**bits, np.uint32)
         self._slots = np.full(2**bits, _EMPTY)
 
@@ -114,6 +114,6 @@ class TokenIndex:
             token = self._tokens[slot]
             place = int(token) * int(_MULTIPLIER) % 2**32 >> int(self._shift)
             while self._slots[place] != _EMPTY:
-                place = (place + 1) & int(self._mask)
+                place = (place + 1) & self._mask
             self._keys[place] = token
             self._slots[place] = slot

@@ -102,8 +102,6 @@ class Held:
         The live tail and how much of it is published.
     symbols
         The Categorical symbol by slot.
-    last_rows
-        By slot, the number of the instrument's last tick, counted from the first ever.
     settled, settled_slots
         The last tick of each instrument before the live tail began, and their slots, ascending.
     """
@@ -113,7 +111,6 @@ class Held:
     buffer: TickBuffer
     length: int
     symbols: pl.Series
-    last_rows: npt.NDArray[np.int64]
     settled: pl.DataFrame
     settled_slots: npt.NDArray[np.int64]
 
@@ -151,7 +148,7 @@ class Held:
 
         However long the history, only the live tail is looked at, and what had settled before.
         """
-        rows = self.last_rows - (self.total - self.length)
+        rows = self.buffer.last_rows(self.length, len(self.symbols))
         live = np.flatnonzero(rows >= 0)
         if not len(live):
             return self.settled, self.settled_slots
@@ -183,7 +180,7 @@ class TickStore:
         empty = pl.DataFrame(schema=SCHEMA)
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows))
         none = np.empty(0, np.int64)
-        self.held = Held(empty, 0, buffer, 0, self._symbols, none, empty, none)
+        self.held = Held(empty, 0, buffer, 0, self._symbols, empty, none)
         """The published state: one assignment replaces it as a whole."""
 
     @property
@@ -228,11 +225,8 @@ class TickStore:
         """
         held, buffer = self.held, self.buffer
         buffer.columns[SLOT][buffer.length : buffer.length + len(slots)] = slots
-        last_rows = np.full(len(self.index), -1, np.int64)
-        last_rows[: len(held.last_rows)] = held.last_rows
-        last_rows[slots] = held.total + np.arange(len(slots))
         buffer.publish(codes, is_snapshot)
-        self.held = replace(held, length=buffer.length, symbols=self._symbols, last_rows=last_rows)
+        self.held = replace(held, length=buffer.length, symbols=self._symbols)
         if not buffer.room:
             self._seal()
 
