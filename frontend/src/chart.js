@@ -22,6 +22,7 @@ function render({ model, el }) {
   let data = [];
   let hovered = null;
   const symbol = h("span");
+  const remark = h("span", { class: "kp-soft" });
   const legend = h("div", { class: "kp-legend", "aria-live": "off" });
   const empty = h("div", { class: "kp-empty" });
   const canvas = h("div", { class: "kp-canvas kp-live" }, legend, empty);
@@ -88,6 +89,7 @@ function render({ model, el }) {
       if (document.activeElement !== input) input.value = message.symbol;
       intervals.press(message.every);
       setText(empty, message.empty);
+      setText(remark, message.remark);
       const daily = message.seconds >= DAY;
       chart.applyOptions({ timeScale: { timeVisible: !daily, secondsVisible: message.seconds < 60 } });
       candles.applyOptions({ priceFormat: { type: "price", precision: message.precision, minMove: 10 ** -message.precision } });
@@ -113,7 +115,7 @@ function render({ model, el }) {
     const part = (name, text, tone = "") => h("span", {}, h("span", { class: "kp-soft" }, `${name} `), h("b", { class: tone }, text));
     const tone = direction(bar.close - bar.open);
     legend.replaceChildren(symbol, part("O", show("price", bar.open), tone), part("H", show("price", bar.high), tone), part("L", show("price", bar.low), tone),
-      part("C", show("price", bar.close), tone), h("b", { class: tone }, show("percent", change)), part("V", show("quantity", bar.volume)));
+      part("C", show("price", bar.close), tone), h("b", { class: tone }, show("percent", change)), part("V", show("quantity", bar.volume)), remark);
     legend.dataset.close = bar.close;
   }
   function choose(hit) {

@@ -12,6 +12,7 @@ import traitlets
 
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
+from kitepolars.widgets.bars import LiveBars
 from kitepolars.widgets.hits import found
 from kitepolars.widgets.publisher import TICK, Publisher, Reading
 from kitepolars.widgets.surface import Feed, symbol_of, tokens_of
@@ -93,34 +94,36 @@ class Chart(LiveWidget):
         height: int = 340,
         publisher: Publisher | None = None,
     ) -> None:
-        (self._token,) = tokens_of(ticker, instrument)
-        self._interval = _checked_interval(every)
+        (token,) = tokens_of(ticker, instrument)
+        self._live = LiveBars(ticker, token, _checked_interval(every))
         self._history = None if history is None else _checked_history(history)
         self._hits: dict[str, Any] = {}
         self._tick: object = None
+        self._clock = ""
         self._sent: Bars = _NO_BARS
-        self._shown: object = None
+        self._shown: LiveBars | None = None
         traits = {"height": height, "intervals": list(INTERVALS)}
         super().__init__(ticker, publisher=publisher, traits=traits)
 
     @property
     def instrument(self) -> str:
         """The instrument shown. Set a name or a token to show another."""
-        return symbol_of(self.feed, self._token)
+        return symbol_of(self.feed, self._live.instrument_token)
 
     @instrument.setter
     def instrument(self, instrument: str | int) -> None:
-        (self._token,) = tokens_of(self.feed, instrument)
+        (token,) = tokens_of(self.feed, instrument)
+        self._live = LiveBars(self.feed, token, self.interval)
         self._publisher.wake()
 
     @property
     def interval(self) -> str:
         """The interval shown. Set another of `INTERVALS`."""
-        return self._interval
+        return self._live.every
 
     @interval.setter
     def interval(self, every: str) -> None:
-        self._interval = _checked_interval(every)
+        self._live = LiveBars(self.feed, self._live.instrument_token, _checked_interval(every))
         self._publisher.wake()
 
     def heard(self, kind: str, content: Mapping[str, Any]) -> None:
@@ -139,30 +142,33 @@ class Chart(LiveWidget):
 
     def snapshot(self, reading: Reading) -> Message:
         """Return every bar."""
-        bars = self._bars(reading)
-        self._sent, self._shown = bars, (self._token, self._interval)
-        self._tick = self._last_tick(reading)
+        live = self._live
+        bars = self._bars(live)
+        self._sent, self._shown, self._clock = bars, live, live.on
+        self._tick = _last_tick(reading, live.instrument_token)
         content = {
             "from": 0,
             "symbol": self.instrument,
-            "every": self._interval,
-            "seconds": INTERVALS[self._interval],
+            "every": live.every,
+            "seconds": INTERVALS[live.every],
             "precision": _precision(bars),
             "empty": "Waiting for the first bar",
+            "remark": "" if live.on == "exchange_timestamp" else _ON_ARRIVAL,
         }
         return Message({**content, **self._found()}, [bars.tobytes()], whole=True)
 
     def changes(self, reading: Reading) -> Message | None:
         """Return the bars from the first one that changed on."""
-        if self._shown != (self._token, self._interval):
+        live = self._live
+        if self._shown is not live:
             return self.snapshot(reading)
-        tick = self._last_tick(reading)
+        tick = _last_tick(reading, live.instrument_token)
         if tick == self._tick:
             return Message(self._found()) if self._hits else None
         self._tick = tick
-        bars = self._bars(reading)
+        bars = self._bars(live)
         start = _first_change(self._sent, bars)
-        if start == 0 or not len(self._sent):
+        if start == 0 or not len(self._sent) or live.on != self._clock:
             return self.snapshot(reading)
         self._sent = bars
         return Message({"from": start, **self._found()}, [bars[start:].tobytes()])
@@ -171,16 +177,10 @@ class Chart(LiveWidget):
         self._hits, hits = {}, self._hits
         return hits
 
-    def _last_tick(self, reading: Reading) -> object:
-        """Return what changes with each tick: without a new one, no bar is looked at."""
-        rows = reading.latest.filter(pl.col("instrument_token") == self._token)
-        return rows["received_at"].to_list()
-
-    def _bars(self, reading: Reading) -> Bars:
-        live = reading.feed.candles(self._interval, instruments=[self._token])
-        bars = live.select("start", *FIELDS)
+    def _bars(self, live: LiveBars) -> Bars:
+        bars = live.read().select("start", *FIELDS)
         if self._history is not None:
-            older = self._history.filter(pl.col("instrument_token") == self._token)
+            older = self._history.filter(pl.col("instrument_token") == live.instrument_token)
             bars = pl.concat([older.select("start", *FIELDS), bars])
         seconds = pl.col("start").dt.epoch("us") / 1e6
         return (
@@ -201,7 +201,13 @@ _HISTORY: Final = pl.Schema(
         "volume": pl.UInt64(),
     }
 )
+_ON_ARRIVAL: Final = "cut on arrival time: this mode has no exchange time"
 _NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
+
+
+def _last_tick(reading: Reading, token: int) -> list[object]:
+    """Return what changes with each tick: without a new one, no bar is looked at."""
+    return reading.latest.filter(pl.col("instrument_token") == token)["received_at"].to_list()
 
 
 def _checked_interval(every: str) -> str:

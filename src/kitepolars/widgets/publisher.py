@@ -21,6 +21,11 @@ THREAD_NAME: Final = "kitepolars-ui"
 TICK: Final = 0.25
 """Seconds between two refreshes: four a second are as many as can be read."""
 
+REST: Final = 4
+"""The thread rests at least so many times as long as it computed: a fifth of a core at most."""
+KNOWN_FOR: Final = 1.0
+"""Seconds for which subscriptions are taken as known, unless a command has just changed them."""
+
 
 class Reading:
     """One ticker at one refresh. Each question is asked at most once, whatever the views.
@@ -29,22 +34,26 @@ class Reading:
     ----------
     feed
         The ticker that is asked.
+    subscriptions
+        What is subscribed, where that is known from a moment ago.
     """
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, subscriptions: pl.DataFrame | None = None) -> None:
         self.feed = feed
+        self._subscriptions = subscriptions
         self.clock = time.time() * 1000
         """Milliseconds since the Unix epoch, as JavaScript counts."""
 
     @cached_property
     def latest(self) -> pl.DataFrame:
-        """One row per instrument."""
-        return self.feed.latest()
+        """The last tick of each instrument, with the columns of ``frame()``, in any order."""
+        return self.feed.held().latest()
 
     @cached_property
     def subscriptions(self) -> pl.DataFrame:
-        """What is subscribed."""
-        return self.feed.subscriptions()
+        """What is subscribed; the same object as long as it is not read again."""
+        known = self._subscriptions
+        return self.feed.subscriptions() if known is None else known
 
     @cached_property
     def connections(self) -> pl.DataFrame:
@@ -106,6 +115,8 @@ class Publisher:
         self._views: weakref.WeakSet[View] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._bell = threading.Event()
+        self._woken = False
+        self._known: dict[int, tuple[float, pl.DataFrame]] = {}
         self._thread: threading.Thread | None = None
 
     @property
@@ -124,7 +135,8 @@ class Publisher:
         self._bell.set()
 
     def wake(self) -> None:
-        """Refresh now instead of at the next tick. Any thread."""
+        """Something was changed: refresh now instead of at the next tick. Any thread."""
+        self._woken = True
         self._bell.set()
 
     def join(self, timeout: float) -> bool:
@@ -137,10 +149,12 @@ class Publisher:
 
     def _run(self) -> None:
         while live := self._live_views():
+            began = time.thread_time()
             self._refresh(live)
             del live
-            self._bell.wait(self._tick)
+            self._bell.wait(max(self._tick, REST * (time.thread_time() - began)))
             self._bell.clear()
+        self._known.clear()
 
     def _live_views(self) -> list[View]:
         """Return the live views; without any, the thread is given up in the same breath."""
@@ -158,10 +172,23 @@ class Publisher:
 
     def _refresh(self, views: list[View]) -> None:
         readings: dict[int, Reading] = {}
+        woken, self._woken = self._woken, False
         now = time.monotonic()
         for view in views:
-            if view.is_due(now):
-                view.publish(readings.setdefault(id(view.feed), Reading(view.feed)))
+            if not view.is_due(now):
+                continue
+            key = id(view.feed)
+            if key not in readings:
+                at, known = self._known.get(key, (now, None))
+                fresh = not woken and now - at < KNOWN_FOR
+                readings[key] = Reading(view.feed, known if fresh else None)
+            view.publish(readings[key])
+        for key, reading in readings.items():
+            if "subscriptions" in vars(reading) and reading.subscriptions is not self._at(key):
+                self._known[key] = (now, reading.subscriptions)
+
+    def _at(self, key: int) -> pl.DataFrame | None:
+        return self._known[key][1] if key in self._known else None
 
 
 PUBLISHER: Final = Publisher()

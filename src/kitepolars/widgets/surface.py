@@ -24,6 +24,23 @@ class InstrumentSearch(Protocol):
         ...
 
 
+class Ticks(Protocol):
+    """What the widgets ask of `kitepolars.frames.store.Held`: the ticks at one moment."""
+
+    @property
+    def total(self) -> int:
+        """The number of the next tick."""
+        ...
+
+    def since(self, number: int) -> pl.DataFrame:
+        """Return the ticks from a number on."""
+        ...
+
+    def latest(self) -> pl.DataFrame:
+        """Return the last tick of each instrument, in any order."""
+        ...
+
+
 class Feed(Protocol):
     """What the widgets ask of `kitepolars.Ticker`. Every call is safe from any thread."""
 
@@ -61,12 +78,8 @@ class Feed(Protocol):
         """Return every tick held."""
         ...
 
-    def latest(self) -> pl.DataFrame:
-        """Return one row per instrument."""
-        ...
-
-    def candles(self, every: str, instruments: Any = ...) -> pl.DataFrame:
-        """Return bars."""
+    def held(self) -> Ticks:
+        """Return the ticks held now."""
         ...
 
     def subscriptions(self) -> pl.DataFrame:

@@ -122,7 +122,7 @@ class LiveTable(LiveWidget):
         self._rows, self._values = rows, values
         content = {
             "columns": self._described(),
-            "symbols": rows["symbol"].to_list(),
+            "symbols": rows.select(_NAME)["symbol"].to_list(),
             "stale_after": self._stale_after,
             "points": POINTS,
             "sampled": time.monotonic(),
@@ -136,7 +136,7 @@ class LiveTable(LiveWidget):
     def changes(self, reading: Reading) -> Message | None:
         """Return the rows on screen that have a new tick; now and then all that have."""
         rows, values = self._read(reading)
-        if not rows["instrument_token"].equals(self._rows["instrument_token"]):
+        if not (rows is self._rows or _same_tokens(rows, self._rows)):
             return self.snapshot(reading)  # other instruments: everything anew
         changed = _differs(values, self._values)
         sample = time.monotonic() - self._sampled_at >= SAMPLE_EVERY
@@ -156,12 +156,11 @@ class LiveTable(LiveWidget):
         """Return token and symbol of each row, and the values beside them."""
         rows = self._fixed
         if rows is None:
-            rows = reading.subscriptions.select("instrument_token", pl.col("symbol").cast(str))
-        values = reading.latest.select("instrument_token", *expressions(self._names))
-        joined = rows.join(values, on="instrument_token", how="left", maintain_order="left")
-        named = pl.coalesce("symbol", pl.col("instrument_token").cast(str)).alias("symbol")
-        matrix = joined.select(pl.col(self._names).fill_null(float("nan"))).to_numpy()
-        return joined.select("instrument_token", named), matrix
+            rows = reading.subscriptions
+        latest = reading.latest
+        values = latest.select(expressions(self._names)).to_numpy()
+        wanted, there = (frame["instrument_token"].to_numpy() for frame in (rows, latest))
+        return rows, _gathered(values, there, wanted)
 
     def _described(self) -> list[dict[str, Any]]:
         return [
@@ -201,6 +200,29 @@ class LiveTable(LiveWidget):
 
 
 _NO_ROWS: Final = pl.DataFrame(schema={"instrument_token": pl.UInt32, "symbol": pl.String})
+
+
+_NAME: Final = pl.coalesce(
+    pl.col("symbol").cast(pl.String), pl.col("instrument_token").cast(pl.String)
+).alias("symbol")
+
+
+def _same_tokens(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    return one["instrument_token"].equals(other["instrument_token"])
+
+
+def _gathered(
+    values: Matrix, there: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
+) -> Matrix:
+    """Return the rows of the tokens wanted, NaN for those without a tick."""
+    gathered = np.full((len(wanted), values.shape[1]), np.nan)
+    if len(there):
+        order = np.argsort(there)
+        ranks = np.searchsorted(there, wanted, sorter=order).clip(max=len(there) - 1)
+        places = order[ranks]
+        found = there[places] == wanted
+        gathered[found] = values[places[found]]
+    return gathered
 
 
 def _fixed_rows(ticker: Feed, instruments: Any) -> pl.DataFrame:

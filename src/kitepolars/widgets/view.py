@@ -188,8 +188,7 @@ class LiveWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Close the widget for good: its views are gone."""
-        with self._guard:
-            self._views.clear()
+        vars(self).get("_views", {}).clear()  # the constructor may have failed before
         super().close()
 
     # What the UI thread asks.

@@ -1,0 +1,46 @@
+"""What the tests of the widgets share: a ticker on the simulated Kite, and a view's other end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `widgets.page`, as mypy names it too
+
+import kitepolars as kp
+from kitepolars.widgets.publisher import Publisher
+from widgets.page import INFY, NIFTY, RELIANCE, Page
+
+
+@pytest.fixture(scope="module")
+def ticker() -> Iterator[kp.Ticker]:
+    """Three instruments in full mode, with ticks of each."""
+    with kp.demo(instruments=[INFY, NIFTY, RELIANCE], rate=10) as running:
+        assert running.wait(rows=12, timeout=20)
+        yield running
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    """A UI thread of the test's own, which must end with the last view."""
+    own = Publisher(tick=0.02)
+    yield own
+    assert own.join(10), "the UI thread outlives its views"
+
+
+@pytest.fixture
+def show(publisher: Publisher) -> Iterator[Callable[..., Page]]:  # noqa: ARG001 (ends after it)
+    """Open a page on a widget; it is closed after the test."""
+    pages: list[Page] = []
+
+    def open_(widget: Any, name: str = "view") -> Page:
+        pages.append(Page(widget, name))
+        return pages[-1]
+
+    yield open_
+    for page in pages:
+        page.say("gone")

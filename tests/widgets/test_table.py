@@ -1,0 +1,166 @@
+"""The live table: which rows go out when, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import kitepolars as kp
+from kitepolars.errors import ConfigError, UnknownInstrument
+from kitepolars.frames.schema import SCHEMA
+from kitepolars.widgets import LiveTable
+from kitepolars.widgets.columns import COLUMNS, DEFAULT_COLUMNS, checked, expressions
+from kitepolars.widgets.publisher import Publisher, Reading
+from kitepolars.widgets.table import POINTS
+from widgets.page import INFY, NIFTY, RELIANCE
+
+Show = Callable[..., Any]
+
+
+class Frozen:
+    """A ticker whose ticks stand still until a test changes them."""
+
+    def __init__(self, ticker: kp.Ticker) -> None:
+        self.ticks = ticker.held().latest()
+        self.subscribed = ticker.subscriptions()
+        self.instruments = ticker.instruments
+
+    def held(self) -> Frozen:
+        return self
+
+    def latest(self) -> pl.DataFrame:
+        return self.ticks
+
+    def frame(self) -> pl.DataFrame:
+        return self.ticks
+
+    def subscriptions(self) -> pl.DataFrame:
+        return self.subscribed
+
+    def trade(self, token: int, price: float) -> None:
+        hit = pl.col("instrument_token") == token
+        self.ticks = self.ticks.with_columns(
+            last_price=pl.when(hit).then(price).otherwise("last_price")
+        )
+
+
+def matrix(table: LiveTable, content: dict[str, Any], buffers: list[bytes]) -> dict[str, Any]:
+    """Return column name → values of a message's rows."""
+    count = content.get("rows", len(content.get("symbols", ())))
+    values = np.frombuffer(buffers[1]).reshape(len(table._names), count)
+    return dict(zip(table._names, values, strict=True))
+
+
+def test_a_snapshot_holds_each_row_with_its_values(ticker: kp.Ticker) -> None:
+    frozen: Any = Frozen(ticker)
+    table = LiveTable(frozen, columns=["last_price", "bid", "mode"])
+    message = table.snapshot(Reading(frozen))
+    content, buffers = dict(message.content), [bytes(each) for each in message.buffers]
+    assert content["symbols"] == ["NSE:INFY", "NSE:NIFTY 50", "NSE:RELIANCE"] or set(
+        content["symbols"]
+    ) == {"NSE:INFY", "NSE:NIFTY 50", "NSE:RELIANCE"}
+    tokens = np.frombuffer(buffers[0], np.uint32)
+    assert tokens.tolist() == frozen.subscribed["instrument_token"].to_list()
+    values = matrix(table, content, buffers)
+    rows = {row["instrument_token"]: row for row in frozen.ticks.iter_rows(named=True)}
+    for place, token in enumerate(tokens.tolist()):
+        row = rows[token]
+        assert values["last_price"][place] == row["last_price"]
+        bid = row["bid_price"]
+        assert np.isnan(values["bid"][place]) if bid is None else values["bid"][place] == bid[0]
+        assert values["received_at"][place] == row["received_at"].timestamp() * 1000 // 1
+        assert values["mode"][place] == 2
+    assert len(buffers[2]) == 4 * POINTS * 3
+
+
+def test_only_rows_on_screen_that_changed_go_out_between_samples(
+    ticker: kp.Ticker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: Any = Frozen(ticker)
+    table = LiveTable(frozen)
+    tokens = frozen.subscribed["instrument_token"].to_list()
+    table.snapshot(Reading(frozen))
+    first = table.changes(Reading(frozen))
+    assert first is not None
+    assert first.content["sample"], "the first is a sample"
+    table.heard("window", {"view": "v", "rows": [tokens.index(INFY)]})
+    assert table.changes(Reading(frozen)) is None
+    frozen.trade(RELIANCE, 1.25)
+    assert table.changes(Reading(frozen)) is None, "not on screen"
+    frozen.trade(INFY, 2.5)
+    message = table.changes(Reading(frozen))
+    assert message is not None
+    assert np.frombuffer(message.buffers[0], np.int32).tolist() == [tokens.index(INFY)]
+    values = matrix(table, dict(message.content), [bytes(each) for each in message.buffers])
+    assert values["last_price"].tolist() == [2.5]
+    monkeypatch.setattr(table, "_sampled_at", float("-inf"))
+    message = table.changes(Reading(frozen))
+    assert message is not None
+    assert message.content["sample"]
+    assert np.frombuffer(message.buffers[0], np.int32).tolist() == [tokens.index(RELIANCE)]
+    assert table._sparks[tokens.index(RELIANCE), -1] == 1.25
+
+
+def test_other_instruments_bring_a_snapshot_and_keep_the_sparklines(ticker: kp.Ticker) -> None:
+    frozen: Any = Frozen(ticker)
+    table = LiveTable(frozen)
+    table.snapshot(Reading(frozen))
+    table._sparks[:, -1] = [7, 8, 9]
+    tokens = frozen.subscribed["instrument_token"].to_list()
+    frozen.subscribed = frozen.subscribed.reverse()[:2]
+    message = table.changes(Reading(frozen))
+    assert message is not None
+    assert message.whole
+    assert table._sparks[:, -1].tolist() == [9, 8]
+    assert np.frombuffer(message.buffers[0], np.uint32).tolist() == tokens[::-1][:2]
+
+
+def test_instruments_without_a_tick_are_there_and_empty(ticker: kp.Ticker) -> None:
+    frozen: Any = Frozen(ticker)
+    table = LiveTable(frozen, ["NSE:SBIN", INFY, "NSE:INFY"])
+    message = table.snapshot(Reading(frozen))
+    assert message.content["symbols"] == ["NSE:SBIN", "NSE:INFY"]
+    values = matrix(table, dict(message.content), [bytes(each) for each in message.buffers])
+    assert np.isnan(values["last_price"]).tolist() == [True, False]
+
+
+def test_a_page_gets_live_rows(ticker: kp.Ticker, publisher: Publisher, show: Show) -> None:
+    table = LiveTable(ticker, publisher=publisher)
+    page = show(table)
+    page.say("ready")
+    page.say("window", rows=[0, 1, 2])
+    page.wait(lambda message: message.get("rows", 0) > 0)
+    page.say("select", token=INFY)
+    assert table.selected == INFY
+
+
+def test_every_column_can_be_computed_from_the_contract(ticker: kp.Ticker) -> None:
+    empty = pl.DataFrame(schema=SCHEMA)
+    for frame in (empty, ticker.held().latest()):
+        values = frame.select(expressions(tuple(COLUMNS)))
+        assert values.columns == list(COLUMNS)
+        assert set(values.dtypes) == {pl.Float64()}
+    infy = ticker.held().latest().filter(pl.col("instrument_token") == INFY)
+    row, shown = (
+        infy.row(0, named=True),
+        infy.select(expressions(tuple(COLUMNS))).row(0, named=True),
+    )
+    assert shown["spread"] == row["ask_price"][0] - row["bid_price"][0]
+    assert shown["change"] == 100 * (row["last_price"] - row["close"]) / row["close"]
+    assert set(DEFAULT_COLUMNS) <= set(COLUMNS)
+
+
+def test_wrong_settings_are_refused_in_words(ticker: kp.Ticker) -> None:
+    with pytest.raises(ConfigError, match="last_price"):
+        checked(["price"])
+    with pytest.raises(ConfigError, match="distinct"):
+        LiveTable(ticker, columns=["oi", "oi"])
+    with pytest.raises(ConfigError, match="stale_after"):
+        LiveTable(ticker, stale_after=0)
+    with pytest.raises(UnknownInstrument, match="NSE:INFY"):
+        LiveTable(ticker, ["NSE:INFI"])
+    assert NIFTY in ticker.subscriptions()["instrument_token"]

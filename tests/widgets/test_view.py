@@ -1,0 +1,195 @@
+"""The line between kernel and browser: ready, snapshot, numbered deltas, notices, liveness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+import pytest
+
+import kitepolars as kp
+from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
+from kitepolars.widgets import view as view_module
+from kitepolars.widgets.kernel import CellWatch
+from kitepolars.widgets.publisher import Publisher, Reading
+from kitepolars.widgets.routing import keep_browser_routing
+from kitepolars.widgets.view import LiveWidget, Message, in_words
+
+Show = Callable[..., Any]
+
+
+class Counter(LiveWidget):
+    """Counts its refreshes; fails on demand."""
+
+    _esm = "export default { render() {} }"
+
+    def __init__(self, feed: kp.Ticker, publisher: Publisher) -> None:
+        self.count = 0
+        self.failure = ""
+        self.rested = 0
+        super().__init__(feed, publisher=publisher, traits={})
+
+    def snapshot(self, _reading: Reading) -> Message:
+        return Message({"count": self.count}, whole=True)
+
+    def changes(self, _reading: Reading) -> Message | None:
+        if self.failure:
+            raise ValueError(self.failure)
+        self.count += 1
+        return Message({"count": self.count}, [b"12"])
+
+    def heard(self, kind: str, _content: Any) -> None:
+        if kind == "fail":
+            raise ValueError("asked for\n the impossible")
+
+    def forgotten(self) -> None:
+        self.rested += 1
+
+
+def test_a_view_gets_a_snapshot_then_numbered_deltas(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    page = show(Counter(ticker, publisher))
+    page.say("ready")
+    page.wait(lambda message: message.get("count") == 3)
+    kinds = [content["kind"] for content, _ in page.received[:4]]
+    assert kinds == ["snapshot", "delta", "delta", "delta"]
+    numbers = [content["seq"] for content, _ in page.received]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert page.received[1][1] == [b"12"]
+
+
+def test_a_second_ready_brings_another_snapshot(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    page = show(Counter(ticker, publisher))
+    page.say("ready")
+    page.wait(lambda message: message["kind"] == "delta")
+    before = len(page.received)
+    page.say("ready")
+    page.wait(lambda message: message["kind"] == "snapshot", beyond=before)
+
+
+def test_without_a_view_nothing_runs_and_nothing_is_sent(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    counter = Counter(ticker, publisher)
+    page = show(counter)
+    assert not publisher.is_running
+    page.say("ready")
+    page.wait(lambda message: message["kind"] == "delta")
+    page.say("gone")
+    assert publisher.join(10)
+    assert counter.rested == 1
+    sent = len(page.received)
+    counter.count = 100
+    page.say("ready")
+    content, _ = page.wait(lambda message: "kind" in message, beyond=sent)
+    assert (content["kind"], content["count"]) == ("snapshot", 100)
+
+
+def test_what_fails_is_said_and_mends_itself(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    counter = Counter(ticker, publisher)
+    page = show(counter)
+    page.say("ready")
+    page.wait(lambda message: message["kind"] == "delta")
+    counter.failure = "no <b>luck</b>"
+    page.wait(lambda message: message.get("notice") == "no <b>luck</b>")
+    counter.failure = ""
+    before = len(page.received)
+    page.wait(lambda message: message["kind"] == "snapshot", beyond=before)
+    page.wait(lambda message: message.get("notice") == "")
+
+
+def test_what_a_view_asks_in_vain_is_said(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    page = show(Counter(ticker, publisher))
+    page.say("ready")
+    page.say("fail")
+    page.wait(lambda message: message.get("notice") == "asked for the impossible")
+
+
+@pytest.mark.parametrize("content", [{}, {"kind": 1, "view": "a"}, {"kind": "ready"}])
+def test_malformed_messages_are_ignored(
+    ticker: kp.Ticker, publisher: Publisher, content: dict[str, Any]
+) -> None:
+    counter = Counter(ticker, publisher)
+    counter._receive(counter, content, [])
+    assert not publisher.is_running
+
+
+def test_a_closed_channel_ends_the_views(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    counter = Counter(ticker, publisher)
+    page = show(counter)
+
+    def closed(*_: object) -> None:
+        raise RuntimeError("the socket is closed")
+
+    counter.send = closed
+    page.say("ready")
+    assert publisher.join(10)
+
+
+def test_a_silent_view_is_gone_unless_the_kernel_was_busy(
+    ticker: kp.Ticker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = Counter(ticker, publisher)
+    cells = CellWatch()
+    counter._cells = cells
+    clock = 1000.0
+    cells._ended = clock
+    monkeypatch.setattr("kitepolars.widgets.view.time.monotonic", lambda: clock)
+    counter._views["view"] = clock
+    clock += view_module.SILENCE + 1
+    cells._begin(None)
+    assert counter.is_live()
+    cells._end(None)
+    assert counter.is_live(), "the kernel has only just begun to listen"
+    clock += view_module.SILENCE + 1
+    assert not counter.is_live()
+
+
+def test_an_error_is_one_bounded_line() -> None:
+    assert in_words(ValueError("a\n  b")) == "a b"
+    assert in_words(ValueError()) == "ValueError"
+    assert len(in_words(ValueError("x" * 9999))) == view_module.MAX_TEXT
+
+
+def test_the_front_end_is_asked_for_by_name_and_its_absence_explained() -> None:
+    with pytest.raises(kp.KitePolarsError, match=r"hatch_build\.py"):
+        view_module.asset("nothing.js")
+
+
+@pytest.mark.parametrize("widget", [Chart, Controls, Dashboard, Ladder, LiveTable, Monitor])
+def test_unknown_keywords_are_refused(ticker: kp.Ticker, widget: Any) -> None:
+    with pytest.raises(TypeError, match="colums"):
+        widget(ticker, colums=1)
+
+
+def test_no_widget_state_holds_a_token() -> None:
+    secret = "S3cretAccessToken"
+    with kp.demo(instruments=["NSE:INFY"]) as other:
+        other.set_access_token(secret)
+        dashboard = Dashboard(other, "NSE:INFY")
+        for part in [dashboard, *dashboard.controls.children, dashboard.table, dashboard.chart]:
+            assert secret not in str(part.get_state())
+
+
+def test_the_routing_shim_takes_the_shell_that_was_asked_for() -> None:
+    class Channel:
+        def _reply_subshell_for(self, _data: object, default: str) -> str:
+            return f"not {default}"
+
+    class Widget:
+        comm = Channel()
+
+    widget = Widget()
+    keep_browser_routing(widget)
+    assert widget.comm._reply_subshell_for({}, "this") == "this"
+    keep_browser_routing(ipywidgets.Label())
