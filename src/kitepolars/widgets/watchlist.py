@@ -67,7 +67,7 @@ def _trimmed(entry: str) -> str:
 
 def _entry(entry: str, default: Mode) -> tuple[str | int, Mode]:
     match = _MODE.match(entry)
-    name, mode = (match[1].strip(), Mode(match[2].lower())) if match else (entry, default)
+    name, mode = (_trimmed(match[1]), Mode(match[2].lower())) if match else (entry, default)
     return (int(name) if name.isascii() and name.isdecimal() else name), mode
 
 

@@ -1,0 +1,178 @@
+"""Ladder, chart, monitor, dashboard: what they say about the market and the feed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import kitepolars as kp
+from kitepolars.errors import ConfigError
+from kitepolars.tables import CONNECTIONS, GAPS
+from kitepolars.widgets import Chart, Dashboard, Ladder, Monitor
+from kitepolars.widgets.chart import _first_change, _precision
+from kitepolars.widgets.hits import described
+from kitepolars.widgets.publisher import Publisher, Reading
+from kitepolars.widgets.verdict import judge
+from widgets.page import INFY, NIFTY, RELIANCE, Page
+
+Show = Callable[..., Page]
+
+
+def test_a_ladder_shows_the_book_as_it_stands(ticker: kp.Ticker) -> None:
+    ladder = Ladder(ticker, "NSE:INFY")
+    reading = Reading(ticker)
+    message = ladder.snapshot(reading)
+    row = reading.latest.filter(pl.col("instrument_token") == INFY).row(0, named=True)
+    book = np.frombuffer(bytes(message.buffers[0])).reshape(5, 6)
+    assert book[:, 1].tolist() == row["bid_quantity"]
+    assert book[:, 2].tolist() == row["bid_price"]
+    assert book[:, 3].tolist() == row["ask_price"]
+    content = message.content
+    assert content["spread"] == pytest.approx(row["ask_price"][0] - row["bid_price"][0])
+    bids, asks = sum(row["bid_quantity"]), sum(row["ask_quantity"])
+    assert content["imbalance"] == pytest.approx(100 * (bids - asks) / (bids + asks))
+    assert ladder.changes(reading) is None
+
+
+def test_a_ladder_says_why_there_is_no_book(ticker: kp.Ticker) -> None:
+    ladder = Ladder(ticker, NIFTY)
+    assert "index" in ladder.snapshot(Reading(ticker)).content["advice"]
+    ladder.instrument = "NSE:SBIN"
+    content = ladder.snapshot(Reading(ticker)).content
+    assert content["symbol"] == "NSE:SBIN"
+    assert content["advice"] == "Not subscribed."
+    assert content["offers_full"]
+
+
+def test_a_chart_sends_the_bars_that_changed(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    chart = Chart(ticker, INFY, every="1s", publisher=publisher)
+    page = show(chart)
+    page.say("ready")
+    whole, buffers = page.wait(lambda each: each.get("from") == 0)
+    assert whole["symbol"] == "NSE:INFY"
+    bars = np.frombuffer(buffers[0]).reshape(-1, 6).copy()
+    page.wait(lambda each: each.get("from", 0) > 0)
+    for content, parts in page.received[1:]:
+        if content.get("from"):
+            bars = np.vstack([bars[: content["from"]], np.frombuffer(parts[0]).reshape(-1, 6)])
+    assert (np.diff(bars[:, 0]) >= 1).all(), "no bar is twice there"
+    page.say("every", every="1m")
+    page.wait(lambda each: each.get("every") == "1m")
+    page.say("instrument", token=RELIANCE)
+    page.wait(lambda each: each.get("symbol") == "NSE:RELIANCE")
+    assert (chart.instrument, chart.interval) == ("NSE:RELIANCE", "1m")
+    page.say("query", text="tatamotors")
+    hits, _ = page.wait(lambda each: each.get("hits"))
+    assert hits["hits"][0]["symbol"].endswith("TATAMOTORS")
+    page.say("every", every="7m")
+    page.wait(lambda each: "every must be" in (each.get("notice") or ""))
+
+
+def test_a_chart_joins_history_and_live_bars(ticker: kp.Ticker) -> None:
+    live = ticker.candles("1m", ["NSE:INFY"])
+    older = live.with_columns(pl.col("start") - dt.timedelta(minutes=n) for n in range(1, 2))
+    both = pl.concat([older, live.with_columns(close=pl.lit(0.0))])
+    message = Chart(ticker, INFY, history=both).snapshot(Reading(ticker))
+    bars = np.frombuffer(bytes(message.buffers[0])).reshape(-1, 6)
+    assert len(bars) >= live.height + 1
+    assert (bars[:, 4] > 0).all(), "where a bar is in both, the live one is shown"
+    assert (np.diff(bars[:, 0]) > 0).all()
+    with pytest.raises(ConfigError, match="volume"):
+        Chart(ticker, INFY, history=live.drop("volume"))
+    with pytest.raises(ConfigError, match="one of 1s"):
+        Chart(ticker, INFY, every="2m")
+
+
+def test_a_chart_of_a_mode_without_exchange_time_says_so() -> None:
+    with kp.demo(instruments=[], rate=10) as ticker:
+        ticker.subscribe([INFY], mode="quote")
+        assert ticker.wait(rows=4, timeout=20)
+        message = Chart(ticker, INFY, every="1s").snapshot(Reading(ticker))
+        assert "arrival" in message.content["remark"]
+        assert message.buffers[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "first"),
+    [
+        ([[1, 5]], [[1, 5]], 1),
+        ([[1, 5]], [[1, 6]], 0),
+        ([[1, 5], [2, 5]], [[1, 5], [2, 6], [3, 6]], 1),
+        ([[1, np.nan]], [[1, np.nan], [2, 1]], 1),
+        ([[1, 5], [2, 5]], [[2, 5]], 0),
+    ],
+)
+def test_the_first_change_is_found(old: Any, new: Any, first: int) -> None:
+    assert _first_change(np.array(old, float), np.array(new, float)) == first
+
+
+def test_decimals_follow_the_prices() -> None:
+    bar = np.array([[0, 1573.7, 1573.75, 1573.65, 1573.7, 1]])
+    assert _precision(bar) == 2
+    assert _precision(bar / 1000) == 4
+
+
+def test_an_instrument_is_described() -> None:
+    row = {"name": "NIFTY", "expiry": dt.date(2026, 11, 5), "lot_size": 75}
+    assert described(row) == "NIFTY · 5 Nov 2026 · lot 75"
+    assert described({"name": None, "expiry": None, "lot_size": 1}) == ""
+
+
+def connections(*states: str) -> pl.DataFrame:
+    rows = [{"connection": n, "account": "a", "state": s} for n, s in enumerate(states)]
+    return pl.DataFrame(rows, schema=CONNECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("states", "facts", "word"),
+    [
+        (["open", "idle"], {}, "Well"),
+        (["open", "waiting"], {}, "Degraded"),
+        (["waiting"], {}, "Down"),
+        (["open", "expired"], {}, "Expired"),
+        (["open", "failed"], {}, "Failed"),
+        (["idle"], {"running": False}, "Stopped"),
+        (["open"], {"silence": 9.0}, "Silent"),
+        (["open"], {"dropped": 1}, "Lossy"),
+        (["open"], {"rejected": 1}, "Odd"),
+    ],
+)
+def test_the_verdict_is_the_worst_that_is_found(
+    states: list[str], facts: dict[str, Any], word: str
+) -> None:
+    settings: dict[str, Any] = {"running": True, "silence": 0.1, **facts}
+    verdict = judge(connections(*states), pl.DataFrame(schema=GAPS), **settings)
+    assert verdict.word == word
+    assert verdict.why
+
+
+def test_an_open_gap_is_said() -> None:
+    gap = {"connection": 0, "account": "a", "started_at": dt.datetime.now(dt.UTC), "instruments": 7}
+    gaps = pl.DataFrame([gap], schema=GAPS)
+    verdict = judge(connections("open"), gaps, running=True, silence=0.0)
+    assert (verdict.word, verdict.why) == ("Catching up", "7 instruments lack data")
+
+
+def test_a_monitor_counts(ticker: kp.Ticker, publisher: Publisher, show: Show) -> None:
+    page = show(Monitor(ticker, publisher=publisher))
+    page.say("ready")
+    content, _ = page.wait(lambda each: each["rates"] and each["rates"][-1][1] > 0)
+    assert content["word"] == "Well"
+    assert content["connections"][0]["state"] == "open"
+    assert content["events_total"] >= 1
+    assert {label for label, _, _ in content["tiles"]} >= {"ticks/s", "gaps", "rows held"}
+
+
+def test_a_dashboard_follows_the_selected_row(ticker: kp.Ticker) -> None:
+    dashboard = Dashboard(ticker)
+    dashboard.table.selected = RELIANCE
+    assert dashboard.chart.instrument == dashboard.ladder.instrument == "NSE:RELIANCE"
+    with kp.demo(instruments=[]) as empty, pytest.raises(ConfigError, match="subscribed"):
+        Dashboard(empty)
