@@ -64,7 +64,10 @@ $(DEV): EXTRAS := [dev]
 $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
 
-$(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(VENV_PYTHON) $(MOVED)
+# Installing builds the widgets' front end, so its sources count too.
+FRONTEND := hatch_build.py $(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
+
+$(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(FRONTEND) $(VENV_PYTHON) $(MOVED)
 	@echo "Installing kitepolars$(EXTRAS) into $(VENV); the first time takes about a minute"
 	@$(PIP) install --editable '.$(EXTRAS)'
 	@echo "$$PWD" > $(VENV)/.clone
