@@ -1,0 +1,97 @@
+"""``kitepolars lab``: copies the notebooks to a folder and opens JupyterLab there. Main thread.
+
+The notebooks come with the package, or from the clone that it runs from. A
+copy that is there already is the user's, and is never overwritten.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from kitepolars.errors import KitePolarsError
+
+PACKAGED: Final = Path(__file__).parent / "notebooks"
+"""Where an installed package has them."""
+CLONED: Final = Path(__file__).parents[2] / "notebooks"
+"""Where a clone has them."""
+
+
+def notebooks() -> list[Path]:
+    """Return the notebooks that come with kitepolars, in their order.
+
+    Raises
+    ------
+    KitePolarsError
+        If there are none beside the package.
+    """
+    found = [path for folder in (PACKAGED, CLONED) for path in sorted(folder.glob("*.ipynb"))]
+    if not found:
+        raise KitePolarsError(f"no notebooks in {PACKAGED} or {CLONED}: install the package again")
+    return found
+
+
+def copy_notebooks(folder: str | Path) -> list[Path]:
+    """Copy the notebooks into a folder, which is made if need be.
+
+    Parameters
+    ----------
+    folder
+        Where to. Files that are there are left as they are.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The notebooks that were copied.
+
+    Raises
+    ------
+    KitePolarsError
+        If the package has no notebooks.
+    OSError
+        If the folder cannot be written to.
+    """
+    target = Path(folder).expanduser()
+    sources = notebooks()
+    target.mkdir(parents=True, exist_ok=True)
+    fresh = [source for source in sources if not (target / source.name).exists()]
+    return [_copied(source, target / source.name) for source in fresh]
+
+
+def _copied(source: Path, target: Path) -> Path:
+    with target.open("xb") as file:  # never over a file that has just appeared
+        file.write(source.read_bytes())
+    return target
+
+
+def launch(folder: str | Path, *, open_browser: bool = True) -> int:
+    """Copy the notebooks into a folder and run JupyterLab there until it ends.
+
+    Parameters
+    ----------
+    folder
+        Where to work.
+    open_browser
+        Whether JupyterLab opens a browser.
+
+    Returns
+    -------
+    int
+        JupyterLab's exit status.
+
+    Raises
+    ------
+    KitePolarsError
+        If JupyterLab is not installed, or there are no notebooks.
+    """
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise KitePolarsError("JupyterLab is not installed: pip install 'kitepolars[lab]'")
+    copy_notebooks(folder)
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.open_browser={open_browser}"]
+    try:
+        return subprocess.run(command, cwd=Path(folder).expanduser(), check=False).returncode  # noqa: S603
+    except KeyboardInterrupt:  # it has had the same signal, and has asked or ended
+        return 0
