@@ -16,12 +16,18 @@ from typing import TYPE_CHECKING, Final
 
 from kitepolars._version import __version__
 from kitepolars.analytics import (
+    CANDLES,
+    ArrivalTimeWarning,
+    CandleBuilder,
     candles,
     change,
+    depth,
     depth_weighted_price,
     imbalance,
+    latest,
     microprice,
     mid,
+    movers,
     realised_volatility,
     returns,
     spread,
@@ -56,8 +62,11 @@ if TYPE_CHECKING:
     from kitepolars.rest import Session, generate_session, historical, login_url
 
 __all__ = [
+    "CANDLES",
     "Account",
+    "ArrivalTimeWarning",
     "AuthenticationError",
+    "CandleBuilder",
     "CapacityExceeded",
     "ConfigError",
     "ConnectionLost",
@@ -86,13 +95,16 @@ __all__ = [
     "candles",
     "change",
     "demo",
+    "depth",
     "depth_weighted_price",
     "generate_session",
     "historical",
     "imbalance",
+    "latest",
     "login_url",
     "microprice",
     "mid",
+    "movers",
     "packets",
     "realised_volatility",
     "returns",
