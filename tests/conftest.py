@@ -11,3 +11,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail instead of skipping where Chromium, JupyterLab or Playwright is missing",
     )
+    parser.addoption(
+        "--kernels",
+        default="",
+        metavar="VERSIONS",
+        help="releases of ipykernel, comma-separated, to run the browser tests on as well; "
+        "pip puts them into artifacts/kernels",
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -34,6 +35,26 @@ def missing() -> list[str]:
     return lacking if shutil.which("chromium") else [*lacking, "chromium"]
 
 
+def versions(config: pytest.Config) -> list[str]:
+    """Return the releases of ipykernel asked for beside the installed one."""
+    asked: str = config.getoption("--kernels")
+    return [version for version in asked.split(",") if version]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kernel" in metafunc.fixturenames:
+        metafunc.parametrize("kernel", ["installed", *versions(metafunc.config)])
+
+
+def ipykernel(version: str) -> Path:
+    """Return a folder with a release of ipykernel, put there by pip if need be."""
+    folder = ARTIFACTS / "kernels" / version
+    if not folder.is_dir():
+        wanted = ["--no-deps", "--target", str(folder), f"ipykernel=={version}"]
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", *wanted], check=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     if lacking := missing():
@@ -43,16 +64,17 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         pytest.skip(reason)
     from browser.lab import Lab  # noqa: PLC0415 (only where Playwright is there)
 
-    with Lab() as started:
+    kernels = {"installed": None, **{each: ipykernel(each) for each in versions(request.config)}}
+    with Lab(kernels) as started:
         yield started
 
 
 @pytest.fixture
-def open_notebook(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Opener]:
+def open_notebook(lab: Lab, kernel: str, request: pytest.FixtureRequest) -> Iterator[Opener]:
     opened: list[Notebook] = []
 
     def open_(*cells: str, **settings: Any) -> Notebook:
-        notebook = lab.open(cells, **settings)
+        notebook = lab.open(cells, kernel=kernel, **settings)
         opened.append(notebook)
         return notebook
 

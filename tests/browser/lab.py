@@ -38,6 +38,9 @@ FLAGS: Final = (
 START_TIMEOUT: Final = 90.0
 """Seconds that the server, and a notebook with its kernel, may take to start."""
 
+INSTALLED: Final = "installed"
+"""Name of the kernel with the ipykernel that is installed."""
+
 THEMES: Final = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 _KERNEL: Final = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
@@ -50,25 +53,32 @@ class Lab:
     Parameters
     ----------
     kernels
-        Kernel name → the Python that runs it.
+        Kernel name → a folder with another ipykernel, or None for the one installed.
     """
 
-    def __init__(self, kernels: Mapping[str, str] | None = None) -> None:
+    def __init__(self, kernels: Mapping[str, Path | None] | None = None) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="kitepolars-lab-"))
         self.work = self.root / "work"
         self.work.mkdir()
-        self._write_kernels(kernels or {"python": sys.executable})
+        self._write_kernels(kernels or {INSTALLED: None})
         self._write_settings()
         self._token = secrets.token_hex(16)
         self.url, self._server = self._start_server()
         self._playwright, self._browser = _start_browser()
 
-    def _write_kernels(self, kernels: Mapping[str, str]) -> None:
-        for name, python in kernels.items():
+    def _write_kernels(self, kernels: Mapping[str, Path | None]) -> None:
+        inherited = os.environ.get("PYTHONPATH", "")
+        for name, ipykernel in kernels.items():
             folder = self.root / "data" / "kernels" / name
             folder.mkdir(parents=True)
-            arguments = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            spec = {"argv": arguments, "display_name": name, "language": "python"}
+            arguments = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            paths = [path for path in (str(ipykernel or ""), inherited) if path]
+            spec = {
+                "argv": arguments,
+                "display_name": name,
+                "language": "python",
+                "env": {"PYTHONPATH": os.pathsep.join(paths)},
+            }
             (folder / "kernel.json").write_text(json.dumps(spec))
 
     def _write_settings(self) -> None:
@@ -128,7 +138,7 @@ class Lab:
         self,
         cells: Sequence[str],
         *,
-        kernel: str = "python",
+        kernel: str = INSTALLED,
         theme: str = "light",
         width: int = 1280,
         height: int = 1000,
