@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from kitepolars.errors import NotRunning
-from kitepolars.loop import LoopThread
+from kitepolars.loop import SWITCH_INTERVAL, LoopThread
 
 
 @pytest.fixture
@@ -128,9 +128,21 @@ def test_calls_from_many_threads_are_serialised(loop: LoopThread) -> None:
     assert count == 2_000
 
 
+def test_threads_take_shorter_turns_while_any_loop_runs(loop: LoopThread) -> None:
+    before = sys.getswitchinterval()
+    other = LoopThread("other")
+    loop.start()
+    other.start()
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL)
+    loop.stop()
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL)
+    other.stop()
+    assert sys.getswitchinterval() == before
+
+
 def test_exit_runs_the_closing_hook() -> None:
     script = """
-from kitepolars.loop import LoopThread
+from kitepolars.loop import SWITCH_INTERVAL, LoopThread
 loop = LoopThread()
 loop.before_exit = lambda: print("closing", loop.call(lambda: loop.is_current))
 loop.start()

@@ -3,12 +3,17 @@
 The loop thread owns whatever is only touched through `LoopThread.call`. While
 no thread runs, that state lies still, and a call runs in the calling thread,
 one at a time; so what can be said before `start()` and after `stop()` works.
+
+While a loop runs, threads of Python take turns more often: a notebook's cell
+that computes in pure Python would otherwise hold the interpreter's lock for
+5 ms at a time, and each message would wait that long several times over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -22,6 +27,36 @@ T = TypeVar("T")
 JOIN_TIMEOUT: Final = 0.5
 """Seconds that a stopped loop may take to end its thread."""
 
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds between two turns of Python threads while a loop runs (Python's default: 0.005).
+
+Chosen from the latencies in docs/performance.md.
+"""
+
+
+class _Turns:
+    """The interpreter's switch interval: shortened by the first loop, restored after the last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loops = 0
+        self._before = 0.0
+
+    def shorten(self) -> None:
+        with self._lock:
+            self._loops += 1
+            if self._loops == 1:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._before, SWITCH_INTERVAL))
+
+    def restore(self) -> None:
+        with self._lock:
+            self._loops -= 1
+            if not self._loops:
+                sys.setswitchinterval(self._before)
+
+
+_turns = _Turns()
 _running: weakref.WeakSet[LoopThread] = weakref.WeakSet()
 
 
@@ -74,6 +109,7 @@ class LoopThread:
             ready.wait()
             self._thread, self._loop = thread, loop
             _running.add(self)
+            _turns.shorten()
 
     def stop(self) -> None:
         """Cancel what runs on the loop and end the thread. Idempotent."""
@@ -82,6 +118,7 @@ class LoopThread:
             self._loop = self._thread = None
             _running.discard(self)
         if loop is not None and thread is not None:
+            _turns.restore()
             loop.call_soon_threadsafe(loop.stop)
             if thread is not threading.current_thread():
                 thread.join(JOIN_TIMEOUT)
