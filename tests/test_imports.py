@@ -68,7 +68,7 @@ PARTS: Final = {
     "demonstration": part("wire instruments sim ticker"),
     "sim": part("errors wire", "numpy websockets", asyncio=True),
     "widgets": part(
-        "errors wire frames feed",
+        "errors wire frames feed analytics",
         "IPython anywidget ipywidgets numpy polars traitlets",
         asyncio=True,
     ),
