@@ -12,9 +12,11 @@ const bundled = ["lightweight-charts", "fancy-canvas"];
 
 async function licence(name) {
   const folder = path.join(here, "node_modules", name);
-  const { version, license, homepage = "" } = JSON.parse(
-    await readFile(path.join(folder, "package.json"), "utf8"),
-  );
+  const {
+    version,
+    license,
+    homepage = "",
+  } = JSON.parse(await readFile(path.join(folder, "package.json"), "utf8"));
   const text = await readFile(path.join(folder, "LICENSE"), "utf8").catch(() => "");
   return `${name} ${version} (${license}) ${homepage}\n\n${text.trim()}\n`;
 }
@@ -35,4 +37,7 @@ await build({
 });
 await copyFile(path.join(here, "src/widgets.css"), path.join(target, "widgets.css"));
 const licences = await Promise.all(bundled.map(licence));
-await writeFile(path.join(target, "THIRD_PARTY_LICENSES.txt"), licences.join(`\n${"-".repeat(79)}\n\n`));
+await writeFile(
+  path.join(target, "THIRD_PARTY_LICENSES.txt"),
+  licences.join(`\n${"-".repeat(79)}\n\n`),
+);

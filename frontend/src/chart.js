@@ -1,5 +1,11 @@
 // Live candles with volume, drawn by lightweight-charts (Apache-2.0, its logo links to its makers).
-import { CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries } from "lightweight-charts";
+import {
+  CandlestickSeries,
+  ColorType,
+  createChart,
+  CrosshairMode,
+  HistogramSeries,
+} from "lightweight-charts";
 import { chips, h, keepKeys, setText, symbolInto } from "./dom.js";
 import { direction, show } from "./format.js";
 import { hitList } from "./hits.js";
@@ -27,26 +33,76 @@ function render({ model, el }) {
   const empty = h("div", { class: "kp-empty" });
   const canvas = h("div", { class: "kp-canvas kp-live" }, legend, empty);
   canvas.style.height = `${model.get("height")}px`;
-  const intervals = chips(model.get("intervals").map((every) => [every, every]), model.get("every"), (every) => link.send({ kind: "every", every }));
-  const input = h("input", { type: "search", "aria-label": "Instrument", autocomplete: "off", spellcheck: "false", placeholder: "Instrument" });
+  const intervals = chips(
+    model.get("intervals").map((every) => [every, every]),
+    model.get("every"),
+    (every) => link.send({ kind: "every", every }),
+  );
+  const input = h("input", {
+    type: "search",
+    "aria-label": "Instrument",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "Instrument",
+  });
   const menu = h("div", { class: "kp-menu", hidden: true });
   const hits = hitList({ label: "Instruments found", choose: ([hit]) => choose(hit) });
   menu.append(hits.box);
-  const bar = h("div", { class: "kp-bar" }, h("span", { class: "kp-pick" }, input), intervals.group, h("span", { class: "kp-grow" }),
-    h("button", { type: "button", title: "Show the latest bars", onclick: () => { chart.timeScale().resetTimeScale(); chart.timeScale().scrollToRealTime(); } }, "Latest"),
-    h("button", { type: "button", title: "Show every bar", onclick: () => chart.timeScale().fitContent() }, "All"));
+  const bar = h(
+    "div",
+    { class: "kp-bar" },
+    h("span", { class: "kp-pick" }, input),
+    intervals.group,
+    h("span", { class: "kp-grow" }),
+    h(
+      "button",
+      {
+        type: "button",
+        title: "Show the latest bars",
+        onclick: () => {
+          chart.timeScale().resetTimeScale();
+          chart.timeScale().scrollToRealTime();
+        },
+      },
+      "Latest",
+    ),
+    h(
+      "button",
+      { type: "button", title: "Show every bar", onclick: () => chart.timeScale().fitContent() },
+      "All",
+    ),
+  );
   const root = h("div", { class: "kp kp-card kp-chart" }, bar, menu, canvas);
-  const link = connect(model, root, { snapshot: take, delta: take, paint: () => { drawLegend(); } });
+  const link = connect(model, root, {
+    snapshot: take,
+    delta: take,
+    paint: () => {
+      drawLegend();
+    },
+  });
   bar.append(link.badge);
   menu.after(link.note);
   el.append(root);
   keepKeys(root);
 
-  const chart = createChart(canvas, { autoSize: true, timeScale: { barSpacing: 9, maxBarSpacing: 26, rightOffset: 4 }, crosshair: { mode: CrosshairMode.Normal }, rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.24 } } });
+  const chart = createChart(canvas, {
+    autoSize: true,
+    timeScale: { barSpacing: 9, maxBarSpacing: 26, rightOffset: 4 },
+    crosshair: { mode: CrosshairMode.Normal },
+    rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.24 } },
+  });
   const candles = chart.addSeries(CandlestickSeries, {});
-  const volume = chart.addSeries(HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
+  const volume = chart.addSeries(HistogramSeries, {
+    priceScaleId: "volume",
+    priceFormat: { type: "volume" },
+    lastValueVisible: false,
+    priceLineVisible: false,
+  });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
-  chart.subscribeCrosshairMove((event) => { hovered = event.time === undefined ? null : event.logical; link.dirty(); });
+  chart.subscribeCrosshairMove((event) => {
+    hovered = event.time === undefined ? null : event.logical;
+    link.dirty();
+  });
   paintTheme();
   // JupyterLab changes attributes of the body when its theme changes.
   const theme = new MutationObserver(() => requestAnimationFrame(paintTheme));
@@ -62,18 +118,40 @@ function render({ model, el }) {
   }
   function paintTheme() {
     if (!root.isConnected) return;
-    const [ink, line, faint, up, down, paper] = ["--kp-ink-soft", "--kp-line", "--kp-grid-line", "--kp-up", "--kp-down", "--kp-panel"].map(colour);
+    const [ink, line, faint, up, down, paper] = [
+      "--kp-ink-soft",
+      "--kp-line",
+      "--kp-grid-line",
+      "--kp-up",
+      "--kp-down",
+      "--kp-panel",
+    ].map(colour);
     chart.applyOptions({
-      layout: { background: { type: ColorType.Solid, color: paper }, textColor: ink, fontFamily: getComputedStyle(root).fontFamily, attributionLogo: true },
+      layout: {
+        background: { type: ColorType.Solid, color: paper },
+        textColor: ink,
+        fontFamily: getComputedStyle(root).fontFamily,
+        attributionLogo: true,
+      },
       grid: { vertLines: { color: faint }, horzLines: { color: faint } },
       rightPriceScale: { borderColor: line },
       timeScale: { borderColor: line },
     });
-    candles.applyOptions({ upColor: up, wickUpColor: up, downColor: down, wickDownColor: down, borderVisible: false });
+    candles.applyOptions({
+      upColor: up,
+      wickUpColor: up,
+      downColor: down,
+      wickDownColor: down,
+      borderVisible: false,
+    });
     if (data.length) volume.setData(data.map(column));
   }
   function column(bar) {
-    return { time: bar.time, value: bar.volume === bar.volume ? bar.volume : 0, color: colours(bar.close >= bar.open) };
+    return {
+      time: bar.time,
+      value: bar.volume === bar.volume ? bar.volume : 0,
+      color: colours(bar.close >= bar.open),
+    };
   }
   const washes = {};
   function colours(rose) {
@@ -83,7 +161,10 @@ function render({ model, el }) {
     return washes[key];
   }
   function take(message, buffers) {
-    if (message.hits) { menu.hidden = !message.hits.length || document.activeElement !== input; hits.show(message.hits); }
+    if (message.hits) {
+      menu.hidden = !message.hits.length || document.activeElement !== input;
+      hits.show(message.hits);
+    }
     if (message.symbol !== undefined) {
       symbolInto(symbol, message.symbol);
       if (document.activeElement !== input) input.value = message.symbol;
@@ -91,8 +172,16 @@ function render({ model, el }) {
       setText(empty, message.empty);
       setText(remark, message.remark);
       const daily = message.seconds >= DAY;
-      chart.applyOptions({ timeScale: { timeVisible: !daily, secondsVisible: message.seconds < 60 } });
-      candles.applyOptions({ priceFormat: { type: "price", precision: message.precision, minMove: 10 ** -message.precision } });
+      chart.applyOptions({
+        timeScale: { timeVisible: !daily, secondsVisible: message.seconds < 60 },
+      });
+      candles.applyOptions({
+        priceFormat: {
+          type: "price",
+          precision: message.precision,
+          minMove: 10 ** -message.precision,
+        },
+      });
     }
     if (!buffers?.length) return;
     const fresh = bars(arrays.f64(buffers[0]));
@@ -100,22 +189,40 @@ function render({ model, el }) {
       data = fresh;
       candles.setData(data);
       volume.setData(data.map(column));
-      if (message.symbol !== undefined && data.length) { chart.timeScale().resetTimeScale(); }
-    } else { // replaces the bars from that place on, nearly always the last one
+      if (message.symbol !== undefined && data.length) {
+        chart.timeScale().resetTimeScale();
+      }
+    } else {
+      // replaces the bars from that place on, nearly always the last one
       data.splice(message.from, data.length, ...fresh);
-      for (const bar of fresh) { candles.update(bar); volume.update(column(bar)); }
+      for (const bar of fresh) {
+        candles.update(bar);
+        volume.update(column(bar));
+      }
     }
     root.dataset.bars = data.length;
     empty.hidden = data.length > 0;
   }
   function drawLegend() {
     const bar = hovered === null ? data.at(-1) : data[hovered];
-    if (!bar) { legend.replaceChildren(); return; }
+    if (!bar) {
+      legend.replaceChildren();
+      return;
+    }
     const change = (100 * (bar.close - bar.open)) / bar.open;
-    const part = (name, text, tone = "") => h("span", {}, h("span", { class: "kp-soft" }, `${name} `), h("b", { class: tone }, text));
+    const part = (name, text, tone = "") =>
+      h("span", {}, h("span", { class: "kp-soft" }, `${name} `), h("b", { class: tone }, text));
     const tone = direction(bar.close - bar.open);
-    legend.replaceChildren(symbol, part("O", show("price", bar.open), tone), part("H", show("price", bar.high), tone), part("L", show("price", bar.low), tone),
-      part("C", show("price", bar.close), tone), h("b", { class: tone }, show("percent", change)), part("V", show("quantity", bar.volume)), remark);
+    legend.replaceChildren(
+      symbol,
+      part("O", show("price", bar.open), tone),
+      part("H", show("price", bar.high), tone),
+      part("L", show("price", bar.low), tone),
+      part("C", show("price", bar.close), tone),
+      h("b", { class: tone }, show("percent", change)),
+      part("V", show("quantity", bar.volume)),
+      remark,
+    );
     legend.dataset.close = bar.close;
   }
   function choose(hit) {
@@ -127,12 +234,22 @@ function render({ model, el }) {
   input.addEventListener("focus", () => input.select());
   input.addEventListener("input", () => link.send({ kind: "query", text: input.value }));
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { menu.hidden = true; input.blur(); }
-    else if (!menu.hidden) hits.key(event);
+    if (event.key === "Escape") {
+      menu.hidden = true;
+      input.blur();
+    } else if (!menu.hidden) hits.key(event);
   });
   menu.addEventListener("mousedown", (event) => event.preventDefault()); // keeps the focus in the box
-  menu.addEventListener("click", (event) => { if (event.target.closest(".kp-hit")) hits.key({ key: "Enter", preventDefault() {} }); });
-  input.addEventListener("blur", () => { menu.hidden = true; });
-  return () => { theme.disconnect(); chart.remove(); link.close(); };
+  menu.addEventListener("click", (event) => {
+    if (event.target.closest(".kp-hit")) hits.key({ key: "Enter", preventDefault() {} });
+  });
+  input.addEventListener("blur", () => {
+    menu.hidden = true;
+  });
+  return () => {
+    theme.disconnect();
+    chart.remove();
+    link.close();
+  };
 }
 export default { render };

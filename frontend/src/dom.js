@@ -19,7 +19,19 @@ export function setText(element, text) {
 export function chips(entries, pressed, choose) {
   const group = h("div", { class: "kp-chips", role: "group" });
   const buttons = entries.map(([key, label]) =>
-    h("button", { type: "button", "data-key": key, onclick: () => { press(key); choose(key); } }, label));
+    h(
+      "button",
+      {
+        type: "button",
+        "data-key": key,
+        onclick: () => {
+          press(key);
+          choose(key);
+        },
+      },
+      label,
+    ),
+  );
   const press = (key) => {
     for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.key === key);
   };
@@ -39,7 +51,10 @@ export function keepKeys(root) {
 // "NSE:INFY" with its exchange in a softer ink, as text nodes.
 export function symbolInto(element, symbol) {
   const [exchange, ...rest] = symbol.split(":");
-  if (!rest.length) { element.textContent = symbol; return; }
+  if (!rest.length) {
+    element.textContent = symbol;
+    return;
+  }
   const soft = document.createElement("span");
   soft.className = "kp-exchange";
   soft.textContent = ` ${exchange}`;

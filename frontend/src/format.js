@@ -2,7 +2,12 @@
 const grouped = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
 const two = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const four = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 4, maximumFractionDigits: 4 });
-const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat("en-GB", {
+  timeZone: "Asia/Kolkata",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
 const modes = ["ltp", "quote", "full"];
 
 // Currency contracts have ticks of a quarter of a paisa: show what is there.

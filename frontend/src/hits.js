@@ -12,18 +12,35 @@ export function hitList({ choose, label, select = () => {} }) {
     hits = found;
     active = found.length ? 0 : -1;
     chosen.clear();
-    box.replaceChildren(...found.map((hit, k) => {
-      const symbol = h("span", { class: "kp-symbol" });
-      symbolInto(symbol, hit.symbol);
-      return h("div", { class: "kp-hit", role: "option", "data-token": hit.token, onclick: (event) => press(k, event), ondblclick: () => choose([hit]) },
-        symbol, h("span", { class: "kp-soft" }, hit.detail), h("span", { class: "kp-up" }, hit.mode ? `✓ ${hit.mode}` : ""));
-    }));
+    box.replaceChildren(
+      ...found.map((hit, k) => {
+        const symbol = h("span", { class: "kp-symbol" });
+        symbolInto(symbol, hit.symbol);
+        return h(
+          "div",
+          {
+            class: "kp-hit",
+            role: "option",
+            "data-token": hit.token,
+            onclick: (event) => press(k, event),
+            ondblclick: () => choose([hit]),
+          },
+          symbol,
+          h("span", { class: "kp-soft" }, hit.detail),
+          h("span", { class: "kp-up" }, hit.mode ? `✓ ${hit.mode}` : ""),
+        );
+      }),
+    );
     mark();
   }
   function press(k, event) {
     if (event.shiftKey) range(active, k);
-    else if (event.ctrlKey || event.metaKey) { if (!chosen.delete(k)) chosen.add(k); }
-    else { chosen.clear(); chosen.add(k); }
+    else if (event.ctrlKey || event.metaKey) {
+      if (!chosen.delete(k)) chosen.add(k);
+    } else {
+      chosen.clear();
+      chosen.add(k);
+    }
     active = k;
     mark();
   }
@@ -43,7 +60,8 @@ export function hitList({ choose, label, select = () => {} }) {
     return places.map((k) => hits[k]);
   }
   function key(event) {
-    const to = event.key === "Home" || event.key === "End" ? null : step(event.key, active, hits.length, 8);
+    const to =
+      event.key === "Home" || event.key === "End" ? null : step(event.key, active, hits.length, 8);
     if (to !== null) {
       if (event.shiftKey) range(active, to);
       else chosen.clear();

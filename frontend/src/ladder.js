@@ -33,7 +33,11 @@ function render({ model, el }) {
   const price = h("span", { class: "kp-price" });
   const change = h("span");
   const note = h("span");
-  const switchMode = h("button", { type: "button", onclick: () => link.send({ kind: "full" }) }, "Switch to full");
+  const switchMode = h(
+    "button",
+    { type: "button", onclick: () => link.send({ kind: "full" }) },
+    "Switch to full",
+  );
   const notice = h("div", { class: "kp-note", hidden: true }, note, " ", switchMode);
   const cells = [];
   const body = h("tbody");
@@ -47,19 +51,51 @@ function render({ model, el }) {
     cells.push(row);
     body.append(h("tr", {}, ...row.map(({ cell }) => cell)));
   }
-  const table = h("table", { class: "kp-book" },
-    h("thead", {}, h("tr", {}, ...PLACES.map(({ label }) => h("th", { scope: "col" }, label)))), body);
+  const table = h(
+    "table",
+    { class: "kp-book" },
+    h("thead", {}, h("tr", {}, ...PLACES.map(({ label }) => h("th", { scope: "col" }, label)))),
+    body,
+  );
   const share = h("i");
-  const balance = h("div", { class: "kp-balance", role: "img", "aria-label": "share of bids" }, share);
+  const balance = h(
+    "div",
+    { class: "kp-balance", role: "img", "aria-label": "share of bids" },
+    share,
+  );
   const facts = Object.fromEntries(FACTS.map(([key]) => [key, h("b")]));
-  const list = h("div", { class: "kp-facts" }, ...FACTS.map(([key, label]) => h("div", {}, h("span", { class: "kp-soft" }, label), facts[key])));
+  const list = h(
+    "div",
+    { class: "kp-facts" },
+    ...FACTS.map(([key, label]) =>
+      h("div", {}, h("span", { class: "kp-soft" }, label), facts[key]),
+    ),
+  );
   const bar = h("div", { class: "kp-bar" }, symbol, h("span", { class: "kp-grow" }), age);
-  const root = h("div", { class: "kp kp-card kp-ladder" }, bar, notice,
-    h("div", { class: "kp-live" }, h("div", { class: "kp-quote" }, price, change), table, balance, list));
-  const take = (message, buffers) => { now = message; book = buffers.length ? arrays.f64(buffers[0]) : null; };
+  const root = h(
+    "div",
+    { class: "kp kp-card kp-ladder" },
+    bar,
+    notice,
+    h(
+      "div",
+      { class: "kp-live" },
+      h("div", { class: "kp-quote" }, price, change),
+      table,
+      balance,
+      list,
+    ),
+  );
+  const take = (message, buffers) => {
+    now = message;
+    book = buffers.length ? arrays.f64(buffers[0]) : null;
+  };
   const link = connect(model, root, {
     snapshot: take,
-    delta: (message, buffers) => { if (message.symbol !== undefined) take(message, buffers); else now = { ...now, clock: message.clock }; },
+    delta: (message, buffers) => {
+      if (message.symbol !== undefined) take(message, buffers);
+      else now = { ...now, clock: message.clock };
+    },
     paint,
   });
   bar.append(link.badge);
@@ -74,20 +110,35 @@ function render({ model, el }) {
     setText(note, now.advice ?? "");
     switchMode.hidden = !now.offers_full;
     setText(price, show("price", now.last_price));
-    setText(change, [show("change", now.price_change), now.change == null ? "" : `(${show("percent", now.change)})`].join(" "));
+    setText(
+      change,
+      [
+        show("change", now.price_change),
+        now.change == null ? "" : `(${show("percent", now.change)})`,
+      ].join(" "),
+    );
     change.className = direction(now.change);
-    setText(age, now.received_at ? `${duration(Math.max(0, (now.clock - now.received_at) / 1000))} ago` : "no tick yet");
+    setText(
+      age,
+      now.received_at
+        ? `${duration(Math.max(0, (now.clock - now.received_at) / 1000))} ago`
+        : "no tick yet",
+    );
     for (const [key, , kind] of FACTS) setText(facts[key], show(kind, now[key]) || "–");
     facts.imbalance.className = direction(now.imbalance);
     share.style.width = `${50 + (now.imbalance ?? 0) / 2}%`;
     balance.hidden = now.imbalance == null;
     const biggest = book ? Math.max(1, ...book.filter((_, i) => i % 6 === 1 || i % 6 === 4)) : 1;
-    cells.forEach((row, level) => row.forEach(({ text, bar: fill }, place) => {
-      const value = book ? book[level * 6 + place] : NaN;
-      const there = value === value && !(place === 2 || place === 3 ? value === 0 : book[level * 6 + (place < 3 ? 1 : 4)] === 0);
-      setText(text, there ? show(PLACES[place].kind, value) : "–");
-      if (fill) fill.style.width = there ? `${(100 * value) / biggest}%` : "0";
-    }));
+    cells.forEach((row, level) =>
+      row.forEach(({ text, bar: fill }, place) => {
+        const value = book ? book[level * 6 + place] : NaN;
+        const there =
+          value === value &&
+          !(place === 2 || place === 3 ? value === 0 : book[level * 6 + (place < 3 ? 1 : 4)] === 0);
+        setText(text, there ? show(PLACES[place].kind, value) : "–");
+        if (fill) fill.style.width = there ? `${(100 * value) / biggest}%` : "0";
+      }),
+    );
   }
   return () => link.close();
 }

@@ -38,20 +38,33 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
   function send(content) {
     try {
       Promise.resolve(model.send({ view, ...content })).catch(() => {});
-    } catch { /* likewise */ }
+    } catch {
+      /* likewise */
+    }
   }
   function dirty() {
-    if (!frame && !closed) frame = requestAnimationFrame(() => { frame = 0; paint?.(); });
+    if (!frame && !closed)
+      frame = requestAnimationFrame(() => {
+        frame = 0;
+        paint?.();
+      });
   }
   function receive(message, buffers) {
     heard = performance.now();
-    if (message.notice !== undefined) { note.hidden = !message.notice; setText(note, message.notice); }
+    if (message.notice !== undefined) {
+      note.hidden = !message.notice;
+      setText(note, message.notice);
+    }
     if (message.kind === "snapshot") {
       expected = message.seq + 1;
       snapshot(message, buffers);
     } else if (expected !== null && message.kind === "delta") {
       if (message.seq < expected) return;
-      if (message.seq > expected) { expected = null; send({ kind: "ready" }); return; }
+      if (message.seq > expected) {
+        expected = null;
+        send({ kind: "ready" });
+        return;
+      }
       expected += 1;
       delta(message, buffers);
     } else return;
@@ -64,7 +77,8 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
     const stale = silence > STALE_AFTER;
     root.classList.toggle("kp-stale", stale);
     badge.hidden = !stale;
-    if (stale) badge.textContent = `not connected for ${Math.round(silence / 1000)} s: the kernel is busy or gone`;
+    if (stale)
+      badge.textContent = `not connected for ${Math.round(silence / 1000)} s: the kernel is busy or gone`;
     return stale;
   }
   function beat() {
@@ -74,7 +88,9 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
     else if (beats % ALIVE_EVERY === 0) send({ kind: "alive" });
   }
   const leave = () => send({ kind: "gone" });
-  const back = (event) => { if (event.persisted) send({ kind: "ready" }); };
+  const back = (event) => {
+    if (event.persisted) send({ kind: "ready" });
+  };
 
   model.on("msg:custom", receive);
   addEventListener("pagehide", leave);

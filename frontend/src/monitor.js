@@ -4,23 +4,64 @@ import { duration, formats } from "./format.js";
 import { connect } from "./link.js";
 
 const TONES = { good: "kp-up", warn: "kp-warn", bad: "kp-down", idle: "kp-soft" };
-const COLUMNS = [["Connection", true], ["Account", true], ["State", true], ["Instruments"], ["Messages/s"], ["kB/s"], ["Last byte"], ["Reconnects"]];
+const COLUMNS = [
+  ["Connection", true],
+  ["Account", true],
+  ["State", true],
+  ["Instruments"],
+  ["Messages/s"],
+  ["kB/s"],
+  ["Last byte"],
+  ["Reconnects"],
+];
 
 function render({ model, el }) {
   let now = null;
   const dot = h("span", { class: "kp-dot" });
   const word = h("span", { class: "kp-verdict" });
   const why = h("span", { class: "kp-soft" });
-  const bar = h("div", { class: "kp-bar" }, h("span", {}, dot, word), why, h("span", { class: "kp-grow" }));
+  const bar = h(
+    "div",
+    { class: "kp-bar" },
+    h("span", {}, dot, word),
+    why,
+    h("span", { class: "kp-grow" }),
+  );
   const tiles = h("div", { class: "kp-tiles" });
   const body = h("tbody");
-  const sheet = h("table", { class: "kp-sheet" }, h("thead", {}, h("tr", {}, ...COLUMNS.map(([label, text]) => h("th", { scope: "col", class: text ? "kp-text" : "" }, label)))), body);
-  const lane = h("canvas", { class: "kp-lane", role: "img", "aria-label": "ticks per second, and gaps" });
+  const sheet = h(
+    "table",
+    { class: "kp-sheet" },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        ...COLUMNS.map(([label, text]) =>
+          h("th", { scope: "col", class: text ? "kp-text" : "" }, label),
+        ),
+      ),
+    ),
+    body,
+  );
+  const lane = h("canvas", {
+    class: "kp-lane",
+    role: "img",
+    "aria-label": "ticks per second, and gaps",
+  });
   const events = h("div", { class: "kp-events", tabindex: "0", "aria-label": "events" });
   const title = h("div", { class: "kp-section" });
   const eventsTitle = h("div", { class: "kp-section" });
-  const root = h("div", { class: "kp kp-card kp-monitor" }, bar, h("div", { class: "kp-live" }, tiles, sheet, title, lane, eventsTitle, events));
-  const take = (message) => { if (message.word !== undefined) now = message; };
+  const root = h(
+    "div",
+    { class: "kp kp-card kp-monitor" },
+    bar,
+    h("div", { class: "kp-live" }, tiles, sheet, title, lane, eventsTitle, events),
+  );
+  const take = (message) => {
+    if (message.word !== undefined) now = message;
+  };
   const link = connect(model, root, { snapshot: take, delta: take, paint });
   bar.append(link.badge);
   bar.after(link.note);
@@ -33,21 +74,69 @@ function render({ model, el }) {
     dot.className = `kp-dot ${TONES[now.tone]}`;
     word.className = `kp-verdict ${TONES[now.tone]}`;
     setText(why, now.why);
-    tiles.replaceChildren(...now.tiles.map(([label, value, tone]) => h("div", { class: "kp-tile" }, h("b", { class: TONES[tone] ?? "" }, value), h("span", {}, label))));
+    tiles.replaceChildren(
+      ...now.tiles.map(([label, value, tone]) =>
+        h(
+          "div",
+          { class: "kp-tile" },
+          h("b", { class: TONES[tone] ?? "" }, value),
+          h("span", {}, label),
+        ),
+      ),
+    );
     body.replaceChildren(...now.connections.map(connection));
-    setText(title, now.gaps.length ? `Ticks per second; ${now.gaps.length} gap${now.gaps.length > 1 ? "s" : ""} in the last ${duration(now.span)}` : `Ticks per second over the last ${duration(now.span)}; no gap`);
-    setText(eventsTitle, now.events.length ? `Events (${formats.quantity(now.events_total)})` : "No events");
-    events.replaceChildren(...now.events.map(([at, place, kind, detail]) =>
-      h("div", {}, h("span", { class: "kp-soft" }, formats.time(at)), h("b", {}, place == null ? kind : `${kind} #${place + 1}`), h("span", {}, detail))));
+    setText(
+      title,
+      now.gaps.length
+        ? `Ticks per second; ${now.gaps.length} gap${now.gaps.length > 1 ? "s" : ""} in the last ${duration(now.span)}`
+        : `Ticks per second over the last ${duration(now.span)}; no gap`,
+    );
+    setText(
+      eventsTitle,
+      now.events.length ? `Events (${formats.quantity(now.events_total)})` : "No events",
+    );
+    events.replaceChildren(
+      ...now.events.map(([at, place, kind, detail]) =>
+        h(
+          "div",
+          {},
+          h("span", { class: "kp-soft" }, formats.time(at)),
+          h("b", {}, place == null ? kind : `${kind} #${place + 1}`),
+          h("span", {}, detail),
+        ),
+      ),
+    );
     drawLane();
   }
-  function connection({ index, account, state, tone, instruments, messages, kilobytes, silence, reconnects }) {
+  function connection({
+    index,
+    account,
+    state,
+    tone,
+    instruments,
+    messages,
+    kilobytes,
+    silence,
+    reconnects,
+  }) {
     const cell = (text, attributes = {}) => h("td", attributes, text);
-    return h("tr", {}, cell(`#${index + 1}`, { class: "kp-text" }), cell(account, { class: "kp-text" }), cell(state, { class: `kp-text ${TONES[tone]}` }),
-      cell(formats.quantity(instruments)), cell(messages.toFixed(1)), cell(kilobytes.toFixed(1)), cell(silence == null ? "–" : `${duration(silence)} ago`), cell(formats.quantity(reconnects)));
+    return h(
+      "tr",
+      {},
+      cell(`#${index + 1}`, { class: "kp-text" }),
+      cell(account, { class: "kp-text" }),
+      cell(state, { class: `kp-text ${TONES[tone]}` }),
+      cell(formats.quantity(instruments)),
+      cell(messages.toFixed(1)),
+      cell(kilobytes.toFixed(1)),
+      cell(silence == null ? "–" : `${duration(silence)} ago`),
+      cell(formats.quantity(reconnects)),
+    );
   }
   function drawLane() {
-    const width = lane.clientWidth, height = lane.clientHeight, scale = devicePixelRatio || 1;
+    const width = lane.clientWidth,
+      height = lane.clientHeight,
+      scale = devicePixelRatio || 1;
     if (!width) return;
     lane.width = width * scale;
     lane.height = height * scale;
@@ -55,7 +144,10 @@ function render({ model, el }) {
     pen.scale(scale, scale);
     const style = getComputedStyle(root);
     const ink = (name) => style.getPropertyValue(name);
-    const left = 10, right = width - 52, floor = height - 18, start = now.clock - now.span * 1000;
+    const left = 10,
+      right = width - 52,
+      floor = height - 18,
+      start = now.clock - now.span * 1000;
     const x = (at) => left + ((Math.max(at, start) - start) / (now.span * 1000)) * (right - left);
     const top = Math.max(1, ...now.rates.map(([, rate]) => rate));
     pen.font = `11px ${style.fontFamily}`;
@@ -80,6 +172,9 @@ function render({ model, el }) {
   }
   const size = new ResizeObserver(link.dirty);
   size.observe(lane);
-  return () => { size.disconnect(); link.close(); };
+  return () => {
+    size.disconnect();
+    link.close();
+  };
 }
 export default { render };

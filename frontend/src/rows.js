@@ -7,7 +7,11 @@ const LEAST = 5;
 
 export function virtualRows({ height, label, shrink = false, make, fill, moved = () => {} }) {
   const pad = h("div", { class: "kp-pad" });
-  const box = h("div", { class: "kp-rows kp-live", role: "grid", tabindex: "0", "aria-label": label }, pad);
+  const box = h(
+    "div",
+    { class: "kp-rows kp-live", role: "grid", tabindex: "0", "aria-label": label },
+    pad,
+  );
   box.style.height = `${height}px`;
   const pool = [];
   let count = 0;
@@ -41,8 +45,14 @@ export function virtualRows({ height, label, shrink = false, make, fill, moved =
       const size = Math.max(pool.length, visible);
       const position = first + ((((k - first) % size) + size) % size);
       const shown = position < last;
-      if (shown !== entry.shown) { entry.element.style.display = shown ? "" : "none"; entry.shown = shown; }
-      if (!shown) { entry.position = -1; continue; }
+      if (shown !== entry.shown) {
+        entry.element.style.display = shown ? "" : "none";
+        entry.shown = shown;
+      }
+      if (!shown) {
+        entry.position = -1;
+        continue;
+      }
       if (position !== entry.position) {
         entry.element.style.transform = `translateY(${position * ROW_HEIGHT}px)`;
         entry.element.setAttribute("aria-rowindex", position + 1);
@@ -55,18 +65,33 @@ export function virtualRows({ height, label, shrink = false, make, fill, moved =
   function reveal(position) {
     const top = position * ROW_HEIGHT;
     if (top < box.scrollTop) box.scrollTop = top;
-    else if (top + ROW_HEIGHT > box.scrollTop + box.clientHeight) box.scrollTop = top + ROW_HEIGHT - box.clientHeight;
+    else if (top + ROW_HEIGHT > box.scrollTop + box.clientHeight)
+      box.scrollTop = top + ROW_HEIGHT - box.clientHeight;
   }
   function clear() {
     for (const entry of pool) entry.element.remove();
     pool.length = 0;
   }
-  return { box, resize, clear, range: () => [first, last], paint, reveal,
-    pageSize: () => Math.floor(box.clientHeight / ROW_HEIGHT) };
+  return {
+    box,
+    resize,
+    clear,
+    range: () => [first, last],
+    paint,
+    reveal,
+    pageSize: () => Math.floor(box.clientHeight / ROW_HEIGHT),
+  };
 }
 
 // Where a key moves the cursor in a list of `count` rows, or null if it does not.
 export function step(key, at, count, page) {
-  const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -count, End: count };
+  const moves = {
+    ArrowDown: 1,
+    ArrowUp: -1,
+    PageDown: page,
+    PageUp: -page,
+    Home: -count,
+    End: count,
+  };
   return key in moves && count ? Math.min(count - 1, Math.max(0, at + moves[key])) : null;
 }

@@ -4,7 +4,14 @@ import { hitList } from "./hits.js";
 import { connect } from "./link.js";
 
 function render({ model, el }) {
-  const input = h("input", { type: "search", placeholder: "Search: infy, nifty 24000 ce, crude …", "aria-label": "Search instruments", autocomplete: "off", spellcheck: "false", oninput: ask });
+  const input = h("input", {
+    type: "search",
+    placeholder: "Search: infy, nifty 24000 ce, crude …",
+    "aria-label": "Search instruments",
+    autocomplete: "off",
+    spellcheck: "false",
+    oninput: ask,
+  });
   const hint = h("div", { class: "kp-hint" });
   const hits = hitList({
     label: "Instruments found",
@@ -21,10 +28,15 @@ function render({ model, el }) {
   el.append(root);
   keepKeys(root);
   input.addEventListener("keydown", (event) => {
-    if (!hits.key(event) && event.key === "Escape") { input.value = ""; ask(); }
+    if (!hits.key(event) && event.key === "Escape") {
+      input.value = "";
+      ask();
+    }
   });
 
-  function ask() { link.send({ kind: "query", text: input.value }); }
+  function ask() {
+    link.send({ kind: "query", text: input.value });
+  }
   function take(message) {
     if (message.hits === undefined) return;
     if (message.text !== input.value.trim() && document.activeElement === input) return; // an answer to an older question

@@ -3,11 +3,17 @@ export function drawSparkline(canvas, points, { up, down }) {
   const width = canvas.clientWidth;
   const height = canvas.clientHeight;
   const scale = devicePixelRatio || 1;
-  if (canvas.width !== width * scale) { canvas.width = width * scale; canvas.height = height * scale; }
+  if (canvas.width !== width * scale) {
+    canvas.width = width * scale;
+    canvas.height = height * scale;
+  }
   const pen = canvas.getContext("2d");
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   pen.clearRect(0, 0, width, height);
-  let low = Infinity, high = -Infinity, first = -1, last = -1;
+  let low = Infinity,
+    high = -Infinity,
+    first = -1,
+    last = -1;
   for (let i = 0; i < points.length; i += 1) {
     const x = points[i];
     if (x !== x) continue;
@@ -21,7 +27,8 @@ export function drawSparkline(canvas, points, { up, down }) {
   const y = (v) => (high > low ? 3 + ((high - v) / (high - low)) * (height - 6) : height / 2);
   const colour = points[last] >= points[first] ? up : down;
   pen.beginPath();
-  for (let i = first; i <= last; i += 1) if (points[i] === points[i]) pen.lineTo(x(i), y(points[i]));
+  for (let i = first; i <= last; i += 1)
+    if (points[i] === points[i]) pen.lineTo(x(i), y(points[i]));
   pen.strokeStyle = colour;
   pen.lineWidth = 1.25;
   pen.stroke();

@@ -4,21 +4,42 @@ import { formats } from "./format.js";
 import { arrays, connect } from "./link.js";
 import { step, virtualRows } from "./rows.js";
 
-const STATES = [["…", "kp-warn", "asked for, not yet confirmed by a tick"], ["✓", "kp-up", "ticks arrive in this mode"], ["∅", "kp-soft", "no tick so far"]];
+const STATES = [
+  ["…", "kp-warn", "asked for, not yet confirmed by a tick"],
+  ["✓", "kp-up", "ticks arrive in this mode"],
+  ["∅", "kp-soft", "no tick so far"],
+];
 
 function render({ model, el }) {
-  let symbols = [], tokens = new Uint32Array(0), modes = new Uint8Array(0), places = new Uint8Array(0), states = new Uint8Array(0);
+  let symbols = [],
+    tokens = new Uint32Array(0),
+    modes = new Uint8Array(0),
+    places = new Uint8Array(0),
+    states = new Uint8Array(0);
   let order = [];
   let cursor = 0;
   let anchor = 0;
   const chosen = new Set(model.get("selected"));
 
-  const filter = h("input", { type: "search", placeholder: "Filter: infy, full, #2 …", "aria-label": "Filter subscriptions", oninput: refilter });
+  const filter = h("input", {
+    type: "search",
+    placeholder: "Filter: infy, full, #2 …",
+    "aria-label": "Filter subscriptions",
+    oninput: refilter,
+  });
   const count = h("span", { class: "kp-soft kp-count" });
   const all = h("button", { type: "button", onclick: selectAll }, "Select all");
   const rows = virtualRows({ height: 208, label: "Subscribed instruments", make, fill });
   rows.box.setAttribute("aria-multiselectable", "true");
-  const bar = h("div", { class: "kp-bar" }, h("span", { class: "kp-title" }, "Subscribed"), filter, all, h("span", { class: "kp-grow" }), count);
+  const bar = h(
+    "div",
+    { class: "kp-bar" },
+    h("span", { class: "kp-title" }, "Subscribed"),
+    filter,
+    all,
+    h("span", { class: "kp-grow" }),
+    count,
+  );
   const root = h("div", { class: "kp kp-card kp-subscriptions" }, bar, rows.box);
   const link = connect(model, root, { snapshot: take, delta: take, paint: () => rows.paint() });
   bar.append(link.badge);
@@ -48,7 +69,10 @@ function render({ model, el }) {
     link.dirty();
   }
   function tally() {
-    const shown = order.length === symbols.length ? formats.quantity(symbols.length) : `${formats.quantity(order.length)} of ${formats.quantity(symbols.length)}`;
+    const shown =
+      order.length === symbols.length
+        ? formats.quantity(symbols.length)
+        : `${formats.quantity(order.length)} of ${formats.quantity(symbols.length)}`;
     setText(count, chosen.size ? `${formats.quantity(chosen.size)} selected, ${shown}` : shown);
   }
   function make() {
@@ -56,14 +80,24 @@ function render({ model, el }) {
     const mode = h("span", { class: "kp-text" });
     const place = h("span", { class: "kp-soft" });
     const state = h("span");
-    const element = h("div", { role: "row", onclick: (event) => press(entry.position, event) }, symbol, mode, place, state);
+    const element = h(
+      "div",
+      { role: "row", onclick: (event) => press(entry.position, event) },
+      symbol,
+      mode,
+      place,
+      state,
+    );
     element.style.gridTemplateColumns = "minmax(120px, 1fr) 64px 48px 40px";
     const entry = { element, symbol, mode, place, state };
     return entry;
   }
   function fill(entry, position) {
     const k = order[position];
-    if (entry.symbol.dataset.name !== symbols[k]) { symbolInto(entry.symbol, symbols[k]); entry.symbol.dataset.name = symbols[k]; }
+    if (entry.symbol.dataset.name !== symbols[k]) {
+      symbolInto(entry.symbol, symbols[k]);
+      entry.symbol.dataset.name = symbols[k];
+    }
     setText(entry.mode, formats.mode(modes[k]));
     setText(entry.place, `#${places[k] + 1}`);
     const [mark, tone, title] = STATES[states[k]];
@@ -76,9 +110,17 @@ function render({ model, el }) {
   }
   function press(position, { shiftKey, ctrlKey, metaKey }) {
     const token = tokens[order[position]];
-    if (shiftKey) { range(anchor, position); }
-    else if (ctrlKey || metaKey) { if (!chosen.delete(token)) chosen.add(token); anchor = position; }
-    else { const alone = chosen.size === 1 && chosen.has(token); chosen.clear(); if (!alone) chosen.add(token); anchor = position; }
+    if (shiftKey) {
+      range(anchor, position);
+    } else if (ctrlKey || metaKey) {
+      if (!chosen.delete(token)) chosen.add(token);
+      anchor = position;
+    } else {
+      const alone = chosen.size === 1 && chosen.has(token);
+      chosen.clear();
+      if (!alone) chosen.add(token);
+      anchor = position;
+    }
     cursor = position;
     report();
   }
@@ -99,19 +141,34 @@ function render({ model, el }) {
   }
   rows.box.addEventListener("scroll", link.dirty, { passive: true });
   rows.box.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key === "a") { event.preventDefault(); selectAll(); return; }
-    if (event.key === "Delete" || event.key === "Backspace") { event.preventDefault(); link.send({ kind: "remove", tokens: [...chosen] }); return; }
+    if ((event.ctrlKey || event.metaKey) && event.key === "a") {
+      event.preventDefault();
+      selectAll();
+      return;
+    }
+    if (event.key === "Delete" || event.key === "Backspace") {
+      event.preventDefault();
+      link.send({ kind: "remove", tokens: [...chosen] });
+      return;
+    }
     const to = step(event.key, cursor, order.length, rows.pageSize());
     if (to === null) return;
     event.preventDefault();
     if (event.shiftKey) range(anchor, to);
-    else { chosen.clear(); chosen.add(tokens[order[to]]); anchor = to; }
+    else {
+      chosen.clear();
+      chosen.add(tokens[order[to]]);
+      anchor = to;
+    }
     cursor = to;
     rows.reveal(to);
     report();
   });
   const size = new ResizeObserver(link.dirty);
   size.observe(rows.box);
-  return () => { size.disconnect(); link.close(); };
+  return () => {
+    size.disconnect();
+    link.close();
+  };
 }
 export default { render };

@@ -32,14 +32,26 @@ class State {
     this.changes = this.values[this.columns.findIndex((column) => column.key === "change")];
     this.last = this.values[this.columns.findIndex((column) => column.key === "last_price")];
     this.setClock(message.clock);
-    const byName = Array.from(this.symbols.keys()).sort((a, b) => (this.symbols[a] < this.symbols[b] ? -1 : 1));
+    const byName = Array.from(this.symbols.keys()).sort((a, b) =>
+      this.symbols[a] < this.symbols[b] ? -1 : 1,
+    );
     this.rank = new Int32Array(this.rows);
-    byName.forEach((row, place) => { this.rank[row] = place; });
+    byName.forEach((row, place) => {
+      this.rank[row] = place;
+    });
   }
-  setClock(clock) { this.offset = clock - performance.now(); }
-  now() { return this.offset + performance.now(); }
-  age(row) { return (this.now() - this.received[row]) / 1000; }
-  change(row) { return this.changes[row]; }
+  setClock(clock) {
+    this.offset = clock - performance.now();
+  }
+  now() {
+    return this.offset + performance.now();
+  }
+  age(row) {
+    return (this.now() - this.received[row]) / 1000;
+  }
+  change(row) {
+    return this.changes[row];
+  }
   apply(message, buffers) {
     this.setClock(message.clock);
     const rows = arrays.i32(buffers[0]);
@@ -71,13 +83,41 @@ function render({ model, el }) {
   let reporting = 0;
   let colours = {};
 
-  const filter = h("input", { type: "search", placeholder: "Filter symbols", "aria-label": "Filter symbols", oninput: refilter });
+  const filter = h("input", {
+    type: "search",
+    placeholder: "Filter symbols",
+    "aria-label": "Filter symbols",
+    oninput: refilter,
+  });
   const count = h("span", { class: "kp-soft kp-count" });
-  const moves = chips(Object.entries(MOVEMENTS).map(([key, [label]]) => [key, label]), movement, (key) => { movement = key; refilter(); });
+  const moves = chips(
+    Object.entries(MOVEMENTS).map(([key, [label]]) => [key, label]),
+    movement,
+    (key) => {
+      movement = key;
+      refilter();
+    },
+  );
   const exchanges = h("div", { class: "kp-chips" });
   const head = h("div", { class: "kp-head", role: "row" });
-  const rows = virtualRows({ height: model.get("height"), label: "Live prices", shrink: true, make, fill, moved: () => reportWindow() });
-  const bar = h("div", { class: "kp-bar" }, h("span", { class: "kp-title" }, "Watch"), filter, moves.group, exchanges, h("span", { class: "kp-grow" }), count);
+  const rows = virtualRows({
+    height: model.get("height"),
+    label: "Live prices",
+    shrink: true,
+    make,
+    fill,
+    moved: () => reportWindow(),
+  });
+  const bar = h(
+    "div",
+    { class: "kp-bar" },
+    h("span", { class: "kp-title" }, "Watch"),
+    filter,
+    moves.group,
+    exchanges,
+    h("span", { class: "kp-grow" }),
+    count,
+  );
   const root = h("div", { class: "kp kp-card kp-table" }, bar, head, rows.box);
   const link = connect(model, root, {
     snapshot(message, buffers) {
@@ -96,18 +136,43 @@ function render({ model, el }) {
   el.append(root);
   keepKeys(root);
 
-  function shown() { return state.columns.filter((column) => !column.hidden); }
+  function shown() {
+    return state.columns.filter((column) => !column.hidden);
+  }
   function layOut() {
     const widths = shown().map((column) => `minmax(${column.width}px, ${column.width}fr)`);
     root.style.setProperty("--kp-grid", `minmax(150px, 150fr) ${widths.join(" ")}`);
     head.style.gridTemplateColumns = "var(--kp-grid)";
     const titles = [{ key: "symbol", label: "Symbol", text: true }, ...shown()];
-    head.replaceChildren(...titles.map((column) =>
-      h("button", { type: "button", role: "columnheader", class: column.text ? "kp-text" : "", "aria-sort": "none",
-        "data-key": column.key, title: column.title, onclick: () => sortBy(column.key) }, column.label)));
+    head.replaceChildren(
+      ...titles.map((column) =>
+        h(
+          "button",
+          {
+            type: "button",
+            role: "columnheader",
+            class: column.text ? "kp-text" : "",
+            "aria-sort": "none",
+            "data-key": column.key,
+            title: column.title,
+            onclick: () => sortBy(column.key),
+          },
+          column.label,
+        ),
+      ),
+    );
     markSort();
     const names = [...new Set(state.exchanges)].filter(Boolean).sort();
-    exchanges.replaceChildren(...(names.length > 1 ? [chips([["", "Everywhere"], ...names.map((name) => [name, name])], exchange, (key) => { exchange = key; refilter(); }).group] : []));
+    exchanges.replaceChildren(
+      ...(names.length > 1
+        ? [
+            chips([["", "Everywhere"], ...names.map((name) => [name, name])], exchange, (key) => {
+              exchange = key;
+              refilter();
+            }).group,
+          ]
+        : []),
+    );
     rows.clear();
   }
   function sortBy(key) {
@@ -121,7 +186,10 @@ function render({ model, el }) {
   function markSort() {
     for (const button of head.children) {
       const on = button.dataset.key === sort.key;
-      button.setAttribute("aria-sort", on ? (sort.descending ? "descending" : "ascending") : "none");
+      button.setAttribute(
+        "aria-sort",
+        on ? (sort.descending ? "descending" : "ascending") : "none",
+      );
     }
   }
   function refilter() {
@@ -139,14 +207,24 @@ function render({ model, el }) {
     sorted = performance.now();
     rows.resize(order.length);
     const all = formats.quantity(state.rows);
-    setText(count, order.length === state.rows ? `${all} instruments` : `${formats.quantity(order.length)} of ${all}`);
+    setText(
+      count,
+      order.length === state.rows
+        ? `${all} instruments`
+        : `${formats.quantity(order.length)} of ${all}`,
+    );
     link.dirty();
   }
   function comparison() {
-    const keys = sort.key === "symbol" ? state.rank : state.values[state.columns.findIndex((c) => c.key === sort.key)];
+    const keys =
+      sort.key === "symbol"
+        ? state.rank
+        : state.values[state.columns.findIndex((c) => c.key === sort.key)];
     const sign = sort.descending ? -1 : 1;
-    return (a, b) => { // absent values stay at the end, ties keep their order
-      const x = keys[a], y = keys[b];
+    return (a, b) => {
+      // absent values stay at the end, ties keep their order
+      const x = keys[a],
+        y = keys[b];
       if (x !== x || y !== y) return x === y ? a - b : (x !== x) - (y !== y) || a - b;
       return sign * (x - y) || a - b;
     };
@@ -154,16 +232,36 @@ function render({ model, el }) {
   function make() {
     const symbol = h("span", { class: "kp-text kp-symbol", role: "gridcell" });
     const cells = (state ? shown() : []).map((column) =>
-      column.kind === "spark" ? h("canvas", { role: "img", "aria-label": "recent prices" }) : h("span", { role: "gridcell" }));
-    const element = h("div", { role: "row", onclick: () => select(entry.position) }, symbol, ...cells);
+      column.kind === "spark"
+        ? h("canvas", { role: "img", "aria-label": "recent prices" })
+        : h("span", { role: "gridcell" }),
+    );
+    const element = h(
+      "div",
+      { role: "row", onclick: () => select(entry.position) },
+      symbol,
+      ...cells,
+    );
     element.style.gridTemplateColumns = "var(--kp-grid)";
-    const entry = { element, symbol, cells, row: -1, seen: new Float64Array(cells.length), flip: new Uint8Array(cells.length), sampled: -1 };
+    const entry = {
+      element,
+      symbol,
+      cells,
+      row: -1,
+      seen: new Float64Array(cells.length),
+      flip: new Uint8Array(cells.length),
+      sampled: -1,
+    };
     return entry;
   }
   function fill(entry, position) {
     const row = order[position];
     const moved = entry.row !== row;
-    if (moved) { symbolInto(entry.symbol, state.symbols[row]); entry.symbol.title = state.symbols[row]; entry.row = row; }
+    if (moved) {
+      symbolInto(entry.symbol, state.symbols[row]);
+      entry.symbol.title = state.symbols[row];
+      entry.row = row;
+    }
     let c = 0;
     for (let k = 0; k < state.columns.length; k += 1) {
       const column = state.columns[k];
@@ -183,7 +281,9 @@ function render({ model, el }) {
     const tone = column.toned ? direction(value) : "";
     const flashes = !moved && column.flash && value !== before;
     entry.flip[c] ^= 1; // two names of one animation: changing the name starts it again
-    element.className = flashes ? `${tone} ${value > before ? "kp-rise" : "kp-fall"}${entry.flip[c]}` : tone;
+    element.className = flashes
+      ? `${tone} ${value > before ? "kp-rise" : "kp-fall"}${entry.flip[c]}`
+      : tone;
     entry.seen[c] = value;
   }
   function spark(entry, canvas, row, moved) {
@@ -208,7 +308,10 @@ function render({ model, el }) {
       const [first, last] = rows.range();
       const wanted = Array.from(order.subarray(first, last));
       const text = wanted.join();
-      if (text !== reported) { reported = text; link.send({ kind: "window", rows: wanted }); }
+      if (text !== reported) {
+        reported = text;
+        link.send({ kind: "window", rows: wanted });
+      }
     }, REPORT_EVERY);
   }
   function select(position) {
@@ -226,7 +329,10 @@ function render({ model, el }) {
     select(to);
     rows.reveal(to);
   });
-  const follow = () => { selected = model.get("selected"); link.dirty(); };
+  const follow = () => {
+    selected = model.get("selected");
+    link.dirty();
+  };
   model.on("change:selected", follow);
   const size = new ResizeObserver(link.dirty);
   size.observe(rows.box);

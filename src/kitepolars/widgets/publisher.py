@@ -41,6 +41,8 @@ class Reading:
     def __init__(self, feed: Feed, subscriptions: pl.DataFrame | None = None) -> None:
         self.feed = feed
         self._subscriptions = subscriptions
+        self.read_subscriptions = False
+        """Whether they were asked for, and not known."""
         self.clock = time.time() * 1000
         """Milliseconds since the Unix epoch, as JavaScript counts."""
 
@@ -52,8 +54,10 @@ class Reading:
     @cached_property
     def subscriptions(self) -> pl.DataFrame:
         """What is subscribed; the same object as long as it is not read again."""
-        known = self._subscriptions
-        return self.feed.subscriptions() if known is None else known
+        if self._subscriptions is not None:
+            return self._subscriptions
+        self.read_subscriptions = True
+        return self.feed.subscriptions()
 
     @cached_property
     def connections(self) -> pl.DataFrame:
@@ -175,20 +179,20 @@ class Publisher:
         woken, self._woken = self._woken, False
         now = time.monotonic()
         for view in views:
-            if not view.is_due(now):
-                continue
-            key = id(view.feed)
-            if key not in readings:
-                at, known = self._known.get(key, (now, None))
-                fresh = not woken and now - at < KNOWN_FOR
-                readings[key] = Reading(view.feed, known if fresh else None)
-            view.publish(readings[key])
+            if view.is_due(now):
+                key = id(view.feed)
+                if key not in readings:
+                    known = None if woken else self._subscriptions_of(key, now)
+                    readings[key] = Reading(view.feed, known)
+                view.publish(readings[key])
         for key, reading in readings.items():
-            if "subscriptions" in vars(reading) and reading.subscriptions is not self._at(key):
+            if reading.read_subscriptions:
                 self._known[key] = (now, reading.subscriptions)
 
-    def _at(self, key: int) -> pl.DataFrame | None:
-        return self._known[key][1] if key in self._known else None
+    def _subscriptions_of(self, key: int, now: float) -> pl.DataFrame | None:
+        """Return a ticker's subscriptions if they were read a moment ago."""
+        at, frame = self._known.get(key, (now, None))
+        return frame if now - at < KNOWN_FOR else None
 
 
 PUBLISHER: Final = Publisher()

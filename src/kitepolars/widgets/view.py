@@ -32,6 +32,8 @@ SILENCE: Final = 90.0
 """Seconds without a word after which a view is gone; hidden pages speak once a minute."""
 SIGN_OF_LIFE: Final = 1.0
 """Seconds after which something is sent even if nothing changed."""
+EARLY: Final = 0.9
+"""A view may be refreshed by this share of its interval early, rather than a tick late."""
 NOTICE_SECONDS: Final = 8.0
 """How long a widget shows that something asked of it failed."""
 MAX_TEXT: Final = 300
@@ -208,7 +210,7 @@ class LiveWidget(anywidget.AnyWidget):
 
     def is_due(self, now: float) -> bool:
         """Say whether enough time has passed since the last message."""
-        return self._wants_snapshot or now - self._sent_at >= self.every
+        return self._wants_snapshot or now - self._sent_at >= EARLY * self.every
 
     def rest(self) -> None:
         """Let go of what was held for the views."""
