@@ -150,10 +150,13 @@ class Worker:
             )
             self._thread.start()
 
-    def stop(self, timeout: float) -> None:
-        """Let the thread finish what waits, and wait for it at most `timeout` seconds."""
+    def finish(self) -> None:
+        """Let the thread take what waits, and then end."""
         self._ending = True
         self._bell.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread's end, at most `timeout` seconds."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 

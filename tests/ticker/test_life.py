@@ -114,6 +114,19 @@ def test_a_server_that_answers_nothing_cannot_delay_stop(
     assert time.monotonic() - begun < 10  # a bound for the test, not a measurement
 
 
+def test_stop_does_not_wait_for_a_start_that_gets_no_answer(make_ticker: MakeTicker) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # accepts, and says nothing
+        ticker = make_ticker(url=f"ws://127.0.0.1:{mute.getsockname()[1]}/")
+        with ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(ticker.start)
+            peer, _ = mute.accept()
+            with peer:
+                ticker.stop()
+            with pytest.raises(kp.NotRunning):
+                starting.result(5)
+    assert not ticker.is_running
+
+
 def test_every_method_works_from_any_thread(ticker: kp.Ticker, kite: SimulatedKite) -> None:
     tokens = ticker.instruments.frame["instrument_token"].head(400).to_list()
 

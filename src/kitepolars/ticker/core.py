@@ -12,13 +12,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 import polars as pl
 
-from kitepolars.errors import ConfigError
+from kitepolars.errors import ConfigError, NotRunning
 from kitepolars.feed.account import Account
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.plan import Limits
@@ -42,7 +43,7 @@ from kitepolars.wire.layouts import MODES, Mode
 KITE_URL: Final = "wss://ws.kite.trade/"
 """Kite Connect's streaming endpoint. Source: Kite Connect v3, "WebSocket streaming"."""
 
-STOP_TIMEOUT: Final = 1.5
+STOP_TIMEOUT: Final = 1.2
 """Seconds that closing the connections may take; then they are cut."""
 
 POLL: Final = 0.05
@@ -205,16 +206,20 @@ class TickerCore:
             When Kite refuses the credentials. Tokens expire daily about 06:00 IST.
         ConnectionLost
             When no connection could be opened within the reconnect policy's `connect_timeout`.
+        NotRunning
+            When another thread called `stop()` meanwhile.
         """
         refuse_broken_nesting()
+        self._loop.start()
+        try:  # without the lock: stop() need not wait for a server that does not answer
+            self._loop.run(self._manager.start())
+        except CancelledError:
+            raise NotRunning("the ticker was stopped while it started") from None
+        except BaseException:
+            self.stop()
+            raise
         with self._lifecycle:
-            self._loop.start()
-            try:
-                self._loop.run(self._manager.start())
-            except BaseException:
-                self.stop()
-                raise
-            for companion in self._companions:
+            for companion in tuple(self._companions):
                 companion.start()
         return self
 
@@ -232,7 +237,7 @@ class TickerCore:
                     self._event_log.add("stop", "connections did not close in time and were cut")
                 self._loop.call(self._pipeline.flush)
                 self._loop.stop()
-            for companion in self._companions:
+            for companion in tuple(self._companions):
                 companion.stop()
 
     def __enter__(self) -> Self:

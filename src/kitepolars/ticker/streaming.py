@@ -6,10 +6,11 @@ What is on the loop thread here appends to a bounded queue or rings a bell.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 import polars as pl
 
@@ -20,8 +21,8 @@ from kitepolars.ticker.core import TickerCore
 
 F = TypeVar("F", bound=Callable[..., object])
 
-FAREWELL: float = 0.5
-"""Seconds that a callback may take to finish when the ticker stops."""
+FAREWELL: Final = 0.3
+"""Seconds that callbacks may take to finish when the ticker stops."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class _Callbacks:
 
     def stop(self) -> None:
         for callback in self.all:
-            callback.worker.stop(FAREWELL)
+            callback.worker.finish()
+        deadline = time.monotonic() + FAREWELL  # for all of them together
+        for callback in self.all:
+            callback.worker.join(max(0.0, deadline - time.monotonic()))
 
 
 class Streaming(TickerCore):
@@ -178,7 +182,8 @@ class Streaming(TickerCore):
         for callback in ended:
             self._callbacks.all.remove(callback)
             self._loop.call(callback.unlisten)
-            callback.worker.stop(FAREWELL)
+            callback.worker.finish()
+            callback.worker.join(FAREWELL)
 
     def _cursor(self, instruments: SomeInstruments | None, connection: int | None) -> Cursor:
         tokens = None if instruments is None else self.instruments.tokens(instruments)
