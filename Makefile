@@ -48,8 +48,8 @@ bench: $(BENCH) ## every benchmarks/bench_*.py in turn
 	@[ -n "$(BENCHMARKS)" ] || { echo "benchmarks/ holds no bench_*.py"; exit 1; }
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(VENV_PYTHON) $$script; done
 
-lab: $(LAB) ## JupyterLab with kitepolars, in this folder
-	$(VENV_PYTHON) -m jupyterlab $(ARGS)
+lab: $(LAB) ## the notebooks in JupyterLab, copied to kitepolars-notebooks/; ARGS="FOLDER"
+	@$(VENV_PYTHON) -m kitepolars lab $(ARGS)
 
 screenshots: $(RUNTIME) ## draw the pictures of README and docs again
 	@mkdir -p docs/images

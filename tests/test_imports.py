@@ -22,6 +22,8 @@ HEAVY: Final = (
     "anywidget",
     "httpx",
     "ipywidgets",
+    "kiteconnect",
+    "kitepolars.benchmark",
     "kitepolars.cli",
     "kitepolars.sim",
     "kitepolars.widgets",
@@ -72,7 +74,11 @@ PARTS: Final = {
         "IPython anywidget ipywidgets numpy polars traitlets",
         asyncio=True,
     ),
-    "cli": part("kitepolars _version errors sim", "polars rich"),
+    "lab": part("errors"),
+    "benchmark": part(
+        "errors wire frames feed pipeline ticker sim", "kiteconnect numpy polars", asyncio=True
+    ),
+    "cli": part("kitepolars _version benchmark errors lab sim", "polars rich"),
     "__main__": part("cli"),
     "__init__": part(
         "_version errors wire frames feed instruments analytics nesting pipeline rest ticker "

@@ -7,6 +7,7 @@ copy that is there already is the user's, and is never overwritten.
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,24 @@ def _copied(source: Path, target: Path) -> Path:
     with target.open("xb") as file:  # never over a file that has just appeared
         file.write(source.read_bytes())
     return target
+
+
+def changed(folder: str | Path) -> list[Path]:
+    """Return the copies in a folder whose cells are not those of the notebooks here.
+
+    The user changed them, or they came with another version. Outputs do not count.
+    """
+    pairs = ((Path(folder).expanduser() / source.name, source) for source in notebooks())
+    return [copy for copy, source in pairs if copy.exists() and _cells(copy) != _cells(source)]
+
+
+def _cells(notebook: Path) -> list[tuple[str, str]] | None:
+    """Return kind and text of each cell; None if the file is no notebook (any more)."""
+    try:
+        cells = json.loads(notebook.read_bytes())["cells"]
+        return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def launch(folder: str | Path, *, open_browser: bool = True) -> int:
