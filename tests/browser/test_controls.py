@@ -119,6 +119,7 @@ def test_lists_errors_stop_and_start(open_notebook: Opener) -> None:
     press(notebook, "Save")
     wait_message(notebook, "Saved 3 instruments to watchlist.txt")
     notebook.execute("ticker.unsubscribe([408065])")
+    wait_until_both_are(notebook, {NIFTY: "full", RELIANCE: "full"})
     press(notebook, "Load")
     wait_until_both_are(notebook, {NIFTY: "full", RELIANCE: "full", INFY: "ltp"})
     press(notebook, "Stop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,13 @@ from kitepolars.widgets.capacity import meters, status_line
 from kitepolars.widgets.changes import Change, modes_of
 from kitepolars.widgets.commands import CommandQueue
 from kitepolars.widgets.markup import message
-from kitepolars.widgets.publisher import Publisher
+from kitepolars.widgets.publisher import Publisher, Reading
+from kitepolars.widgets.subscriptions import (
+    ASKED,
+    CONFIRMED,
+    SILENT,
+    SubscriptionList,
+)
 from kitepolars.wire.layouts import Mode
 from widgets.page import INFY, NIFTY, RELIANCE, Page
 
@@ -242,3 +249,26 @@ def test_stop_and_start_from_the_panel(
     assert commands.join(20)
     assert own_ticker.is_running
     assert isinstance(panel, ipywidgets.VBox)
+
+
+def test_a_subscription_is_confirmed_by_a_tick_that_is_newer(
+    own_ticker: kp.DemoTicker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = SubscriptionList(own_ticker, remove=print, notice=lambda _: None)
+
+    def look() -> list[int]:
+        return list(listed._rows(Reading(own_ticker))["state"])
+
+    def is_quiet(ticker: kp.Ticker) -> bool:
+        last = ticker.held().latest()["received_at"].dt.epoch("ms").item()
+        return bool(time.time() * 1000 - last > 300)
+
+    assert look() == [CONFIRMED]
+    own_ticker.exchange.silence()
+    assert own_ticker.wait(until=is_quiet, timeout=10)
+    own_ticker.unsubscribe([NIFTY])
+    assert look() == []
+    own_ticker.subscribe([NIFTY], mode="full")
+    assert look() == [ASKED], "the tick that is held is older"
+    monkeypatch.setattr("kitepolars.widgets.subscriptions.SILENT_AFTER", 0.0)
+    assert look() == [SILENT]

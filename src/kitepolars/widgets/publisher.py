@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Protocol
 
@@ -27,6 +28,14 @@ KNOWN_FOR: Final = 1.0
 """Seconds for which subscriptions are taken as known, unless a command has just changed them."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """What was subscribed, and when that was read: seconds since the Unix epoch."""
+
+    at: float
+    subscriptions: pl.DataFrame
+
+
 class Reading:
     """One ticker at one refresh. Each question is asked at most once, whatever the views.
 
@@ -34,15 +43,14 @@ class Reading:
     ----------
     feed
         The ticker that is asked.
-    subscriptions
-        What is subscribed, where that is known from a moment ago.
+    known
+        What is subscribed, and when that was read, where it was read a moment ago.
     """
 
-    def __init__(self, feed: Feed, subscriptions: pl.DataFrame | None = None) -> None:
+    def __init__(self, feed: Feed, known: Known | None = None) -> None:
         self.feed = feed
-        self._subscriptions = subscriptions
-        self.read_subscriptions = False
-        """Whether they were asked for, and not known."""
+        self.known = known
+        """What is subscribed, if that has been asked."""
         self.clock = time.time() * 1000
         """Milliseconds since the Unix epoch, as JavaScript counts."""
 
@@ -54,10 +62,14 @@ class Reading:
     @cached_property
     def subscriptions(self) -> pl.DataFrame:
         """What is subscribed; the same object as long as it is not read again."""
-        if self._subscriptions is not None:
-            return self._subscriptions
-        self.read_subscriptions = True
-        return self.feed.subscriptions()
+        if self.known is None:
+            self.known = Known(time.time(), self.feed.subscriptions())
+        return self.known.subscriptions
+
+    @property
+    def subscriptions_at(self) -> float:
+        """When they were read, in seconds since the Unix epoch; nothing was before."""
+        return 0.0 if self.known is None else self.known.at
 
     @cached_property
     def connections(self) -> pl.DataFrame:
@@ -120,7 +132,7 @@ class Publisher:
         self._lock = threading.Lock()
         self._bell = threading.Event()
         self._woken = False
-        self._known: dict[int, tuple[float, pl.DataFrame]] = {}
+        self._known: dict[int, Known] = {}
         self._thread: threading.Thread | None = None
 
     @property
@@ -182,17 +194,16 @@ class Publisher:
             if view.is_due(now):
                 key = id(view.feed)
                 if key not in readings:
-                    known = None if woken else self._subscriptions_of(key, now)
-                    readings[key] = Reading(view.feed, known)
+                    readings[key] = Reading(view.feed, None if woken else self._fresh(key))
                 view.publish(readings[key])
         for key, reading in readings.items():
-            if reading.read_subscriptions:
-                self._known[key] = (now, reading.subscriptions)
+            if reading.known is not None:
+                self._known[key] = reading.known
 
-    def _subscriptions_of(self, key: int, now: float) -> pl.DataFrame | None:
+    def _fresh(self, key: int) -> Known | None:
         """Return a ticker's subscriptions if they were read a moment ago."""
-        at, frame = self._known.get(key, (now, None))
-        return frame if now - at < KNOWN_FOR else None
+        known = self._known.get(key)
+        return known if known is not None and 0 <= time.time() - known.at < KNOWN_FOR else None
 
 
 PUBLISHER: Final = Publisher()

@@ -23,8 +23,6 @@ ASKED, CONFIRMED, SILENT = range(3)
 
 SILENT_AFTER: Final = 5.0
 """Seconds without a tick after which "asked for" becomes "no tick so far"."""
-ALLOWANCE: Final = 2.0
-"""Seconds that a tick may be older than our notice of the change that it confirms."""
 NO_CONNECTION: Final = 254
 """Shown as #255: an instrument without a place."""
 
@@ -67,6 +65,7 @@ class SubscriptionList(LiveWidget):
         self._notice_reading = notice
         self._asked_at = _ASKED_AT.to_frame()
         self._hurry = False
+        self._looked_at = 0.0
         self._sent: list[bytes] = []
         super().__init__(ticker, publisher=publisher, traits={})
 
@@ -114,10 +113,10 @@ class SubscriptionList(LiveWidget):
         subscribed = reading.subscriptions.with_columns(
             pl.col("mode").to_physical().cast(pl.UInt32).alias("mode_code")
         )
-        now = time.time()
+        before, self._looked_at = self._looked_at, reading.subscriptions_at
         asked = subscribed.join(
             self._asked_at, on=["instrument_token", "mode_code"], how="left", maintain_order="left"
-        ).with_columns(pl.col("since").fill_null(now))
+        ).with_columns(pl.col("since").fill_null(before))  # when it was not there yet
         self._asked_at = asked.select(*_ASKED_AT)
         ticks = reading.latest.select(
             "instrument_token",
@@ -125,12 +124,12 @@ class SubscriptionList(LiveWidget):
             (pl.col("received_at").dt.epoch("us") / 1e6).alias("tick_at"),
         )
         confirmed = (pl.col("tick_code") == pl.col("mode_code")) & (
-            pl.col("tick_at") > pl.col("since") - ALLOWANCE
+            pl.col("tick_at") > pl.col("since")
         )
         state = (
             pl.when(confirmed)
             .then(CONFIRMED)
-            .when(now - pl.col("since") > SILENT_AFTER)
+            .when(time.time() - pl.col("since") > SILENT_AFTER)
             .then(SILENT)
             .otherwise(ASKED)
         )
