@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidProxy, InvalidStatus, InvalidURI
 from websockets.http11 import Response
 
 from kitepolars.feed.account import Account
-from kitepolars.feed.connection import Connection, describe, open_connection, send
+from kitepolars.feed.connection import Connection, describe, open_connection
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ async def test_sending_on_a_dead_connection_says_so(serve: Serve) -> None:
 
     connection = await connected(await serve(script), Heard())
     await connection.ended()
-    assert await send(connection, "too late") is False
+    assert await connection.send_request("too late") is False
     await connection.shut()
     assert repr(connection) == "<Connection closed>"
 
@@ -188,7 +188,7 @@ async def test_shutting_does_not_wait_for_a_server_that_reads_nothing(serve: Ser
         await stuck.wait()
 
     connection = await connected(await serve(script), Heard())
-    sending = asyncio.create_task(send(connection, "x" * 30_000_000))
+    sending = asyncio.create_task(connection.send_request("x" * 30_000_000))
     await asyncio.wait([sending], timeout=0.1)
     assert not sending.done()
     async with asyncio.timeout(5):

@@ -464,7 +464,7 @@ async def test_a_refusal_of_the_old_token_does_not_count_against_the_new_one(
         rig.manager.set_access_token("the token of today")
         return opened
 
-    monkeypatch.setattr("kitepolars.feed.link.open_connection", open_and_be_overtaken)
+    monkeypatch.setattr("kitepolars.feed.connection.open_connection", open_and_be_overtaken)
     await rig.manager.start()
     await kite.happens(lambda kite: kite.connections)
     assert [shake.status for shake in kite.handshakes] == [403, 101]

@@ -14,7 +14,8 @@ import pytest
 
 from kitepolars.errors import ConfigError, ConnectionLost
 from kitepolars.instruments import Instruments, download
-from kitepolars.instruments.download import IST, default_cache_dir, dump_day, fetch_dump
+from kitepolars.instruments.derivatives import IST
+from kitepolars.instruments.download import default_cache_dir, dump_day, fetch_dump
 from kitepolars.instruments.dump import DUMP_SCHEMA
 
 INFY = "408065,1594,INFY,INFOSYS,0.0,,0.0,0.05,1,EQ,NSE,NSE"

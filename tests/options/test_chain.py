@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import SCHEMA
-from kitepolars.instruments.download import IST
+from kitepolars.instruments.derivatives import IST
 from kitepolars.options import join_chain, price
 
 EXPIRY = date(2026, 11, 26)

@@ -20,7 +20,7 @@ from kitepolars.errors import (
 )
 from kitepolars.feed.account import Account
 from kitepolars.instruments import Instruments
-from kitepolars.instruments.download import IST
+from kitepolars.instruments.derivatives import IST
 from kitepolars.rest import historical
 from kitepolars.rest.history import INTERVALS, split
 from rest.stand_in import Answer, FakeTime, KiteApi, Request

@@ -8,7 +8,6 @@ expression is null there.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import reduce
 from operator import add
@@ -235,6 +234,8 @@ def _close_names(frame: pl.LazyFrame, name: str) -> list[str]:
     if "symbol" not in frame.collect_schema():
         return []
     symbols = frame.select(pl.col("symbol").cast(pl.String).unique()).collect().to_series()
+    import difflib  # noqa: PLC0415 - only an error needs it
+
     return difflib.get_close_matches(name, symbols.drop_nulls().to_list())
 
 

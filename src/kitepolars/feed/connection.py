@@ -111,6 +111,14 @@ class Connection(ClientConnection):
         due = self._last_byte + silence
         self._watch = self.loop.call_at(due, self._check, due)
 
+    async def send_request(self, text: str) -> bool:
+        """Send a request and say whether the server was still there to take it."""
+        try:
+            await self.send(text)
+        except ConnectionClosed:
+            return False
+        return True
+
     async def ended(self) -> Failure:
         """Wait for the end of the connection and say why it came."""
         await self.wait_closed()
@@ -217,15 +225,6 @@ async def open_connection(
         return describe(error, account)
     connection.watch(policy.silence)
     return connection
-
-
-async def send(connection: Connection, request: str) -> bool:
-    """Send a request and say whether the connection was still there to take it."""
-    try:
-        await connection.send(request)
-    except ConnectionClosed:
-        return False
-    return True
 
 
 def describe(error: Exception, account: Account) -> Failure:

@@ -15,12 +15,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from kitepolars.errors import AuthenticationError
 from kitepolars.feed.account import Account
 from kitepolars.feed.commands import Action, Command
-from kitepolars.feed.connection import Connection, open_connection, send
 from kitepolars.feed.reconnect import (
     Backoff,
     Failure,
@@ -31,6 +30,9 @@ from kitepolars.feed.reconnect import (
 from kitepolars.feed.records import ConnectionState, Sink, now_us
 from kitepolars.wire import control
 from kitepolars.wire.layouts import Mode
+
+if TYPE_CHECKING:
+    from kitepolars.feed.connection import Connection
 
 GATE_PATIENCE: Final = 1.0
 """Seconds that a handshake waits for another one while the account has a connection."""
@@ -265,6 +267,9 @@ class Link:
         tenant = self.tenant
         if tenant.error is not None:
             return REFUSED_BEFORE
+        # The transport is loaded when it is first needed: importing the package stays quick.
+        from kitepolars.feed.connection import open_connection  # noqa: PLC0415
+
         account = tenant.account
         opened = await open_connection(self._url, account, self, self._policy)
         if isinstance(opened, Failure) and opened.verdict is Verdict.FATAL:
@@ -302,7 +307,7 @@ class Link:
                 self._sink.expect_snapshots(batch)
                 self._resuming = True
             for request in requests(command, batch):
-                if not await send(connection, request):
+                if not await connection.send_request(request):
                     return False
             if command.action is Action.UNSUBSCRIBE:
                 self._sink.forget(batch)

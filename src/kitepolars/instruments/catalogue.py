@@ -21,9 +21,9 @@ from kitepolars.instruments.derivatives import (
     spot_name,
     today_in_india,
 )
-from kitepolars.instruments.download import URL, fetch_dump
 from kitepolars.instruments.dump import (
     DUMP_SCHEMA,
+    DUMP_URL,
     REJECTED_SCHEMA,
     Dump,
     read_dump,
@@ -125,7 +125,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         exchange: str | None = None,
         *,
         cache_dir: str | PathLike[str] | None = None,
-        url: str = URL,
+        url: str = DUMP_URL,
     ) -> Self:
         """Fetch the dump from Kite, once a day; later calls read the file kept of it.
 
@@ -152,6 +152,8 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         -----
         Source: Kite Connect v3, "Market quotes and instruments".
         """
+        from kitepolars.instruments.download import fetch_dump  # noqa: PLC0415 - loads HTTP
+
         return cls._of(fetch_dump(exchange, cache_dir=cache_dir, url=url))
 
     @classmethod

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
 import numpy as np
 import polars as pl
 
 from kitepolars.errors import ConfigError, UnknownInstrument
-from kitepolars.instruments.download import IST
 from kitepolars.instruments.search import EXCHANGES, OPTION_TYPES
 from kitepolars.instruments.spelling import SpellingIndex
+
+IST: Final = timezone(timedelta(hours=5, minutes=30))
+"""Indian Standard Time, which knows no daylight saving."""
 
 INDEX_UNDERLYINGS: Final = {
     "NIFTY 50": "NIFTY",

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tempfile
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Final
@@ -21,16 +21,11 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from kitepolars.errors import ConfigError, ConnectionLost
-from kitepolars.instruments.dump import MAX_BYTES, Dump, read_dump
-
-URL: Final = "https://api.kite.trade/instruments"
-"""Where the dump is. An exchange is a further component of the path."""
+from kitepolars.instruments.derivatives import IST
+from kitepolars.instruments.dump import DUMP_URL, MAX_BYTES, Dump, read_dump
 
 TIMEOUT: Final = 30.0
 """Seconds without a byte after which a download is given up."""
-
-IST: Final = timezone(timedelta(hours=5, minutes=30))
-"""Indian Standard Time, which knows no daylight saving."""
 
 _READY: Final = timedelta(hours=8, minutes=30)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -45,7 +40,7 @@ def fetch_dump(
     exchange: str | None = None,
     *,
     cache_dir: str | os.PathLike[str] | None = None,
-    url: str = URL,
+    url: str = DUMP_URL,
     now: datetime | None = None,
 ) -> Dump:
     """Return the dump of the day: from the cache, or over HTTPS where it is not there yet.

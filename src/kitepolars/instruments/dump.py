@@ -21,6 +21,9 @@ import polars as pl
 
 from kitepolars.errors import ConfigError
 
+DUMP_URL: Final = "https://api.kite.trade/instruments"
+"""Where Kite serves the dump. An exchange is a further component of the path."""
+
 DUMP_SCHEMA: Final = pl.Schema(
     {
         "instrument_token": pl.UInt32(),

@@ -10,8 +10,7 @@ import polars as pl
 from kitepolars.analytics.sessions import DAY, closes_at
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIME_ZONE
-from kitepolars.instruments.derivatives import near_the_money
-from kitepolars.instruments.download import IST
+from kitepolars.instruments.derivatives import IST, near_the_money
 from kitepolars.options.black76 import DAYS_OF_YEAR, greeks, implied_volatility
 
 SIDES: Final = {"call": "CE", "put": "PE"}

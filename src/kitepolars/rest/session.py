@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from kitepolars.errors import ConfigError, KitePolarsError
 from kitepolars.feed.account import Account, Secret
-from kitepolars.instruments.download import IST
+from kitepolars.instruments.derivatives import IST
 from kitepolars.rest.client import API, Client
 from kitepolars.rest.pace import Pace
 
