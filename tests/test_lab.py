@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,27 @@ def test_without_jupyterlab_the_extra_is_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(KitePolarsError, match=r"kitepolars\[lab\]"):
         lab.launch(tmp_path)
+
+
+def test_a_copy_is_told_when_its_cells_are_not_those_that_come_with_the_package(
+    shipped: Path, tmp_path: Path
+) -> None:
+    cell = {"cell_type": "code", "source": ["1 + ", "1"], "outputs": []}
+    for notebook in shipped.iterdir():
+        notebook.write_text(json.dumps({"cells": [cell]}))
+    first, second = lab.copy_notebooks(tmp_path / "mine")
+    assert lab.changed(tmp_path / "mine") == []
+    first.write_text(json.dumps({"cells": [cell | {"outputs": ["2"], "source": "1 + 1"}]}))
+    assert lab.changed(tmp_path / "mine") == []
+    second.write_text(json.dumps({"cells": [cell | {"source": "1 + 2"}]}))
+    assert lab.changed(tmp_path / "mine") == [second]
+    first.write_text("no notebook any more")
+    assert lab.changed(tmp_path / "mine") == [first, second]
+    second.unlink()
+    assert lab.changed(tmp_path / "mine") == [first]
+
+
+def test_the_real_notebooks_are_found() -> None:
+    names = [path.stem for path in lab.notebooks()]
+    assert names[0] == "01-quickstart"
+    assert len(names) == len(set(names)) == 9

@@ -96,7 +96,9 @@ def executions(
     wanted = {path for path in NOTEBOOKS if any(runs(path, item) for item in request.session.items)}
     folder = tmp_path_factory.mktemp("notebooks")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {path.name: pool.submit(execute, path, folder) for path in sorted(wanted)}
+        futures = {
+            path.name: pool.submit(execute, path, folder) for path in sorted(wanted, reverse=True)
+        }
         yield futures
         for future in futures.values():
             future.cancel()

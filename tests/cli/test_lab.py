@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kitepolars import cli
+
+
+def test_the_notebooks_are_copied_and_changed_ones_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine"
+    assert cli.main(["lab", str(folder), "--copy-only"]) == 0
+    assert f"9 notebooks copied to {folder}" in capsys.readouterr().out
+    changed = folder / "01-quickstart.ipynb"
+    changed.write_text("{}")
+    assert cli.main(["lab", str(folder), "--copy-only"]) == 0
+    said = capsys.readouterr().out
+    assert "0 notebooks copied" in said
+    assert f"{changed} is not as it comes with this version and was left alone" in said
+    assert "02-" not in said
+    assert changed.read_text() == "{}"
+
+
+@pytest.mark.parametrize("options", [[], ["--no-browser"]])
+def test_jupyterlab_is_started_in_the_folder(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[list[str], Any]] = []
+
+    def run(command: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
+        calls.append((command, settings["cwd"]))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object())
+    monkeypatch.setattr("subprocess.run", run)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["lab", *options]) == 0
+    ((command, folder),) = calls
+    assert "jupyterlab" in command
+    assert f"--ServerApp.open_browser={not options}" in command
+    assert folder == Path("kitepolars-notebooks")
+    assert len(list((tmp_path / folder).glob("*.ipynb"))) == 9
+
+
+def test_without_jupyterlab_the_extra_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert cli.main(["lab", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "kitepolars[lab]" in error
