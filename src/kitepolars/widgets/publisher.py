@@ -165,10 +165,11 @@ class Publisher:
 
     def _run(self) -> None:
         while live := self._live_views():
-            began = time.thread_time()
+            began, worked = time.monotonic(), time.thread_time()
             self._refresh(live)
             del live
-            self._bell.wait(max(self._tick, REST * (time.thread_time() - began)))
+            rest = REST * (time.thread_time() - worked)
+            self._bell.wait(max(began + self._tick - time.monotonic(), rest))
             self._bell.clear()
         self._known.clear()
 

@@ -218,6 +218,7 @@ class LiveWidget(anywidget.AnyWidget):
 
     def publish(self, reading: Reading) -> None:
         """Send one message: a snapshot if a view asked for one, else what changed."""
+        began = time.monotonic()
         with self._guard:
             snapshot, self._wants_snapshot = self._wants_snapshot, False
         try:
@@ -228,10 +229,9 @@ class LiveWidget(anywidget.AnyWidget):
             self._notice.stand(in_words(error))
             message = None
             self._wants_snapshot = True
-        self._tell(message)
+        self._tell(message, began)
 
-    def _tell(self, message: Message | None) -> None:
-        now = time.monotonic()
+    def _tell(self, message: Message | None, now: float) -> None:
         whole = message is not None and message.whole
         notice = self._notice.to_tell(anew=whole)
         if message is None and notice is None and now - self._sent_at < SIGN_OF_LIFE:
