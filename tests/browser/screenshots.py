@@ -116,7 +116,7 @@ def main(folder: str) -> None:
     """Draw every picture into a folder."""
     with Lab() as lab:
         for pictures in (PICTURES, (DASHBOARD,)):
-            for path in draw(lab, Path(folder), pictures, scale=2):
+            for path in draw(lab, Path(folder), pictures, scale=1.5):
                 sys.stdout.write(f"{path}\n")
 
 
