@@ -86,7 +86,7 @@ def _cells(notebook: Path) -> list[tuple[str, str]] | None:
         return None
 
 
-def launch(folder: str | Path, *, open_browser: bool = True) -> int:
+def launch(folder: str | Path, *, open_browser: bool = True, allow_root: bool = False) -> int:
     """Copy the notebooks into a folder and run JupyterLab there until it ends.
 
     Parameters
@@ -95,6 +95,8 @@ def launch(folder: str | Path, *, open_browser: bool = True) -> int:
         Where to work.
     open_browser
         Whether JupyterLab opens a browser.
+    allow_root
+        Whether it may run as root, as in a container. It refuses otherwise.
 
     Returns
     -------
@@ -110,6 +112,7 @@ def launch(folder: str | Path, *, open_browser: bool = True) -> int:
         raise KitePolarsError("JupyterLab is not installed: pip install 'kitepolars[lab]'")
     copy_notebooks(folder)
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.open_browser={open_browser}"]
+    command += ["--allow-root"] * allow_root
     try:
         return subprocess.run(command, cwd=Path(folder).expanduser(), check=False).returncode  # noqa: S603
     except KeyboardInterrupt:  # it has had the same signal, and has asked or ended

@@ -25,7 +25,7 @@ def test_the_notebooks_are_copied_and_changed_ones_are_named(
     assert changed.read_text() == "{}"
 
 
-@pytest.mark.parametrize("options", [[], ["--no-browser"]])
+@pytest.mark.parametrize("options", [[], ["--no-browser"], ["--allow-root"]])
 def test_jupyterlab_is_started_in_the_folder(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,7 +41,8 @@ def test_jupyterlab_is_started_in_the_folder(
     assert cli.main(["lab", *options]) == 0
     ((command, folder),) = calls
     assert "jupyterlab" in command
-    assert f"--ServerApp.open_browser={not options}" in command
+    assert f"--ServerApp.open_browser={'--no-browser' not in options}" in command
+    assert ("--allow-root" in command) == ("--allow-root" in options)
     assert folder == Path("kitepolars-notebooks")
     assert len(list((tmp_path / folder).glob("*.ipynb"))) == 9
 

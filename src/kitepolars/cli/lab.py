@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where to; what is there already stays as it is (default: {FOLDER})",
     )
     parser.add_argument("--no-browser", action="store_true", help="print the address instead")
+    parser.add_argument("--allow-root", action="store_true", help="as root, in a container")
     parser.add_argument("--copy-only", action="store_true", help="do not start JupyterLab")
 
 
@@ -36,4 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         print("    rename it to get that one beside it")
     if arguments.copy_only:
         return 0
-    return launch(arguments.folder, open_browser=not arguments.no_browser)
+    return launch(
+        arguments.folder,
+        open_browser=not arguments.no_browser,
+        allow_root=arguments.allow_root,
+    )
