@@ -57,7 +57,7 @@ def described(row: Mapping[str, Any]) -> str:
     lot = row.get("lot_size") or 0
     parts = [
         str(row.get("name") or ""),
-        f"{expiry:%-d %b %Y}" if expiry is not None else "",
+        f"{expiry.day} {expiry:%b %Y}" if expiry is not None else "",
         f"lot {lot:,}" if lot > 1 else "",
     ]
     return " · ".join(part for part in parts if part)
