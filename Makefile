@@ -44,9 +44,11 @@ format: $(DEV) ## apply ruff's fixes and its formatting
 
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
-bench: $(BENCH) ## every benchmarks/bench_*.py in turn
-	@[ -n "$(BENCHMARKS)" ] || { echo "benchmarks/ holds no bench_*.py"; exit 1; }
-	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(VENV_PYTHON) $$script; done
+bench: $(BENCH) ## all benchmarks, then docs/performance.md; ARGS=--quick for a short try
+	@rm -rf artifacts/bench
+	@set -e; for script in $(BENCHMARKS); do \
+		echo "== $$script"; $(VENV_PYTHON) $$script $(ARGS); done
+	@$(VENV_PYTHON) benchmarks/report.py
 
 lab: $(LAB) ## the notebooks in JupyterLab, copied to kitepolars-notebooks/; ARGS="FOLDER"
 	@$(VENV_PYTHON) -m kitepolars lab $(ARGS)

@@ -1,25 +1,25 @@
 """What the simulator costs: 9,000 instruments in full mode at 2 packets a second each.
 
-Run it with ``python benchmarks/simulator.py``. It prints the simulator
-process's share of one core, without that of the clients, and what they got.
+The simulator process's share of one core, without that of the clients, and what they got.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 
+import harness
 from websockets.asyncio.client import connect
 
 from kitepolars.sim.calendar import day_of
 from kitepolars.sim.instruments import generate_instruments
 
+INSTRUMENTS = 9_000
+RATE = 2.0
 CONNECTIONS = 3
 SETTLING = 2.0
 
@@ -80,22 +80,21 @@ def run(instruments: int, rate: float, seconds: float) -> tuple[float, Received]
     return cpu_of_children() - before, received
 
 
-def main() -> None:
+def measure(results: harness.Results) -> None:
     """Measure a long run and a short one; the difference is free of starting and settling."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--instruments", type=int, default=9_000)
-    parser.add_argument("--rate", type=float, default=2.0)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    given = parser.parse_args()
-    short, _ = run(given.instruments, given.rate, 0.0)
-    began = time.perf_counter()
-    long, received = run(given.instruments, given.rate, given.seconds)
-    assert received.packets, "nothing arrived"
-    print(f"{(long - short) / given.seconds:.1%} of a core", end=": ")
-    print(f"{received.packets / given.seconds:,.0f} packets/s", end=", ")
-    print(f"{received.size / given.seconds / 1e6:.2f} MB/s", end=" ")
-    print(f"(start to end {time.perf_counter() - began:.1f} s, {long:.2f} s of processor time)")
+    seconds = 4.0 if results.quick else 10.0
+    short, _ = run(INSTRUMENTS, RATE, 0.0)
+    long, received = run(INSTRUMENTS, RATE, seconds)
+    rate = received.packets / seconds
+    assert 0.8 < rate / (INSTRUMENTS * RATE) < 1.2, f"{rate:,.0f} packets/s"
+    results.add(
+        "Simulated Kite: 9,000 instruments in full mode at 2/s",
+        100 * (long - short) / seconds,
+        form="{:.1f} % of a core",
+        note=f"{rate:,.0f} packets/s, {received.size / seconds / 1e6:.2f} MB/s; "
+        f"{long:.2f} s of processor time from start to end",
+    )
 
 
 if __name__ == "__main__":
-    main()
+    harness.main("simulator", measure, __doc__)

@@ -1,0 +1,189 @@
+"""Messages → columns, against the official client's parser, with and without DataFrames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import harness
+import numpy as np
+import polars as pl
+
+from kitepolars.benchmark import filling, messages, official
+from kitepolars.benchmark.timing import Timing, best_of
+from kitepolars.frames.buffers import TickBuffer
+from kitepolars.pipeline import Flush
+from kitepolars.wire.decode import Decoder
+from kitepolars.wire.layouts import FULL
+from kitepolars.wire.scan import Scanner
+
+CRATE: tuple[float, float] = (45.0, 60.0)
+"""Nanoseconds per tick of the Rust crate kiteticker-async-manager 0.4.0, parse to structs, on one
+core: quoted from a run on such a machine. It cannot be built where there is no crates registry."""
+
+PACKET_BYTES = FULL.framed_dtype.itemsize
+COPIED = 200_000
+"""Packets of the memory that memcpy is timed on: far beyond the caches."""
+
+
+def main_work(results: harness.Results) -> None:
+    """Check, time and report the three kinds of traffic."""
+    rounds = 40 if results.quick else 150
+    source = filling.batch_messages()
+    full = [message for _ in range(rounds) for message in source.round()]
+    traffic = {
+        "full, 100 packets a message": (full, 200, 500),
+        "mixed modes, 100 packets a message": (
+            messages.mixed_messages(messages=1_000 if results.quick else 4_000),
+            50,
+            None,
+        ),
+        "full, 1 packet a message": (_one_packet(20_000 if results.quick else 100_000), 50, None),
+    }
+    for what, (sent, target, frame_target) in traffic.items():
+        _check(sent[:30])
+        _compare(results, what, sent, target, frame_target)
+    _absolute(results, full)
+
+
+def _one_packet(count: int) -> list[bytes]:
+    source = messages.FullMessages(messages.tokens(), packets=1, messages=count)
+    return source.round()
+
+
+def _check(sent: Sequence[bytes]) -> None:
+    """Hold the frame against the parser's dicts, value by value."""
+
+    def frame() -> pl.DataFrame:
+        pipeline = filling.new_pipeline()
+        filling.feed(pipeline, sent)
+        return pipeline.store.held.frame()
+
+    parse = official.parser()
+    ticks = [tick for message in sent for tick in parse(message)]
+    different = official.differences(filling.within_loop(frame), ticks)
+    assert ticks
+    assert not different, different[:3]
+
+
+def _compare(
+    results: harness.Results,
+    what: str,
+    sent: Sequence[bytes],
+    target: float,
+    frame_target: float | None,
+) -> None:
+    few = sent[: max(10, len(sent) // 300)]
+    fresh = _Fresh(sent)
+    timings = best_of(
+        {
+            "pipeline": lambda: filling.within_loop(lambda: filling.feed(fresh.pipeline, sent)),
+            "parser": lambda: _parse(few),
+            "flat frame": lambda: _frames(few, official.flat_frame),
+            "nested frame": lambda: _frames(few, official.nested_frame),
+        },
+        repeats=3 if results.quick else 9,
+        prepare=fresh.renew,
+    )
+    ours, parser = timings["pipeline"], timings["parser"]
+    frames = min((timings["flat frame"], timings["nested frame"]), key=lambda it: it.wall)
+    results.add(
+        f"Decode, {what}: messages to all columns, retained",
+        parser.wall / ours.wall,
+        against="the official client's parser, to dicts",
+        form="{:,.0f}×",
+        target=harness.at_least(target),
+        note=f"{_ns(ours)} against {_ns(parser)} a tick; by processor time "
+        f"{parser.cpu / ours.cpu:,.0f}×",
+    )
+    results.add(
+        f"Decode, {what}: messages to all columns, retained",
+        frames.wall / ours.wall,
+        against="that parser and `pl.DataFrame` of its dicts, nested or flattened, the faster",
+        form="{:,.0f}×",
+        target=harness.at_least(frame_target) if frame_target else None,
+        note=f"{_ns(ours)} against {_ns(frames)} a tick",
+    )
+    results.series[what] = {name: timing.wall * 1e9 for name, timing in timings.items()}
+
+
+def _ns(timing: Timing) -> str:
+    nanoseconds = timing.wall * 1e9
+    return f"{nanoseconds:,.0f} ns" if nanoseconds < 10_000 else f"{nanoseconds / 1e3:,.1f} µs"
+
+
+class _Fresh:
+    """A pipeline that knows the instruments and holds nothing: its memory is new to the process."""
+
+    def __init__(self, sent: Sequence[bytes]) -> None:
+        pipeline = filling.new_pipeline()
+        filling.within_loop(lambda: filling.feed(pipeline, sent))
+        self._tokens = pipeline.store.index.tokens.copy()
+        self.renew()
+
+    def renew(self) -> None:
+        """Drop what is held."""
+        self.pipeline = filling.new_pipeline()
+        self.pipeline.store.slots(self._tokens)
+
+
+def _parse(sent: Sequence[bytes]) -> int:
+    parse = official.parser()
+    return sum(len(parse(message)) for message in sent)
+
+
+def _frames(sent: Sequence[bytes], frame: Callable[[official.Ticks], pl.DataFrame]) -> int:
+    parse = official.parser()
+    return sum(frame(parse(message)).height for message in sent)
+
+
+def _absolute(results: harness.Results, full: Sequence[bytes]) -> None:
+    """Time the decoder alone and memcpy of as many bytes; set the crate's quoted figure beside."""
+    size = math.ceil(Flush().max_bytes / len(full[0]))
+    batches = [full[first : first + size] for first in range(0, len(full), size)]
+    scanner, decoder = Scanner(), Decoder()
+    buffer = TickBuffer(size * messages.PACKETS)
+
+    def split() -> int:
+        return sum(len(scanner.scan(batch)) for batch in batches)
+
+    def decode() -> int:
+        done = 0
+        for batch in batches:
+            packets = scanner.scan(batch)
+            decoder.decode(packets, 0, len(packets), buffer.columns, 0)
+            done += len(packets)
+        return done
+
+    source = np.ones(COPIED * PACKET_BYTES, np.uint8)
+    copy = np.ones_like(source)
+
+    def memcpy() -> int:
+        copy[:] = source
+        return COPIED
+
+    timings = best_of(
+        {"split": split, "decode": decode, "memcpy": memcpy},
+        repeats=5 if results.quick else 15,
+    )
+    alone, copied = timings["decode"].wall * 1e9, timings["memcpy"].wall * 1e9
+    low, high = CRATE
+    results.add(
+        "Decode, full, into columns in the cache (split and decode alone)",
+        alone / high,
+        against=f"the Rust crate's {low:.0f}–{high:.0f} ns, quoted, not measured side by side",
+        target=harness.at_most(1.0),
+        note=f"{alone:,.0f} ns a tick, of which {timings['split'].wall * 1e9:,.0f} ns to find the "
+        "packets; moonshot",
+    )
+    results.add(
+        "Decode, full, into columns in the cache (split and decode alone)",
+        alone / copied,
+        against=f"memcpy of the {PACKET_BYTES} bytes, in the same run",
+        note=f"{alone:,.0f} ns against {copied:,.0f} ns",
+    )
+    results.series["alone"] = {name: timing.wall * 1e9 for name, timing in timings.items()}
+
+
+if __name__ == "__main__":
+    harness.main("decode", main_work, __doc__)

@@ -1,0 +1,78 @@
+"""From a server's send to the tick in a user's frame, while 18,000 ticks a second flow.
+
+With settings swept, so that the defaults can be chosen from data.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import harness
+
+from kitepolars.benchmark import latency
+from kitepolars.pipeline import Flush
+
+INTERVALS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.0)
+SWITCHES = (0.005, 0.002, 0.001, 0.0005, 0.0001)
+
+
+def measure(results: harness.Results) -> None:
+    """Measure the defaults, then sweep."""
+    seconds = 3.0 if results.quick else 10.0
+    sleeping = latency.run(seconds=seconds)
+    busy = latency.run(seconds=seconds, busy=True)
+    for quantile, target in (("p50", 5.0), ("p99", 25.0)):
+        _report(results, sleeping, quantile, "the main thread sleeps", target)
+    for quantile in ("p50", "p99"):
+        _report(results, busy, quantile, "the main thread is in a Python loop", None)
+    sweep = [
+        _row(busy=False, interval=interval, switch=None, seconds=seconds / 2)
+        for interval in INTERVALS[:: 3 if results.quick else 1]
+    ]
+    sweep += [
+        _row(busy=True, interval=Flush().interval, switch=switch, seconds=seconds / 2)
+        for switch in SWITCHES[:: 3 if results.quick else 1]
+    ]
+    results.series["sweep"] = sweep
+    results.series["defaults"] = {
+        "interval": Flush().interval,
+        "switch_interval": sys.getswitchinterval(),
+        "probes": seconds * latency.PROBES,
+    }
+    for row in sweep:
+        print("  ", row)
+
+
+def _report(
+    results: harness.Results, found: latency.Latency, name: str, where: str, target: float | None
+) -> None:
+    results.add(
+        f"Latency, {name}: send to visible in `frame()`, 18,000 ticks/s, {where}",
+        1e3 * getattr(found.asked, name),
+        form="{:.1f} ms",
+        target=harness.at_most(target) if target else None,
+        note=f"until a callback has it without anybody asking: "
+        f"{1e3 * getattr(found.flushed, name):.1f} ms",
+    )
+
+
+def _row(*, busy: bool, interval: float, switch: float | None, seconds: float) -> dict[str, float]:
+    """Return one row of the sweep, times in milliseconds."""
+    found = latency.run(
+        seconds=seconds, busy=busy, flush=Flush(interval=interval), switch_interval=switch
+    )
+    return {
+        "busy": float(busy),
+        "interval": 1e3 * interval,
+        "switch_interval": 1e3 * (switch or sys.getswitchinterval()),
+        "asked_p50": 1e3 * found.asked.p50,
+        "asked_p99": 1e3 * found.asked.p99,
+        "flushed_p50": 1e3 * found.flushed.p50,
+        "flushed_p99": 1e3 * found.flushed.p99,
+        "cpu": found.cpu,
+        "work": found.work,
+    }
+
+
+if __name__ == "__main__":
+    harness.main("latency", measure, __doc__)

@@ -1,0 +1,67 @@
+"""What the client costs at a market's rate: 9,000 instruments in full mode, 2 ticks a second each.
+
+The simulated Kite is a process of its own. `frame()` is called once a second.
+"""
+
+from __future__ import annotations
+
+import time
+
+import harness
+import official_client
+
+from kitepolars import Instruments, Ticker
+from kitepolars.benchmark import messages
+from kitepolars.cli.exchange import Exchange
+from kitepolars.sim import SimulatedKite
+
+PER_INSTRUMENT = 2.0
+SETTLING = 3.0
+"""Seconds for the cached values that come after subscribing, and the first pages of memory."""
+
+
+def measure(results: harness.Results) -> None:
+    """Measure the process's own processor time over the clock's."""
+    seconds = 8.0 if results.quick else 30.0
+    instruments = Instruments.read_csv(SimulatedKite().instruments.dump_csv())
+    with (
+        Exchange(["--rate", str(PER_INSTRUMENT)]) as exchange,
+        Ticker("benchmark", "benchmark", url=exchange.url, instruments=instruments) as ticker,
+    ):
+        ticker.subscribe(messages.tokens(), mode="full")
+        assert ticker.wait(until=lambda it: it.stats().connected == 3, timeout=10)
+        ticker.wait(timeout=SETTLING)
+        before, cpu, begin = ticker.stats(), time.process_time(), time.perf_counter()
+        while time.perf_counter() - begin < seconds:
+            time.sleep(1.0)
+            frame = ticker.frame()
+        cpu, elapsed = time.process_time() - cpu, time.perf_counter() - begin
+        after = ticker.stats()
+        assert frame["instrument_token"].n_unique() == messages.INSTRUMENTS
+        assert not any(after.losses.values()), after.losses
+        assert after.reconnects == 0
+    rate = (after.ticks - before.ticks) / elapsed
+    expected = messages.INSTRUMENTS * PER_INSTRUMENT
+    assert 0.8 * expected < rate < 1.2 * expected, f"{rate:,.0f} ticks/s is not the market's rate"
+    results.add(
+        "Market load: 9,000 instruments in full mode at 2/s, `frame()` once a second",
+        100 * cpu / elapsed,
+        form="{:.2f} % of a core",
+        target=harness.at_most(4.0),
+        note=f"{rate:,.0f} ticks/s in {(after.messages - before.messages) / elapsed:,.0f} messages "
+        "over 3 connections",
+    )
+    theirs = official_client.run(seconds=seconds / 2, rate=expected)
+    results.add(
+        "Market load: ticks taken",
+        rate / theirs["rate"],
+        against="the official client at the same rate, its `on_ticks` making DataFrames",
+        form="{:.1f}×",
+        note=f"it took {theirs['rate']:,.0f} of {expected:,.0f} ticks/s "
+        f"at {theirs['cpu']:.0%} of a core",
+    )
+    results.series["cpu"] = cpu / elapsed
+
+
+if __name__ == "__main__":
+    harness.main("market_load", measure, __doc__)

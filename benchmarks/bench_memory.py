@@ -1,0 +1,57 @@
+"""What retained ticks take in memory, and whether a bounded history stays as large as it is.
+
+The turnover is in fast motion: as many ticks as a market brings in an hour, in seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import harness
+import numpy as np
+
+SCRIPT = Path(__file__).with_name("held_rows.py")
+ROW_BYTES = 260
+WARM_UP = 10
+"""Turnovers after which nothing may grow."""
+
+
+def measure(results: harness.Results) -> None:
+    """Fill in a process of its own, then turn over in another one."""
+    rows = harness.room_for(2_000_000 if results.quick else 20_000_000, ROW_BYTES)
+    held = harness.in_process(SCRIPT, {"what": "memory", "rows": rows})
+    results.add(
+        f"Memory: resident bytes per retained full tick, {rows:,} held",
+        held["bytes_per_row"] / held["widths"],
+        against="the sum of the columns' widths",
+        form="{:.3f}×",
+        target=harness.at_most(1.05),
+        note=f"{held['bytes_per_row']:.1f} bytes against {held['widths']:.1f}; "
+        f"Polars says {held['estimated']:.1f}",
+    )
+    results.add(
+        f"Memory: peak resident set at {rows:,} full ticks, the interpreter included",
+        held["peak_per_row"] / held["widths"],
+        against="the sum of the columns' widths times the ticks",
+        form="{:.3f}×",
+        target=harness.at_most(1.25),
+        note=f"{held['peak'] / 2**30:.2f} GiB",
+    )
+    turned = harness.in_process(SCRIPT, {"what": "constancy", "rows": 15 if results.quick else 65})
+    resident = np.array(turned["resident"][WARM_UP:])
+    growth = float(np.polyfit(np.arange(len(resident)), resident, 1)[0] * (len(resident) - 1))
+    ticks = turned["ticks"]
+    results.add(
+        "Memory: growth at constant retention, fitted, of the resident set",
+        100 * growth / float(resident[0]),
+        form="{:+.2f} %",
+        target=harness.at_most(1.0),
+        note=f"{ticks:,} ticks through a history of {turned['rows']:,}: in fast motion as many as "
+        f"a market's 18,000/s bring in {ticks / 18_000 / 60:.0f} minutes; "
+        f"{resident[0] / 2**20:,.0f} MiB, {resident[-1] / 2**20:,.0f} MiB in the end",
+    )
+    results.series |= {"held": held, "turned": turned}
+
+
+if __name__ == "__main__":
+    harness.main("memory", measure, __doc__)

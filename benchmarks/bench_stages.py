@@ -1,0 +1,178 @@
+"""Where the time goes on a tick's way: socket, message, split, decode, append, snapshot.
+
+Processor time of the thread that does it, stage by stage. The first two are
+found by difference: a client that only counts bytes, then one that takes
+WebSocket messages and drops them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import harness
+
+from kitepolars.benchmark import filling, messages
+from kitepolars.benchmark.firehose import Order
+from kitepolars.benchmark.server import Firehose
+from kitepolars.benchmark.timing import best_of
+from kitepolars.feed.account import Account
+from kitepolars.feed.connection import Connection, open_connection
+from kitepolars.feed.reconnect import ReconnectPolicy
+from kitepolars.frames.buffers import TickBuffer
+from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.wire.decode import Decoder
+from kitepolars.wire.layouts import COUNT, FULL
+from kitepolars.wire.scan import Scanner
+
+RATE: Final = 400_000
+"""Ticks a second that are sent while sockets are measured: far above a market's, and unhurried."""
+
+MESSAGE_BYTES: Final = COUNT.itemsize + messages.PACKETS * FULL.framed_dtype.itemsize
+
+
+class _Sized(Protocol):
+    """Counts bytes."""
+
+    size: int
+
+
+Connect = Callable[[str], Awaitable[tuple[_Sized, Callable[[], None]]]]
+"""URL → what counts, and what ends the connection."""
+
+
+class _Counter:
+    """Takes messages and drops them."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def binary(self, data: bytes) -> None:
+        self.size += len(data)
+
+    def text(self, text: str) -> None:
+        assert not text, text
+
+
+class _Bytes(asyncio.Protocol):
+    """Shakes hands, then counts bytes and does nothing else."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(
+            b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self.size += len(data)
+
+
+async def _raw(url: str) -> tuple[_Sized, Callable[[], None]]:
+    host, _, port = url.removeprefix("ws://").rstrip("/").partition(":")
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_connection(_Bytes, host, int(port))
+    return protocol, transport.abort
+
+
+async def _websocket(url: str) -> tuple[_Sized, Callable[[], None]]:
+    counter = _Counter()
+    account = Account("benchmark", "key", "token")
+    connection = await open_connection(url, account, counter, ReconnectPolicy())
+    assert isinstance(connection, Connection), connection
+    return counter, connection.transport.abort
+
+
+def measure(results: harness.Results) -> None:
+    """Measure each stage and show its share."""
+    seconds = 2.0 if results.quick else 5.0
+    socket = asyncio.run(_received(_raw, seconds))
+    through_message = asyncio.run(_received(_websocket, seconds))
+    timings = _in_memory(5 if results.quick else 15)
+    stages = {
+        "socket": socket,
+        "message": max(0.0, through_message - socket),
+        "split": timings["split"],
+        "decode": timings["decode"] - timings["split"],
+        "append": timings["pipeline"] - timings["decode"],
+        "snapshot": timings["snapshot"],
+    }
+    total = sum(stages.values())
+    for stage, nanoseconds in stages.items():
+        results.add(
+            f"A tick's way: {stage}",
+            100 * nanoseconds / total,
+            form="{:.0f} %",
+            note=f"{nanoseconds:,.0f} ns of processor time",
+        )
+    results.series["stages"] = stages
+
+
+async def _received(connect: Connect, seconds: float) -> float:
+    """Return nanoseconds of this thread's processor time per tick that a client takes."""
+    with Firehose() as server:
+        counter, abort = await connect(server.url)
+        await asyncio.sleep(0.2)
+        server.begin(Order(seconds=seconds, rate=RATE))
+        loop = asyncio.get_running_loop()
+        ended = loop.run_in_executor(None, server.sent)
+        await asyncio.sleep(0.5)
+        cpu, size = time.thread_time(), counter.size
+        await asyncio.sleep(seconds - 1.0)
+        cpu, size = time.thread_time() - cpu, counter.size - size
+        sent = await ended
+        await asyncio.sleep(0.2)
+        assert counter.size >= sum(sent) // messages.PACKETS * MESSAGE_BYTES, "bytes are missing"
+        abort()
+    return 1e9 * cpu / (size / MESSAGE_BYTES * messages.PACKETS)
+
+
+def _in_memory(repeats: int) -> dict[str, float]:
+    """Return nanoseconds per tick of split, split and decode, all of the pipeline, and frames."""
+    source = filling.batch_messages()
+    sent = [message for _ in range(100) for message in source.round()]
+    size = math.ceil(Flush().max_bytes / len(sent[0]))
+    batches = [sent[first : first + size] for first in range(0, len(sent), size)]
+    scanner, decoder, buffer = Scanner(), Decoder(), TickBuffer(size * messages.PACKETS)
+    pipelines: list[Pipeline] = []
+
+    def renew() -> None:
+        pipelines[:] = [filling.new_pipeline()]
+        pipelines[0].store.slots(source.tokens)
+
+    def decode() -> int:
+        done = 0
+        for batch in batches:
+            packets = scanner.scan(batch)
+            decoder.decode(packets, 0, len(packets), buffer.columns, 0)
+            done += len(packets)
+        return done
+
+    def snapshot() -> int:
+        """Make a frame a second at a market's rate: one in 18,000 ticks."""
+        return filling.RATE * sum(held.frame().height > 0 for _ in range(50))
+
+    renew()
+    filling.within_loop(lambda: filling.feed(pipelines[0], sent))
+    held = pipelines[0].store.held
+    timings = best_of(
+        {
+            "split": lambda: sum(len(scanner.scan(batch)) for batch in batches),
+            "decode": decode,
+            "pipeline": lambda: filling.within_loop(lambda: filling.feed(pipelines[0], sent)),
+            "snapshot": snapshot,
+        },
+        repeats=repeats,
+        prepare=renew,
+    )
+    return {name: 1e9 * timing.cpu for name, timing in timings.items()}
+
+
+if __name__ == "__main__":
+    harness.main("stages", measure, __doc__)

@@ -1,0 +1,227 @@
+"""What every benchmark shares: arguments, the machine, findings, and their files.
+
+A benchmark is a script of its own that writes ``artifacts/bench/<subject>.json``;
+`report` renders all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import psutil
+
+ROOT: Final = Path(__file__).parents[1]
+RESULTS: Final = ROOT / "artifacts" / "bench"
+PACKAGES: Final = ("kitepolars", "polars", "numpy", "websockets", "kiteconnect")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a figure is to reach.
+
+    Parameters
+    ----------
+    value
+        The bound.
+    kind
+        Whether the figure must be at least or at most this.
+    """
+
+    value: float
+    kind: Literal["at least", "at most"]
+
+    def verdict(self, measured: float) -> str:
+        """Say whether it is met, or by how much it is missed."""
+        if measured >= self.value if self.kind == "at least" else measured <= self.value:
+            return "met"
+        miss = abs(measured - self.value) / self.value
+        return f"short by {miss:.0%}" if self.kind == "at least" else f"over by {miss:.0%}"
+
+
+def at_least(value: float) -> Target:
+    """Return a lower bound."""
+    return Target(value=value, kind="at least")
+
+
+def at_most(value: float) -> Target:
+    """Return an upper bound."""
+    return Target(value=value, kind="at most")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One row of the report's table.
+
+    Parameters
+    ----------
+    what
+        What was measured.
+    against
+        What it was compared with; empty for an absolute figure.
+    measured
+        The figure.
+    form
+        How to show it and its target, as `str.format` has it.
+    target
+        What it is to reach, if anything.
+    note
+        Absolute figures and circumstances.
+    """
+
+    what: str
+    against: str
+    measured: float
+    form: str = "{:,.2f}×"
+    target: Target | None = None
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the target is met; empty if there is none."""
+        return self.target.verdict(self.measured) if self.target else ""
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        against = f" against {self.against}" if self.against else ""
+        target = ""
+        if self.target:
+            target = f" ({self.target.kind} {self.form.format(self.target.value)}: {self.verdict})"
+        note = f" [{self.note}]" if self.note else ""
+        return f"{self.what}{against}: {self.form.format(self.measured)}{target}{note}"
+
+
+@dataclass(kw_only=True)
+class Results:
+    """What a benchmark found.
+
+    Parameters
+    ----------
+    subject
+        The name of its file, and of its place in the report.
+    quick
+        Whether it was a short run, which is not for the report.
+    findings
+        The rows of the table.
+    series
+        Numbers for the plot and for further tables.
+    """
+
+    subject: str
+    quick: bool
+    findings: list[Finding] = field(default_factory=list)
+    series: dict[str, Any] = field(default_factory=dict)
+
+    def add(
+        self,
+        what: str,
+        measured: float,
+        *,
+        against: str = "",
+        form: str = "{:,.2f}×",
+        target: Target | None = None,
+        note: str = "",
+    ) -> None:
+        """Add a finding and print it."""
+        finding = Finding(
+            what=what, against=against, measured=measured, form=form, target=target, note=note
+        )
+        self.findings.append(finding)
+        print(f"  {finding}", flush=True)
+
+    def save(self) -> None:
+        """Write the file."""
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        content = {"machine": machine(), **asdict(self)}
+        path = RESULTS / f"{self.subject}.json"
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def main(subject: str, measure: Callable[[Results], None], doc: str | None) -> None:
+    """Parse the arguments, measure, and write the results."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--quick", action="store_true", help="a short run, to try the script")
+    results = Results(subject=subject, quick=parser.parse_args().quick)
+    measure(results)
+    results.save()
+
+
+def machine() -> dict[str, Any]:
+    """Describe where this runs, and with what."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory": psutil.virtual_memory().total,
+        "system": platform.platform(),
+        "load": psutil.getloadavg()[0],
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _processor() -> str:
+    names = Path("/proc/cpuinfo")
+    if names.exists():
+        fields = dict(
+            line.split(":", 1) for line in names.read_text("utf-8").splitlines() if ":" in line
+        )
+        plain = {name.strip(): value.strip() for name, value in fields.items()}
+        if "model name" in plain:
+            numbers = "/".join(plain.get(name, "?") for name in ("cpu family", "model", "stepping"))
+            return f"{plain['model name']} (family/model/stepping {numbers})"
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def in_process(script: Path, arguments: Mapping[str, object]) -> Any:
+    """Run a script of ours in a process of its own, and return the JSON that it prints last.
+
+    What it held is given back when it ends, and its peak is its own.
+    """
+    words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+    done = subprocess.run(
+        [sys.executable, str(script), *words], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def room_for(rows: int, row_bytes: float) -> int:
+    """Return how many rows to hold: what was asked for, or what fits three quarters of memory."""
+    fits = int(0.75 * psutil.virtual_memory().available / row_bytes)
+    if fits < rows:
+        print(f"  memory for {fits:,} rows only, of {rows:,}", flush=True)
+    return min(rows, fits)
+
+
+def sizes(highest: int) -> Sequence[int]:
+    """Return the numbers of rows that are looked at: 10⁴ … 2·10⁷."""
+    return [
+        size for size in (10_000, 100_000, 1_000_000, 10_000_000, 20_000_000) if size <= highest
+    ]

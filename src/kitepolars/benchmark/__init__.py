@@ -1,0 +1,1 @@
+"""What the benchmarks and ``kitepolars bench`` measure with. Never imported by the rest."""

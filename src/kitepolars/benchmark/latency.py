@@ -1,0 +1,191 @@
+"""How long a tick takes from its server to a user's frame while the market flows. Three threads.
+
+Probes say when they left; server and client are on one machine and read one
+clock. Two ways are measured at once: a thread that asks for `frame()` again
+and again, and a callback that gets what is flushed without anybody asking.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from kitepolars.benchmark.firehose import PROBE, Order
+from kitepolars.benchmark.messages import stamp_of
+from kitepolars.benchmark.server import Firehose
+from kitepolars.benchmark.throughput import PATIENCE, LostTicksError, connected
+from kitepolars.pipeline import Flush
+from kitepolars.ticker import Ticker
+
+MARKET: Final = 18_000
+"""Ticks a second of 9,000 instruments."""
+
+PROBES: Final = 50
+"""Probes a second."""
+
+LOOK: Final = 0.001
+"""Seconds between two looks at the frame."""
+
+_STEPS: Final = 10_000
+"""Additions of a busy main thread between two looks at the clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Of many latencies, in seconds."""
+
+    p50: float
+    p99: float
+    worst: float
+
+    @classmethod
+    def of(cls, latencies: list[float]) -> Quantiles:
+        """Return those of a sample."""
+        p50, p99 = np.quantile(latencies, (0.5, 0.99)).tolist()
+        return cls(p50=p50, p99=p99, worst=max(latencies))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """What one run found.
+
+    Parameters
+    ----------
+    asked
+        Until a thread that asks for frames has the tick, the making of the frame included.
+    flushed
+        Until a callback on batches has it, while nobody asks.
+    cpu
+        The process's share of one core, the busy main thread not included.
+    work
+        Additions a second that the main thread did, if it was busy.
+    """
+
+    asked: Quantiles
+    flushed: Quantiles
+    cpu: float
+    work: float
+
+
+def run(
+    *,
+    seconds: float,
+    busy: bool = False,
+    flush: Flush | None = None,
+    switch_interval: float | None = None,
+    rate: float = MARKET,
+) -> Latency:
+    """Measure with a main thread that sleeps, or one that is in a Python loop.
+
+    The two ways are measured one after the other, since a frame that is asked for flushes.
+
+    Parameters
+    ----------
+    seconds
+        For each of the two ways.
+    busy
+        Whether the calling thread computes meanwhile.
+    flush
+        The ticker's.
+    switch_interval
+        For `sys.setswitchinterval`; unchanged by default.
+    rate
+        Ticks a second besides the probes.
+
+    Raises
+    ------
+    LostTicksError
+        When a probe did not arrive.
+    """
+    order = Order(seconds=seconds, rate=rate, probes=PROBES)
+    with (
+        _switching(switch_interval),
+        Firehose() as server,
+        connected(server, flush=flush) as ticker,
+    ):
+        flushed: list[float] = []
+
+        def take(batch: pl.DataFrame) -> None:
+            now = time.time_ns() / 1e3
+            flushed.extend(_latencies(batch, now))
+
+        ticker.on_batch(take)
+        server.begin(order)
+        began, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
+        work = _spend(seconds, busy=busy)
+        own = time.thread_time() - own
+        cpu = (time.process_time() - cpu - own) / (time.perf_counter() - began)
+        _settle(server, order, flushed)
+        ticker.off(take)
+        asked: list[float] = []
+        stopping = threading.Event()
+        looker = threading.Thread(target=_look, args=(ticker, asked, stopping))
+        looker.start()
+        server.begin(order)
+        _spend(seconds, busy=busy)
+        _settle(server, order, asked)
+        stopping.set()
+        looker.join()
+    return Latency(
+        asked=Quantiles.of([value / 1e6 for value in asked]),
+        flushed=Quantiles.of([value / 1e6 for value in flushed]),
+        cpu=cpu,
+        work=work / seconds if busy else 0.0,
+    )
+
+
+def _latencies(ticks: pl.DataFrame, now: float) -> list[float]:
+    probes = ticks.filter(pl.col("instrument_token") == PROBE)
+    latencies: list[float] = (now - stamp_of(probes)).tolist()
+    return latencies
+
+
+def _look(ticker: Ticker, found: list[float], stopping: threading.Event) -> None:
+    seen = ticker.frame().height
+    while not stopping.is_set():
+        frame = ticker.frame()
+        now = time.time_ns() / 1e3
+        found.extend(_latencies(frame[seen:], now))
+        seen = frame.height
+        time.sleep(LOOK)
+
+
+def _spend(seconds: float, *, busy: bool) -> int:
+    """Sleep, or add numbers in a Python loop; return how many."""
+    if not busy:
+        time.sleep(seconds)
+        return 0
+    end, total = time.perf_counter() + seconds, 0
+    while time.perf_counter() < end:
+        for _ in range(_STEPS):
+            total += 1
+    return total
+
+
+def _settle(server: Firehose, order: Order, found: list[float]) -> None:
+    """Wait until every probe is found."""
+    server.sent()
+    deadline = time.monotonic() + PATIENCE
+    expected = int(order.probes * order.seconds)
+    while len(found) < expected:
+        if time.monotonic() > deadline:
+            raise LostTicksError(f"{len(found)} of {expected} probes arrived")
+        time.sleep(0.01)
+
+
+@contextmanager
+def _switching(interval: float | None) -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(before if interval is None else interval)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
