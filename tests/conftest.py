@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("kitepolars", deadline=None)  # no test depends on a machine's speed
+settings.load_profile("kitepolars")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -34,6 +34,12 @@ def batch() -> list[np.ndarray]:
     ]
 
 
+def exports() -> int:
+    """How many record batches Polars holds, other tests' garbage not counted."""
+    gc.collect()
+    return len(arrow._exports)
+
+
 def test_values_and_nulls_arrive() -> None:
     valid = np.arange(ROWS) % 2 == 0
     bitmap = np.packbits(valid, bitorder="little")
@@ -60,7 +66,7 @@ def test_any_number_of_rows(length: int) -> None:
 
 
 def test_memory_is_shared_and_let_go() -> None:
-    before = len(arrow._exports)
+    before = exports()
     values = batch()
     shared = RecordBatch(SCHEMA, values, [None] * 5)
     frame = shared.frame(10)
@@ -68,16 +74,14 @@ def test_memory_is_shared_and_let_go() -> None:
     assert frame["price"][3] == 99.0
     part = frame.select("count").slice(2, 3)
     del frame, values, shared
-    gc.collect()
-    assert len(arrow._exports) == before + 1
+    assert exports() == before + 1
     assert part["count"].to_list() == [2, 3, 4]
     del part
-    gc.collect()
-    assert len(arrow._exports) == before
+    assert exports() == before
 
 
 def test_frames_are_made_used_and_dropped_by_many_threads() -> None:
-    before = len(arrow._exports)
+    before = exports()
     shared = RecordBatch(SCHEMA, batch(), [None] * 5)
 
     def work(_: int) -> float:
@@ -85,8 +89,7 @@ def test_frames_are_made_used_and_dropped_by_many_threads() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(work, range(200))) == {sum(n / 4 for n in range(ROWS))}
-    gc.collect()
-    assert len(arrow._exports) == before
+    assert exports() == before
 
 
 def test_a_process_ends_cleanly_with_frames_alive() -> None:

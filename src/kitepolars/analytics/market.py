@@ -12,7 +12,7 @@ from kitepolars.analytics.ticks import change
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 
-__all__ = ["latest", "movers"]
+__all__ = ["latest", "movers", "with_market"]
 
 _LEADING: Final = (
     "instrument_token",
@@ -61,27 +61,45 @@ def latest(frame: Frame, *, now: dt.datetime | None = None) -> Frame:
     [(1, 12.0, 50.0), (2, 5.0, 0.0)]
     """
     schema = require(frame, ("instrument_token", "last_price"), "latest")
+    last = frame.group_by("instrument_token").last().sort("instrument_token")
+    others = [name for name in schema if name not in _LEADING]
+    return with_market(last, now=now).select(*_LEADING, *others)
+
+
+def with_market(frame: Frame, *, now: dt.datetime | None = None) -> Frame:
+    """Add what a watch list shows to a frame that has one row per instrument.
+
+    Parameters
+    ----------
+    frame
+        The last tick of each instrument.
+    now
+        As for `latest`.
+
+    Returns
+    -------
+    DataFrame or LazyFrame
+        The frame with ``change``, ``range_position`` and ``staleness`` behind its columns, and
+        those of ``symbol``, ``close``, ``high`` and ``low`` that it lacks, as nulls.
+
+    Raises
+    ------
+    ConfigError
+        If `now` has no time zone.
+    """
     if now is not None and (not isinstance(now, dt.datetime) or now.tzinfo is None):
         raise ConfigError("now", now, "a datetime with a time zone, or None")
-    time = "received_at" if "received_at" in schema else "exchange_timestamp"
-    tick_time = column(schema, time)
+    schema = schema_of(frame)
+    tick_time = column(schema, "received_at" if "received_at" in schema else "exchange_timestamp")
     until = tick_time.max() if now is None else pl.lit(now).cast(TIMESTAMP)
     missing = [name for name in ("symbol", "close", "high", "low") if name not in schema]
     low, high = pl.col("low"), pl.col("high")
     position = (pl.col("last_price") - low) / (high - low)
-    result = (
-        frame.group_by("instrument_token")
-        .last()
-        .sort("instrument_token")
-        .with_columns(column(schema, name) for name in missing)
-        .with_columns(
-            change(),
-            pl.when(high > low).then(position.clip(0, 1)).alias("range_position"),
-            (until - tick_time).alias("staleness"),
-        )
+    return frame.with_columns(column(schema, name) for name in missing).with_columns(
+        change(),
+        pl.when(high > low).then(position.clip(0, 1)).alias("range_position"),
+        (until - tick_time).alias("staleness"),
     )
-    others = [name for name in schema if name not in _LEADING]
-    return result.select(*_LEADING, *others)
 
 
 def movers(frame: Frame, n: int = 10) -> Frame:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.frames.arrow import RecordBatch
+from kitepolars.frames.bitmap import Bitmap
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.wire.decode import SIDES
 from kitepolars.wire.layouts import DEPTH_LEVELS, LAYOUTS, MODES, TIME_FIELDS, Layout
@@ -27,9 +28,14 @@ SLOT: Final = "symbol"
 MODE_CODE: Final = "mode"
 """The column that holds the mode's code until the frame is made."""
 
-_STORAGE: Final = {**SCHEMA, SLOT: pl.UInt32(), MODE_CODE: pl.UInt8()}
-_SLOT_POSITION: Final = list(_STORAGE).index(SLOT)
-_MODE_POSITION: Final = list(_STORAGE).index(MODE_CODE)
+_NAMES: Final = {SLOT: np.dtype(np.uint32), MODE_CODE: np.dtype(np.uint8)}
+"""Columns that are turned into names when a frame is made, and do not outlive their buffer."""
+
+_SHARED: Final = {name: dtype for name, dtype in SCHEMA.items() if name not in _NAMES}
+"""Columns whose memory is shared with frames."""
+
+_SLOT_POSITION: Final = list(SCHEMA).index(SLOT)
+_MODE_POSITION: Final = list(SCHEMA).index(MODE_CODE)
 
 _NUMPY: Final[Mapping[type[pl.DataType], str]] = {
     pl.Datetime: "i8",
@@ -40,7 +46,6 @@ _NUMPY: Final[Mapping[type[pl.DataType], str]] = {
 }
 
 _ALIGNMENT: Final = 64  # a cache line
-_ALL_ONES: Final = 0xFF
 
 _MODE_BY_LAYOUT: Final = np.array([MODES.index(layout.mode) for layout in LAYOUTS], np.uint8)
 
@@ -69,43 +74,6 @@ _GROUP: Final = {
 _GROUP_FILLED: Final = {group: np.array(_OPTIONAL[column]) for column, group in _GROUP.items()}
 
 
-class Bitmap:
-    """Bits that grow, least significant bit first, as Arrow has them.
-
-    Parameters
-    ----------
-    capacity
-        How many bits there is room for. They begin as zeros.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self.bytes = np.zeros((capacity + 7) // 8, np.uint8)
-        self.has_zero = False
-
-    def write(self, start: int, bits: npt.NDArray[np.bool_]) -> None:
-        """Write bits from position `start` on. The bits before it keep their values."""
-        self.has_zero = self.has_zero or not bits.all()
-        byte, lead = divmod(start, 8)
-        if lead:
-            before = np.unpackbits(self.bytes[byte : byte + 1], bitorder="little")[:lead]
-            bits = np.concatenate([before.view(np.bool_), bits])
-        packed = np.packbits(bits, bitorder="little")
-        self.bytes[byte : byte + len(packed)] = packed
-
-    def fill(self, start: int, stop: int, *, bit: bool) -> None:
-        """Write one bit to all positions from `start` to before `stop`."""
-        if not bit:
-            self.has_zero = True  # the bits are zeros from the beginning
-            return
-        first, last = -(-start // 8), stop // 8
-        if first >= last:
-            self.write(start, np.ones(stop - start, np.bool_))
-            return
-        self.write(start, np.ones(8 * first - start, np.bool_))
-        self.bytes[first:last] = _ALL_ONES
-        self.write(8 * last, np.ones(stop - 8 * last, np.bool_))
-
-
 class TickBuffer:
     """Preallocated columns for a number of ticks.
 
@@ -120,24 +88,32 @@ class TickBuffer:
         self.length = 0
         """Rows that are published. Only the writer changes it, after the rows are complete."""
         self.columns = _allocate(capacity)
-        self._valid = {group: Bitmap(capacity) for group in _GROUP_FILLED}
-        self._snapshot = Bitmap(capacity)
+        self.valid = {group: Bitmap(capacity) for group in _GROUP_FILLED}
+        """By group of columns, the rows in which they are not null."""
+        self.is_snapshot = Bitmap(capacity)
+        self._mode_codes: set[int] = set()
         self._batch = RecordBatch(
-            _STORAGE,
+            _SHARED,
             [
-                self._snapshot.bytes if column == "is_snapshot" else self.columns[column]
-                for column in _STORAGE
+                self.is_snapshot.bytes if column == "is_snapshot" else self.columns[column]
+                for column in _SHARED
             ],
-            [
-                self._valid[_GROUP[column]].bytes if column in _GROUP else None
-                for column in _STORAGE
-            ],
+            [self.valid[_GROUP[column]].bytes if column in _GROUP else None for column in _SHARED],
         )
 
     @property
     def room(self) -> int:
         """Rows that still fit."""
         return self.capacity - self.length
+
+    def bitmaps(self) -> tuple[Bitmap, ...]:
+        """Return all bitmaps, in an order of their own."""
+        return (*self.valid.values(), self.is_snapshot)
+
+    def close(self) -> None:
+        """Publish all rows, when columns and bitmaps have been written by somebody else."""
+        self._mode_codes.update(np.unique(self.columns[MODE_CODE]).tolist())
+        self.length = self.capacity
 
     def publish(self, codes: npt.NDArray[np.uint8], is_snapshot: npt.NDArray[np.bool_]) -> None:
         """Publish rows whose columns have been written behind the published length.
@@ -155,14 +131,16 @@ class TickBuffer:
         else:
             self._mark(start, stop, codes)
         if is_snapshot.any():
-            self._snapshot.write(start, is_snapshot)
+            self.is_snapshot.write(start, is_snapshot)
         self.length = stop
 
     def _mark_alike(self, start: int, stop: int, code: int) -> None:
         """Note the mode and the nulls of rows of one layout."""
-        self.columns[MODE_CODE][start:stop] = _MODE_BY_LAYOUT[code]
+        mode = int(_MODE_BY_LAYOUT[code])
+        self._mode_codes.add(mode)
+        self.columns[MODE_CODE][start:stop] = mode
         for group, filled in _GROUP_FILLED.items():
-            valid = self._valid[group]
+            valid = self.valid[group]
             if filled[code] and group in TIME_FIELDS:
                 valid.write(start, self.columns[group][start:stop] != 0)
             else:
@@ -170,12 +148,14 @@ class TickBuffer:
 
     def _mark(self, start: int, stop: int, codes: npt.NDArray[np.uint8]) -> None:
         """Note the modes and the nulls of rows of several layouts."""
-        self.columns[MODE_CODE][start:stop] = _MODE_BY_LAYOUT[codes]
+        modes = _MODE_BY_LAYOUT[codes]
+        self._mode_codes.update(np.unique(modes).tolist())
+        self.columns[MODE_CODE][start:stop] = modes
         for group, filled in _GROUP_FILLED.items():
             valid = filled[codes]
             if group in TIME_FIELDS:
                 valid &= self.columns[group][start:stop] != 0
-            self._valid[group].write(start, valid)
+            self.valid[group].write(start, valid)
 
     def frame(self, start: int, stop: int, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
         """Return rows as a DataFrame that shares the buffer's memory. Any thread.
@@ -189,7 +169,21 @@ class TickBuffer:
         modes
             The Enum value of each mode code.
         """
-        return _named(self._raw(stop).slice(start), symbols, modes)
+        complete = [
+            position
+            for position, column in enumerate(_SHARED)
+            if column in _GROUP and not self.valid[_GROUP[column]].has_zero
+        ]
+        frame = self._batch.frame(stop, complete).slice(start)
+        slots = pl.Series(self.columns[SLOT][start:stop])
+        frame.insert_column(_SLOT_POSITION, symbols[slots].alias(SLOT))
+        frame.insert_column(_MODE_POSITION, self._modes(start, stop, modes).alias(MODE_CODE))
+        return frame
+
+    def _modes(self, start: int, stop: int, modes: pl.Series) -> pl.Series:
+        if len(self._mode_codes) == 1:
+            return modes.new_from_index(next(iter(self._mode_codes)), stop - start)
+        return modes[pl.Series(self.columns[MODE_CODE][start:stop])]
 
     def last_rows(self, stop: int, slots: int) -> npt.NDArray[np.int64]:
         """Return, for each slot, its last row among the first `stop`, or -1. Any thread."""
@@ -197,27 +191,40 @@ class TickBuffer:
         last[self.columns[SLOT][:stop]] = np.arange(stop)  # of several, the last one stays
         return last
 
-    def pick(
-        self, rows: npt.NDArray[np.int64], stop: int, symbols: pl.Series, modes: pl.Series
-    ) -> pl.DataFrame:
-        """Return copies of some of the first `stop` rows. Any thread."""
-        return _named(self._raw(stop)[rows], symbols, modes)
 
-    def _raw(self, stop: int) -> pl.DataFrame:
-        """Return the first rows with slots in place of symbols and codes in place of modes."""
-        complete = [
-            position
-            for position, column in enumerate(_STORAGE)
-            if column in _GROUP and not self._valid[_GROUP[column]].has_zero
-        ]
-        return self._batch.frame(stop, complete)
+def merge_latest(settled: TickBuffer, live: TickBuffer, stop: int, slots: int) -> TickBuffer:
+    """Return a buffer with the last tick of each instrument, in the order of their slots.
 
+    Callable from any thread.
 
-def _named(frame: pl.DataFrame, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
-    """Put symbols in the place of slots, and modes in that of their codes."""
-    frame.replace_column(_SLOT_POSITION, symbols[frame[SLOT]].alias(SLOT))
-    frame.replace_column(_MODE_POSITION, modes[frame[MODE_CODE]].alias(MODE_CODE))
-    return frame
+    Parameters
+    ----------
+    settled
+        The last ticks of an earlier moment, one row an instrument.
+    live
+        The buffer that goes on from there.
+    stop
+        How many of its rows to look at.
+    slots
+        How many instruments there are.
+    """
+    old, new = settled.last_rows(settled.length, slots), live.last_rows(stop, slots)
+    present = np.flatnonzero((old >= 0) | (new >= 0))
+    fresh = np.flatnonzero(new[present] >= 0)
+    rows, fresh_rows = np.maximum(old[present], 0), new[present[fresh]]
+    merged = TickBuffer(len(present))
+    for name, column in merged.columns.items():
+        if len(fresh) < len(present):
+            column[:] = settled.columns[name][rows]
+        column[fresh] = live.columns[name][fresh_rows]
+    for bits, before, after in zip(
+        merged.bitmaps(), settled.bitmaps(), live.bitmaps(), strict=True
+    ):
+        chosen = before.at(rows) if len(fresh) < len(present) else np.zeros(len(rows), np.bool_)
+        chosen[fresh] = after.at(fresh_rows)
+        bits.write(0, chosen)
+    merged.close()
+    return merged
 
 
 def _shape(dtype: pl.DataType, capacity: int) -> tuple[str, tuple[int, ...]]:
@@ -236,13 +243,14 @@ def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:
     """
     shapes = {
         name: _shape(dtype, capacity)
-        for name, dtype in _STORAGE.items()
+        for name, dtype in _SHARED.items()
         if not isinstance(dtype, pl.Boolean)
     }
     sizes = [np.dtype(kind).itemsize * math.prod(shape) for kind, shape in shapes.values()]
     places = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)])
     slab = np.zeros(places[-1], np.uint8)
-    return {
+    shared = {
         name: slab[start : start + size].view(kind).reshape(shape)
         for (name, (kind, shape)), start, size in zip(shapes.items(), places, sizes, strict=False)
     }
+    return shared | {name: np.zeros(capacity, dtype) for name, dtype in _NAMES.items()}

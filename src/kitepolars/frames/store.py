@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError
-from kitepolars.frames.buffers import SLOT, TickBuffer
+from kitepolars.frames.buffers import SLOT, TickBuffer, merge_latest
 from kitepolars.frames.index import TokenIndex
 from kitepolars.frames.schema import MODE, SCHEMA
 from kitepolars.wire.layouts import MODES
@@ -102,8 +102,8 @@ class Held:
         The live tail and how much of it is published.
     symbols
         The Categorical symbol by slot.
-    settled, settled_slots
-        The last tick of each instrument before the live tail began, and their slots, ascending.
+    settled
+        The last tick of each instrument before the live tail began.
     """
 
     sealed: pl.DataFrame
@@ -111,8 +111,7 @@ class Held:
     buffer: TickBuffer
     length: int
     symbols: pl.Series
-    settled: pl.DataFrame
-    settled_slots: npt.NDArray[np.int64]
+    settled: TickBuffer
 
     @property
     def height(self) -> int:
@@ -140,26 +139,16 @@ class Held:
         return self.frame().slice(start)
 
     def latest(self) -> pl.DataFrame:
-        """Return the last tick of each instrument, in the order in which they were first seen."""
-        return self.latest_slots()[0]
-
-    def latest_slots(self) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
-        """Return the last tick of each instrument, and their slots, ascending.
+        """Return the last tick of each instrument, in the order in which they were first seen.
 
         However long the history, only the live tail is looked at, and what had settled before.
         """
-        rows = self.buffer.last_rows(self.length, len(self.symbols))
-        live = np.flatnonzero(rows >= 0)
-        if not len(live):
-            return self.settled, self.settled_slots
-        fresh = self.buffer.pick(rows[live], self.length, self.symbols, _MODE_VALUES)
-        still = np.flatnonzero(rows[self.settled_slots] < 0)
-        if not len(still):
-            return fresh, live
-        slots = np.concatenate([self.settled_slots[still], live])
-        order = np.argsort(slots)
-        frame = pl.concat([self.settled[still], fresh], rechunk=True)
-        return frame[order], slots[order]
+        merged = self.merge_latest()
+        return merged.frame(0, merged.length, self.symbols, _MODE_VALUES)
+
+    def merge_latest(self) -> TickBuffer:
+        """Return the same, as a buffer."""
+        return merge_latest(self.settled, self.buffer, self.length, len(self.symbols))
 
 
 class TickStore:
@@ -179,8 +168,7 @@ class TickStore:
         self._chunks: list[pl.DataFrame] = []
         empty = pl.DataFrame(schema=SCHEMA)
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows))
-        none = np.empty(0, np.int64)
-        self.held = Held(empty, 0, buffer, 0, self._symbols, empty, none)
+        self.held = Held(empty, 0, buffer, 0, self._symbols, TickBuffer(1))
         """The published state: one assignment replaces it as a whole."""
 
     @property
@@ -235,15 +223,13 @@ class TickStore:
         held = self.held
         chunk = held.tail()
         self._chunks.append(chunk)
-        settled, slots = held.latest_slots()
         capacity = min(self.retention.chunk_rows, held.buffer.capacity * 2)
         self.held = replace(
             held,
             sealed=held.sealed.vstack(chunk),
             buffer=TickBuffer(capacity),
             length=0,
-            settled=settled,
-            settled_slots=slots,
+            settled=held.merge_latest(),
         )
         self._drop()
 

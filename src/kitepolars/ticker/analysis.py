@@ -14,14 +14,11 @@ import polars as pl
 
 from kitepolars.analytics import CandleBuilder, Clock
 from kitepolars.analytics import depth as depth_of
-from kitepolars.analytics import latest as latest_of
 from kitepolars.analytics import movers as movers_of
+from kitepolars.analytics.market import with_market
 from kitepolars.errors import UnknownInstrument
-from kitepolars.frames.schema import SCHEMA
 from kitepolars.instruments import Instrument, SomeInstruments
 from kitepolars.ticker.core import TickerCore
-
-_MARKET: tuple[str, ...] = ("change", "range_position", "staleness")
 
 
 class _Bars:
@@ -71,10 +68,9 @@ class Analysis(TickerCore):
         polars.DataFrame
             The columns of `frame`, then ``change`` (percent to the previous close),
             ``range_position`` (0 at the day's low, 1 at its high) and ``staleness`` (the time
-            since the tick arrived); sorted by instrument token.
+            since the tick arrived); in the order in which instruments were first subscribed.
         """
-        ticks = self.held().latest()
-        return latest_of(ticks, now=dt.datetime.now(dt.UTC)).select(*SCHEMA, *_MARKET)
+        return with_market(self.held().latest(), now=dt.datetime.now(dt.UTC))
 
     def movers(self, n: int = 10) -> pl.DataFrame:
         """Return the instruments that rose most and those that fell most since the last close.
