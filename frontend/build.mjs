@@ -10,15 +10,32 @@ const target = path.resolve(here, process.argv[2] ?? "../src/kitepolars/widgets/
 const widgets = ["table", "ladder", "chart", "search", "subscriptions", "monitor"];
 const bundled = ["lightweight-charts", "fancy-canvas"];
 
+// fancy-canvas names its licence, and has no file with its text.
+const terms = {
+  MIT: `Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the "Software"), to deal in the Software without restriction, including
+without limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is furnished to do so, subject to the
+following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial
+portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT
+LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO
+EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE
+USE OR OTHER DEALINGS IN THE SOFTWARE.`,
+};
+
 async function licence(name) {
   const folder = path.join(here, "node_modules", name);
-  const {
-    version,
-    license,
-    homepage = "",
-  } = JSON.parse(await readFile(path.join(folder, "package.json"), "utf8"));
-  const text = await readFile(path.join(folder, "LICENSE"), "utf8").catch(() => "");
-  return `${name} ${version} (${license}) ${homepage}\n\n${text.trim()}\n`;
+  const { version, license, author } = JSON.parse(
+    await readFile(path.join(folder, "package.json"), "utf8"),
+  );
+  const text = await readFile(path.join(folder, "LICENSE"), "utf8").catch(() => terms[license]);
+  const by = typeof author === "string" ? author : author.name;
+  return `${name} ${version} (${license}), by ${by}\n\n${text.trim()}\n`;
 }
 
 await rm(target, { recursive: true, force: true });
