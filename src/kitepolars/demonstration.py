@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
 from typing import Final, Self
 
 from kitepolars.instruments import Instruments, SomeInstruments
@@ -20,6 +22,9 @@ WATCH_LIST: Final = (
     "NSE:ACC",
 )
 """What a demonstration subscribes when nothing else is asked for."""
+
+
+_demonstrations: weakref.WeakSet[DemoTicker] = weakref.WeakSet()
 
 
 class DemoTicker(Ticker):
@@ -59,6 +64,9 @@ def demo(
 ) -> DemoTicker:
     """Return a running ticker on a simulated Kite, without an account.
 
+    In a notebook a demonstration replaces the one before it, which is stopped: running the
+    cell again leaves nothing behind.
+
     Parameters
     ----------
     instruments
@@ -80,7 +88,11 @@ def demo(
     ...     ticker.wait(rows=1, timeout=10)
     True
     """
+    if _in_notebook():
+        for before in tuple(_demonstrations):
+            before.give_way()
     ticker = DemoTicker(SimulatedKite(seed=seed, rate=rate))
+    _demonstrations.add(ticker)
     try:
         ticker.subscribe(instruments)
         ticker.start()
@@ -88,3 +100,9 @@ def demo(
         ticker.stop()
         raise
     return ticker
+
+
+def _in_notebook() -> bool:
+    """Say whether this is IPython, where cells are run again."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None

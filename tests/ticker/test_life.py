@@ -42,6 +42,43 @@ def test_running_cells_again_is_harmless(make_ticker: MakeTicker, kite: Simulate
     assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full", SBIN: "full"})
 
 
+def test_a_newer_ticker_takes_over_the_accounts_connections(
+    make_ticker: MakeTicker, kite: SimulatedKite
+) -> None:
+    older = make_ticker().start()
+    other_account = make_ticker(api_key="another").start()
+    newer = make_ticker().start()
+    newer.subscribe([INFY])
+    assert kite.wait_for(lambda kite: len(kite.subscribed()) == 1)
+    assert (older.is_running, other_account.is_running, newer.is_running) == (False, True, True)
+    assert "replaced" in older.events()["kind"].to_list()
+
+
+def test_tickers_that_leave_room_for_each_other_live_side_by_side(make_ticker: MakeTicker) -> None:
+    one = make_ticker(limits=kp.Limits(connections=1)).start()
+    two = make_ticker(limits=kp.Limits(connections=2)).start()
+    assert one.is_running
+    assert two.is_running
+
+
+def test_in_a_notebook_a_demonstration_replaces_the_one_before() -> None:
+    script = """
+import threading
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell("import kitepolars as kp")
+for _ in range(3):
+    shell.run_cell("ticker = kp.demo(instruments=['NSE:INFY'])")
+    shell.run_cell("kept = globals().setdefault('kept', []); kept.append(ticker)")
+shell.run_cell("print([one.is_running for one in kept])")
+print(len([t for t in threading.enumerate() if t.name == "kitepolars"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == ["[False, False, True]", "1"], done.stderr
+
+
 def test_subscriptions_before_start_and_after_stop_are_remembered(
     make_ticker: MakeTicker, kite: SimulatedKite
 ) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -20,7 +20,7 @@ from typing import Final, Protocol, Self
 import polars as pl
 
 from kitepolars.errors import ConfigError, NotRunning
-from kitepolars.feed.account import Account
+from kitepolars.feed.account import Account, Secret
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
@@ -38,6 +38,7 @@ from kitepolars.tables import (
     subscriptions_frame,
 )
 from kitepolars.ticker.summary import stats_html, ticker_html
+from kitepolars.ticker.tenancy import move_in
 from kitepolars.wire.layouts import MODES, Mode
 
 KITE_URL: Final = "wss://ws.kite.trade/"
@@ -174,8 +175,12 @@ class TickerCore:
         self._store = TickStore(retention)
         self._event_log = EventLog()
         self._pipeline = Pipeline(self._store, self._event_log, flush)
+        tenants = _accounts(api_key, access_token, accounts)
+        self._claims: dict[Hashable, int] = {
+            (url, Secret(account.api_key)): self._limits.connections for account in tenants
+        }
         self._manager = TickerManager(
-            _accounts(api_key, access_token, accounts),
+            tenants,
             sink=self._pipeline,
             url=url,
             limits=self._limits,
@@ -195,6 +200,10 @@ class TickerCore:
     def start(self) -> Self:
         """Connect; return once a connection of each account is open. Harmless when it runs.
 
+        An older ticker of this process that holds the connections of the same account, as when
+        a notebook's cell is run again, gives way and is stopped: Kite allows three for an API
+        key. Tickers whose `limits` leave room for each other go on side by side.
+
         Returns
         -------
         Ticker
@@ -210,6 +219,7 @@ class TickerCore:
             When another thread called `stop()` meanwhile.
         """
         refuse_broken_nesting()
+        move_in(self)
         self._loop.start()
         try:  # without the lock: stop() need not wait for a server that does not answer
             self._loop.run(self._manager.start())
@@ -239,6 +249,16 @@ class TickerCore:
                 self._loop.stop()
             for companion in tuple(self._companions):
                 companion.stop()
+
+    @property
+    def claims(self) -> dict[Hashable, int]:
+        """Account → connections that it may open for it; the accounts' keys do not show."""
+        return self._claims
+
+    def give_way(self) -> None:
+        """Stop, because a newer ticker of this process needs the account's connections."""
+        self._event_log.add("replaced", "a newer ticker of this process took the connections over")
+        self.stop()
 
     def __enter__(self) -> Self:
         """Start."""
