@@ -26,11 +26,11 @@ def measure(results: harness.Results) -> None:
     for quantile in ("p50", "p99"):
         _report(results, busy, quantile, "the main thread is in a Python loop", None)
     sweep = [
-        _row(busy=False, interval=interval, switch=None, seconds=seconds / 2)
+        _row(busy=False, interval=interval, switch=None, seconds=0.4 * seconds)
         for interval in INTERVALS[:: 3 if results.quick else 1]
     ]
     sweep += [
-        _row(busy=True, interval=Flush().interval, switch=switch, seconds=seconds / 2)
+        _row(busy=True, interval=Flush().interval, switch=switch, seconds=0.4 * seconds)
         for switch in SWITCHES[:: 3 if results.quick else 1]
     ]
     results.series["sweep"] = sweep

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from kitepolars.benchmark.messages import PACKETS, FullMessages, tokens
 from kitepolars.feed.records import EventLog
-from kitepolars.frames.store import Retention, TickStore
+from kitepolars.frames.store import CHUNK_ROWS, Retention, TickStore
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.ticker import Ticker
 from kitepolars.wire.layouts import COUNT, FULL
@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 START: Final = 1_795_146_300
 """Friday 20 November 2026, 09:15 in India, in UTC epoch seconds: when made-up sessions begin."""
+
+SETTLED_ROWS: Final = 2 * CHUNK_ROWS
+"""The chunks before this many rows are small ones."""
 
 RATE: Final = 18_000
 """Ticks a second of a made-up session: two a second for each of 9,000 instruments."""
@@ -33,6 +36,16 @@ def batch_messages(packets: int = PACKETS) -> FullMessages:
     """Return messages of which a round is what one flush decodes."""
     size = COUNT.itemsize + packets * FULL.framed_dtype.itemsize
     return FullMessages(tokens(), packets=packets, messages=math.ceil(Flush().max_bytes / size))
+
+
+def settled_pipeline() -> Pipeline:
+    """Return a pipeline that has run for a while: instruments known, chunks at their full size.
+
+    It has taken half a minute of a market, whose rows it holds. A running event loop is needed.
+    """
+    pipeline = new_pipeline()
+    fill(pipeline, SETTLED_ROWS)
+    return pipeline
 
 
 def within_loop(function: Callable[[], T]) -> T:

@@ -127,11 +127,9 @@ class FullMessages:
         """Packets of a round."""
         self.sent = 0
         """Packets of the rounds so far."""
-        self.tokens = np.unique(np.array(instrument_tokens, np.uint32))
-        """The tokens that occur, ascending."""
-        framed = encode_packets(
-            FULL, columns(FULL, np.resize(np.array(instrument_tokens), self.ticks), seed)
-        )
+        self.tokens = np.array(instrument_tokens, np.uint32)
+        """Whose packets they are, in turn."""
+        framed = encode_packets(FULL, columns(FULL, np.resize(self.tokens, self.ticks), seed))
         size = COUNT.itemsize + packets * FULL.framed_dtype.itemsize
         self._bytes = np.zeros((messages, size), np.uint8)
         self._bytes[:, : COUNT.itemsize] = np.frombuffer(packets.to_bytes(2), np.uint8)
@@ -153,9 +151,9 @@ class FullMessages:
         at
             The exchange's time of all its packets, in UTC epoch seconds; unchanged if not given.
         """
-        self._packets[COUNTER] = np.arange(self.sent, self.sent + self.ticks).reshape(
-            self._packets.shape
-        )
+        numbers = np.arange(self.sent, self.sent + self.ticks).reshape(self._packets.shape)
+        self._packets[COUNTER] = numbers
+        self._packets["instrument_token"] = self.tokens[numbers % len(self.tokens)]
         self.sent += self.ticks
         if at is not None:
             self._packets["exchange_timestamp"] = self._packets["last_trade_time"] = at

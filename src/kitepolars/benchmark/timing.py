@@ -31,7 +31,7 @@ def best_of(
     contestants: Mapping[str, Callable[[], int]],
     *,
     repeats: int = 7,
-    prepare: Callable[[], object] = lambda: None,
+    prepare: Mapping[str, Callable[[], object]] | None = None,
 ) -> dict[str, Timing]:
     """Run each contestant in turn, several times; return the best of each.
 
@@ -42,12 +42,13 @@ def best_of(
     repeats
         Rounds, after one that is not counted.
     prepare
-        Called before each run, which it is not a part of.
+        Name → what is called before each run of that contestant, and not timed.
     """
     runs: dict[str, list[Timing]] = {name: [] for name in contestants}
     for number in range(repeats + 1):
         for name, contestant in contestants.items():
-            prepare()
+            if prepare and name in prepare:
+                prepare[name]()
             timing = once(contestant)
             if number:
                 runs[name].append(timing)
