@@ -8,7 +8,7 @@ as a whole, is read by other threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,9 +96,7 @@ class Pipeline:
         self._flush = flush or Flush()
         self._scanner = Scanner()
         self._decoder = Decoder()
-        self._messages: list[bytes] = []
-        self._received_at: list[int] = []
-        self._connections: list[int] = []
+        self._inbox: list[tuple[int, int, bytes]] = []
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._awaiting = np.zeros(0, np.bool_)
@@ -142,12 +140,11 @@ class Pipeline:
 
     def message(self, received_at: int, connection: int, data: bytes) -> None:
         """Take one binary message; see `Sink.message`."""
-        self._messages.append(data)
-        self._received_at.append(received_at)
-        self._connections.append(connection)
+        self._inbox.append((received_at, connection, data))
         self._bytes += len(data)
-        for tap in self._taps:
-            tap(Message(received_at, connection, data))
+        if self._taps:
+            for tap in self._taps:
+                tap(Message(received_at, connection, data))
         if self._bytes >= self._flush.max_bytes:
             self.flush()
         elif self._timer is None:
@@ -182,12 +179,11 @@ class Pipeline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._messages:
+        if not self._inbox:
             return
-        messages, self._messages = self._messages, []
-        received_at, self._received_at = self._received_at, []
-        connections, self._connections = self._connections, []
+        inbox, self._inbox = self._inbox, []
         self._bytes = 0
+        received_at, connections, messages = zip(*inbox, strict=True)
         try:
             self._decode(messages, received_at, connections)
         except Exception as error:  # noqa: BLE001 - the feed outlives any failure here
@@ -197,7 +193,7 @@ class Pipeline:
             listener()
 
     def _decode(
-        self, messages: list[bytes], received_at: list[int], connections: list[int]
+        self, messages: Sequence[bytes], received_at: Sequence[int], connections: Sequence[int]
     ) -> None:
         packets = self._scanner.scan(messages)
         self._report(packets, connections)
@@ -242,7 +238,7 @@ class Pipeline:
             self._awaiting[slots[candidates]] = False
         return is_snapshot
 
-    def _report(self, packets: Packets, connections: list[int]) -> None:
+    def _report(self, packets: Packets, connections: Sequence[int]) -> None:
         self._packets += len(packets) + packets.rejected_packets
         self._rejected_packets += packets.rejected_packets
         self._rejected_messages += packets.rejected_messages

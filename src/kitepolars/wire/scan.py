@@ -7,6 +7,7 @@ and what is rejected is counted and described.
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -94,6 +95,13 @@ class Packets:
         return len(self.offsets)
 
 
+_FAR: Final = 2**31
+_HOPS: Final = [_FAR] * 2**16
+for _layout in LAYOUTS:
+    _prefix = int.from_bytes(_layout.length.to_bytes(PREFIX_SIZE, "big"), sys.byteorder)
+    _HOPS[_prefix] = (PREFIX_SIZE + _layout.length) // PREFIX_SIZE
+
+
 class _Found(NamedTuple):
     """Packets: where they begin, their layouts' codes, and their messages' indices."""
 
@@ -107,8 +115,9 @@ _NOTHING: Final = _Found(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(
 
 @dataclass(slots=True)
 class _Scan:
-    """A batch of joined messages, where each begins, its size, and what was wrong."""
+    """A batch of messages, joined, where each begins, its size, and what was wrong."""
 
+    messages: Sequence[bytes]
     data: memoryview
     starts: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]
@@ -159,7 +168,7 @@ class Scanner:
         sizes = np.fromiter(map(len, messages), np.int64, len(messages))
         ends = np.cumsum(sizes)
         data = self._join(messages, int(ends[-1]) if len(ends) else 0)
-        scan = _Scan(data, ends - sizes, sizes)
+        scan = _Scan(messages, data, ends - sizes, sizes)
         found = _merge(_find_regular(scan), scan)
         return Packets(
             data,
@@ -259,15 +268,57 @@ def _positions(
 
 
 def _merge(regular: _Found, scan: _Scan) -> _Found:
-    """Walk the irregular messages and put their packets in their places."""
+    """Find the packets of the other messages and put them in their places."""
     if not scan.irregular:
         return regular
-    parts = [regular, *(_walk(scan, message) for message in scan.irregular)]
+    mixed, broken = _hop(scan)
+    parts = [regular, mixed, *(_walk(scan, message) for message in broken)]
     offsets = np.concatenate([part.offsets for part in parts])
     codes = np.concatenate([part.codes for part in parts])
     messages = np.concatenate([part.messages for part in parts])
     order = np.argsort(offsets)
     return _Found(offsets[order], codes[order], messages[order])
+
+
+def _hop(scan: _Scan) -> tuple[_Found, list[int]]:
+    """Find the packets of messages that mix known lengths; return the other messages, too."""
+    places: list[int] = []
+    whole: list[int] = []
+    counts: list[int] = []
+    broken: list[int] = []
+    for number in scan.irregular:
+        found = _hop_through(scan.messages[number])
+        if found is None:
+            broken.append(number)
+        else:
+            whole.append(number)
+            counts.append(len(found))
+            places += found
+    if not whole:
+        return _NOTHING, broken
+    messages = np.repeat(np.array(whole), counts)
+    offsets = np.array(places, np.int64) * PREFIX_SIZE + PREFIX_SIZE + scan.starts[messages]
+    lengths = np.frombuffer(scan.data, np.uint8)[offsets - 1]  # the known ones are below 256
+    return _Found(offsets, _CODE_BY_LENGTH[lengths], messages), broken
+
+
+def _hop_through(message: bytes) -> list[int] | None:
+    """Return the place of each length prefix, counted in shorts; None unless all is well.
+
+    The only loop over packets, for messages whose packets differ in length: one look-up each.
+    """
+    if len(message) % PREFIX_SIZE:
+        return None
+    shorts = memoryview(message).cast("H")
+    place = 1
+    places: list[int] = []
+    try:
+        for _ in range(message[0] << 8 | message[1]):
+            places.append(place)
+            place += _HOPS[shorts[place]]
+    except IndexError:
+        return None
+    return places if place == len(shorts) else None
 
 
 def _walk(scan: _Scan, message: int) -> _Found:
