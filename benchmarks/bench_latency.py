@@ -5,11 +5,10 @@ With settings swept, so that the defaults can be chosen from data.
 
 from __future__ import annotations
 
-import sys
-
 import harness
 
 from kitepolars.benchmark import latency
+from kitepolars.loop import SWITCH_INTERVAL
 from kitepolars.pipeline import Flush
 
 INTERVALS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.0)
@@ -36,7 +35,7 @@ def measure(results: harness.Results) -> None:
     results.series["sweep"] = sweep
     results.series["defaults"] = {
         "interval": Flush().interval,
-        "switch_interval": sys.getswitchinterval(),
+        "switch_interval": SWITCH_INTERVAL,
         "probes": seconds * latency.PROBES,
     }
     for row in sweep:
@@ -64,7 +63,7 @@ def _row(*, busy: bool, interval: float, switch: float | None, seconds: float) -
     return {
         "busy": float(busy),
         "interval": 1e3 * interval,
-        "switch_interval": 1e3 * (switch or sys.getswitchinterval()),
+        "switch_interval": 1e3 * (switch or SWITCH_INTERVAL),
         "asked_p50": 1e3 * found.asked.p50,
         "asked_p99": 1e3 * found.asked.p99,
         "flushed_p50": 1e3 * found.flushed.p50,

@@ -96,7 +96,7 @@ def run(
     flush
         The ticker's.
     switch_interval
-        For `sys.setswitchinterval`; unchanged by default.
+        For `sys.setswitchinterval`; by default what a running ticker sets.
     rate
         Ticks a second besides the probes.
 
@@ -107,9 +107,9 @@ def run(
     """
     order = Order(seconds=seconds, rate=rate, probes=PROBES)
     with (
-        _switching(switch_interval),
         Firehose() as server,
         connected(server, flush=flush) as ticker,
+        _switching(switch_interval),  # after the ticker, which has its own while it runs
     ):
         flushed: list[float] = []
 
