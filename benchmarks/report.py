@@ -30,6 +30,9 @@ SUBJECTS: Final = (
 )
 """The order of the table; each is a script ``bench_<subject>.py``."""
 
+OPTIONAL: Final = ("widgets",)
+"""What needs a browser; reported where there was one."""
+
 TEMPLATE: Final = Path(__file__).with_name("performance.md.in")
 PAGE: Final = ROOT / "docs" / "performance.md"
 PICTURE: Final = ROOT / "docs" / "images" / "performance.svg"
@@ -56,7 +59,7 @@ def main_table(results: Results) -> str:
     """Return the table of everything measured."""
     rows = [
         _row(finding)
-        for subject in SUBJECTS
+        for subject in (*SUBJECTS, *OPTIONAL)
         if subject in results
         for finding in findings(results[subject])
     ]
