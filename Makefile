@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo test lint format bench lab screenshots clean force
+.PHONY: help demo test test-notebooks lint format bench lab screenshots clean force
 
 # The interpreter that makes .venv: `make demo PYTHON=python3.12` to choose another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
@@ -24,14 +24,19 @@ LAB := $(VENV)/.installed-lab
 MOVED := $(shell [ ! -e $(VENV)/.clone ] || [ "$$(cat $(VENV)/.clone)" = "$$PWD" ] || echo force)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \2/p' $(MAKEFILE_LIST) | \
-	while read -r make name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(MAKEFILE_LIST) | \
+	while read -r make name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
 
 demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the terminal
 	@$(VENV_PYTHON) -m kitepolars demo $(ARGS)
 
+SLOW := tests/browser tests/notebooks
+
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
-	$(VENV_PYTHON) -m pytest $(ARGS)
+	$(VENV_PYTHON) -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW)))
+
+test-notebooks: $(DEV) ## the notebooks, and the widgets in a real browser (Chromium); takes minutes
+	$(VENV_PYTHON) -m pytest $(SLOW) $(ARGS)
 
 lint: $(DEV) ## ruff, its formatter and mypy --strict, changing nothing
 	$(VENV_PYTHON) -m ruff check .
@@ -53,9 +58,10 @@ bench: $(BENCH) ## all benchmarks, then docs/performance.md; ARGS=--quick for a 
 lab: $(LAB) ## the notebooks in JupyterLab, copied to kitepolars-notebooks/; ARGS="FOLDER"
 	@$(VENV_PYTHON) -m kitepolars lab $(ARGS)
 
-screenshots: $(RUNTIME) ## draw the pictures of README and docs again
+screenshots: $(DEV) ## draw the pictures of README and docs again; needs Chromium
 	@mkdir -p docs/images
 	$(VENV_PYTHON) -m kitepolars demo --svg docs/images/demo.svg
+	$(VENV_PYTHON) tests/browser/screenshots.py docs/images
 
 clean: ## remove .venv, caches and artefacts
 	rm -rf $(VENV) build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
