@@ -96,7 +96,10 @@ class Pipeline:
         self._flush = flush or Flush()
         self._scanner = Scanner()
         self._decoder = Decoder()
-        self._inbox: list[tuple[int, int, bytes]] = []
+        # Three lists and no tuples: objects that the garbage collector does not look at.
+        self._messages: list[bytes] = []
+        self._received_at: list[int] = []
+        self._connections: list[int] = []
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._awaiting = np.zeros(0, np.bool_)
@@ -140,7 +143,9 @@ class Pipeline:
 
     def message(self, received_at: int, connection: int, data: bytes) -> None:
         """Take one binary message; see `Sink.message`."""
-        self._inbox.append((received_at, connection, data))
+        self._messages.append(data)
+        self._received_at.append(received_at)
+        self._connections.append(connection)
         self._bytes += len(data)
         if self._taps:
             for tap in self._taps:
@@ -179,11 +184,12 @@ class Pipeline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._inbox:
+        if not self._messages:
             return
-        inbox, self._inbox = self._inbox, []
+        messages, self._messages = self._messages, []
+        received_at, self._received_at = self._received_at, []
+        connections, self._connections = self._connections, []
         self._bytes = 0
-        received_at, connections, messages = zip(*inbox, strict=True)
         try:
             self._decode(messages, received_at, connections)
         except Exception as error:  # noqa: BLE001 - the feed outlives any failure here
