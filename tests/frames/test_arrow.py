@@ -43,7 +43,7 @@ def exports() -> int:
 def test_values_and_nulls_arrive() -> None:
     valid = np.arange(ROWS) % 2 == 0
     bitmap = np.packbits(valid, bitorder="little")
-    frame = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap]).frame(ROWS)
+    frame = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap]).frame(0, ROWS)
     assert dict(frame.schema) == SCHEMA
     assert frame["price"].to_list() == [n / 4 if valid[n] else None for n in range(ROWS)]
     assert frame["flag"].to_list() == [n % 3 == 0 for n in range(ROWS)]
@@ -55,21 +55,29 @@ def test_values_and_nulls_arrive() -> None:
 def test_a_column_known_to_have_no_nulls_needs_no_bitmap() -> None:
     bitmap = np.zeros(ROWS, "u1")
     shared = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap])
-    assert shared.frame(ROWS, [1]).null_count().row(0) == (0, 0, 0, 0, ROWS)
+    assert shared.frame(0, ROWS, [1]).null_count().row(0) == (0, 0, 0, 0, ROWS)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, ROWS])
 def test_any_number_of_rows(length: int) -> None:
-    frame = RecordBatch(SCHEMA, batch(), [None] * 5).frame(length)
+    frame = RecordBatch(SCHEMA, batch(), [None] * 5).frame(0, length)
     assert frame.height == length
     assert frame["count"].to_list() == list(range(length))
+
+
+@pytest.mark.parametrize("start", [0, 8, 64, 992])
+def test_rows_from_the_middle(start: int) -> None:
+    valid = np.arange(ROWS) % 3 == 0
+    bitmap = np.packbits(valid, bitorder="little")
+    shared = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap])
+    assert shared.frame(start, ROWS).equals(shared.frame(0, ROWS).slice(start))
 
 
 def test_memory_is_shared_and_let_go() -> None:
     before = exports()
     values = batch()
     shared = RecordBatch(SCHEMA, values, [None] * 5)
-    frame = shared.frame(10)
+    frame = shared.frame(0, 10)
     values[1][3] = 99.0
     assert frame["price"][3] == 99.0
     part = frame.select("count").slice(2, 3)
@@ -85,7 +93,7 @@ def test_frames_are_made_used_and_dropped_by_many_threads() -> None:
     shared = RecordBatch(SCHEMA, batch(), [None] * 5)
 
     def work(_: int) -> float:
-        return float(shared.frame(ROWS).lazy().select("price").sum().collect()[0, 0])
+        return float(shared.frame(0, ROWS).lazy().select("price").sum().collect()[0, 0])
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(work, range(200))) == {sum(n / 4 for n in range(ROWS))}
@@ -97,7 +105,7 @@ def test_a_process_ends_cleanly_with_frames_alive() -> None:
 import numpy as np, polars as pl, builtins
 from kitepolars.frames.arrow import RecordBatch
 batch = RecordBatch({"x": pl.Float64()}, [np.arange(9.0)], [None])
-builtins.kept = [batch.frame(9) for _ in range(9)]
+builtins.kept = [batch.frame(0, 9) for _ in range(9)]
 kept = pl.concat(builtins.kept).lazy()
 print(kept.sum().collect()[0, 0])
 """

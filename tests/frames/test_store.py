@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 from frames.ticks import packet_message, push
 from kitepolars.errors import ConfigError
+from kitepolars.frames import buffers as buffers_module
 from kitepolars.frames import store as store_module
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.frames.store import Retention, TickStore
@@ -25,6 +26,7 @@ NIFTY = 256265
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers_module, "BLOCK_ROWS", 8)
     monkeypatch.setattr(store_module, "SMALLEST_CHUNK", 8)
     monkeypatch.setattr(store_module, "CHUNK_ROWS", 32)
 
@@ -106,8 +108,9 @@ def test_rows_are_in_arrival_order_whatever_the_chunks(
     batches: list[list[tuple[int, int, Layout]]],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buffers_module, "BLOCK_ROWS", 8)
         patch.setattr(store_module, "SMALLEST_CHUNK", 8)
-        patch.setattr(store_module, "CHUNK_ROWS", 16)
+        patch.setattr(store_module, "CHUNK_ROWS", 32)
         store = TickStore()
         taken = []
         for batch in batches:

@@ -157,7 +157,7 @@ class RecordBatch:
     >>> schema = {"price": pl.Float64(), "orders": pl.Array(pl.UInt16, 2)}
     >>> values = [np.array([1.5, 2.5]), np.array([[1, 2], [3, 4]], "u2")]
     >>> batch = RecordBatch(schema, values, [np.array([0b01], "u1"), None])
-    >>> batch.frame(2).rows()
+    >>> batch.frame(0, 2).rows()
     [(1.5, [1, 2]), (None, [3, 4])]
     """
 
@@ -175,6 +175,7 @@ class RecordBatch:
         self._nested = np.flatnonzero(sizes)
         self._sizes = np.array(sizes)[self._nested]
         self._pointers = self._make_pointers(values, validity)
+        self._strides = self._make_strides(schema, values)
         self._template = self._make_template()
 
     def _make_pointers(
@@ -193,6 +194,20 @@ class RecordBatch:
         pointers[1 + columns :, 1] = data[nested]
         return pointers
 
+    def _make_strides(
+        self, schema: Mapping[str, pl.DataType], values: Sequence[npt.NDArray[Any]]
+    ) -> npt.NDArray[np.int64]:
+        """List by how many bytes each of the pointers moves in eight rows."""
+        widths = [
+            1 if isinstance(dtype, pl.Boolean) else 8 * array.strides[0]
+            for dtype, array in zip(schema.values(), values, strict=True)
+        ]
+        strides = np.zeros_like(self._pointers)
+        strides[:, 0] = self._pointers[:, 0] != 0
+        strides[1 : 1 + self._columns, 1] = widths
+        strides[1 + self._columns :, 1] = np.array(widths)[self._nested]
+        return strides
+
     def _make_template(self) -> npt.NDArray[np.int64]:
         """Fill in all of the structs that does not change, in the order of the pointers."""
         nested = 1 + self._nested
@@ -202,7 +217,6 @@ class RecordBatch:
         arrays[0, _N_CHILDREN] = self._columns
         arrays[nested, _N_BUFFERS] = 1
         arrays[nested, _N_CHILDREN] = 1
-        arrays[:, _BUFFERS] = self._pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
         # -1: there may be nulls, and Polars counts them when it needs to know.
         arrays[:, _NULL_COUNT] = -(self._pointers[:, 0] != 0).astype(np.int64)
         release = ctypes.cast(_array_callback, ctypes.c_void_p).value
@@ -210,26 +224,30 @@ class RecordBatch:
         arrays[:, _RELEASE] = release
         return arrays
 
-    def frame(self, length: int, without_nulls: Sequence[int] = ()) -> pl.DataFrame:
-        """Return a DataFrame that shares the memory of the first rows.
+    def frame(self, start: int, stop: int, without_nulls: Sequence[int] = ()) -> pl.DataFrame:
+        """Return a DataFrame that shares the memory of rows.
 
         They must not be written again. Callable from any thread.
 
         Parameters
         ----------
-        length
-            Rows.
+        start, stop
+            The rows; `start` is a multiple of 8, so that bitmaps can begin there.
         without_nulls
             The positions of columns whose bitmap holds no 0 in these rows: they are passed
             without it, which makes queries faster.
         """
-        batch = _Batch(self._schema, self._fill(length, without_nulls))
+        batch = _Batch(self._schema, self._fill(start, stop - start, without_nulls))
         return pl.Series(batch).struct.unnest()
 
-    def _fill(self, length: int, without_nulls: Sequence[int]) -> npt.NDArray[np.int64]:
+    def _fill(self, start: int, length: int, without_nulls: Sequence[int]) -> npt.NDArray[np.int64]:
         """Fill the structs of one frame and register them until Polars lets go."""
         arrays = self._template.copy()
+        # Bitmaps move by a bit a row, values by their width: pointers rather than offsets,
+        # because a nested array's items are not moved by its offset.
+        pointers = self._pointers + start // 8 * self._strides
         addresses = arrays.ctypes.data + _WORDS * 8 * np.arange(1, len(arrays))
+        arrays[:, _BUFFERS] = pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
         arrays[:, _LENGTH] = length
         arrays[1 + self._columns :, _LENGTH] *= self._sizes
         arrays[0, _CHILDREN] = addresses.ctypes.data
@@ -240,7 +258,7 @@ class RecordBatch:
             arrays[1 + np.asarray(without_nulls), _NULL_COUNT] = 0
         number = next(_numbers)
         arrays[0, _PRIVATE_DATA] = number
-        _exports[number] = (arrays, addresses, self._pointers, self._owned)
+        _exports[number] = (arrays, addresses, pointers, self._owned)
         return arrays
 
 

@@ -45,6 +45,9 @@ _NUMPY: Final[Mapping[type[pl.DataType], str]] = {
     pl.UInt32: "u4",
 }
 
+BLOCK_ROWS: Final = 16_384
+"""Rows of a growing buffer that are made into a frame once and for all."""
+
 _ALIGNMENT: Final = 64  # a cache line
 
 _MODE_BY_LAYOUT: Final = np.array([MODES.index(layout.mode) for layout in LAYOUTS], np.uint8)
@@ -92,6 +95,7 @@ class TickBuffer:
         """By group of columns, the rows in which they are not null."""
         self.is_snapshot = Bitmap(capacity)
         self._mode_codes: set[int] = set()
+        self._blocks: tuple[int, tuple[pl.DataFrame, ...]] = (0, ())
         self._batch = RecordBatch(
             _SHARED,
             [
@@ -174,11 +178,37 @@ class TickBuffer:
             for position, column in enumerate(_SHARED)
             if column in _GROUP and not self.valid[_GROUP[column]].has_zero
         ]
-        frame = self._batch.frame(stop, complete).slice(start)
+        begin = start // 8 * 8
+        frame = self._batch.frame(begin, stop, complete).slice(start - begin)
         slots = pl.Series(self.columns[SLOT][start:stop])
         frame.insert_column(_SLOT_POSITION, symbols[slots].alias(SLOT))
         frame.insert_column(_MODE_POSITION, self._modes(start, stop, modes).alias(MODE_CODE))
         return frame
+
+    def growing(self, stop: int, symbols: pl.Series, modes: pl.Series, naming: int) -> pl.DataFrame:
+        """Return the first rows of a buffer that still grows. Any thread.
+
+        Polars takes a while to take in columns of arrays that have nulls, so then the rows are
+        taken in block by block, and only the last block anew each time.
+
+        Parameters
+        ----------
+        stop, symbols, modes
+            As for `frame`.
+        naming
+            Changes when instruments get other names, not when there are more of them.
+        """
+        if not self.valid[_GROUP["bid_price"]].has_zero or stop <= BLOCK_ROWS:
+            return self.frame(0, stop, symbols, modes)
+        known, blocks = self._blocks
+        if known != naming:
+            blocks = ()
+        for start in range(len(blocks) * BLOCK_ROWS, stop // BLOCK_ROWS * BLOCK_ROWS, BLOCK_ROWS):
+            blocks += (self.frame(start, start + BLOCK_ROWS, symbols, modes),)
+        self._blocks = naming, blocks
+        whole = blocks[: stop // BLOCK_ROWS]
+        rest = self.frame(len(whole) * BLOCK_ROWS, stop, symbols, modes)
+        return pl.concat([*whole, rest])
 
     def _modes(self, start: int, stop: int, modes: pl.Series) -> pl.Series:
         if len(self._mode_codes) == 1:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 _MULTIPLIER: Final = np.uint32(2_654_435_769)  # 2³² divided by the golden ratio
-_EMPTY: Final = np.int32(-1)
-_SPARSENESS: Final = 8  # table places an instrument: most look-ups hit at the first place
+_EMPTY: Final = np.uint64(2**64 - 1)  # read as a slot: -1
+_SPARSENESS: Final = 2  # places an instrument at least: a small table stays in the cache
+_SLOT_BITS: Final = np.uint64(32)
 _SMALLEST: Final = 1_024
 
 
@@ -55,7 +56,7 @@ class TokenIndex:
             Instrument tokens, shape ``(n,)``.
         """
         found = self._find(tokens)
-        missing = found == _EMPTY
+        missing = found == -1
         if missing.any():
             self._add(tokens[missing])
             found = self._find(tokens)
@@ -64,26 +65,27 @@ class TokenIndex:
     def _find(self, tokens: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
         """Return the slot of each token, or -1."""
         places = ((tokens * _MULTIPLIER) >> self._shift).astype(np.intp)  # as indexing wants it
-        slots: npt.NDArray[np.int32] = self._slots[places]
-        wrong = (self._keys[places] != tokens) & (slots != _EMPTY)
+        entries = self._entries[places]
+        wrong = ((entries >> _SLOT_BITS) != tokens) & (entries != _EMPTY)
         if wrong.any():
-            self._probe(tokens, places, slots, np.flatnonzero(wrong))
-        return slots
+            self._probe(tokens, places, entries, np.flatnonzero(wrong))
+        return entries.astype(np.int32)  # the lower half is the slot
 
     def _probe(
         self,
         tokens: npt.NDArray[np.uint32],
         places: npt.NDArray[np.intp],
-        slots: npt.NDArray[np.int32],
+        entries: npt.NDArray[np.uint64],
         pending: npt.NDArray[np.int64],
     ) -> None:
         """Look at the following places for those whose place holds another token."""
+        there, wanted = places[pending], tokens[pending]
         while len(pending):
-            places[pending] = (places[pending] + 1) & self._mask
-            there = places[pending]
-            slots[pending] = self._slots[there]
-            wrong = (self._keys[there] != tokens[pending]) & (slots[pending] != _EMPTY)
-            pending = pending[wrong]
+            there = (there + 1) & self._mask
+            found = self._entries[there]
+            entries[pending] = found
+            wrong = ((found >> _SLOT_BITS) != wanted) & (found != _EMPTY)
+            pending, there, wanted = pending[wrong], there[wrong], wanted[wrong]
 
     def _add(self, tokens: npt.NDArray[np.uint32]) -> None:
         """Give new tokens the next slots, in the order of their first appearance."""
@@ -96,7 +98,7 @@ class TokenIndex:
             self._tokens = grown
         self._tokens[self._count : total] = new
         start, self._count = self._count, total
-        if total * _SPARSENESS > len(self._keys):
+        if total * _SPARSENESS > len(self._entries):
             self._resize(total * _SPARSENESS * 2)
             start = 0
         self._insert(start)
@@ -105,15 +107,13 @@ class TokenIndex:
         bits = max(places - 1, 1).bit_length()
         self._shift = np.uint32(32 - bits)
         self._mask = 2**bits - 1
-        self._keys = np.zeros(2**bits, np.uint32)
-        self._slots = np.full(2**bits, _EMPTY)
+        self._entries = np.full(2**bits, _EMPTY, np.uint64)  # token and slot in one word
 
     def _insert(self, start: int) -> None:
         """Enter the tokens of slots `start` on into the table."""
         for slot in range(start, self._count):
             token = self._tokens[slot]
             place = int(token) * int(_MULTIPLIER) % 2**32 >> int(self._shift)
-            while self._slots[place] != _EMPTY:
+            while self._entries[place] != _EMPTY:
                 place = (place + 1) & self._mask
-            self._keys[place] = token
-            self._slots[place] = slot
+            self._entries[place] = int(token) << int(_SLOT_BITS) | slot

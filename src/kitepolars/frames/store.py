@@ -7,6 +7,7 @@ immutable `Held` that the store publishes, and never waits for the writer.
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,12 +20,13 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames.buffers import SLOT, TickBuffer, merge_latest
 from kitepolars.frames.index import TokenIndex
 from kitepolars.frames.schema import MODE, SCHEMA
+from kitepolars.wire.decode import MICROSECONDS
 from kitepolars.wire.layouts import MODES
 
 CHUNK_ROWS: Final = 262_144
 """Rows of a full chunk (about 68 MB). Chunks are few and large, so that queries stay fast."""
 
-SMALLEST_CHUNK: Final = 8_192
+SMALLEST_CHUNK: Final = 65_536
 """Rows of the first chunk; each is twice as large as the one before, up to `CHUNK_ROWS`."""
 
 RETENTION_CHUNKS: Final = 16
@@ -88,54 +90,111 @@ class Retention:
         return min(CHUNK_ROWS, self.max_rows // RETENTION_CHUNKS)
 
 
+class Chunk:
+    """A full buffer. Its frame is made when a reader first wants it, in the reader's thread.
+
+    Parameters
+    ----------
+    buffer
+        The buffer, all of whose rows are published.
+    symbols
+        The Categorical symbol by slot.
+    """
+
+    def __init__(self, buffer: TickBuffer, symbols: pl.Series) -> None:
+        self.height = buffer.length
+        self.newest = int(buffer.columns["received_at"][buffer.length - 1])
+        """When its last tick arrived, in microseconds since the epoch, UTC."""
+        self._buffer: TickBuffer | None = buffer
+        self._symbols = symbols
+        self._frame: pl.DataFrame | None = None
+        self._lock = threading.Lock()
+
+    def frame(self) -> pl.DataFrame:
+        """Return its ticks. Any thread."""
+        with self._lock:
+            if self._buffer is not None:
+                self._frame = self._buffer.frame(0, self.height, self._symbols, _MODE_VALUES)
+                self._buffer = None
+            assert self._frame is not None  # noqa: S101 - it is made of the buffer
+            return self._frame
+
+
+class _Sealed:
+    """The chunks' frames, put together as far as readers have asked. Any thread."""
+
+    def __init__(self) -> None:
+        self._made: tuple[tuple[Chunk, ...], pl.DataFrame] = ((), pl.DataFrame(schema=SCHEMA))
+
+    def frame(self, chunks: tuple[Chunk, ...]) -> pl.DataFrame:
+        """Return the ticks of chunks; usually the same as before, and a few more."""
+        known, frame = self._made
+        if chunks[: len(known)] != known:
+            known, frame = (), pl.DataFrame(schema=SCHEMA)
+        new = [chunk.frame() for chunk in chunks[len(known) :]]
+        if new:
+            frame = pl.concat([frame, *new] if known else new)
+            self._made = chunks, frame
+        return frame
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What is held at one moment. Immutable; any thread may make frames of it.
 
     Parameters
     ----------
-    sealed
-        The sealed chunks as one DataFrame.
+    chunks
+        The sealed chunks.
+    sealed_rows
+        Their rows.
     first
-        The number of ticks that came before the first row of `sealed`.
+        The number of ticks that came before the first row of them.
     buffer, length
         The live tail and how much of it is published.
-    symbols
-        The Categorical symbol by slot.
+    symbols, naming
+        The Categorical symbol by slot, and how many times names were replaced.
     settled
         The last tick of each instrument before the live tail began.
+    sealed
+        What readers have made of the chunks.
     """
 
-    sealed: pl.DataFrame
+    chunks: tuple[Chunk, ...]
+    sealed_rows: int
     first: int
     buffer: TickBuffer
     length: int
     symbols: pl.Series
+    naming: int
     settled: TickBuffer
+    sealed: _Sealed
 
     @property
     def height(self) -> int:
         """Rows held."""
-        return self.sealed.height + self.length
+        return self.sealed_rows + self.length
 
     @property
     def total(self) -> int:
         """Ticks ever, dropped ones included: the number of the next tick."""
         return self.first + self.height
 
-    def tail(self, start: int = 0) -> pl.DataFrame:
-        """Return the rows that are not sealed yet, from one on."""
-        return self.buffer.frame(start, self.length, self.symbols, _MODE_VALUES)
+    def tail(self) -> pl.DataFrame:
+        """Return the rows that are not sealed yet."""
+        return self.buffer.growing(self.length, self.symbols, _MODE_VALUES, self.naming)
 
     def frame(self) -> pl.DataFrame:
         """Return every tick held, in arrival order, without copying it."""
-        return self.sealed.vstack(self.tail()) if self.length else self.sealed
+        sealed = self.sealed.frame(self.chunks)
+        return pl.concat([sealed, self.tail()]) if self.length else sealed
 
     def since(self, number: int) -> pl.DataFrame:
         """Return the ticks from a number on, counted from the first ever."""
         start = max(0, number - self.first)
-        if start >= self.sealed.height:
-            return self.tail(min(start - self.sealed.height, self.length))
+        if start >= self.sealed_rows:
+            begin = min(start - self.sealed_rows, self.length)
+            return self.buffer.frame(begin, self.length, self.symbols, _MODE_VALUES)
         return self.frame().slice(start)
 
     def latest(self) -> pl.DataFrame:
@@ -165,10 +224,8 @@ class TickStore:
         self.index = TokenIndex()
         self._symbol_of: SymbolOf = lambda tokens: [None] * len(tokens)
         self._symbols = pl.Series("symbol", [], dtype=pl.Categorical)
-        self._chunks: list[pl.DataFrame] = []
-        empty = pl.DataFrame(schema=SCHEMA)
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows))
-        self.held = Held(empty, 0, buffer, 0, self._symbols, TickBuffer(1))
+        self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), _Sealed())
         """The published state: one assignment replaces it as a whole."""
 
     @property
@@ -180,7 +237,7 @@ class TickStore:
         """Use other symbols for the ticks that are not sealed yet, and for those to come."""
         self._symbol_of = symbol_of
         self._symbols = self._make_symbols()
-        self.held = replace(self.held, symbols=self._symbols)
+        self.held = replace(self.held, symbols=self._symbols, naming=self.held.naming + 1)
 
     def _make_symbols(self) -> pl.Series:
         tokens = self.index.tokens.tolist()
@@ -221,12 +278,11 @@ class TickStore:
     def _seal(self) -> None:
         """Turn the full buffer into a chunk, drop what retention says, and begin a new buffer."""
         held = self.held
-        chunk = held.tail()
-        self._chunks.append(chunk)
         capacity = min(self.retention.chunk_rows, held.buffer.capacity * 2)
         self.held = replace(
             held,
-            sealed=held.sealed.vstack(chunk),
+            chunks=(*held.chunks, Chunk(held.buffer, held.symbols)),
+            sealed_rows=held.sealed_rows + held.length,
             buffer=TickBuffer(capacity),
             length=0,
             settled=held.merge_latest(),
@@ -236,24 +292,26 @@ class TickStore:
     def _drop(self) -> None:
         """Drop chunks from the front until the history is within its bounds."""
         held = self.held
-        rows = held.sealed.height + held.buffer.capacity
-        first, drop = held.first, 0
-        for chunk in self._chunks:
+        rows = held.sealed_rows + held.buffer.capacity
+        dropped = 0
+        for chunk in held.chunks:
             if not (self._too_many(rows) or self._too_old(chunk)):
                 break
             rows -= chunk.height
-            first += chunk.height
-            drop += 1
-        if not drop:
-            return
-        del self._chunks[:drop]
-        sealed = pl.concat(self._chunks) if self._chunks else held.sealed.clear()
-        self.held = replace(held, sealed=sealed, first=first)
+            dropped += 1
+        if dropped:
+            gone = sum(chunk.height for chunk in held.chunks[:dropped])
+            self.held = replace(
+                held,
+                chunks=held.chunks[dropped:],
+                sealed_rows=held.sealed_rows - gone,
+                first=held.first + gone,
+                sealed=_Sealed(),
+            )
 
     def _too_many(self, rows: int) -> bool:
         return self.retention.max_rows is not None and rows > self.retention.max_rows
 
-    def _too_old(self, chunk: pl.DataFrame) -> bool:
-        newest = self._chunks[-1]["received_at"][-1]
-        age: dt.timedelta = newest - chunk["received_at"][-1]
-        return age.total_seconds() > self.retention.max_age_seconds
+    def _too_old(self, chunk: Chunk) -> bool:
+        age = self.held.chunks[-1].newest - chunk.newest
+        return age > self.retention.max_age_seconds * MICROSECONDS

@@ -135,8 +135,13 @@ class Decoder:
         head = _gather(data, offsets, self._head, 0, size).view(_RAW)
         segments = head.view(np.uint8)[:, _SEGMENT_BYTE]
         special = _SPECIAL[segments]
-        odd = np.flatnonzero(special) if special.any() else _NONE
-        block = _Block(rows, len(offsets), odd, segments[odd])
+        is_plain = not special.any()
+        block = _Block(
+            rows,
+            len(offsets),
+            None if is_plain else _DIVISORS[segments],
+            _NONE if is_plain else np.flatnonzero(~_SIGNED[segments]),
+        )
         for position, name in enumerate(layout.fields):
             if name in columns:
                 _STORE[name](block, columns[name], head[:, position])
@@ -145,22 +150,21 @@ class Decoder:
                 skip = size + number * _SIDE_BYTES
                 levels = _gather(data, offsets, self._side, skip, _SIDE_BYTES)
                 _decode_side(block, side, levels.view(_RAW), columns)
-        return set(segments[special == _UNKNOWN_SEGMENT].tolist()) if len(odd) else set()
+        return set() if is_plain else set(segments[special == _UNKNOWN_SEGMENT].tolist())
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
     """Packets of one layout and the rows that they become.
 
-    `odd` are the packets whose segment has another divisor or unsigned prices, or is unknown,
-    and `odd_segments` their segment codes: everything is read as the plain segments are, and
-    these few are then read again.
+    `divisors` are the packets' price divisors, None where all have the default; `unsigned` are
+    the packets whose prices are unsigned.
     """
 
     rows: slice | npt.NDArray[np.int64]
     packets: int
-    odd: npt.NDArray[np.int64]
-    odd_segments: npt.NDArray[np.uint8]
+    divisors: npt.NDArray[np.float64] | None
+    unsigned: npt.NDArray[np.int64]
 
     def target(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the block's rows of a column, or other memory for scattered ones."""
@@ -224,14 +228,20 @@ def _store_price(block: _Block, column: npt.NDArray[Any], raw: npt.NDArray[Any])
     values = block.target(column)
     flat = values.reshape(-1)
     flat[...] = raw.view(_SIGNED_RAW)
-    flat /= DEFAULT_DIVISOR
-    if len(block.odd):
-        again = raw.reshape(block.packets, -1)[block.odd].astype(np.int64)
-        signed = _SIGNED[block.odd_segments]
-        again[signed] = again[signed].astype(np.uint32).view(np.int32)
-        divisors = _DIVISORS[block.odd_segments]
-        values.reshape(block.packets, -1)[block.odd] = again / divisors[:, np.newaxis]
+    if block.divisors is None:
+        flat /= DEFAULT_DIVISOR
+    else:
+        _make_unsigned(values.reshape(block.packets, -1), block.unsigned)
+        width = len(flat) // block.packets
+        flat /= block.divisors if width == 1 else np.repeat(block.divisors, width)
     block.settle(column, values)
+
+
+def _make_unsigned(values: npt.NDArray[np.float64], packets: npt.NDArray[np.int64]) -> None:
+    """Mend prices of unsigned segments that were read as negative numbers."""
+    prices = values[packets]
+    if (prices < 0).any():
+        values[packets] = np.where(prices < 0, prices + 2.0**32, prices)
 
 
 _Store = Callable[[_Block, npt.NDArray[Any], npt.NDArray[Any]], None]
