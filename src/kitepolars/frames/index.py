@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 _MULTIPLIER: Final = np.uint32(2_654_435_769)  # 2³² divided by the golden ratio
 _EMPTY: Final = np.uint64(2**64 - 1)  # read as a slot: -1
-_SPARSENESS: Final = 2  # places an instrument at least: a small table stays in the cache
+_SPARSENESS: Final = 4  # places an instrument at least: most look-ups hit at the first
 _SLOT_BITS: Final = np.uint64(32)
 _SMALLEST: Final = 1_024
 
