@@ -101,7 +101,7 @@ function render({ model, el }) {
           "div",
           {},
           h("span", { class: "kp-soft" }, formats.time(at)),
-          h("b", {}, place == null ? kind : `${kind} #${place + 1}`),
+          h("b", {}, place == null ? kind : `${kind} #${place}`),
           h("span", {}, detail),
         ),
       ),
@@ -123,7 +123,7 @@ function render({ model, el }) {
     return h(
       "tr",
       {},
-      cell(`#${index + 1}`, { class: "kp-text" }),
+      cell(`#${index}`, { class: "kp-text" }),
       cell(account, { class: "kp-text" }),
       cell(state, { class: `kp-text ${TONES[tone]}` }),
       cell(formats.quantity(instruments)),

@@ -60,7 +60,7 @@ function render({ model, el }) {
   }
   function refilter() {
     const words = filter.value.toUpperCase().split(/\s+/).filter(Boolean);
-    const text = (k) => `${symbols[k]} ${formats.mode(modes[k]).toUpperCase()} #${places[k] + 1}`;
+    const text = (k) => `${symbols[k]} ${formats.mode(modes[k]).toUpperCase()} #${places[k]}`;
     order = Array.from(symbols.keys());
     if (words.length) order = order.filter((k) => words.every((word) => text(k).includes(word)));
     cursor = Math.min(cursor, Math.max(0, order.length - 1));
@@ -99,7 +99,7 @@ function render({ model, el }) {
       entry.symbol.dataset.name = symbols[k];
     }
     setText(entry.mode, formats.mode(modes[k]));
-    setText(entry.place, `#${places[k] + 1}`);
+    setText(entry.place, `#${places[k]}`);
     const [mark, tone, title] = STATES[states[k]];
     setText(entry.state, mark);
     entry.state.className = tone;

@@ -35,7 +35,7 @@ def meters(connections: pl.DataFrame) -> str:
         bars.append(_meter(account, used, room, "kp-account"))
         own = connections.filter(pl.col("account") == account)
         rows = own.select("connection", "instruments", "capacity").iter_rows()
-        bars.extend(_meter(f"connection #{place + 1}", *numbers) for place, *numbers in rows)
+        bars.extend(_meter(f"connection #{place}", *numbers) for place, *numbers in rows)
     return f'<div class="kp kp-meters">{"".join(bars)}</div>'
 
 
