@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 if TYPE_CHECKING:
     from browser.lab import Notebook
 
@@ -51,6 +53,7 @@ def test_a_table_moves_while_the_kernel_is_idle_asleep_computing_or_awaiting(
     assert not notebook.page.locator(f"{TABLE}.kp-stale").count()
 
 
+@pytest.mark.thorough
 def test_nine_thousand_rows_scroll_sort_and_filter(open_notebook: Opener) -> None:
     notebook = open_notebook(MANY)
     notebook.run(0)
@@ -95,6 +98,7 @@ def test_two_views_a_second_run_and_a_reload_leave_everything_alive(open_noteboo
     assert names.count("kitepolars-ui") == 1
 
 
+@pytest.mark.thorough
 def test_a_view_that_is_cleared_costs_nothing_any_more(open_notebook: Opener) -> None:
     notebook = open_notebook(DEMO, "LiveTable(ticker)")
     notebook.run(0)
@@ -109,6 +113,7 @@ def test_a_view_that_is_cleared_costs_nothing_any_more(open_notebook: Opener) ->
     notebook.wait_sequence(TABLE, 2)
 
 
+@pytest.mark.thorough
 def test_a_page_that_is_closed_costs_nothing_and_may_come_back(open_notebook: Opener) -> None:
     notebook = open_notebook(DEMO, "LiveTable(ticker)")
     notebook.run(0)
@@ -125,6 +130,7 @@ def test_a_page_that_is_closed_costs_nothing_and_may_come_back(open_notebook: Op
     assert notebook.execute(THREADS).count("kitepolars-ui") == 1
 
 
+@pytest.mark.thorough
 def test_a_held_interpreter_lock_is_said_and_caught_up_with(open_notebook: Opener) -> None:
     notebook = open_notebook(DEMO, "LiveTable(ticker)", LOCK)
     notebook.run(0)
@@ -138,6 +144,7 @@ def test_a_held_interpreter_lock_is_said_and_caught_up_with(open_notebook: Opene
     notebook.wait_for("!document.querySelector('.kp-table.kp-stale')", seconds=5)
 
 
+@pytest.mark.thorough
 def test_after_a_restart_the_old_view_says_so_and_a_second_run_lives(open_notebook: Opener) -> None:
     notebook = open_notebook(DEMO, "LiveTable(ticker)")
     notebook.run(0)
@@ -151,6 +158,7 @@ def test_after_a_restart_the_old_view_says_so_and_a_second_run_lives(open_notebo
     assert notebook.execute(THREADS).count("kitepolars-ui") == 1
 
 
+@pytest.mark.thorough
 def test_an_interrupted_cell_leaves_the_view_alive(open_notebook: Opener) -> None:
     notebook = open_notebook(DEMO, "LiveTable(ticker)", "import time; time.sleep(60)")
     notebook.run(0)
