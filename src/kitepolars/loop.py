@@ -27,7 +27,7 @@ T = TypeVar("T")
 JOIN_TIMEOUT: Final = 0.5
 """Seconds that a stopped loop may take to end its thread."""
 
-SWITCH_INTERVAL: Final = 0.0005
+SWITCH_INTERVAL: Final = 0.0001
 """Seconds between two turns of Python threads while a loop runs (Python's default: 0.005).
 
 Chosen from the latencies in docs/performance.md.

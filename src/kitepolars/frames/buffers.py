@@ -244,9 +244,11 @@ def merge_latest(settled: TickBuffer, live: TickBuffer, stop: int, slots: int) -
     rows, fresh_rows = np.maximum(old[present], 0), new[present[fresh]]
     merged = TickBuffer(len(present))
     for name, column in merged.columns.items():
-        if len(fresh) < len(present):
-            column[:] = settled.columns[name][rows]
-        column[fresh] = live.columns[name][fresh_rows]
+        if len(fresh) == len(present):
+            np.take(live.columns[name], fresh_rows, axis=0, out=column, mode="clip")
+            continue
+        np.take(settled.columns[name], rows, axis=0, out=column, mode="clip")
+        column[fresh] = live.columns[name].take(fresh_rows, axis=0)
     for bits, before, after in zip(
         merged.bitmaps(), settled.bitmaps(), live.bitmaps(), strict=True
     ):
