@@ -124,34 +124,7 @@ class Companion(Protocol):
 
 
 class TickerCore:
-    """Life, subscriptions, ticks and state of a `Ticker`, whose parameters these are.
-
-    Parameters
-    ----------
-    api_key, access_token
-        Credentials of one account; the token is never shown.
-    accounts
-        Several accounts instead: 9,000 instruments each.
-    url
-        The streaming endpoint.
-    limits
-        Connections an account and instruments a connection.
-    reconnect
-        How lost connections are opened again.
-    retention
-        How much history is kept. By default all of it.
-    flush
-        How long messages wait to be decoded together.
-    instruments
-        The list that gives names to tokens, or a path to the dump's CSV.
-    default_mode
-        The mode of a subscribe that names none.
-
-    Raises
-    ------
-    ConfigError
-        When a setting is wrong. Nothing is started or sent here.
-    """
+    """Life, subscriptions, ticks and state of a `Ticker`, where the parameters are described."""
 
     def __init__(
         self,
