@@ -104,6 +104,7 @@ async def test_a_silent_connection_is_replaced(
 async def test_heartbeats_are_signs_of_life(make_rig: MakeRig, quiet_kite: Kite) -> None:
     rig = make_rig(quiet_kite.url, reconnect=replace(QUICK, silence=0.5))
     await rig.manager.start()
+    await quiet_kite.happens(lambda kite: kite.connections)
     # one in 50 ms: twice the silence
     await quiet_kite.happens(lambda kite: kite.connections[0].messages_sent >= 20)
     assert rig.manager.stats().reconnects == 0
@@ -114,6 +115,7 @@ async def test_a_loop_that_stood_still_is_not_taken_for_a_silent_server(
 ) -> None:
     rig = make_rig(quiet_kite.url, reconnect=replace(QUICK, silence=0.5))
     await rig.manager.start()
+    await quiet_kite.happens(lambda kite: kite.connections)
     for _ in range(2):
         time.sleep(1.0)  # noqa: ASYNC251 - what a cell that holds the interpreter lock does
         sent = quiet_kite.connections[0].messages_sent
