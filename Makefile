@@ -65,6 +65,7 @@ screenshots: $(DEV) ## draw the pictures of README and docs again; needs Chromiu
 
 clean: ## remove .venv, caches and artefacts
 	rm -rf $(VENV) build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f src/kitepolars/_native.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): EXTRAS :=
@@ -72,10 +73,11 @@ $(DEV): EXTRAS := [dev]
 $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
 
-# Installing builds the widgets' front end, so its sources count too.
-FRONTEND := hatch_build.py $(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
+# Installing compiles the loops and builds the widgets' front end, so their sources count too.
+BUILT := hatch_build.py src/kitepolars/native.c \
+	$(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 
-$(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(FRONTEND) $(VENV_PYTHON) $(MOVED)
+$(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)
 	@echo "Installing kitepolars$(EXTRAS) into $(VENV); the first time takes about a minute"
 	@$(PIP) install --editable '.$(EXTRAS)'
 	@echo "$$PWD" > $(VENV)/.clone

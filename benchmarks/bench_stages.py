@@ -24,7 +24,7 @@ from kitepolars.feed.connection import Connection, open_connection
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.frames.buffers import TickBuffer
 from kitepolars.pipeline import Flush, Pipeline
-from kitepolars.wire.decode import Decoder
+from kitepolars.wire.decode import decode
 from kitepolars.wire.layouts import COUNT, FULL
 from kitepolars.wire.scan import Scanner
 
@@ -139,17 +139,17 @@ def _in_memory(repeats: int) -> dict[str, float]:
     sent = [message for _ in range(100) for message in source.round()]
     size = math.ceil(Flush().max_bytes / len(sent[0]))
     batches = [sent[first : first + size] for first in range(0, len(sent), size)]
-    scanner, decoder, buffer = Scanner(), Decoder(), TickBuffer(size * messages.PACKETS)
+    scanner, buffer = Scanner(), TickBuffer(size * messages.PACKETS)
     pipelines: list[Pipeline] = []
 
     def renew() -> None:
         pipelines[:] = [filling.within_loop(filling.settled_pipeline)]
 
-    def decode() -> int:
+    def decode_all() -> int:
         done = 0
         for batch in batches:
             packets = scanner.scan(batch)
-            decoder.decode(packets, 0, len(packets), buffer.columns, 0)
+            decode(packets, 0, len(packets), buffer.target, 0)
             done += len(packets)
         return done
 
@@ -163,7 +163,7 @@ def _in_memory(repeats: int) -> dict[str, float]:
     timings = best_of(
         {
             "split": lambda: sum(len(scanner.scan(batch)) for batch in batches),
-            "decode": decode,
+            "decode": decode_all,
             "pipeline": lambda: filling.within_loop(lambda: filling.feed(pipelines[0], sent)),
             "snapshot": snapshot,
         },

@@ -49,8 +49,9 @@ def part(inside: str = "", outside: str = "", *, asyncio: bool = False) -> Part:
 PARTS: Final = {
     "_version": part(),
     "errors": part(),
-    "wire": part("errors", "numpy"),
-    "frames": part("errors wire", "numpy polars"),
+    "native": part("", "numpy"),
+    "wire": part("errors native", "numpy"),
+    "frames": part("errors native wire", "numpy polars"),
     "feed": part("errors wire", "websockets", asyncio=True),
     "instruments": part("errors", "numpy polars"),
     "analytics": part("errors wire frames", "polars"),

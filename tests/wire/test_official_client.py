@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from kiteconnect import KiteTicker
 
-from kitepolars.wire.decode import Decoder
+from kitepolars.wire.decode import Target, decode
 from kitepolars.wire.encode import encode_message
 from kitepolars.wire.layouts import LAYOUTS, PRICE_FIELDS, Layout
 from kitepolars.wire.scan import Scanner
@@ -61,10 +61,9 @@ def microseconds(time: datetime | None) -> int:
 def test_values_agree(layout: Layout, seed: int) -> None:
     message = encode_message(random_packets(layout, 200, seed))
     official = KiteTicker("key", "token")._parse_binary(message)
-    decoder = Decoder()
     packets = Scanner().scan([message])
     columns = empty_columns(len(packets))
-    decoder.decode(packets, 0, len(packets), columns, 0)
+    decode(packets, 0, len(packets), Target(columns), 0)
     assert len(official) == len(packets) == 200
     for row, tick in enumerate(official):
         assert columns["instrument_token"][row] == tick["instrument_token"]

@@ -3,7 +3,8 @@
 NumPy has no nulls, so a column that has some needs a validity bitmap beside
 its values, and the Arrow C data interface is the public way to hand both to
 Polars. One record batch crosses at a time; Polars then shares the arrays'
-memory and releases it, from whichever thread, when the last frame is gone.
+memory and releases it, from whichever thread, when the last frame is gone:
+the release callbacks are compiled ones (`native.c`).
 The layout of the two structs is fixed by the Arrow specification, "The Arrow C
 data interface". Callable from any thread.
 """
@@ -11,13 +12,14 @@ data interface". Callable from any thread.
 from __future__ import annotations
 
 import ctypes
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from kitepolars import native
 
 __all__ = ["RecordBatch"]
 
@@ -32,9 +34,6 @@ class _ArrowArray(ctypes.Structure):
     pass
 
 
-_SchemaRelease = ctypes.CFUNCTYPE(None, ctypes.POINTER(_ArrowSchema))
-_ArrayRelease = ctypes.CFUNCTYPE(None, ctypes.POINTER(_ArrowArray))
-
 _ArrowSchema._fields_ = [
     ("format", ctypes.c_char_p),
     ("name", ctypes.c_char_p),
@@ -43,7 +42,7 @@ _ArrowSchema._fields_ = [
     ("n_children", ctypes.c_int64),
     ("children", ctypes.POINTER(ctypes.POINTER(_ArrowSchema))),
     ("dictionary", ctypes.POINTER(_ArrowSchema)),
-    ("release", _SchemaRelease),
+    ("release", ctypes.c_void_p),
     ("private_data", ctypes.c_void_p),
 ]
 _ArrowArray._fields_ = [
@@ -55,7 +54,7 @@ _ArrowArray._fields_ = [
     ("buffers", ctypes.POINTER(ctypes.c_void_p)),
     ("children", ctypes.POINTER(ctypes.POINTER(_ArrowArray))),
     ("dictionary", ctypes.POINTER(_ArrowArray)),
-    ("release", _ArrayRelease),
+    ("release", ctypes.c_void_p),
     ("private_data", ctypes.c_void_p),
 ]
 
@@ -63,29 +62,9 @@ _new_capsule = ctypes.pythonapi.PyCapsule_New
 _new_capsule.restype = ctypes.py_object
 _new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
-_exports: dict[int, tuple[object, ...]] = {}
-"""What Polars still shares, by export number: the arrays must outlive their frames."""
-
-_numbers = itertools.count(1)
-
-
-def _release_schema(schema: Any) -> None:
-    # What it points at belongs to the batch, which outlives the import.
-    ctypes.memset(ctypes.addressof(schema.contents) + _ArrowSchema.release.offset, 0, 8)
-
-
-def _release_array(array: Any, exports: dict[int, tuple[object, ...]] = _exports) -> None:
-    exports.pop(array.contents.private_data or 0, None)
-    ctypes.memset(ctypes.addressof(array.contents) + _ArrowArray.release.offset, 0, 8)
-
-
-_schema_callback: Final = _SchemaRelease(_release_schema)
-_array_callback: Final = _ArrayRelease(_release_array)
-
-# Frames may be dropped while the interpreter shuts down: the C side of the callbacks must not go
-# before them.
-for _callback in (_schema_callback, _array_callback):
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_callback))
+_keep = ctypes.pythonapi.Py_IncRef
+_keep.restype = None
+_keep.argtypes = [ctypes.py_object]
 
 _WORDS: Final = ctypes.sizeof(_ArrowArray) // 8  # every member is 8 bytes wide
 _LENGTH, _NULL_COUNT, _OFFSET, _N_BUFFERS, _N_CHILDREN, _BUFFERS, _CHILDREN = range(7)
@@ -129,7 +108,7 @@ def _schema(name: str, dtype: pl.DataType, keep: list[object]) -> _ArrowSchema:
         flags=_NULLABLE,
         n_children=len(children),
         children=pointers,
-        release=_schema_callback,
+        release=native.RELEASE_SCHEMA,
     )
 
 
@@ -219,9 +198,7 @@ class RecordBatch:
         arrays[nested, _N_CHILDREN] = 1
         # -1: there may be nulls, and Polars counts them when it needs to know.
         arrays[:, _NULL_COUNT] = -(self._pointers[:, 0] != 0).astype(np.int64)
-        release = ctypes.cast(_array_callback, ctypes.c_void_p).value
-        assert release is not None  # noqa: S101 - a callback has an address
-        arrays[:, _RELEASE] = release
+        arrays[:, _RELEASE] = native.RELEASE_ARRAY
         return arrays
 
     def frame(self, start: int, stop: int, without_nulls: Sequence[int] = ()) -> pl.DataFrame:
@@ -241,7 +218,7 @@ class RecordBatch:
         return pl.Series(batch).struct.unnest()
 
     def _fill(self, start: int, length: int, without_nulls: Sequence[int]) -> npt.NDArray[np.int64]:
-        """Fill the structs of one frame and register them until Polars lets go."""
+        """Fill the structs of one frame, which live until Polars lets go of them."""
         arrays = self._template.copy()
         # Bitmaps move by a bit a row, values by their width: pointers rather than offsets,
         # because a nested array's items are not moved by its offset.
@@ -256,9 +233,9 @@ class RecordBatch:
         )
         if len(without_nulls):
             arrays[1 + np.asarray(without_nulls), _NULL_COUNT] = 0
-        number = next(_numbers)
-        arrays[0, _PRIVATE_DATA] = number
-        _exports[number] = (arrays, addresses, pointers, self._owned)
+        shared = (arrays, addresses, pointers, self._owned)
+        _keep(shared)  # until the release callback
+        arrays[0, _PRIVATE_DATA] = id(shared)
         return arrays
 
 

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from kitepolars import native
 from kitepolars.frames.arrow import RecordBatch
 from kitepolars.frames.bitmap import Bitmap
 from kitepolars.frames.schema import SCHEMA
-from kitepolars.wire.decode import SIDES
+from kitepolars.wire.decode import SIDES, Target
 from kitepolars.wire.layouts import DEPTH_LEVELS, LAYOUTS, MODES, TIME_FIELDS, Layout
 
 SLOT: Final = "symbol"
@@ -74,7 +75,10 @@ _GROUP: Final = {
 }
 """The columns that are null together share a bitmap. A time may also be null by itself."""
 
-_GROUP_FILLED: Final = {group: np.array(_OPTIONAL[column]) for column, group in _GROUP.items()}
+_GROUP_FILLED: Final = {group: _OPTIONAL[column] for column, group in _GROUP.items()}
+
+_FILLED: Final = np.array(list(_GROUP_FILLED.values()), np.uint8)
+"""By group, then by layout code: whether packets of that layout fill the group's columns."""
 
 
 class TickBuffer:
@@ -91,10 +95,22 @@ class TickBuffer:
         self.length = 0
         """Rows that are published. Only the writer changes it, after the rows are complete."""
         self.columns = _allocate(capacity)
+        self.target = Target(self.columns)
+        """The columns, to decode into."""
         self.valid = {group: Bitmap(capacity) for group in _GROUP_FILLED}
         """By group of columns, the rows in which they are not null."""
         self.is_snapshot = Bitmap(capacity)
-        self._mode_codes: set[int] = set()
+        self._times = np.array(
+            [
+                native.address(self.columns[group]) if group in TIME_FIELDS else 0
+                for group in self.valid
+            ],
+            np.uint64,
+        )
+        self._bitmaps = np.array(
+            [native.address(bitmap.bytes) for bitmap in self.valid.values()], np.uint64
+        )
+        self._modes_seen = 0  # a bit each
         self._blocks: tuple[int, tuple[pl.DataFrame, ...]] = (0, ())
         self._batch = RecordBatch(
             _SHARED,
@@ -116,7 +132,8 @@ class TickBuffer:
 
     def close(self) -> None:
         """Publish all rows, when columns and bitmaps have been written by somebody else."""
-        self._mode_codes.update(np.unique(self.columns[MODE_CODE]).tolist())
+        modes = np.flatnonzero(np.bincount(self.columns[MODE_CODE], minlength=1))
+        self._modes_seen = sum(1 << mode for mode in modes.tolist())
         self.length = self.capacity
 
     def publish(self, codes: npt.NDArray[np.uint8], is_snapshot: npt.NDArray[np.bool_]) -> None:
@@ -130,36 +147,28 @@ class TickBuffer:
             Whether each is the server's cached value.
         """
         start, stop = self.length, self.length + len(codes)
-        if (codes == codes[0]).all():
-            self._mark_alike(start, stop, codes[0])
-        else:
-            self._mark(start, stop, codes)
+        if stop > self.capacity:
+            raise IndexError(f"{len(codes)} rows are more than the {self.room} that fit")
+        has_null = np.zeros(len(self.valid), np.uint8)
+        modes = native.mark(
+            codes,
+            len(codes),
+            start,
+            _MODE_BY_LAYOUT,
+            self.columns[MODE_CODE],
+            len(LAYOUTS),
+            len(self.valid),
+            _FILLED,
+            self._times,
+            self._bitmaps,
+            has_null,
+        )
+        self._modes_seen |= modes
+        for bitmap, some in zip(self.valid.values(), has_null.tolist(), strict=True):
+            bitmap.has_zero = bitmap.has_zero or some != 0
         if is_snapshot.any():
             self.is_snapshot.write(start, is_snapshot)
         self.length = stop
-
-    def _mark_alike(self, start: int, stop: int, code: int) -> None:
-        """Note the mode and the nulls of rows of one layout."""
-        mode = int(_MODE_BY_LAYOUT[code])
-        self._mode_codes.add(mode)
-        self.columns[MODE_CODE][start:stop] = mode
-        for group, filled in _GROUP_FILLED.items():
-            valid = self.valid[group]
-            if filled[code] and group in TIME_FIELDS:
-                valid.write(start, self.columns[group][start:stop] != 0)
-            else:
-                valid.fill(start, stop, bit=bool(filled[code]))
-
-    def _mark(self, start: int, stop: int, codes: npt.NDArray[np.uint8]) -> None:
-        """Note the modes and the nulls of rows of several layouts."""
-        modes = _MODE_BY_LAYOUT[codes]
-        self._mode_codes.update(np.unique(modes).tolist())
-        self.columns[MODE_CODE][start:stop] = modes
-        for group, filled in _GROUP_FILLED.items():
-            valid = filled[codes]
-            if group in TIME_FIELDS:
-                valid &= self.columns[group][start:stop] != 0
-            self.valid[group].write(start, valid)
 
     def frame(self, start: int, stop: int, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
         """Return rows as a DataFrame that shares the buffer's memory. Any thread.
@@ -211,8 +220,8 @@ class TickBuffer:
         return pl.concat([*whole, rest])
 
     def _modes(self, start: int, stop: int, modes: pl.Series) -> pl.Series:
-        if len(self._mode_codes) == 1:
-            return modes.new_from_index(next(iter(self._mode_codes)), stop - start)
+        if self._modes_seen.bit_count() == 1:
+            return modes.new_from_index(self._modes_seen.bit_length() - 1, stop - start)
         return modes[pl.Series(self.columns[MODE_CODE][start:stop])]
 
     def last_rows(self, stop: int, slots: int) -> npt.NDArray[np.int64]:

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-_MULTIPLIER: Final = np.uint32(2_654_435_769)  # 2³² divided by the golden ratio
-_EMPTY: Final = np.uint64(2**64 - 1)  # read as a slot: -1
+from kitepolars import native
+
+_EMPTY: Final = np.uint64(2**64 - 1)  # as in native.c
 _SPARSENESS: Final = 4  # places an instrument at least: most look-ups hit at the first
-_SLOT_BITS: Final = np.uint64(32)
 _SMALLEST: Final = 1_024
 
 
@@ -55,37 +55,17 @@ class TokenIndex:
         tokens
             Instrument tokens, shape ``(n,)``.
         """
-        found = self._find(tokens)
-        missing = found == -1
-        if missing.any():
-            self._add(tokens[missing])
-            found = self._find(tokens)
-        return found
+        tokens = np.ascontiguousarray(tokens, np.uint32)
+        slots = np.empty(len(tokens), np.int32)
+        if self._find(tokens, slots):
+            self._add(tokens[slots == -1])
+            self._find(tokens, slots)
+        return slots
 
-    def _find(self, tokens: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """Return the slot of each token, or -1."""
-        places = ((tokens * _MULTIPLIER) >> self._shift).astype(np.intp)  # as indexing wants it
-        entries = self._entries[places]
-        wrong = ((entries >> _SLOT_BITS) != tokens) & (entries != _EMPTY)
-        if wrong.any():
-            self._probe(tokens, places, entries, np.flatnonzero(wrong))
-        return entries.astype(np.int32)  # the lower half is the slot
-
-    def _probe(
-        self,
-        tokens: npt.NDArray[np.uint32],
-        places: npt.NDArray[np.intp],
-        entries: npt.NDArray[np.uint64],
-        pending: npt.NDArray[np.int64],
-    ) -> None:
-        """Look at the following places for those whose place holds another token."""
-        there, wanted = places[pending], tokens[pending]
-        while len(pending):
-            there = (there + 1) & self._mask
-            found = self._entries[there]
-            entries[pending] = found
-            wrong = ((found >> _SLOT_BITS) != wanted) & (found != _EMPTY)
-            pending, there, wanted = pending[wrong], there[wrong], wanted[wrong]
+    def _find(self, tokens: npt.NDArray[np.uint32], slots: npt.NDArray[np.int32]) -> int:
+        """Write the slot of each token, or -1; return how many there are of those."""
+        missing: int = native.find(tokens, len(tokens), self._entries, self._shift, slots)
+        return missing
 
     def _add(self, tokens: npt.NDArray[np.uint32]) -> None:
         """Give new tokens the next slots, in the order of their first appearance."""
@@ -105,15 +85,9 @@ class TokenIndex:
 
     def _resize(self, places: int) -> None:
         bits = max(places - 1, 1).bit_length()
-        self._shift = np.uint32(32 - bits)
-        self._mask = 2**bits - 1
+        self._shift = 32 - bits
         self._entries = np.full(2**bits, _EMPTY, np.uint64)  # token and slot in one word
 
     def _insert(self, start: int) -> None:
         """Enter the tokens of slots `start` on into the table."""
-        for slot in range(start, self._count):
-            token = self._tokens[slot]
-            place = int(token) * int(_MULTIPLIER) % 2**32 >> int(self._shift)
-            while self._entries[place] != _EMPTY:
-                place = (place + 1) & self._mask
-            self._entries[place] = int(token) << int(_SLOT_BITS) | slot
+        native.enter(self._tokens[start:], self._count - start, start, self._entries, self._shift)

@@ -7,15 +7,15 @@ and what is rejected is counted and described.
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from kitepolars.wire.layouts import COUNT, LAYOUTS, PREFIX_SIZE
+from kitepolars import native
+from kitepolars.wire.layouts import LAYOUTS, PREFIX_SIZE
 
 HEAD_BYTES: Final = 16
 """How many of a rejected packet's first bytes are kept."""
@@ -23,7 +23,10 @@ HEAD_BYTES: Final = 16
 MAX_REPORTS: Final = 16
 """How many rejections of one scan are described; all are counted."""
 
-_UNKNOWN: Final = len(LAYOUTS)
+_UNKNOWN: Final = 255  # as in native.c
+
+_SHORTEST: Final = PREFIX_SIZE + min(layout.length for layout in LAYOUTS)
+"""The fewest bytes that a packet takes in a message."""
 
 _CODE_BY_LENGTH: Final = np.full(2**16, _UNKNOWN, np.uint8)
 for _layout in LAYOUTS:
@@ -95,13 +98,6 @@ class Packets:
         return len(self.offsets)
 
 
-_FAR: Final = 2**31
-_HOPS: Final = [_FAR] * 2**16
-for _layout in LAYOUTS:
-    _prefix = int.from_bytes(_layout.length.to_bytes(PREFIX_SIZE, "big"), sys.byteorder)
-    _HOPS[_prefix] = (PREFIX_SIZE + _layout.length) // PREFIX_SIZE
-
-
 class _Found(NamedTuple):
     """Packets: where they begin, their layouts' codes, and their messages' indices."""
 
@@ -110,18 +106,13 @@ class _Found(NamedTuple):
     messages: npt.NDArray[np.int64]
 
 
-_NOTHING: Final = _Found(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
-
-
 @dataclass(slots=True)
 class _Scan:
-    """A batch of messages, joined, where each begins, its size, and what was wrong."""
+    """Messages, joined, where each begins, its size, and what was wrong."""
 
-    messages: Sequence[bytes]
     data: memoryview
     starts: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]
-    irregular: list[int] = field(default_factory=list)
     rejected_packets: int = 0
     rejected_messages: int = 0
     rejections: list[Rejection] = field(default_factory=list)
@@ -129,13 +120,6 @@ class _Scan:
     def report(self, rejection: Rejection) -> None:
         if len(self.rejections) < MAX_REPORTS:
             self.rejections.append(rejection)
-
-
-def overlapping(data: memoryview, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """View the bytes as one item at every byte offset, so that indexing copies unaligned items."""
-    kind = np.dtype(dtype)
-    items = max(0, len(data) - kind.itemsize + 1)
-    return np.ndarray((items,), kind, data, strides=(1,))
 
 
 class Scanner:
@@ -151,6 +135,7 @@ class Scanner:
 
     def __init__(self) -> None:
         self._scratch = io.BytesIO()
+        self._found = _Found(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
 
     def scan(self, messages: Sequence[bytes]) -> Packets:
         """Find the packets of a batch of messages.
@@ -168,8 +153,10 @@ class Scanner:
         sizes = np.fromiter(map(len, messages), np.int64, len(messages))
         ends = np.cumsum(sizes)
         data = self._join(messages, int(ends[-1]) if len(ends) else 0)
-        scan = _Scan(messages, data, ends - sizes, sizes)
-        found = _merge(_find_regular(scan), scan)
+        scan = _Scan(data, ends - sizes, sizes)
+        well_formed, malformed = self._split(scan)
+        parts = [well_formed, *(_walk(scan, message) for message in malformed)]
+        found = _in_order(parts) if malformed else well_formed
         return Packets(
             data,
             found.offsets,
@@ -194,131 +181,36 @@ class Scanner:
             self._scratch.writelines(messages)
         return self._scratch.getbuffer()[:size]
 
-
-def _find_regular(scan: _Scan) -> _Found:
-    """Find the packets of messages in which all have one known length, and note the others.
-
-    Most messages are so: the first prefix then tells where all the others are, and they are
-    checked together.
-    """
-    data = np.frombuffer(scan.data, np.uint8)  # by bytes: NumPy gathers unaligned words slowly
-    full = np.flatnonzero(scan.sizes >= 2 * PREFIX_SIZE)
-    if not len(full):
-        _note_short(scan)
-        return _NOTHING
-    first = scan.starts[full]
-    counts = _short(data, first)
-    lengths = _short(data, first + PREFIX_SIZE)
-    steps = lengths + PREFIX_SIZE
-    codes = _CODE_BY_LENGTH[lengths]
-    regular = (PREFIX_SIZE + counts * steps == scan.sizes[full]) & (codes != _UNKNOWN)
-    places = first + 2 * PREFIX_SIZE
-    offsets, expected = _expect(places, lengths, counts, regular)
-    wrong = (data[offsets - 1] != expected) | (data[offsets - PREFIX_SIZE] != 0)
-    if wrong.any():
-        owners = np.repeat(np.flatnonzero(regular), counts[regular])
-        regular[owners[wrong]] = False
-        offsets, _ = _expect(places, lengths, counts, regular)
-    scan.irregular = full[~regular].tolist()
-    _note_short(scan)
-    counts = counts[regular]
-    return _Found(offsets, np.repeat(codes[regular], counts), np.repeat(full[regular], counts))
+    def _split(self, scan: _Scan) -> tuple[_Found, list[int]]:
+        """Find the packets of messages that are well-formed; return the others, too."""
+        room = len(scan.data) // _SHORTEST
+        if room > len(self._found.offsets):
+            self._found = _Found(
+                np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int64)
+            )
+        malformed, count = np.empty(len(scan.sizes), np.int64), np.zeros(1, np.int64)
+        data = np.frombuffer(scan.data, np.uint8)
+        offsets, codes, messages = self._found
+        packets = native.split(
+            data,
+            scan.sizes,
+            len(scan.sizes),
+            _CODE_BY_LENGTH,
+            offsets,
+            codes,
+            messages,
+            malformed,
+            count,
+        )
+        found = _Found(offsets[:packets].copy(), codes[:packets].copy(), messages[:packets].copy())
+        return found, malformed[: count[0]].tolist()
 
 
-def _short(data: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Read a big-endian 16-bit number at each place."""
-    return data[places].astype(np.int64) << 8 | data[places + 1]
-
-
-def _expect(
-    places: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    chosen: npt.NDArray[np.bool_],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Return where the packets of the chosen messages must be, and the low byte of each prefix."""
-    counts, lengths = counts[chosen], lengths[chosen]
-    low = np.repeat(lengths.astype(np.uint8), counts)  # the known lengths are below 256
-    return _positions(places[chosen], lengths + PREFIX_SIZE, counts), low
-
-
-def _note_short(scan: _Scan) -> None:
-    """Note messages that have a count, but no room for a packet."""
-    short = np.flatnonzero((scan.sizes >= PREFIX_SIZE) & (scan.sizes < 2 * PREFIX_SIZE))
-    if len(short):
-        scan.irregular = sorted([*scan.irregular, *short.tolist()])
-
-
-def _positions(
-    starts: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Return start, start + step, … for `count` items of each message, one after the other."""
-    if not len(starts):
-        return np.empty(0, np.int64)
-    ends = np.cumsum(counts)
-    begins = starts - (ends - counts) * steps
-    total = int(ends[-1])
-    if (steps == steps[0]).all():
-        step = int(steps[0])
-        offsets = np.arange(0, total * step, step)
-    else:
-        offsets = np.arange(total) * np.repeat(steps, counts)
-    offsets += np.repeat(begins, counts)
-    return offsets
-
-
-def _merge(regular: _Found, scan: _Scan) -> _Found:
-    """Find the packets of the other messages and put them in their places."""
-    if not scan.irregular:
-        return regular
-    mixed, broken = _hop(scan)
-    parts = [regular, mixed, *(_walk(scan, message) for message in broken)]
-    offsets = np.concatenate([part.offsets for part in parts])
-    codes = np.concatenate([part.codes for part in parts])
-    messages = np.concatenate([part.messages for part in parts])
+def _in_order(parts: Sequence[_Found]) -> _Found:
+    """Put together what was found, in the order in which it arrived."""
+    offsets, codes, messages = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(offsets)
     return _Found(offsets[order], codes[order], messages[order])
-
-
-def _hop(scan: _Scan) -> tuple[_Found, list[int]]:
-    """Find the packets of messages that mix known lengths; return the other messages, too."""
-    places: list[int] = []
-    whole: list[int] = []
-    counts: list[int] = []
-    broken: list[int] = []
-    for number in scan.irregular:
-        found = _hop_through(scan.messages[number])
-        if found is None:
-            broken.append(number)
-        else:
-            whole.append(number)
-            counts.append(len(found))
-            places += found
-    if not whole:
-        return _NOTHING, broken
-    messages = np.repeat(np.array(whole), counts)
-    offsets = np.array(places, np.int64) * PREFIX_SIZE + PREFIX_SIZE + scan.starts[messages]
-    lengths = np.frombuffer(scan.data, np.uint8)[offsets - 1]  # the known ones are below 256
-    return _Found(offsets, _CODE_BY_LENGTH[lengths], messages), broken
-
-
-def _hop_through(message: bytes) -> list[int] | None:
-    """Return the place of each length prefix, counted in shorts; None unless all is well.
-
-    The only loop over packets, for messages whose packets differ in length: one look-up each.
-    """
-    if len(message) % PREFIX_SIZE:
-        return None
-    shorts = memoryview(message).cast("H")
-    place = 1
-    places: list[int] = []
-    try:
-        for _ in range(message[0] << 8 | message[1]):
-            places.append(place)
-            place += _HOPS[shorts[place]]
-    except IndexError:
-        return None
-    return places if place == len(shorts) else None
 
 
 def _walk(scan: _Scan, message: int) -> _Found:
@@ -327,19 +219,20 @@ def _walk(scan: _Scan, message: int) -> _Found:
     view = scan.data[start : start + size]
     count = view[0] << 8 | view[1]
     position = PREFIX_SIZE
-    offsets: list[int] = []
+    places: list[int] = []
+    lengths: list[int] = []
     for _ in range(count):
-        begin = position + PREFIX_SIZE
-        if begin > size:
+        place = position + PREFIX_SIZE
+        if place > size:
             break
-        end = begin + (view[position] << 8 | view[position + 1])
-        if end > size:
+        length = view[position] << 8 | view[position + 1]
+        if place + length > size:
             break
-        offsets.append(begin)
-        position = end
-    cut = len(offsets) < count
-    places = np.array(offsets, np.int64)
-    found = _sift(scan, message, view, places)
+        places.append(place)
+        lengths.append(length)
+        position = place + length
+    cut = len(places) < count
+    found = _sift(scan, message, np.array(places, np.int64), np.array(lengths, np.int64))
     if cut or position < size:
         scan.rejected_messages += 1
         reason = "cut message" if cut else "trailing bytes"
@@ -348,16 +241,19 @@ def _walk(scan: _Scan, message: int) -> _Found:
     return found
 
 
-def _sift(scan: _Scan, message: int, view: memoryview, places: npt.NDArray[np.int64]) -> _Found:
+def _sift(
+    scan: _Scan, message: int, places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> _Found:
     """Keep the packets of known length; count the others and describe the first."""
-    lengths = overlapping(view, COUNT)[places - PREFIX_SIZE] if len(places) else places
+    offsets = places + scan.starts[message]
     codes = _CODE_BY_LENGTH[lengths]
     known = codes != _UNKNOWN
     unknown = np.flatnonzero(~known)
     scan.rejected_packets += len(unknown)
     for packet in unknown[:MAX_REPORTS].tolist():
-        place, length = int(places[packet]), int(lengths[packet])
-        head = bytes(view[place : place + min(length, HEAD_BYTES)])
-        scan.report(Rejection(message, place - PREFIX_SIZE, length, head, "unknown length"))
-    offsets = places[known] + scan.starts[message]
-    return _Found(offsets, codes[known], np.full(len(offsets), message))
+        offset, length = int(offsets[packet]), int(lengths[packet])
+        head = bytes(scan.data[offset : offset + min(length, HEAD_BYTES)])
+        scan.report(
+            Rejection(message, int(places[packet]) - PREFIX_SIZE, length, head, "unknown length")
+        )
+    return _Found(offsets[known], codes[known], np.full(np.count_nonzero(known), message))

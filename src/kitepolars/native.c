@@ -1,0 +1,322 @@
+/* The loops over packets and rows. Called by native.py, which says what each function takes.
+ *
+ * No Python object is touched here and no memory allocated: everything that is written has room
+ * that the caller has made, and what a server sends is read only below the sizes that the caller
+ * names. What the wire looks like stands in tables that come from wire/layouts.py.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef _WIN32
+#define PUBLIC __declspec(dllexport)
+#else
+#define PUBLIC __attribute__((visibility("default")))
+#endif
+
+static uint16_t big16(const uint8_t *bytes)
+{
+    return (uint16_t)(bytes[0] << 8 | bytes[1]);
+}
+
+static uint32_t big32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Messages → packets ---------------------------------------------------------------------------*/
+
+enum { PREFIX = 2, UNKNOWN_LENGTH = 255 };
+
+/* Find the packets of messages that stand one behind the other.
+ *
+ * Writes of each packet where it begins, its layout's code and its message; and the numbers of
+ * the messages that are not well-formed, of which no packet is written. Returns how many packets.
+ */
+PUBLIC int64_t split(const uint8_t *data, const int64_t *sizes, int64_t messages,
+                     const uint8_t *code_of_length, int64_t *offsets, uint8_t *codes,
+                     int64_t *owners, int64_t *malformed, int64_t *malformed_count)
+{
+    int64_t found = 0, wrong = 0, start = 0;
+    for (int64_t message = 0; message < messages; start += sizes[message++]) {
+        const int64_t end = start + sizes[message], before = found;
+        if (end - start < PREFIX)
+            continue; /* a heartbeat */
+        int64_t place = start + PREFIX;
+        int left = big16(data + start);
+        for (; left && place + PREFIX <= end; left--) {
+            const unsigned length = big16(data + place);
+            const uint8_t code = code_of_length[length];
+            if (code == UNKNOWN_LENGTH || place + PREFIX + length > end)
+                break;
+            offsets[found] = place + PREFIX;
+            codes[found] = code;
+            owners[found++] = message;
+            place += PREFIX + length;
+        }
+        if (left || place != end) {
+            found = before;
+            malformed[wrong++] = message;
+        }
+    }
+    *malformed_count = wrong;
+    return found;
+}
+
+/* Packets → columns ----------------------------------------------------------------------------*/
+
+enum { BLOCK = 64, MAX_LAYOUTS = 8, LEVELS = 5, SEGMENT_BYTE = 3 };
+
+/* What a field becomes, in the order of wire/decode.py. */
+enum kind { INTEGER, SHORT, TIME, PRICE };
+
+/* A field of a packet: one number, or LEVELS numbers that are `stride` bytes apart. */
+struct field {
+    int32_t kind, offset, stride, column;
+};
+
+/* A segment of the market. */
+struct segment {
+    double divisor;
+    uint32_t bias; /* 2^31 where prices are signed, else 0: what makes one subtraction do for both */
+    uint32_t is_known;
+};
+
+/* Packets of one layout and the rows that they become: few enough to stay in the nearest cache. */
+struct block {
+    int64_t size, rows[BLOCK];
+    const uint8_t *packets[BLOCK];
+    const struct segment *segments[BLOCK];
+};
+
+static double price(const uint8_t *bytes, const struct segment *segment)
+{
+    return (double)((int64_t)(big32(bytes) ^ segment->bias) - segment->bias) / segment->divisor;
+}
+
+#define STORE(TYPE, LEVELS, VALUE)                                                                 \
+    for (int64_t i = 0; i < block->size; i++) {                                                    \
+        const uint8_t *bytes = block->packets[i] + field->offset;                                  \
+        TYPE *cell = (TYPE *)column + block->rows[i] * (LEVELS);                                   \
+        for (int level = 0; level < (LEVELS); level++, bytes += field->stride)                     \
+            cell[level] = (VALUE);                                                                 \
+    }                                                                                              \
+    break;
+
+#define STORE_KIND(LEVELS)                                                                         \
+    switch (field->kind) {                                                                         \
+    case INTEGER:                                                                                  \
+        STORE(uint32_t, LEVELS, big32(bytes))                                                      \
+    case SHORT:                                                                                    \
+        STORE(uint16_t, LEVELS, big16(bytes))                                                      \
+    case TIME:                                                                                     \
+        STORE(int64_t, LEVELS, (int64_t)big32(bytes) * 1000000)                                    \
+    case PRICE:                                                                                    \
+        STORE(double, LEVELS, price(bytes, block->segments[i]))                                    \
+    }
+
+static void store(const struct field *field, const struct block *block, void *column)
+{
+    if (field->stride)
+        STORE_KIND(LEVELS)
+    else
+        STORE_KIND(1)
+}
+
+static void store_block(struct block *block, const struct field *fields, int32_t first,
+                        int32_t last, void *const *columns)
+{
+    for (int32_t i = first; i < last; i++)
+        if (columns[fields[i].column])
+            store(&fields[i], block, columns[fields[i].column]);
+    block->size = 0;
+}
+
+/* Write packets into columns from a row on.
+ *
+ * The fields of layout n are those from starts[n] to before starts[n + 1]; a column without an
+ * address is left out. Marks the segment codes that are not known; returns whether there are any.
+ */
+PUBLIC int64_t decode(const uint8_t *data, const int64_t *offsets, const uint8_t *codes,
+                      int64_t packets, int64_t row, const struct field *fields,
+                      const int32_t *starts, int64_t layouts, const struct segment *segments,
+                      void *const *columns, uint8_t *unknown)
+{
+    struct block blocks[MAX_LAYOUTS];
+    int64_t any = 0;
+    for (int64_t code = 0; code < layouts; code++)
+        blocks[code].size = 0;
+    for (int64_t i = 0; i < packets; i++) {
+        const uint8_t code = codes[i], *packet = data + offsets[i];
+        const struct segment *segment = &segments[packet[SEGMENT_BYTE]];
+        struct block *block = &blocks[code];
+        block->packets[block->size] = packet;
+        block->segments[block->size] = segment;
+        block->rows[block->size++] = row + i;
+        if (!segment->is_known)
+            any = unknown[packet[SEGMENT_BYTE]] = 1;
+        if (block->size == BLOCK)
+            store_block(block, fields, starts[code], starts[code + 1], columns);
+    }
+    for (int64_t code = 0; code < layouts; code++)
+        store_block(&blocks[code], fields, starts[code], starts[code + 1], columns);
+    return any;
+}
+
+/* Rows → modes and bitmaps ---------------------------------------------------------------------*/
+
+/* Write ones to a bitmap, least significant bit first, over zeros. */
+static void fill(uint8_t *bitmap, int64_t start, int64_t stop)
+{
+    for (; start < stop && start % 8; start++)
+        bitmap[start / 8] |= (uint8_t)(1 << start % 8);
+    const int64_t bytes = (stop - start) / 8;
+    memset(bitmap + start / 8, 0xFF, (size_t)bytes);
+    for (start += 8 * bytes; start < stop; start++)
+        bitmap[start / 8] |= (uint8_t)(1 << start % 8);
+}
+
+/* Write a bit a row over zeros: whether its layout fills a column, and its time, if any, is not 0.
+ *
+ * Returns whether every bit is one.
+ */
+static int write(uint8_t *bitmap, int64_t row, const uint8_t *codes, int64_t rows,
+                 const uint8_t *is_filled, const int64_t *times)
+{
+    unsigned all = 1;
+    for (int64_t i = 0; i < rows;) {
+        uint8_t *byte = &bitmap[(row + i) / 8];
+        unsigned bits = 0;
+        for (int64_t place = (row + i) % 8; place < 8 && i < rows; place++, i++) {
+            const unsigned bit = is_filled[codes[i]] & (!times || times[row + i] != 0);
+            bits |= bit << place;
+            all &= bit;
+        }
+        *byte |= (uint8_t)bits;
+    }
+    return (int)all;
+}
+
+/* Note the mode of each of some new rows, and what is null in them.
+ *
+ * Columns that are null together share a bitmap: a group. `filled` says of group after group
+ * whether the layouts fill it; a group that is a time has the address of its column, too. Sets
+ * `has_null` of the groups where one is, and returns the set of the modes, bit by bit.
+ */
+PUBLIC int64_t mark(const uint8_t *codes, int64_t rows, int64_t row, const uint8_t *mode_of,
+                    uint8_t *modes, int64_t layouts, int64_t groups, const uint8_t *filled,
+                    const int64_t *const *times, uint8_t *const *bitmaps, uint8_t *has_null)
+{
+    unsigned seen = 0, seen_modes = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        modes[row + i] = mode_of[codes[i]];
+        seen |= 1u << codes[i];
+    }
+    for (int64_t code = 0; code < layouts; code++)
+        seen_modes |= (seen >> code & 1) << mode_of[code];
+    const int alike = !(seen & (seen - 1));
+    for (int64_t group = 0; group < groups && rows; group++) {
+        const uint8_t *is_filled = filled + group * layouts;
+        if (alike && !is_filled[codes[0]])
+            has_null[group] = 1;
+        else if (alike && !times[group])
+            fill(bitmaps[group], row, row + rows);
+        else if (!write(bitmaps[group], row, codes, rows, is_filled, times[group]))
+            has_null[group] = 1;
+    }
+    return seen_modes;
+}
+
+/* Instrument tokens → slots --------------------------------------------------------------------*/
+
+static const uint64_t EMPTY = UINT64_MAX; /* read as a slot: -1 */
+
+static uint64_t place_of(uint32_t token, uint32_t shift)
+{
+    return (uint32_t)(token * 2654435769u) >> shift; /* 2^32 divided by the golden ratio */
+}
+
+/* Look up tokens in an open-addressing table of 2^(32 - shift) entries, token << 32 | slot, some
+ * of which are empty. Writes the slots, -1 where there is none; returns how many of those.
+ */
+PUBLIC int64_t find(const uint32_t *tokens, int64_t count, const uint64_t *entries, int64_t shift,
+                    int32_t *slots)
+{
+    const uint64_t mask = UINT32_MAX >> shift;
+    int64_t missing = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t place = place_of(tokens[i], (uint32_t)shift), entry = entries[place];
+        while (entry != EMPTY && entry >> 32 != tokens[i])
+            entry = entries[place = (place + 1) & mask];
+        slots[i] = (int32_t)(uint32_t)entry;
+        missing += entry == EMPTY;
+    }
+    return missing;
+}
+
+/* Enter tokens that are not in the table yet; they get the slots from `first` on. */
+PUBLIC void enter(const uint32_t *tokens, int64_t count, int64_t first, uint64_t *entries,
+                  int64_t shift)
+{
+    const uint64_t mask = UINT32_MAX >> shift;
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t place = place_of(tokens[i], (uint32_t)shift);
+        while (entries[place] != EMPTY)
+            place = (place + 1) & mask;
+        entries[place] = (uint64_t)tokens[i] << 32 | (uint64_t)(first + i);
+    }
+}
+
+/* Polars → memory: the release callbacks of the Arrow C data interface -------------------------*/
+
+struct ArrowSchema {
+    const char *format, *name, *metadata;
+    int64_t flags, n_children;
+    struct ArrowSchema **children, *dictionary;
+    void (*release)(struct ArrowSchema *);
+    void *private_data;
+};
+
+struct ArrowArray {
+    int64_t length, null_count, offset, n_buffers, n_children;
+    const void **buffers;
+    struct ArrowArray **children, *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+/* Functions of the interpreter, as native.py finds them. */
+static int (*is_initialized)(void);
+static int (*take_lock)(void);
+static void (*give_lock)(int);
+static void (*drop)(void *);
+
+PUBLIC void use_interpreter(int (*initialized)(void), int (*ensure)(void), void (*release)(int),
+                            void (*decref)(void *))
+{
+    is_initialized = initialized;
+    take_lock = ensure;
+    give_lock = release;
+    drop = decref;
+}
+
+PUBLIC void release_schema(struct ArrowSchema *schema)
+{
+    schema->release = NULL; /* what it points at belongs to the batch, which outlives the import */
+}
+
+/* Let go of the Python object in `private_data`, which keeps the arrays. From any thread.
+ *
+ * Not a line of Python runs here: an interrupt that came meanwhile would be lost in a callback.
+ */
+PUBLIC void release_array(struct ArrowArray *array)
+{
+    void *owner = array->private_data;
+    array->release = NULL;
+    if (owner && is_initialized()) {
+        const int state = take_lock();
+        drop(owner);
+        give_lock(state);
+    }
+}

@@ -1,0 +1,107 @@
+"""The compiled loops of `native.c`: how each is called. Any thread; keeps no state.
+
+Arrays cross as addresses, so whoever calls answers for their sizes, dtypes and
+contiguity. The interpreter lock is kept meanwhile: a call takes
+less than giving the lock away and waiting for it again would.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import numpy.typing as npt
+
+__all__ = ["RELEASE_ARRAY", "RELEASE_SCHEMA", "address", "decode", "enter", "find", "mark", "split"]
+
+LIBRARY: Final = Path(__file__).with_name(
+    "_native.dll" if sys.platform == "win32" else "_native.so"
+)
+"""What the build makes of `native.c`."""
+
+_Number: Final = ctypes.c_int64
+
+
+def address(array: npt.NDArray[Any]) -> int:
+    """Return where an array's memory begins."""
+    place: int = array.__array_interface__["data"][0]
+    return place
+
+
+class _Array:
+    """An argument that is an array."""
+
+    @classmethod
+    def from_param(cls, array: npt.NDArray[Any]) -> ctypes.c_void_p:
+        return ctypes.c_void_p(address(array))
+
+
+def _load() -> ctypes.PyDLL:
+    try:
+        return ctypes.PyDLL(str(LIBRARY))
+    except OSError as error:
+        raise ImportError(
+            f"{error}. kitepolars is not built for this machine; build it with: "
+            "python -m pip install --force-reinstall --no-deps . (in a clone: --editable .)"
+        ) from error
+
+
+_library: Final = _load()
+
+
+def _function(name: str, result: type[ctypes.c_int64] | None, *arguments: Any) -> Any:
+    function = _library[name]
+    function.restype = result
+    function.argtypes = arguments
+    return function
+
+
+split: Final = _function("split", _Number, *[_Array] * 2, _Number, *[_Array] * 6)
+"""``(data, sizes, messages, code_of_length, → offsets, → codes, → owners, → malformed,
+→ malformed_count) → packets``: finds the packets of messages; see `wire.scan`."""
+
+decode: Final = _function(
+    "decode", _Number, *[_Array] * 3, *[_Number] * 2, *[_Array] * 2, _Number, *[_Array] * 3
+)
+"""``(data, offsets, codes, packets, row, fields, starts, layouts, segments, → columns, → unknown)
+→ any unknown``: writes packets into columns; see `wire.decode`."""
+
+mark: Final = _function(
+    "mark",
+    _Number,
+    _Array,
+    *[_Number] * 2,
+    *[_Array] * 2,
+    *[_Number] * 2,
+    *[_Array] * 4,
+)
+"""``(codes, rows, row, mode_of, → modes, layouts, groups, filled, times, → bitmaps, → has_null)
+→ modes seen``: notes modes and nulls of rows; see `frames.buffers`."""
+
+find: Final = _function("find", _Number, _Array, _Number, _Array, _Number, _Array)
+"""``(tokens, count, entries, shift, → slots) → missing``: looks up tokens; see `frames.index`."""
+
+enter: Final = _function("enter", None, _Array, *[_Number] * 2, _Array, _Number)
+"""``(tokens, count, first slot, → entries, shift)``: enters new tokens; see `frames.index`."""
+
+
+def _address_of(function: Any) -> int:
+    place = ctypes.cast(function, ctypes.c_void_p).value
+    assert place is not None  # noqa: S101 - a function has an address
+    return place
+
+
+RELEASE_SCHEMA: Final = _address_of(_library.release_schema)
+"""Where the release callback of an ``ArrowSchema`` is."""
+
+RELEASE_ARRAY: Final = _address_of(_library.release_array)
+"""Where that of an ``ArrowArray`` is: it lets go of the Python object in ``private_data``."""
+
+_function("use_interpreter", None, *[ctypes.c_void_p] * 4)(
+    *(
+        _address_of(getattr(ctypes.pythonapi, name))
+        for name in ("Py_IsInitialized", "PyGILState_Ensure", "PyGILState_Release", "Py_DecRef")
+    )
+)
