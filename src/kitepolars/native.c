@@ -228,6 +228,75 @@ PUBLIC int64_t mark(const uint8_t *codes, int64_t rows, int64_t row, const uint8
     return seen_modes;
 }
 
+/* Rows → the last row of each slot -------------------------------------------------------------*/
+
+/* Write the number of the last of some rows that each slot has. Slots without one are left. */
+PUBLIC void last_rows(const uint32_t *slots, int64_t rows, int64_t *last)
+{
+    for (int64_t row = 0; row < rows; row++)
+        last[slots[row]] = row;
+}
+
+#define GATHER(BYTES)                                                                              \
+    for (int64_t i = 0; i < count; i++)                                                            \
+        memcpy(target + i * (BYTES), source(first, second, rows[i], (BYTES)), (size_t)(BYTES));    \
+    break;
+
+static const uint8_t *source(const uint8_t *first, const uint8_t *second, int64_t row, int64_t width)
+{
+    return row < 0 ? first + ~row * width : second + row * width;
+}
+
+static void gather_values(const uint8_t *first, const uint8_t *second, const int64_t *rows,
+                          int64_t count, int64_t width, uint8_t *target)
+{
+    switch (width) { /* those that occur; a copy of known size is one or two instructions */
+    case 1:
+        GATHER(1)
+    case 4:
+        GATHER(4)
+    case 8:
+        GATHER(8)
+    case 10:
+        GATHER(10)
+    case 20:
+        GATHER(20)
+    case 40:
+        GATHER(40)
+    default:
+        GATHER(width)
+    }
+}
+
+static int gather_bits(const uint8_t *first, const uint8_t *second, const int64_t *rows,
+                       int64_t count, uint8_t *target)
+{
+    unsigned all = 1;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t row = rows[i] < 0 ? ~rows[i] : rows[i];
+        const unsigned bit = (rows[i] < 0 ? first : second)[row / 8] >> row % 8 & 1;
+        target[i / 8] |= (uint8_t)(bit << i % 8);
+        all &= bit;
+    }
+    return (int)all;
+}
+
+/* Copy rows of two sets of columns to one: row n of the second, or ~n of the first.
+ *
+ * A width is in bytes, 0 for bits, which are written over zeros; sets `has_zero` of the columns of
+ * bits where one is.
+ */
+PUBLIC void gather(int64_t columns, const int64_t *widths, const uint8_t *const *first,
+                   const uint8_t *const *second, const int64_t *rows, int64_t count,
+                   uint8_t *const *targets, uint8_t *has_zero)
+{
+    for (int64_t i = 0; i < columns; i++)
+        if (widths[i])
+            gather_values(first[i], second[i], rows, count, widths[i], targets[i]);
+        else
+            has_zero[i] = !gather_bits(first[i], second[i], rows, count, targets[i]);
+}
+
 /* Instrument tokens → slots --------------------------------------------------------------------*/
 
 static const uint64_t EMPTY = UINT64_MAX; /* read as a slot: -1 */

@@ -1,8 +1,9 @@
 """The compiled loops of `native.c`: how each is called. Any thread; keeps no state.
 
-Arrays cross as addresses, so whoever calls answers for their sizes, dtypes and
-contiguity. The interpreter lock is kept meanwhile: a call takes
-less than giving the lock away and waiting for it again would.
+Arrays cross as addresses (of `address`, or once and for all as a `Pinned`), so
+whoever calls answers for their sizes, dtypes and contiguity. The interpreter
+lock is kept meanwhile: a call takes less than giving the lock away and waiting
+for it again would.
 """
 
 from __future__ import annotations
@@ -14,7 +15,19 @@ from typing import Any, Final
 
 import numpy.typing as npt
 
-__all__ = ["RELEASE_ARRAY", "RELEASE_SCHEMA", "address", "decode", "enter", "find", "mark", "split"]
+__all__ = [
+    "RELEASE_ARRAY",
+    "RELEASE_SCHEMA",
+    "Pinned",
+    "address",
+    "decode",
+    "enter",
+    "find",
+    "gather",
+    "last_rows",
+    "mark",
+    "split",
+]
 
 LIBRARY: Final = Path(__file__).with_name(
     "_native.dll" if sys.platform == "win32" else "_native.so"
@@ -22,20 +35,29 @@ LIBRARY: Final = Path(__file__).with_name(
 """What the build makes of `native.c`."""
 
 _Number: Final = ctypes.c_int64
+_Memory: Final = ctypes.c_void_p  # takes an address, `bytes` or a `Pinned`
 
 
 def address(array: npt.NDArray[Any]) -> int:
     """Return where an array's memory begins."""
-    place: int = array.__array_interface__["data"][0]
+    place: int = array.ctypes.data
     return place
 
 
-class _Array:
-    """An argument that is an array."""
+class Pinned:
+    """An array as an argument. Finding its address takes a while: once for what is used again.
 
-    @classmethod
-    def from_param(cls, array: npt.NDArray[Any]) -> ctypes.c_void_p:
-        return ctypes.c_void_p(address(array))
+    Parameters
+    ----------
+    array
+        The array, which lives as long as this.
+    """
+
+    __slots__ = ("_as_parameter_", "array")
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self.array = array
+        self._as_parameter_ = address(array)
 
 
 def _load() -> ctypes.PyDLL:
@@ -58,12 +80,12 @@ def _function(name: str, result: type[ctypes.c_int64] | None, *arguments: Any) -
     return function
 
 
-split: Final = _function("split", _Number, *[_Array] * 2, _Number, *[_Array] * 6)
+split: Final = _function("split", _Number, *[_Memory] * 2, _Number, *[_Memory] * 6)
 """``(data, sizes, messages, code_of_length, → offsets, → codes, → owners, → malformed,
 → malformed_count) → packets``: finds the packets of messages; see `wire.scan`."""
 
 decode: Final = _function(
-    "decode", _Number, *[_Array] * 3, *[_Number] * 2, *[_Array] * 2, _Number, *[_Array] * 3
+    "decode", _Number, *[_Memory] * 3, *[_Number] * 2, *[_Memory] * 2, _Number, *[_Memory] * 3
 )
 """``(data, offsets, codes, packets, row, fields, starts, layouts, segments, → columns, → unknown)
 → any unknown``: writes packets into columns; see `wire.decode`."""
@@ -71,19 +93,26 @@ decode: Final = _function(
 mark: Final = _function(
     "mark",
     _Number,
-    _Array,
+    _Memory,
     *[_Number] * 2,
-    *[_Array] * 2,
+    *[_Memory] * 2,
     *[_Number] * 2,
-    *[_Array] * 4,
+    *[_Memory] * 4,
 )
 """``(codes, rows, row, mode_of, → modes, layouts, groups, filled, times, → bitmaps, → has_null)
 → modes seen``: notes modes and nulls of rows; see `frames.buffers`."""
 
-find: Final = _function("find", _Number, _Array, _Number, _Array, _Number, _Array)
+last_rows: Final = _function("last_rows", None, _Memory, _Number, _Memory)
+"""``(slots, rows, → last)``: finds the last row of each slot; see `frames.buffers`."""
+
+gather: Final = _function("gather", None, _Number, *[_Memory] * 4, _Number, *[_Memory] * 2)
+"""``(columns, widths, first, second, rows, count, → targets, → has_zero)``: puts rows of two sets
+of columns together; see `frames.buffers`."""
+
+find: Final = _function("find", _Number, _Memory, _Number, _Memory, _Number, _Memory)
 """``(tokens, count, entries, shift, → slots) → missing``: looks up tokens; see `frames.index`."""
 
-enter: Final = _function("enter", None, _Array, *[_Number] * 2, _Array, _Number)
+enter: Final = _function("enter", None, _Memory, *[_Number] * 2, _Memory, _Number)
 """``(tokens, count, first slot, → entries, shift)``: enters new tokens; see `frames.index`."""
 
 
@@ -99,7 +128,7 @@ RELEASE_SCHEMA: Final = _address_of(_library.release_schema)
 RELEASE_ARRAY: Final = _address_of(_library.release_array)
 """Where that of an ``ArrowArray`` is: it lets go of the Python object in ``private_data``."""
 
-_function("use_interpreter", None, *[ctypes.c_void_p] * 4)(
+_function("use_interpreter", None, *[_Memory] * 4)(
     *(
         _address_of(getattr(ctypes.pythonapi, name))
         for name in ("Py_IsInitialized", "PyGILState_Ensure", "PyGILState_Release", "Py_DecRef")

@@ -202,8 +202,8 @@ class Pipeline:
     ) -> None:
         packets = self._scanner.scan(messages)
         self._report(packets, connections)
-        times = np.array(received_at, np.int64)
-        sources = np.array(connections, np.uint8)
+        times = np.fromiter(received_at, np.int64, len(received_at))
+        sources = np.frombuffer(bytes(connections), np.uint8)
         start = 0
         while start < len(packets):
             stop = min(len(packets), start + self.store.buffer.room)

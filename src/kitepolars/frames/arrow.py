@@ -12,6 +12,7 @@ data interface". Callable from any thread.
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -112,6 +113,18 @@ def _schema(name: str, dtype: pl.DataType, keep: list[object]) -> _ArrowSchema:
     )
 
 
+@functools.cache
+def _batch_schema(columns: tuple[tuple[str, pl.DataType], ...]) -> _ArrowSchema:
+    """Describe a record batch. Nobody writes into it, so batches alike share it for good."""
+    keep: list[object] = []
+    schema = _schema("", pl.Struct(dict(columns)), keep)
+    _descriptions.append(keep)
+    return schema
+
+
+_descriptions: Final[list[object]] = []
+
+
 def _instance(dtype: Any) -> pl.DataType:
     instance: pl.DataType = dtype() if isinstance(dtype, type) else dtype
     return instance
@@ -147,8 +160,7 @@ class RecordBatch:
         validity: Sequence[npt.NDArray[np.uint8] | None],
     ) -> None:
         self._owned = (*values, *validity)
-        self._keep: list[object] = []
-        self._schema = _schema("", pl.Struct(dict(schema)), self._keep)
+        self._schema = _batch_schema(tuple(schema.items()))
         sizes = [dtype.size if isinstance(dtype, pl.Array) else 0 for dtype in schema.values()]
         self._columns = len(sizes)
         self._nested = np.flatnonzero(sizes)

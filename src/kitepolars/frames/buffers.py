@@ -9,7 +9,7 @@ row's packet layout, so a few bitmaps serve all columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -46,12 +46,14 @@ _NUMPY: Final[Mapping[type[pl.DataType], str]] = {
     pl.UInt32: "u4",
 }
 
-BLOCK_ROWS: Final = 16_384
+BLOCK_ROWS: Final = 32_768
 """Rows of a growing buffer that are made into a frame once and for all."""
 
 _ALIGNMENT: Final = 64  # a cache line
 
-_MODE_BY_LAYOUT: Final = np.array([MODES.index(layout.mode) for layout in LAYOUTS], np.uint8)
+_MODE_BY_LAYOUT: Final = native.Pinned(
+    np.array([MODES.index(layout.mode) for layout in LAYOUTS], np.uint8)
+)
 
 
 def _has_field(layout: Layout, column: str) -> bool:
@@ -77,7 +79,7 @@ _GROUP: Final = {
 
 _GROUP_FILLED: Final = {group: _OPTIONAL[column] for column, group in _GROUP.items()}
 
-_FILLED: Final = np.array(list(_GROUP_FILLED.values()), np.uint8)
+_FILLED: Final = native.Pinned(np.array(list(_GROUP_FILLED.values()), np.uint8))
 """By group, then by layout code: whether packets of that layout fill the group's columns."""
 
 
@@ -100,16 +102,15 @@ class TickBuffer:
         self.valid = {group: Bitmap(capacity) for group in _GROUP_FILLED}
         """By group of columns, the rows in which they are not null."""
         self.is_snapshot = Bitmap(capacity)
-        self._times = np.array(
-            [
-                native.address(self.columns[group]) if group in TIME_FIELDS else 0
-                for group in self.valid
-            ],
-            np.uint64,
+        places = {name: native.address(column) for name, column in self.columns.items()}
+        bitmaps = [native.address(bitmap.bytes) for bitmap in self.bitmaps()]
+        self.addresses = _pinned([*places.values(), *bitmaps])
+        """Where the columns begin, then the bitmaps."""
+        self._bitmaps = _pinned(bitmaps)
+        self._times = _pinned(
+            [places[group] if group in TIME_FIELDS else 0 for group in self.valid]
         )
-        self._bitmaps = np.array(
-            [native.address(bitmap.bytes) for bitmap in self.valid.values()], np.uint64
-        )
+        self._modes_column = native.Pinned(self.columns[MODE_CODE])
         self._modes_seen = 0  # a bit each
         self._blocks: tuple[int, tuple[pl.DataFrame, ...]] = (0, ())
         self._batch = RecordBatch(
@@ -130,9 +131,17 @@ class TickBuffer:
         """Return all bitmaps, in an order of their own."""
         return (*self.valid.values(), self.is_snapshot)
 
-    def close(self) -> None:
-        """Publish all rows, when columns and bitmaps have been written by somebody else."""
-        modes = np.flatnonzero(np.bincount(self.columns[MODE_CODE], minlength=1))
+    def close(self, has_zero: npt.NDArray[np.bool_]) -> None:
+        """Publish all rows, when columns and bitmaps have been written by somebody else.
+
+        Parameters
+        ----------
+        has_zero
+            Which of the bitmaps hold a 0.
+        """
+        for bitmap, some in zip(self.bitmaps(), has_zero.tolist(), strict=True):
+            bitmap.has_zero = some
+        modes = np.flatnonzero(np.bincount(self.columns[MODE_CODE]))
         self._modes_seen = sum(1 << mode for mode in modes.tolist())
         self.length = self.capacity
 
@@ -151,17 +160,17 @@ class TickBuffer:
             raise IndexError(f"{len(codes)} rows are more than the {self.room} that fit")
         has_null = np.zeros(len(self.valid), np.uint8)
         modes = native.mark(
-            codes,
+            native.address(codes),
             len(codes),
             start,
             _MODE_BY_LAYOUT,
-            self.columns[MODE_CODE],
+            self._modes_column,
             len(LAYOUTS),
             len(self.valid),
             _FILLED,
             self._times,
             self._bitmaps,
-            has_null,
+            native.address(has_null),
         )
         self._modes_seen |= modes
         for bitmap, some in zip(self.valid.values(), has_null.tolist(), strict=True):
@@ -197,8 +206,8 @@ class TickBuffer:
     def growing(self, stop: int, symbols: pl.Series, modes: pl.Series, naming: int) -> pl.DataFrame:
         """Return the first rows of a buffer that still grows. Any thread.
 
-        Polars takes a while to take in columns of arrays that have nulls, so then the rows are
-        taken in block by block, and only the last block anew each time.
+        Naming the rows takes a while, and so does it that Polars takes in columns of arrays that
+        have nulls. So both is done block by block, and only for the last one anew each time.
 
         Parameters
         ----------
@@ -207,7 +216,7 @@ class TickBuffer:
         naming
             Changes when instruments get other names, not when there are more of them.
         """
-        if not self.valid[_GROUP["bid_price"]].has_zero or stop <= BLOCK_ROWS:
+        if stop <= BLOCK_ROWS:
             return self.frame(0, stop, symbols, modes)
         known, blocks = self._blocks
         if known != naming:
@@ -227,7 +236,7 @@ class TickBuffer:
     def last_rows(self, stop: int, slots: int) -> npt.NDArray[np.int64]:
         """Return, for each slot, its last row among the first `stop`, or -1. Any thread."""
         last = np.full(slots, -1, np.int64)
-        last[self.columns[SLOT][:stop]] = np.arange(stop)  # of several, the last one stays
+        native.last_rows(native.address(self.columns[SLOT]), stop, native.address(last))
         return last
 
 
@@ -248,23 +257,21 @@ def merge_latest(settled: TickBuffer, live: TickBuffer, stop: int, slots: int) -
         How many instruments there are.
     """
     old, new = settled.last_rows(settled.length, slots), live.last_rows(stop, slots)
-    present = np.flatnonzero((old >= 0) | (new >= 0))
-    fresh = np.flatnonzero(new[present] >= 0)
-    rows, fresh_rows = np.maximum(old[present], 0), new[present[fresh]]
-    merged = TickBuffer(len(present))
-    for name, column in merged.columns.items():
-        if len(fresh) == len(present):
-            np.take(live.columns[name], fresh_rows, axis=0, out=column, mode="clip")
-            continue
-        np.take(settled.columns[name], rows, axis=0, out=column, mode="clip")
-        column[fresh] = live.columns[name].take(fresh_rows, axis=0)
-    for bits, before, after in zip(
-        merged.bitmaps(), settled.bitmaps(), live.bitmaps(), strict=True
-    ):
-        chosen = before.at(rows) if len(fresh) < len(present) else np.zeros(len(rows), np.bool_)
-        chosen[fresh] = after.at(fresh_rows)
-        bits.write(0, chosen)
-    merged.close()
+    rows = np.where(new >= 0, new, ~old)
+    rows = rows[(new >= 0) | (old >= 0)]
+    merged = TickBuffer(len(rows))
+    has_zero = np.zeros(len(_WIDTHS.array), np.uint8)
+    native.gather(
+        len(has_zero),
+        _WIDTHS,
+        settled.addresses,
+        live.addresses,
+        native.address(rows),
+        len(rows),
+        merged.addresses,
+        native.address(has_zero),
+    )
+    merged.close(has_zero[len(merged.columns) :] != 0)
     return merged
 
 
@@ -295,3 +302,17 @@ def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:
         for (name, (kind, shape)), start, size in zip(shapes.items(), places, sizes, strict=False)
     }
     return shared | {name: np.zeros(capacity, dtype) for name, dtype in _NAMES.items()}
+
+
+def _pinned(words: Sequence[int]) -> native.Pinned:
+    return native.Pinned(np.array(words, np.int64))
+
+
+_WIDTHS: Final = _pinned(
+    [
+        *(column.strides[0] for column in _allocate(1).values()),
+        *([0] * len(_GROUP_FILLED)),
+        0,  # is_snapshot
+    ]
+)
+"""Bytes a row of a buffer's columns, then 0 for its bitmaps."""

@@ -64,7 +64,9 @@ class TokenIndex:
 
     def _find(self, tokens: npt.NDArray[np.uint32], slots: npt.NDArray[np.int32]) -> int:
         """Write the slot of each token, or -1; return how many there are of those."""
-        missing: int = native.find(tokens, len(tokens), self._entries, self._shift, slots)
+        missing: int = native.find(
+            native.address(tokens), len(tokens), self._entries, self._shift, native.address(slots)
+        )
         return missing
 
     def _add(self, tokens: npt.NDArray[np.uint32]) -> None:
@@ -78,7 +80,7 @@ class TokenIndex:
             self._tokens = grown
         self._tokens[self._count : total] = new
         start, self._count = self._count, total
-        if total * _SPARSENESS > len(self._entries):
+        if total * _SPARSENESS > len(self._entries.array):
             self._resize(total * _SPARSENESS * 2)
             start = 0
         self._insert(start)
@@ -86,8 +88,10 @@ class TokenIndex:
     def _resize(self, places: int) -> None:
         bits = max(places - 1, 1).bit_length()
         self._shift = 32 - bits
-        self._entries = np.full(2**bits, _EMPTY, np.uint64)  # token and slot in one word
+        # Token and slot in one word.
+        self._entries = native.Pinned(np.full(2**bits, _EMPTY, np.uint64))
 
     def _insert(self, start: int) -> None:
         """Enter the tokens of slots `start` on into the table."""
-        native.enter(self._tokens[start:], self._count - start, start, self._entries, self._shift)
+        new = native.address(self._tokens[start:])
+        native.enter(new, self._count - start, start, self._entries, self._shift)

@@ -93,6 +93,8 @@ _SEGMENTS["divisor"] = segment_divisors()
 _SEGMENTS["bias"] = np.where(segment_signs(), 2**31, 0)
 _SEGMENTS["is_known"][list(SEGMENTS)] = 1
 
+_TABLES: Final = tuple(map(native.Pinned, (_FIELDS, _STARTS, _SEGMENTS)))
+
 
 class Target:
     """Columns to decode into, checked once.
@@ -122,13 +124,10 @@ class Target:
             _check(name, column)
         self.rows = min(map(len, self._columns.values()), default=0)
         """How many rows there is room for."""
-        self.addresses = np.array(
-            [
-                native.address(self._columns[name]) if name in self._columns else 0
-                for name in _NAMES
-            ],
-            np.uint64,
-        )
+        addresses = [
+            native.address(self._columns[name]) if name in self._columns else 0 for name in _NAMES
+        ]
+        self.addresses = native.Pinned(np.array(addresses, np.uint64))
 
 
 def _check(name: str, column: npt.NDArray[Any]) -> None:
@@ -184,19 +183,19 @@ def decode(
     """
     if not (0 <= start <= stop <= len(packets) and 0 <= row <= target.rows - (stop - start)):
         raise IndexError(f"packets {start} to {stop} into row {row}: there is no room")
+    fields, starts, segments = _TABLES
     unknown = np.zeros(SEGMENT_MASK + 1, np.uint8)
-    if start < stop:
-        native.decode(
-            np.frombuffer(packets.data, np.uint8),
-            packets.offsets[start:],
-            packets.codes[start:],
-            stop - start,
-            row,
-            _FIELDS,
-            _STARTS,
-            len(LAYOUTS),
-            _SEGMENTS,
-            target.addresses,
-            unknown,
-        )
-    return np.flatnonzero(unknown)
+    any_unknown = native.decode(
+        packets.data,
+        native.address(packets.offsets[start:]),
+        native.address(packets.codes[start:]),
+        stop - start,
+        row,
+        fields,
+        starts,
+        len(LAYOUTS),
+        segments,
+        target.addresses,
+        native.address(unknown),
+    )
+    return np.flatnonzero(unknown) if any_unknown else unknown[:0].astype(np.int64)

@@ -6,7 +6,6 @@ and what is rejected is counted and described.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -31,6 +30,7 @@ _SHORTEST: Final = PREFIX_SIZE + min(layout.length for layout in LAYOUTS)
 _CODE_BY_LENGTH: Final = np.full(2**16, _UNKNOWN, np.uint8)
 for _layout in LAYOUTS:
     _CODE_BY_LENGTH[_layout.length] = _layout.code
+_PINNED_CODES: Final = native.Pinned(_CODE_BY_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Packets:
     Parameters
     ----------
     data
-        The messages, joined. The memory is the scanner's: valid until its next scan.
+        The messages, joined.
     offsets
         Where each packet begins, behind its length prefix.
     codes
@@ -85,7 +85,7 @@ class Packets:
         The first of them, described.
     """
 
-    data: memoryview
+    data: bytes
     offsets: npt.NDArray[np.int64]
     codes: npt.NDArray[np.uint8]
     messages: npt.NDArray[np.int64]
@@ -110,7 +110,7 @@ class _Found(NamedTuple):
 class _Scan:
     """Messages, joined, where each begins, its size, and what was wrong."""
 
-    data: memoryview
+    data: bytes
     starts: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]
     rejected_packets: int = 0
@@ -134,8 +134,7 @@ class Scanner:
     """
 
     def __init__(self) -> None:
-        self._scratch = io.BytesIO()
-        self._found = _Found(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
+        self._room = _Room(0)
 
     def scan(self, messages: Sequence[bytes]) -> Packets:
         """Find the packets of a batch of messages.
@@ -152,13 +151,12 @@ class Scanner:
         """
         sizes = np.fromiter(map(len, messages), np.int64, len(messages))
         ends = np.cumsum(sizes)
-        data = self._join(messages, int(ends[-1]) if len(ends) else 0)
-        scan = _Scan(data, ends - sizes, sizes)
+        scan = _Scan(b"".join(messages), ends - sizes, sizes)
         well_formed, malformed = self._split(scan)
         parts = [well_formed, *(_walk(scan, message) for message in malformed)]
         found = _in_order(parts) if malformed else well_formed
         return Packets(
-            data,
+            scan.data,
             found.offsets,
             found.codes,
             found.messages,
@@ -167,43 +165,42 @@ class Scanner:
             tuple(scan.rejections),
         )
 
-    def _join(self, messages: Sequence[bytes], size: int) -> memoryview:
-        """Copy the messages into memory that is used again and again.
-
-        Fresh memory for each batch would cost a page fault every 4 KiB, which is more than the
-        decoding itself.
-        """
-        try:
-            self._scratch.seek(0)
-            self._scratch.writelines(messages)
-        except BufferError:  # somebody still holds the packets of the last scan
-            self._scratch = io.BytesIO()
-            self._scratch.writelines(messages)
-        return self._scratch.getbuffer()[:size]
-
     def _split(self, scan: _Scan) -> tuple[_Found, list[int]]:
         """Find the packets of messages that are well-formed; return the others, too."""
-        room = len(scan.data) // _SHORTEST
-        if room > len(self._found.offsets):
-            self._found = _Found(
-                np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int64)
-            )
-        malformed, count = np.empty(len(scan.sizes), np.int64), np.zeros(1, np.int64)
-        data = np.frombuffer(scan.data, np.uint8)
-        offsets, codes, messages = self._found
+        if len(scan.data) // _SHORTEST > self._room.packets:
+            self._room = _Room(len(scan.data) // _SHORTEST)
+        room, count = self._room, np.zeros(1, np.int64)
+        malformed = np.empty(len(scan.sizes), np.int64)
         packets = native.split(
-            data,
-            scan.sizes,
+            scan.data,
+            native.address(scan.sizes),
             len(scan.sizes),
-            _CODE_BY_LENGTH,
-            offsets,
-            codes,
-            messages,
-            malformed,
-            count,
+            _PINNED_CODES,
+            room.offsets,
+            room.codes,
+            room.messages,
+            native.address(malformed),
+            native.address(count),
         )
-        found = _Found(offsets[:packets].copy(), codes[:packets].copy(), messages[:packets].copy())
-        return found, malformed[: count[0]].tolist()
+        return room.found(packets), malformed[: count[0]].tolist()
+
+
+class _Room:
+    """Memory for so many packets, used again and again."""
+
+    def __init__(self, packets: int) -> None:
+        self.packets = packets
+        self.offsets = native.Pinned(np.empty(packets, np.int64))
+        self.codes = native.Pinned(np.empty(packets, np.uint8))
+        self.messages = native.Pinned(np.empty(packets, np.int64))
+
+    def found(self, packets: int) -> _Found:
+        """Return a copy of the first packets."""
+        return _Found(
+            self.offsets.array[:packets].copy(),
+            self.codes.array[:packets].copy(),
+            self.messages.array[:packets].copy(),
+        )
 
 
 def _in_order(parts: Sequence[_Found]) -> _Found:
@@ -216,7 +213,7 @@ def _in_order(parts: Sequence[_Found]) -> _Found:
 def _walk(scan: _Scan, message: int) -> _Found:
     """Follow the length prefixes of one message; report what is unknown, cut or too much."""
     start, size = int(scan.starts[message]), int(scan.sizes[message])
-    view = scan.data[start : start + size]
+    view = memoryview(scan.data)[start : start + size]
     count = view[0] << 8 | view[1]
     position = PREFIX_SIZE
     places: list[int] = []
@@ -252,7 +249,7 @@ def _sift(
     scan.rejected_packets += len(unknown)
     for packet in unknown[:MAX_REPORTS].tolist():
         offset, length = int(offsets[packet]), int(lengths[packet])
-        head = bytes(scan.data[offset : offset + min(length, HEAD_BYTES)])
+        head = scan.data[offset : offset + min(length, HEAD_BYTES)]
         scan.report(
             Rejection(message, int(places[packet]) - PREFIX_SIZE, length, head, "unknown length")
         )
