@@ -12,6 +12,8 @@ from typing import Final
 
 import pytest
 
+import kitepolars
+
 PACKAGE: Final = "kitepolars"
 SOURCE: Final = Path(__file__).parents[1] / "src" / PACKAGE
 MODULES: Final = sorted(SOURCE.rglob("*.py"))
@@ -30,7 +32,10 @@ HEAVY: Final = (
     "rich",
     "scipy",
 )
-"""What importing the package must not load; each is imported where it is used."""
+"""What no public name but `demo` may load; each is imported where it is used."""
+
+LATE: Final = (*HEAVY, "asyncio", "ssl", "websockets", "kitepolars.feed", "kitepolars.ticker")
+"""What importing the package must not load; the names that need it load it."""
 
 
 @dataclass(frozen=True)
@@ -167,20 +172,54 @@ def in_fresh_interpreter(statement: str) -> str:
     return finished.stdout
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    loaded = in_fresh_interpreter("import kitepolars, sys; print(*sorted(sys.modules))").split()
-    assert "kitepolars" in loaded
-    assert [name for name in HEAVY if name in loaded] == []
+def loaded_by(statement: str) -> set[str]:
+    return set(in_fresh_interpreter(f"{statement}\nimport sys; print(*sys.modules)").split())
 
 
-def test_importing_the_package_starts_no_thread() -> None:
+def test_importing_the_package_loads_no_more_than_the_analytics() -> None:
+    loaded = loaded_by("import kitepolars")
+    assert "kitepolars.analytics.namespace" in loaded
+    assert loaded & set(LATE) == set()
+
+
+def test_a_ticker_loads_nothing_heavy() -> None:
+    loaded = loaded_by("from kitepolars import Instruments, Ticker, TickerManager, packets, run")
+    assert "kitepolars.ticker" in loaded
+    assert loaded & set(HEAVY) == set()
+
+
+def test_importing_every_name_starts_no_thread() -> None:
     threads = in_fresh_interpreter(
-        "import threading; before = threading.active_count(); import kitepolars\n"
+        "import threading; before = threading.active_count(); from kitepolars import *\n"
         "print(before, threading.active_count())"
     ).split()
     assert threads[0] == threads[1]
 
 
-def test_importing_the_package_patches_no_event_loop() -> None:
-    loaded = in_fresh_interpreter("import kitepolars, sys; print(*sorted(sys.modules))").split()
-    assert {"nest_asyncio", "nest_asyncio2"} & set(loaded) == set()
+def test_importing_every_name_patches_no_event_loop() -> None:
+    loaded = loaded_by("from kitepolars import *")
+    assert "kitepolars.nesting" in loaded
+    assert loaded & {"nest_asyncio", "nest_asyncio2"} == set()
+
+
+def test_late_names_are_loaded_from_where_type_checkers_see_them() -> None:
+    tree = ast.parse((SOURCE / "__init__.py").read_text("utf-8"))
+    seen = {
+        alias.name: node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == kitepolars._LATE
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    assert [name for name in kitepolars.__all__ if not hasattr(kitepolars, name)] == []
+    assert dir(kitepolars) == sorted(kitepolars.__all__)
+
+
+def test_a_name_that_is_not_there_is_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'kitepolars' has no attribute 'Tickr'"):
+        kitepolars.Tickr  # type: ignore[attr-defined]  # noqa: B018

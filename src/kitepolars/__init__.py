@@ -6,7 +6,8 @@
 ...     ticker.latest()["symbol"].to_list()
 ['NSE:INFY']
 
-Importing starts no thread and loads neither widgets nor the simulator.
+Importing loads what ``df.kite`` stands on: Polars, NumPy and the analytics. What opens
+sockets, and whatever is heavier still, is loaded when a name of it is first used.
 """
 
 from __future__ import annotations
@@ -44,22 +45,22 @@ from kitepolars.errors import (
     NotRunning,
     UnknownInstrument,
 )
-from kitepolars.feed.account import Account
-from kitepolars.feed.manager import TickerManager
-from kitepolars.feed.plan import Limits
-from kitepolars.feed.reconnect import ReconnectPolicy
-from kitepolars.feed.records import Event, Gap, Message, OrderUpdate
-from kitepolars.frames.store import Retention
-from kitepolars.instruments import Instruments
-from kitepolars.nesting import allow_nested_asyncio, run
-from kitepolars.pipeline import Flush
-from kitepolars.ticker import Stats, Ticker
 from kitepolars.wire.layouts import Mode
-from kitepolars.wire.views import PacketRun, packets
 
 if TYPE_CHECKING:
     from kitepolars.demonstration import DemoTicker, demo
+    from kitepolars.feed.account import Account
+    from kitepolars.feed.manager import TickerManager
+    from kitepolars.feed.plan import Limits
+    from kitepolars.feed.reconnect import ReconnectPolicy
+    from kitepolars.feed.records import Event, Gap, Message, OrderUpdate
+    from kitepolars.frames.store import Retention
+    from kitepolars.instruments import Instruments
+    from kitepolars.nesting import allow_nested_asyncio, run
+    from kitepolars.pipeline import Flush
     from kitepolars.rest import Session, generate_session, historical, login_url
+    from kitepolars.ticker import Stats, Ticker
+    from kitepolars.wire.views import PacketRun, packets
 
 __all__ = [
     "CANDLES",
@@ -115,22 +116,41 @@ __all__ = [
 ]
 
 _LATE: Final = {
+    "Account": "kitepolars.feed.account",
     "DemoTicker": "kitepolars.demonstration",
+    "Event": "kitepolars.feed.records",
+    "Flush": "kitepolars.pipeline",
+    "Gap": "kitepolars.feed.records",
+    "Instruments": "kitepolars.instruments",
+    "Limits": "kitepolars.feed.plan",
+    "Message": "kitepolars.feed.records",
+    "OrderUpdate": "kitepolars.feed.records",
+    "PacketRun": "kitepolars.wire.views",
+    "ReconnectPolicy": "kitepolars.feed.reconnect",
+    "Retention": "kitepolars.frames.store",
     "Session": "kitepolars.rest",
+    "Stats": "kitepolars.ticker",
+    "Ticker": "kitepolars.ticker",
+    "TickerManager": "kitepolars.feed.manager",
+    "allow_nested_asyncio": "kitepolars.nesting",
     "demo": "kitepolars.demonstration",
     "generate_session": "kitepolars.rest",
     "historical": "kitepolars.rest",
     "login_url": "kitepolars.rest",
+    "packets": "kitepolars.wire.views",
+    "run": "kitepolars.nesting",
 }
-"""Public names whose modules are loaded on first use."""
+"""Public name → the module that is loaded when the name is first used."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(_LATE[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # with it, a type checker would take any word for a public name
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
