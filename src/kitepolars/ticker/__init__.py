@@ -1,7 +1,8 @@
 """The façade: names, threads, DataFrames. Every method of `Ticker` works from any thread.
 
-`core` starts and stops, subscribes and hands out ticks; `analysis` answers
-questions about them; `streaming` passes them on; `views` shows them.
+`core` starts and stops, subscribes and hands out ticks; `waiting` waits for
+them; `analysis` answers questions about them; `streaming` passes them on;
+`views` shows them.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 from typing import Any, Self
 
 from kitepolars.feed.account import Account
-from kitepolars.ticker.core import KITE_URL, Stats
+from kitepolars.ticker.core import KITE_URL
+from kitepolars.ticker.stats import Stats
 from kitepolars.ticker.streaming import Streaming
 from kitepolars.ticker.views import Views
+from kitepolars.ticker.waiting import Waiting
 
 __all__ = ["KITE_URL", "Stats", "Ticker"]
 
 
-class Ticker(Streaming, Views):
+class Ticker(Waiting, Streaming, Views):
     """Kite's live ticks as growing Polars DataFrames.
 
     Parameters

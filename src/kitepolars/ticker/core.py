@@ -8,12 +8,9 @@ made in the calling thread from immutable snapshots.
 
 from __future__ import annotations
 
-import asyncio
 import threading
-import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -28,7 +25,7 @@ from kitepolars.feed.records import EventLog
 from kitepolars.frames.store import Held, Retention, TickStore
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.loop import LoopThread
-from kitepolars.nesting import refuse_broken_nesting, run
+from kitepolars.nesting import refuse_broken_nesting
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.tables import (
     connections_frame,
@@ -37,7 +34,8 @@ from kitepolars.tables import (
     orders_frame,
     subscriptions_frame,
 )
-from kitepolars.ticker.summary import stats_html, ticker_html
+from kitepolars.ticker.stats import Stats
+from kitepolars.ticker.summary import ticker_html
 from kitepolars.ticker.tenancy import move_in
 from kitepolars.wire.layouts import MODES, Mode
 
@@ -46,69 +44,6 @@ KITE_URL: Final = "wss://ws.kite.trade/"
 
 STOP_TIMEOUT: Final = 1.2
 """Seconds that closing the connections may take; then they are cut."""
-
-POLL: Final = 0.05
-"""Seconds between two looks at a condition while nothing arrives."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
-    """What a ticker has received so far. All counts since it was made.
-
-    Parameters
-    ----------
-    messages
-        Binary messages longer than a heartbeat.
-    bytes
-        Their bytes.
-    packets
-        Packets in them, rejected ones included.
-    ticks
-        Rows made of them.
-    rejected_packets
-        Packets of unknown length, skipped.
-    rejected_messages
-        Messages that were cut or went on too long; the packets before the fault are rows.
-    dropped
-        Messages whose ticks were lost in this process. 0 unless `events()` says otherwise.
-    rows
-        Rows held now.
-    reconnects
-        Connections opened again after a loss.
-    connected
-        Connections open now.
-    instruments
-        Instruments subscribed now.
-    orders, gaps
-        Distinct order updates; holes in the data.
-    """
-
-    messages: int
-    bytes: int
-    packets: int
-    ticks: int
-    rejected_packets: int
-    rejected_messages: int
-    dropped: int
-    rows: int
-    reconnects: int
-    connected: int
-    instruments: int
-    orders: int
-    gaps: int
-
-    @property
-    def losses(self) -> dict[str, int]:
-        """What did not become rows, by name; all 0 when all is well."""
-        return {
-            "gaps": self.gaps,
-            "rejected packets": self.rejected_packets,
-            "rejected messages": self.rejected_messages,
-            "dropped messages": self.dropped,
-        }
-
-    def _repr_html_(self) -> str:
-        return stats_html(asdict(self).items())
 
 
 class Companion(Protocol):
@@ -346,100 +281,6 @@ class TickerCore:
         """Return the same as `frame`, as a LazyFrame."""
         return self.frame().lazy()
 
-    def wait(
-        self,
-        *,
-        rows: int | None = None,
-        until: Callable[[Self], object] | None = None,
-        timeout: float | None = None,
-        keep_loop: bool = False,
-    ) -> bool:
-        """Block the calling cell until a condition holds. It can be interrupted.
-
-        Parameters
-        ----------
-        rows
-            Until so many rows are held.
-        until
-            Until this predicate, called with the ticker in this thread, is true.
-        timeout
-            At most so many seconds. With neither `rows` nor `until`: just so long.
-        keep_loop
-            Let an event loop that already runs in this thread go on meanwhile (this applies
-            `allow_nested_asyncio`).
-
-        Returns
-        -------
-        bool
-            Whether the condition held; False after the time-out.
-
-        Raises
-        ------
-        ConfigError
-            When there is nothing to wait for.
-        """
-        if keep_loop:
-            return run(self.wait_async(rows=rows, until=until, timeout=timeout))
-        condition = self._condition(rows, until, timeout)
-        published = threading.Event()
-        unlisten = self._loop.call(self._pipeline.listen, published.set)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        try:
-            while True:
-                published.clear()
-                if condition():
-                    return True
-                left = POLL if deadline is None else min(POLL, deadline - time.monotonic())
-                if left <= 0:
-                    return False
-                published.wait(left)
-        finally:
-            self._loop.call(unlisten)
-
-    async def wait_async(
-        self,
-        *,
-        rows: int | None = None,
-        until: Callable[[Self], object] | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the same words as `wait`
-    ) -> bool:
-        """Wait as `wait` does, without blocking the calling event loop."""
-        condition = self._condition(rows, until, timeout)
-        loop = asyncio.get_running_loop()
-        published = asyncio.Event()
-        unlisten = self._loop.call(
-            self._pipeline.listen, lambda: loop.call_soon_threadsafe(published.set)
-        )
-        deadline = None if timeout is None else time.monotonic() + timeout
-        try:
-            while True:
-                published.clear()
-                if condition():
-                    return True
-                left = POLL if deadline is None else min(POLL, deadline - time.monotonic())
-                if left <= 0:
-                    return False
-                await _wait_for(published, left)
-        finally:
-            self._loop.call(unlisten)
-
-    def _condition(
-        self,
-        rows: int | None,
-        until: Callable[[Self], object] | None,
-        timeout: float | None,
-    ) -> Callable[[], bool]:
-        if rows is None and until is None and timeout is None:
-            raise ConfigError("timeout", timeout, "given when neither rows nor until is")
-        if rows is None and until is None:
-            return lambda: False
-
-        def holds() -> bool:
-            enough = rows is None or self._store.held.height >= rows
-            return enough and (until is None or bool(until(self)))
-
-        return holds
-
     # -- the state of things ---------------------------------------------------------------
 
     def subscriptions(self) -> pl.DataFrame:
@@ -516,13 +357,6 @@ class TickerCore:
             losses=stats.losses,
             connections=self.connections(),
         )
-
-
-async def _wait_for(event: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109
-    """Wait for an event, at most so many seconds."""
-    waiter = asyncio.ensure_future(event.wait())
-    await asyncio.wait([waiter], timeout=timeout)
-    waiter.cancel()
 
 
 def _mode(mode: str) -> Mode:

@@ -1,0 +1,103 @@
+"""Waiting for ticks: what is waited for, how long, and what goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+import kitepolars as kp
+from kitepolars.sim import SimulatedKite
+
+from ticker.conftest import INFY, SBIN, MakeTicker  # isort: skip
+
+
+def test_wait_says_whether_it_came(ticker: kp.Ticker, kite: SimulatedKite) -> None:
+    ticker.subscribe([INFY, SBIN])
+    assert ticker.wait(rows=2, timeout=5)
+    assert not ticker.wait(rows=3, timeout=0.02)
+    assert ticker.wait(until=lambda ticker: ticker.latest().height == 2, timeout=5)
+    assert not ticker.wait(timeout=0.01)
+    with pytest.raises(kp.ConfigError, match="timeout"):
+        ticker.wait()
+    with pytest.raises(ZeroDivisionError):
+        ticker.wait(until=lambda _: 1 / 0, timeout=5)
+    assert kite.connections
+
+
+def test_wait_can_be_interrupted() -> None:
+    script = """
+import os, signal, threading
+import kitepolars as kp
+with kp.demo(instruments=[]) as ticker:
+    waiting = threading.Event()
+    def interrupt():
+        waiting.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        ticker.wait(until=lambda _: waiting.set(), timeout=60)
+    except KeyboardInterrupt:
+        print("interrupted", ticker.is_running)
+    thread.join()
+print("stopped", not ticker.is_running)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["interrupted", "True", "stopped", "True"], "")
+
+
+async def test_a_running_event_loop_waits_too(make_ticker: MakeTicker) -> None:
+    with make_ticker() as ticker:
+        ticker.subscribe([INFY], mode="full")
+        assert await ticker.wait_async(rows=1, timeout=5)
+        assert not await ticker.wait_async(rows=10_000, timeout=0.02)
+
+
+async def test_a_wait_that_is_cancelled_leaves_no_task(ticker: kp.Ticker) -> None:
+    looked = asyncio.Event()
+    waiting = asyncio.create_task(ticker.wait_async(until=lambda _: looked.set()))
+    await looked.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert [task for task in left if not task.cancelling()] == []
+
+
+NESTED = """
+import asyncio
+import kitepolars as kp
+
+async def cell():
+    turns = 0
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.01)
+    task = asyncio.ensure_future(other())
+    with kp.demo(instruments=["NSE:INFY"]) as ticker:
+        ticker.wait(timeout=0.2)
+        still = turns
+        assert ticker.wait(rows=1, timeout=10, keep_loop=True)
+        ticker.wait(timeout=0.2, keep_loop=True)
+        moved = turns
+        assert kp.run(asyncio.sleep(0, result=7)) == 7
+    task.cancel()
+    print(still, moved > 3)
+
+assert not hasattr(asyncio, "_nest_patched")
+asyncio.run(cell())
+"""
+
+
+def test_keep_loop_lets_the_callers_tasks_go_on() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NESTED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["0", "True"], "")
