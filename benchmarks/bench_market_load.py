@@ -12,7 +12,7 @@ import official_client
 
 from kitepolars import Instruments, Ticker
 from kitepolars.benchmark import messages
-from kitepolars.cli.exchange import Exchange
+from kitepolars.process import ServerProcess
 from kitepolars.sim import SimulatedKite
 
 PER_INSTRUMENT = 2.0
@@ -25,7 +25,7 @@ def measure(results: harness.Results) -> None:
     seconds = 8.0 if results.quick else 30.0
     instruments = Instruments.read_csv(SimulatedKite().instruments.dump_csv())
     with (
-        Exchange(["--rate", str(PER_INSTRUMENT)]) as exchange,
+        ServerProcess("kitepolars.sim", "--rate", str(PER_INSTRUMENT)) as exchange,
         Ticker("benchmark", "benchmark", url=exchange.url, instruments=instruments) as ticker,
     ):
         ticker.subscribe(messages.tokens(), mode="full")

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import harness
 from websockets.asyncio.client import connect
 
+from kitepolars.process import ServerProcess
 from kitepolars.sim.calendar import day_of
 from kitepolars.sim.instruments import generate_instruments
 
@@ -70,13 +69,8 @@ def cpu_of_children() -> float:
 def run(instruments: int, rate: float, seconds: float) -> tuple[float, Received]:
     """Return a simulator's processor seconds from start to end, and what was received."""
     before = cpu_of_children()
-    command = [sys.executable, "-m", "kitepolars.sim", "--rate", str(rate)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        received = asyncio.run(load(url, instruments, seconds))
+    with ServerProcess("kitepolars.sim", "--rate", str(rate)) as simulator:
+        received = asyncio.run(load(simulator.url, instruments, seconds))
     return cpu_of_children() - before, received
 
 

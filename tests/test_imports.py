@@ -63,6 +63,7 @@ PARTS: Final = {
     "pipeline": part("errors wire frames feed", "numpy polars", asyncio=True),
     "tables": part("wire frames feed", "polars"),
     "streams": part("frames", "polars"),
+    "process": part(),
     "loop": part("errors", asyncio=True),
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
@@ -82,9 +83,11 @@ PARTS: Final = {
     ),
     "lab": part("errors"),
     "benchmark": part(
-        "errors wire frames feed pipeline ticker sim", "kiteconnect numpy polars", asyncio=True
+        "errors wire frames feed pipeline process ticker sim",
+        "kiteconnect numpy polars",
+        asyncio=True,
     ),
-    "cli": part("kitepolars _version benchmark errors lab sim", "polars rich"),
+    "cli": part("kitepolars _version benchmark errors lab process sim", "polars rich"),
     "__main__": part("cli"),
     "__init__": part(
         "_version errors wire frames feed instruments analytics nesting pipeline rest ticker "

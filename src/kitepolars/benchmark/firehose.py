@@ -248,7 +248,7 @@ def main() -> None:
 
 def encode_order(order: Order) -> str:
     """Return an order as the line that the process reads."""
-    return json.dumps(asdict(order)) + "\n"
+    return json.dumps(asdict(order))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from kitepolars import Retention, Ticker
 from kitepolars.benchmark import filling, latency, messages, official, throughput
 from kitepolars.benchmark.firehose import Order
 from kitepolars.benchmark.timing import best_of
-from kitepolars.cli.exchange import Exchange
+from kitepolars.process import ServerProcess
 
 HELP: Final = "measure on this machine: decoding, sockets, latency, snapshots, market load"
 
@@ -135,7 +135,7 @@ def _sockets(seconds: float) -> Iterator[Line]:
 def _market(seconds: float) -> Iterator[Line]:
     """Take a market's rate, and see what that costs."""
     with (
-        Exchange(["--rate", str(MARKET / messages.INSTRUMENTS)]) as exchange,
+        ServerProcess("kitepolars.sim", "--rate", str(MARKET / messages.INSTRUMENTS)) as exchange,
         Ticker("bench", "bench", url=exchange.url) as ticker,
     ):
         ticker.subscribe(messages.tokens(), mode="full")

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.live import Live
 
 from kitepolars import Instruments, Limits, Ticker
-from kitepolars.cli.exchange import Exchange
 from kitepolars.cli.live_view import live_view, plain_line
 from kitepolars.cli.meter import Meter, Moment
 from kitepolars.cli.results import problems, show_results, show_verdict
 from kitepolars.cli.selection import by_mode, choose, watch_list
+from kitepolars.process import ServerProcess
 from kitepolars.sim import SimulatedKite
 
 HELP: Final = "subscribe the instruments of a simulated exchange and show them live"
@@ -62,8 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console()
     market = SimulatedKite(seed=arguments.seed)  # never started: it is asked for its instruments
     instruments = Instruments.read_csv(market.instruments.dump_csv())
+    options = ("--rate", str(arguments.rate), "--seed", str(arguments.seed))
     with (
-        Exchange(["--rate", str(arguments.rate), "--seed", str(arguments.seed)]) as exchange,
+        ServerProcess("kitepolars.sim", *options) as exchange,
         Ticker("demo", "demo", url=exchange.url, instruments=instruments) as ticker,
     ):
         return _demonstrate(arguments, console, ticker, instruments)

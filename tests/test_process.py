@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kitepolars.cli.exchange import Exchange, ExchangeError
+from kitepolars.process import ServerProcess
 
 PARENT = """
 import sys
-from kitepolars.cli.exchange import Exchange
-with Exchange() as exchange:
-    print(exchange.url, flush=True)
+from kitepolars.process import ServerProcess
+with ServerProcess("kitepolars.sim") as server:
+    print(server.url, flush=True)
     sys.stdin.read()
 """
 
@@ -28,15 +28,16 @@ def is_listening(url: str) -> bool:
 
 
 def test_it_listens_on_loopback_as_long_as_it_is_entered() -> None:
-    with Exchange() as exchange:
-        assert urlsplit(exchange.url).scheme == "ws"
-        assert urlsplit(exchange.url).hostname == "127.0.0.1"
-        assert is_listening(exchange.url)
-    assert not is_listening(exchange.url)
+    with ServerProcess("kitepolars.sim") as server:
+        assert urlsplit(server.url).scheme == "ws"
+        assert urlsplit(server.url).hostname == "127.0.0.1"
+        assert is_listening(server.url)
+    assert not is_listening(server.url)
 
 
 def test_a_wrong_option_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ExchangeError, match="ended before it listened"), Exchange(["--unheard-of"]):
+    server = ServerProcess("kitepolars.sim", "--unheard-of")
+    with pytest.raises(ChildProcessError, match=r"kitepolars\.sim ended early"), server:
         pass
     assert "--unheard-of" in capfd.readouterr().err
 
@@ -52,4 +53,4 @@ def test_it_does_not_outlive_a_parent_that_was_killed() -> None:
         watched = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30)
         with closing(watched):
             parent.send_signal(signal.SIGKILL)
-            assert watched.recv(1) == b""  # the exchange's end of the connection has closed
+            assert watched.recv(1) == b""  # the server's end of the connection has closed
