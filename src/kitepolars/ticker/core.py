@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 import polars as pl
@@ -172,12 +171,7 @@ class TickerCore:
         """Start."""
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
 
