@@ -25,7 +25,7 @@ def test_start_returns_connected(make_ticker: MakeTicker, kite: SimulatedKite) -
     assert ticker.is_running
     assert ticker.stats().connected == 1
     assert ticker.connections()["state"].to_list() == ["open"]
-    assert [handshake.status for handshake in kite.handshakes] == [101]
+    assert kite.wait_for(lambda kite: [shake.status for shake in kite.handshakes] == [101])
 
 
 def test_running_cells_again_is_harmless(make_ticker: MakeTicker, kite: SimulatedKite) -> None:
