@@ -224,8 +224,8 @@ class Pipeline:
         columns = buffer.columns
         unknown = decode(packets, start, stop, buffer.target, first)
         message = packets.messages[start:stop]
-        columns["received_at"][first:last] = times[message]
-        columns["connection"][first:last] = sources[message]
+        for name, values in (("received_at", times), ("connection", sources)):
+            np.take(values, message, out=columns[name][first:last], mode="clip")  # unbuffered
         slots = self.store.slots(columns["instrument_token"][first:last])
         self.store.append(slots, packets.codes[start:stop], self._take_snapshots(slots))
         self._ticks += stop - start
