@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from kitepolars.sim import SimulatedKite
+from patience import PATIENCE
 
-TIMEOUT = 10.0
 LENGTHS = {8: "ltp", 28: "index quote", 32: "index full", 44: "quote", 184: "full"}
 
 
@@ -28,7 +28,7 @@ class Client:
         await self.socket.send(json.dumps({"a": action, "v": value}))
 
     async def receive(self) -> str | bytes:
-        return await asyncio.wait_for(self.socket.recv(), TIMEOUT)
+        return await asyncio.wait_for(self.socket.recv(), PATIENCE)
 
     async def text(self) -> dict[str, Any]:
         """Return the next text message."""
@@ -94,6 +94,6 @@ def until(kite: SimulatedKite) -> Callable[[Callable[[SimulatedKite], object]], 
     """Return what awaits a predicate on `kite` without blocking the test's loop."""
 
     async def wait(predicate: Callable[[SimulatedKite], object]) -> None:
-        assert await asyncio.to_thread(kite.wait_for, predicate, TIMEOUT)
+        assert await asyncio.to_thread(kite.wait_for, predicate)
 
     return wait

@@ -68,6 +68,20 @@ def test_nothing_is_due_at_rest_but_snapshots() -> None:
     assert exchange.market.last_values(0) == before
 
 
+def test_subscribe_and_mode_in_one_go_yield_one_snapshot_in_the_final_mode() -> None:
+    exchange, session = opened(rate=0.0)
+    new = int(exchange.master.instrument_token[COUNT])
+
+    subscribe(session, new)
+    session.receive(json.dumps({"a": "mode", "v": ["full", [new]]}))
+    exchange.rest()
+    ((packets, message),) = exchange.collect(session)
+
+    assert (packets, len(message)) == (1, 188)
+    exchange.rest()
+    assert sent(exchange, session) == 0
+
+
 def test_a_step_is_a_tick_of_everything_subscribed() -> None:
     exchange, session = opened(rate=0.0)
 

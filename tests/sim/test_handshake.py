@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
 from kitepolars.sim import SimulatedKite
+from kitepolars.sim.server import KiteServer
+from patience import PATIENCE
 
 Until = Callable[[Callable[[SimulatedKite], object]], Any]
 
@@ -50,7 +53,21 @@ async def test_an_expired_token_is_403_with_kites_body(kite: SimulatedKite) -> N
 
 async def test_the_slash_before_the_query_may_be_missing(kite: SimulatedKite) -> None:
     async with connect(f"ws://127.0.0.1:{kite.port}?api_key=k&access_token=t", proxy=None):
-        assert kite.wait_for(lambda kite: [c for c in kite.connections if c.is_open])
+        assert [connection.is_open for connection in kite.connections] == [True]
+
+
+async def test_a_connection_is_noted_before_its_client_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def idle(_: KiteServer, socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    monkeypatch.setattr(KiteServer, "_handle", idle)
+    with SimulatedKite(rate=0) as kite:
+        async with connect(f"{kite.url}?api_key=k&access_token=t", proxy=None):
+            assert [connection.is_open for connection in kite.connections] == [True]
+            assert [shake.status for shake in kite.handshakes] == [101]
+        await asyncio.to_thread(kite.wait_for, lambda kite: not kite.connections[0].is_open)
 
 
 async def test_the_fourth_connection_of_a_key_is_429_and_the_three_stay(
@@ -110,7 +127,7 @@ async def test_flapping_accepts_and_cuts_off(kite: SimulatedKite, client: Any) -
     kite.flap(times=1)
 
     async with client() as cut_off:
-        await asyncio.wait_for(cut_off.socket.wait_closed(), 5)
+        await asyncio.wait_for(cut_off.socket.wait_closed(), PATIENCE)
         assert cut_off.socket.close_code == 1006
     async with client() as accepted:
         await accepted.text()

@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from kitepolars.sim import SimulatedKite
 from kitepolars.wire.layouts import SEGMENT_MASK, SEGMENTS
+from patience import PATIENCE
 
 SCRIPT: Final = Path(__file__).with_name("official_client.py")
-TIMEOUT: Final = 30.0
 INFY, RELIANCE, SBIN, NIFTY, BANK, VIX = 408065, 738561, 779521, 256265, 260105, 264969
+NOW: Final = 1_795_494_600.0
+"""A day on which the contracts named here are listed: 24 November 2026, 10:00 in India."""
 DEPTH: Final = {"buy": "bid", "sell": "ask"}
 PLAIN: Final = (
     "last_traded_quantity",
@@ -38,13 +40,15 @@ async def run_client(kite: SimulatedKite, access_token: str, wanted: dict[str, l
         if access_token != "expired":
             tokens = {token for tokens in wanted.values() for token in tokens}
             modes = {token: mode for mode, tokens in wanted.items() for token in tokens}
-            await asyncio.to_thread(kite.wait_for, lambda kite: kite.subscribed() == modes, TIMEOUT)
             await asyncio.to_thread(
-                kite.wait_for, lambda kite: kite.packets_sent >= len(tokens), TIMEOUT
+                kite.wait_for, lambda kite: kite.subscribed() == modes, PATIENCE
+            )
+            await asyncio.to_thread(
+                kite.wait_for, lambda kite: kite.packets_sent >= len(tokens), PATIENCE
             )
             kite.step()
             kite.order_update(status="COMPLETE", tag="official")
-        output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
+        output, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     finally:
         if process.returncode is None:
             process.kill()
@@ -55,7 +59,7 @@ async def run_client(kite: SimulatedKite, access_token: str, wanted: dict[str, l
 
 async def test_the_official_client_reads_what_the_market_has() -> None:
     assert version("kiteconnect") == "5.2.2"
-    with SimulatedKite(rate=0) as kite:
+    with SimulatedKite(rate=0, clock=lambda: NOW) as kite:
         find = kite.instruments.find
         dollar = find("CDS", "USDINR27MARFUT").instrument_token
         brent = find("NCO", "BRCRUDEOIL27JANFUT").instrument_token

@@ -15,8 +15,8 @@ import pytest
 from websockets.sync.client import connect
 
 from kitepolars.sim import serve
+from patience import PATIENCE
 
-TIMEOUT: Final = 20.0
 COMMAND: Final = [sys.executable, "-m", "kitepolars.sim", "--port", "0", "--rate", "5"]
 
 
@@ -38,24 +38,24 @@ def test_it_prints_its_url_and_serves() -> None:
         simulator() as (_, url),
         connect(f"{url}?api_key=k&access_token=t", proxy=None) as socket,
     ):
-        assert json.loads(socket.recv(TIMEOUT))["type"] == "instruments_meta"
-        assert json.loads(socket.recv(TIMEOUT))["type"] == "app_code"
+        assert json.loads(socket.recv(PATIENCE))["type"] == "instruments_meta"
+        assert json.loads(socket.recv(PATIENCE))["type"] == "app_code"
         socket.send('{"a":"subscribe","v":[408065]}')
-        assert socket.recv(TIMEOUT)[:4] == b"\x00\x01\x00\x2c"
+        assert socket.recv(PATIENCE)[:4] == b"\x00\x01\x00\x2c"
 
 
 def test_it_ends_when_stdin_closes() -> None:
     with simulator() as (process, _):
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(TIMEOUT) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_on_a_signal(number: signal.Signals) -> None:
     with simulator() as (process, _):
         process.send_signal(number)
-        assert process.wait(TIMEOUT) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_serve_calls_back_and_puts_signal_handlers_back() -> None:

@@ -320,7 +320,7 @@ class SimulatedKite:
         row = self._instruments.row_of[instrument_token]
         return self._background.call(lambda: self._server.market.last_values(row))
 
-    def wait_for(self, predicate: Callable[[SimulatedKite], object], timeout: float = 5.0) -> bool:
+    def wait_for(self, predicate: Callable[[SimulatedKite], object], timeout: float = 60.0) -> bool:
         """Block until a predicate on this simulator holds.
 
         It is looked at again whenever something happens. Returns True, so that

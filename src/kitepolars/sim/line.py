@@ -54,7 +54,10 @@ class Line:
         self.session = session
         self.socket = socket
         self.is_silent = is_silent
-        self.last_sent = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self.closed = loop.create_task(socket.wait_closed())
+        """Done when the connection has ended, even one whose client left before it began."""
+        self.last_sent = loop.time()
         self._record = record
         self._write_buffer = write_buffer
 

@@ -116,7 +116,6 @@ class KiteServer:
         self._limit = limit
         self._port: Server
         self._lines: dict[int, Line] = {}
-        self._arriving: dict[ServerConnection, str] = {}
         self._next_connection = 0
         self._next_order = 0
         self._greeting = texts.instruments_meta(exchange.master.instrument_token)
@@ -137,6 +136,7 @@ class KiteServer:
             host,
             port,
             process_request=self._answer_handshake,
+            process_response=self._note_answer,
             compression=None,
             server_header=None,
             ping_interval=None,
@@ -163,8 +163,6 @@ class KiteServer:
         for line in self.lines(None):
             line.be_silent(on=False, pongs=True)  # so that its goodbye can be read
         await self.say_goodbye(None, _GOING_AWAY, "")
-        for socket in self._arriving:
-            socket.transport.abort()
         await self._port.wait_closed()
 
     # The market
@@ -239,35 +237,37 @@ class KiteServer:
 
     # One connection's life
 
-    def _answer_handshake(self, socket: ServerConnection, request: HttpRequest) -> Response | None:
+    def _answer_handshake(self, _: ServerConnection, request: HttpRequest) -> Response | None:
         credentials = parse_credentials(request.path)
-        self._arriving = {s: key for s, key in self._arriving.items() if takes_a_place(s)}
-        places = Counter(self._arriving.values())
-        places.update(
+        places = Counter(
             line.session.api_key for line in self.lines(None) if takes_a_place(line.socket)
         )
         refused = self.admission.decide(credentials, places)
-        if refused is not None:
-            self._record.add_handshake(Handshake(refused.status, credentials.api_key))
-            return _response(refused)
-        self._arriving[socket] = credentials.api_key
-        return None
+        if refused is None:
+            return None
+        self._record.add_handshake(Handshake(refused.status, credentials.api_key))
+        return _response(refused)
+
+    def _note_answer(
+        self, socket: ServerConnection, request: HttpRequest, response: Response
+    ) -> None:
+        """Write a connection down before its client can know that it is open."""
+        will_open = takes_a_place(socket) and self._port.is_serving()
+        if response.status_code == _SUCCESS and will_open:
+            self._begin(socket, parse_credentials(request.path).api_key)
 
     async def _handle(self, socket: ServerConnection) -> None:
         """Live with one connection, from its handshake to its end."""
-        line = self._begin(socket)
+        line = next(line for line in self.lines(None) if line.socket is socket)
+        if not self._flaps(line):
+            self._greet(line)
         try:
-            if not self._flaps(line):
-                self._greet(line)
             async for message in socket:
                 self._receive(line, message)
         except ConnectionClosedError:
             _LOGGER.debug("connection %d left without a goodbye", line.session.connection)
-        finally:
-            self._end(line)
 
-    def _begin(self, socket: ServerConnection) -> Line:
-        api_key = self._arriving.pop(socket)
+    def _begin(self, socket: ServerConnection, api_key: str) -> None:
         session = Session(self._next_connection, api_key, self._user_of(api_key), limit=self._limit)
         self._next_connection += 1
         line = self._lines[session.connection] = Line(
@@ -277,9 +277,10 @@ class KiteServer:
             write_buffer=self._pace.write_buffer,
             is_silent=self.silences_newcomers,
         )
-        self._record.opened(session)
-        self._record.add_handshake(Handshake(_SUCCESS, api_key, session.connection))
-        return line
+        with self._record.changing():
+            self._record.opened(session)
+            self._record.add_handshake(Handshake(_SUCCESS, api_key, session.connection))
+        line.closed.add_done_callback(lambda _: self._end(line))
 
     def _end(self, line: Line) -> None:
         del self._lines[line.session.connection]
