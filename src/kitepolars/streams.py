@@ -96,7 +96,8 @@ class Queue(Generic[T]):
     def __init__(self, capacity: int = BACKLOG_ITEMS) -> None:
         self._items: deque[T] = deque()
         self._capacity = capacity
-        self._missed = 0
+        self._missed = 0  # ever; only the loop thread writes it
+        self._told = 0  # how many of them the reader knows of; only it writes that
 
     def put(self, item: T) -> None:
         """Append an item, or count it as missed. Loop thread."""
@@ -108,8 +109,8 @@ class Queue(Generic[T]):
     def take(self) -> tuple[Sequence[T], int]:
         """Return what waits, and how many were dropped since the last time. Reader's thread."""
         items = [self._items.popleft() for _ in range(len(self._items))]
-        missed, self._missed = self._missed, 0
-        return items, missed
+        before, self._told = self._told, self._missed
+        return items, self._told - before
 
 
 class Worker:
@@ -133,7 +134,8 @@ class Worker:
         self._name = getattr(function, "__qualname__", type(function).__name__)
         self._report = report
         self._bell = threading.Event()
-        self._ending = False
+        self._lock = threading.Lock()
+        self._runs = self._ending = False
         self._failures = 0
         self._thread: threading.Thread | None = None
 
@@ -142,13 +144,15 @@ class Worker:
         self._bell.set()
 
     def start(self) -> None:
-        """Start the thread, if it is not there."""
-        if self._thread is None or not self._thread.is_alive():
+        """Start the thread, or let one that has yet to end go on."""
+        with self._lock:
             self._ending = False
-            self._thread = threading.Thread(
-                target=self._run, name=f"kitepolars-callback-{self._name}", daemon=True
-            )
-            self._thread.start()
+            if not self._runs:
+                self._runs = True
+                self._thread = threading.Thread(
+                    target=self._run, name=f"kitepolars-callback-{self._name}", daemon=True
+                )
+                self._thread.start()
 
     def finish(self) -> None:
         """Let the thread take what waits, and then end."""
@@ -166,8 +170,10 @@ class Worker:
             self._bell.clear()
             ending = self._ending
             self._work()
-            if ending:
-                return
+            with self._lock:
+                if ending and self._ending:
+                    self._runs = False
+                    return
 
     def _work(self) -> None:
         items, missed = self.mailbox.take()

@@ -10,6 +10,7 @@ import pytest
 
 import kitepolars as kp
 from kitepolars.sim import SimulatedKite
+from patience import PATIENCE
 
 INFY, SBIN, NIFTY = 408065, 779521, 256265
 
@@ -46,8 +47,11 @@ def make_ticker(kite: SimulatedKite, instruments: kp.Instruments) -> Iterator[Ma
     yield make
     for ticker in made:
         ticker.stop()
-    left = {thread.name for thread in threading.enumerate() if "kitepolars" in thread.name}
-    assert not {name for name in left if not name.startswith("kitepolars-sim")}
+    left = [thread for thread in threading.enumerate() if "kitepolars" in thread.name]
+    for thread in left:
+        if not thread.name.startswith("kitepolars-sim"):
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), thread.name
 
 
 @pytest.fixture

@@ -12,14 +12,19 @@ import kitepolars as kp
 from kitepolars.analytics import CANDLES
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.sim import SimulatedKite
+from patience import PATIENCE
 
 from ticker.conftest import INFY, NIFTY, SBIN, MakeTicker  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("no_call_auction")
+
 
 @pytest.fixture
-def subscribed(ticker: kp.Ticker) -> kp.Ticker:
-    ticker.subscribe([INFY, SBIN, NIFTY], mode="full")
-    assert ticker.wait(rows=3, timeout=10)
+def subscribed(ticker: kp.Ticker, kite: SimulatedKite) -> kp.Ticker:
+    tokens = [INFY, SBIN, NIFTY]
+    ticker.subscribe(tokens, mode="full")
+    assert kite.wait_for(lambda kite: kite.subscribed() == dict.fromkeys(tokens, "full"))
+    assert ticker.wait(rows=3, timeout=PATIENCE)
     return ticker
 
 
@@ -27,7 +32,7 @@ def step(ticker: kp.Ticker, kite: SimulatedKite, times: int = 1) -> None:
     rows = ticker.frame().height
     for _ in range(times):
         kite.step()
-    assert ticker.wait(rows=rows + 3 * times, timeout=10)
+    assert ticker.wait(rows=rows + 3 * times, timeout=PATIENCE)
 
 
 def test_latest_has_the_contracts_columns_and_the_markets(
@@ -85,7 +90,8 @@ def test_an_option_chain_joins_live(make_ticker: MakeTicker) -> None:
     chain = ticker.instruments.option_chain("NIFTY")
     ticker.subscribe(chain, mode="full")
     assert ticker.wait(
-        until=lambda ticker: ticker.latest().height == ticker.subscriptions().height, timeout=20
+        until=lambda ticker: ticker.latest().height == ticker.subscriptions().height,
+        timeout=PATIENCE,
     )
     live = ticker.option_chain("NIFTY", strikes=3)
     assert live.height == 7
@@ -108,7 +114,7 @@ def test_orders_are_typed_and_the_furthest_update_wins(
             exchange_update_timestamp=f"{stamp}{second}",
         )
     kite.order_update(order_id="B", status="OPEN", quantity="many", unheard_of=[1])
-    assert ticker.wait(until=lambda ticker: ticker.orders().height == 4, timeout=10)
+    assert ticker.wait(until=lambda ticker: ticker.orders().height == 4, timeout=PATIENCE)
     orders = ticker.orders()
     assert orders["status"].to_list() == ["OPEN", "COMPLETE", "UPDATE", "OPEN"]
     assert str(orders["order_timestamp"][0]) == "2026-11-20 10:00:01+05:30"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -13,10 +15,9 @@ import kitepolars as kp
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.sim import SimulatedKite
 from kitepolars.streams import Queue
+from patience import PATIENCE
 
 from ticker.conftest import INFY, SBIN  # isort: skip
-
-WAIT = 10
 
 
 class Collector:
@@ -24,18 +25,23 @@ class Collector:
 
     def __init__(self) -> None:
         self.items: list[Any] = []
-        self.threads: set[str] = set()
+        self.threads: set[threading.Thread] = set()
         self._changed = threading.Condition()
 
     def __call__(self, item: object) -> None:
         with self._changed:
             self.items.append(item)
-            self.threads.add(threading.current_thread().name)
+            self.threads.add(threading.current_thread())
             self._changed.notify_all()
 
     def has(self, count: int) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self.size >= count, WAIT)
+            return self._changed.wait_for(lambda: self.size >= count, PATIENCE)
+
+    def has_ended(self) -> bool:
+        for thread in self.threads:
+            thread.join(PATIENCE)
+        return not any(thread.is_alive() for thread in self.threads)
 
     @property
     def size(self) -> int:
@@ -43,27 +49,33 @@ class Collector:
 
 
 @pytest.fixture
-def subscribed(ticker: kp.Ticker) -> kp.Ticker:
+def subscribed(ticker: kp.Ticker, kite: SimulatedKite) -> kp.Ticker:
     ticker.subscribe([INFY, SBIN], mode="full")
-    assert ticker.wait(rows=2, timeout=WAIT)
+    assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full", SBIN: "full"})
+    assert ticker.wait(rows=2, timeout=PATIENCE)
     return ticker
+
+
+async def first(stream: AsyncIterator[pl.DataFrame], kite: SimulatedKite) -> pl.DataFrame:
+    """Begin a stream, let every instrument tick, and return the first batch."""
+    coming = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)  # it runs until it waits: it listens
+    kite.step()
+    async with asyncio.timeout(PATIENCE):
+        return await coming
 
 
 async def test_a_stream_yields_new_ticks_and_ends_with_the_ticker(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
-    batches: list[pl.DataFrame] = []
     stream = subscribed.stream()
     kite.step()  # before the stream begins
-    assert await subscribed.wait_async(rows=4, timeout=WAIT)
-    first = True
-    threading.Timer(0.05, kite.step).start()
+    assert await subscribed.wait_async(rows=4, timeout=PATIENCE)
+    batches = [await first(stream, kite)]
+    kite.step()
     async for batch in stream:
         batches.append(batch)
-        if first:
-            first = False
-            kite.step()
-        elif sum(batch.height for batch in batches) >= 4:
+        if sum(batch.height for batch in batches) >= 4:
             subscribed.stop()
     ticks = pl.concat(batches)
     assert ticks.schema == SCHEMA
@@ -73,10 +85,8 @@ async def test_a_stream_yields_new_ticks_and_ends_with_the_ticker(
 async def test_streams_can_be_of_some_instruments_or_one_connection(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
-    threading.Timer(0.05, kite.step).start()
-    async for batch in subscribed.stream(["NSE:SBIN"], connection=0):
-        assert batch["instrument_token"].to_list() == [SBIN]
-        break
+    stream = subscribed.stream(["NSE:SBIN"], connection=0)
+    assert (await first(stream, kite))["instrument_token"].to_list() == [SBIN]
 
 
 def test_batches_come_on_a_thread_of_their_own(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
@@ -89,8 +99,9 @@ def test_batches_come_on_a_thread_of_their_own(subscribed: kp.Ticker, kite: Simu
     assert some.has(2)
     assert pl.concat(every.items).equals(subscribed.frame().tail(4))
     assert set(pl.concat(some.items)["symbol"]) == {"NSE:INFY"}
-    assert {name.split("-")[1] for name in every.threads | some.threads} == {"callback"}
+    assert {thread.name.split("-")[1] for thread in every.threads | some.threads} == {"callback"}
     subscribed.off(every)
+    assert every.has_ended()
     kite.step()
     assert some.has(3)
     assert every.size == 4
@@ -111,7 +122,7 @@ def test_a_failing_callback_is_reported_and_goes_on(
     kite.step()
     assert seen.has(4)
     assert subscribed.wait(
-        until=lambda ticker: (ticker.events()["kind"] == "callback").any(), timeout=WAIT
+        until=lambda ticker: (ticker.events()["kind"] == "callback").any(), timeout=PATIENCE
     )
     details = subscribed.events().filter(kind="callback")["detail"]
     assert "fragile failed (1): ValueError('no good')" in details[0]
@@ -128,18 +139,19 @@ def test_a_slow_callback_misses_with_a_count_and_the_feed_does_not(
     def slow(event: kp.Event) -> None:
         seen(event)
         busy.set()
-        release.wait(WAIT)
+        release.wait(PATIENCE)
 
     kite.send('{"type": "message", "data": "number 0"}')
-    assert busy.wait(WAIT)
+    assert busy.wait(PATIENCE)
     for number in range(1, 21):
         kite.send(f'{{"type": "message", "data": "number {number}"}}')
     assert subscribed.wait(
-        until=lambda ticker: ticker.events()["detail"].str.contains("number 20").any(), timeout=WAIT
+        until=lambda ticker: ticker.events()["detail"].str.contains("number 20").any(),
+        timeout=PATIENCE,
     )
     release.set()
     assert subscribed.wait(
-        until=lambda ticker: (ticker.events()["kind"] == "callback").any(), timeout=WAIT
+        until=lambda ticker: (ticker.events()["kind"] == "callback").any(), timeout=PATIENCE
     )
     missed = subscribed.events().filter(kind="callback")["detail"][0]
     assert "slow was too slow and missed" in missed
@@ -173,6 +185,27 @@ def test_callbacks_rest_with_the_ticker_and_wake_with_it(
     kite.step()
     assert every.has(2)
     subscribed.stop()
-    assert not [t for t in threading.enumerate() if t.name.startswith("kitepolars-callback")]
+    assert every.has_ended()
     subscribed.start()
     assert every.has(4)  # the snapshots of the new connection
+
+
+def test_a_callback_that_was_busy_at_the_stop_goes_on_after_a_start(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    busy, release, seen = threading.Event(), threading.Event(), Collector()
+
+    @subscribed.on_batch
+    def slow(batch: pl.DataFrame) -> None:
+        busy.set()
+        release.wait(PATIENCE)
+        seen(batch)
+
+    kite.step()
+    assert busy.wait(PATIENCE)
+    subscribed.stop()
+    subscribed.start()
+    release.set()
+    assert seen.has(4)  # the snapshots of the new connection
+    kite.step()
+    assert seen.has(6)

@@ -7,6 +7,7 @@ import pytest
 import kitepolars as kp
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.sim import SimulatedKite
+from patience import PATIENCE
 
 from ticker.conftest import INFY, NIFTY, SBIN, MakeTicker  # isort: skip
 
@@ -66,7 +67,7 @@ def test_nine_thousand_instruments_over_three_connections(
 ) -> None:
     tokens = instruments.frame["instrument_token"].head(9_000)
     ticker.subscribe(tokens, mode="full")
-    assert ticker.wait(rows=9_000, timeout=20)
+    assert ticker.wait(rows=9_000, timeout=PATIENCE)
     assert ticker.connections()["instruments"].to_list() == [3_000] * 3
     assert len(kite.subscribed()) == 9_000
     frame = ticker.frame()
@@ -86,7 +87,7 @@ def test_symbols_follow_a_list_that_is_assigned_later(
 ) -> None:
     ticker = make_ticker(instruments=None).start()
     ticker.subscribe([INFY])
-    assert ticker.wait(rows=1, timeout=5)
+    assert ticker.wait(rows=1, timeout=PATIENCE)
     assert ticker.frame()["symbol"].to_list() == [None]
     ticker.instruments = instruments
     assert ticker.frame()["symbol"].to_list() == ["NSE:INFY"]
