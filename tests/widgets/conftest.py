@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # `widgets.page`, as mypy na
 
 import kitepolars as kp
 from kitepolars.widgets.publisher import Publisher
+from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE, Page
 
 
@@ -20,7 +21,7 @@ from widgets.page import INFY, NIFTY, RELIANCE, Page
 def ticker() -> Iterator[kp.Ticker]:
     """Three instruments in full mode, with ticks of each."""
     with kp.demo(instruments=[INFY, NIFTY, RELIANCE], rate=10) as running:
-        assert running.wait(rows=12, timeout=20)
+        assert running.wait(rows=12, timeout=PATIENCE)
         yield running
 
 
@@ -29,7 +30,7 @@ def publisher() -> Iterator[Publisher]:
     """A UI thread of the test's own, which must end with the last view."""
     own = Publisher(tick=0.02)
     yield own
-    assert own.join(10), "the UI thread outlives its views"
+    assert own.join(PATIENCE), "the UI thread outlives its views"
 
 
 @pytest.fixture

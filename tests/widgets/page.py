@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from patience import PATIENCE
+
 INFY: Final = 408065
 NIFTY: Final = 256265
 RELIANCE: Final = 738561
@@ -38,7 +40,7 @@ class Page:
         self.widget._handle_custom_msg(message, [])
 
     def wait(
-        self, condition: Callable[[dict[str, Any]], object], *, beyond: int = 0, timeout: float = 15
+        self, condition: Callable[[dict[str, Any]], object], *, beyond: int = 0
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Return the first message after so many that fulfils a condition."""
 
@@ -46,6 +48,6 @@ class Page:
             return next((each for each in self.received[beyond:] if condition(each[0])), None)
 
         with self._arrived:
-            assert self._arrived.wait_for(found, timeout), [each[0] for each in self.received]
+            assert self._arrived.wait_for(found, PATIENCE), [each[0] for each in self.received]
             message: tuple[dict[str, Any], list[bytes]] = found()
             return message

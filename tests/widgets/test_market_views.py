@@ -18,9 +18,12 @@ from kitepolars.widgets.chart import _first_change, _precision
 from kitepolars.widgets.hits import described
 from kitepolars.widgets.publisher import Publisher, Reading
 from kitepolars.widgets.verdict import judge
+from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE, Page
 
 Show = Callable[..., Page]
+
+pytestmark = pytest.mark.usefixtures("no_call_auction")
 
 
 def test_a_ladder_shows_the_book_as_it_stands(ticker: kp.Ticker) -> None:
@@ -93,7 +96,7 @@ def test_a_chart_joins_history_and_live_bars(ticker: kp.Ticker) -> None:
 def test_a_chart_of_a_mode_without_exchange_time_says_so() -> None:
     with kp.demo(instruments=[], rate=10) as ticker:
         ticker.subscribe([INFY], mode="quote")
-        assert ticker.wait(rows=4, timeout=20)
+        assert ticker.wait(rows=4, timeout=PATIENCE)
         message = Chart(ticker, INFY, every="1s").snapshot(Reading(ticker))
         assert "arrival" in message.content["remark"]
         assert message.buffers[0]

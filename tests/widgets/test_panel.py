@@ -28,6 +28,7 @@ from kitepolars.widgets.subscriptions import (
     SubscriptionList,
 )
 from kitepolars.wire.layouts import Mode
+from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE, Page
 
 Show = Callable[..., Page]
@@ -37,13 +38,15 @@ Show = Callable[..., Page]
 def commands() -> Iterator[CommandQueue]:
     queue = CommandQueue(patience=0.2)
     yield queue
-    assert queue.join(10)
+    assert queue.join(PATIENCE)
 
 
 @pytest.fixture
 def own_ticker() -> Iterator[kp.DemoTicker]:
     with kp.demo(instruments=[NIFTY], rate=10) as running:
-        assert running.wait(rows=1, timeout=20)
+        assert running.wait(
+            until=lambda ticker: "full" in ticker.latest()["mode"], timeout=PATIENCE
+        )
         yield running
 
 
@@ -143,7 +146,7 @@ def test_commands_are_done_in_order_on_one_thread_that_ends(commands: CommandQue
 
     for number in range(100):
         commands.post(partial(note, number))
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert [number for number, _ in done] == list(range(100))
     assert {name for _, name in done} == {"kitepolars-commands"}
 
@@ -173,22 +176,22 @@ def test_the_panel_adds_changes_removes_and_undoes(
     assert found["hits"][0]["token"] == INFY
     search.say("add", tokens=[INFY, RELIANCE])
     listed.wait(lambda each: len(each.get("symbols", ())) == 3)
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert modes_of(own_ticker.subscriptions())[INFY] == "full"
     assert "2 subscribed" in panel.message.value
     listed.say("selection", tokens=[INFY])
     panel.mode_buttons[Mode.LTP].click()
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert modes_of(own_ticker.subscriptions())[INFY] == "ltp"
     listed.say("remove", tokens=[RELIANCE])
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert set(modes_of(own_ticker.subscriptions())) == {NIFTY, INFY}
     for expected in ({INFY: "ltp", RELIANCE: "full"}, {INFY: "full", RELIANCE: "full"}, {}):
         panel.undo_button.click()
-        assert commands.join(10)
+        assert commands.join(PATIENCE)
         assert modes_of(own_ticker.subscriptions()) == {NIFTY: "full", **expected}
     panel.undo_button.click()
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert "nothing to undo" in panel.message.value
 
 
@@ -201,25 +204,25 @@ def test_errors_are_said_in_words(
     panel.remove_button.click()
     assert "Select rows" in panel.message.value
     panel._add(own_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
-    assert commands.join(30)
+    assert commands.join(PATIENCE)
     assert "places are free" in panel.message.value
     panel.paste.value = "NSE:INFY ltp\nNSE:INFI\n" + "\n".join(f"NSE:X{n}" for n in range(9))
     panel.paste_button.click()
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert "INFI" in panel.message.value
     assert "… and 5 more" in panel.message.value
     assert modes_of(own_ticker.subscriptions())[INFY] == "ltp"
     panel.file.value = str(tmp_path / "none" / "list.txt")
     for button in (panel.load_button, panel.save_button):
         button.click()
-        assert commands.join(10)
+        assert commands.join(PATIENCE)
         assert "No such file" in panel.message.value
     panel.file.value = str(tmp_path / "list.txt")
     panel.save_button.click()
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     own_ticker.unsubscribe([INFY, NIFTY])
     panel.load_button.click()
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert set(modes_of(own_ticker.subscriptions())) == {NIFTY, INFY}
 
 
@@ -231,7 +234,7 @@ def test_an_expired_token_is_said_in_the_panel(
     own_ticker.exchange.expire_tokens()
     own_ticker.exchange.abort()
     assert own_ticker.wait(
-        until=lambda each: "expired" in each.connections()["state"].to_list(), timeout=20
+        until=lambda each: "expired" in each.connections()["state"].to_list(), timeout=PATIENCE
     )
     listed.say("ready")
     listed.wait(lambda each: "symbols" in each)
@@ -243,10 +246,10 @@ def test_stop_and_start_from_the_panel(
 ) -> None:
     panel = controls(own_ticker, publisher, commands)
     panel.stop_button.click()
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert not own_ticker.is_running
     panel.start_button.click()
-    assert commands.join(20)
+    assert commands.join(PATIENCE)
     assert own_ticker.is_running
     assert isinstance(panel, ipywidgets.VBox)
 
@@ -264,8 +267,8 @@ def test_a_subscription_is_confirmed_by_a_tick_that_is_newer(
         return bool(time.time() * 1000 - last > 300)
 
     assert look() == [CONFIRMED]
-    own_ticker.exchange.silence()
-    assert own_ticker.wait(until=is_quiet, timeout=10)
+    own_ticker.exchange.silence(newcomers=True)
+    assert own_ticker.wait(until=is_quiet, timeout=PATIENCE)
     own_ticker.unsubscribe([NIFTY])
     assert look() == []
     own_ticker.subscribe([NIFTY], mode="full")

@@ -80,8 +80,10 @@ def test_a_snapshot_holds_each_row_with_its_values(ticker: kp.Ticker) -> None:
 def test_only_rows_on_screen_that_changed_go_out_between_samples(
     ticker: kp.Ticker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kitepolars.widgets.table.SAMPLE_EVERY", 3600.0)
     frozen: Any = Frozen(ticker)
     table = LiveTable(frozen)
+    table._sampled_at = float("-inf")
     tokens = frozen.subscribed["instrument_token"].to_list()
     table.snapshot(Reading(frozen))
     first = table.changes(Reading(frozen))

@@ -164,7 +164,7 @@ class Publisher:
         return thread is None or not thread.is_alive()
 
     def _run(self) -> None:
-        while live := self._live_views():
+        while (live := self._live_views()) or self._goes_on():
             began, worked = time.monotonic(), time.thread_time()
             self._refresh(live)
             del live
@@ -174,18 +174,23 @@ class Publisher:
         self._known.clear()
 
     def _live_views(self) -> list[View]:
-        """Return the live views; without any, the thread is given up in the same breath."""
+        """Return the live views; those that nobody looks at are served no more."""
         with self._lock:
             live: list[View] = []
             resting: list[View] = []
             for view in self._views:
                 (live if view.is_live() else resting).append(view)
             self._views.difference_update(resting)
-            if not live:
-                self._thread = None
         for view in resting:
             view.rest()
         return live
+
+    def _goes_on(self) -> bool:
+        """Say whether there are views again; without any, the thread is given up with that."""
+        with self._lock:
+            if not self._views:
+                self._thread = None
+            return self._thread is not None
 
     def _refresh(self, views: list[View]) -> None:
         readings: dict[int, Reading] = {}
