@@ -15,13 +15,14 @@ from websockets.http11 import Response
 from kitepolars.feed.account import Account
 from kitepolars.feed.connection import Connection, describe, open_connection
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
+from patience import PATIENCE
 
 if TYPE_CHECKING:
-    from feed.conftest import Bare, Peer, Script, Serve
+    from feed.conftest import Bare, Clock, Peer, Script, Serve
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
 ACCOUNT = Account("main", "my_api_key", "t0p-s3cr3t/token")
-POLICY = ReconnectPolicy(silence=5.0, connect_timeout=5.0)
+POLICY = ReconnectPolicy(silence=20.0, connect_timeout=60.0)
 
 
 @dataclass
@@ -37,17 +38,17 @@ class Heard:
         self.messages.append(text)
 
 
-async def connected(bare: Bare, heard: Heard, policy: ReconnectPolicy = POLICY) -> Connection:
-    opened = await open_connection(bare.url, ACCOUNT, heard, policy)
+async def connected(bare: Bare, heard: Heard) -> Connection:
+    opened = await open_connection(bare.url, ACCOUNT, heard, POLICY)
     assert isinstance(opened, Connection), opened
     return opened
 
 
-async def life(serve: Serve, script: Script, policy: ReconnectPolicy = POLICY) -> tuple[Heard, str]:
+async def life(serve: Serve, script: Script) -> tuple[Heard, str]:
     """Connect, stay until the end, and return what was heard and why it ended."""
     heard = Heard()
-    connection = await connected(await serve(script), heard, policy)
-    async with asyncio.timeout(10):
+    connection = await connected(await serve(script), heard)
+    async with asyncio.timeout(PATIENCE):
         failure = await connection.ended()
     assert failure.status is None
     return heard, failure.reason
@@ -107,22 +108,27 @@ async def test_a_close_that_the_server_does_not_finish_ends_soon(serve: Serve) -
     assert reason == "closed (code 1001: going\\x07)"
 
 
-async def test_silence_ends_the_connection(serve: Serve) -> None:
+async def test_silence_ends_the_connection(serve: Serve, clock: Clock) -> None:
     async def script(peer: Peer) -> None:
         peer.send(BINARY, b"one")
+        await clock.run(POLICY.silence + 5)
         await peer.gone()
 
-    heard, reason = await life(serve, script, ReconnectPolicy(silence=0.3))
+    heard, reason = await life(serve, script)
     assert heard.messages == [b"one"]
-    assert reason.startswith("silent for 0.")
+    assert reason.startswith("silent for 2")
 
 
-async def test_bytes_of_an_unfinished_message_are_signs_of_life(serve: Serve) -> None:
+async def test_bytes_of_an_unfinished_message_are_signs_of_life(serve: Serve, clock: Clock) -> None:
     async def script(peer: Peer) -> None:
-        await peer.trickle([b"\x82\x14", *[b"x"] * 20])
+        for piece in (b"\x82\x03", b"x", b"x", b"x"):
+            peer.writer.write(piece)
+            await clock.run(POLICY.silence * 0.7)
+        await clock.run(POLICY.silence)
+        await peer.gone()
 
-    heard, reason = await life(serve, script, ReconnectPolicy(silence=0.5))
-    assert heard.messages == [b"x" * 20]
+    heard, reason = await life(serve, script)
+    assert heard.messages == [b"xxx"]
     assert reason.startswith("silent")
 
 
@@ -191,7 +197,7 @@ async def test_shutting_does_not_wait_for_a_server_that_reads_nothing(serve: Ser
     sending = asyncio.create_task(connection.send_request("x" * 30_000_000))
     await asyncio.wait([sending], timeout=0.1)
     assert not sending.done()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await connection.shut()
         await sending
 

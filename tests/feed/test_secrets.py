@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TOKEN = "t0p-s3cr3t/token+="
 NEXT_TOKEN = "n3xt-s3cr3t/token"
 LOGGERS = (None, "websockets", "websockets.client", "kitepolars.feed.websocket", "asyncio")
-POLICY = ReconnectPolicy(initial_delay=0.02, max_delay=0.05, connect_timeout=5.0)
+POLICY = ReconnectPolicy(initial_delay=0.02, max_delay=0.05, silence=60.0, connect_timeout=60.0)
 
 
 @pytest.fixture
