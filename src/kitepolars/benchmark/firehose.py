@@ -147,6 +147,7 @@ class _Server:
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lines: list[_Line] = []
+        self._entry = threading.Lock()  # whoever knows that it is connected is in the list
         self._busy = False
         for work in (self._accept, self._beat):
             threading.Thread(target=work, daemon=True).start()
@@ -159,8 +160,9 @@ class _Server:
     def _accept(self) -> None:
         while True:
             peer, _ = self._listener.accept()
-            _shake_hands(peer)
-            self._lines.append(_Line(peer))
+            with self._entry:
+                _shake_hands(peer)
+                self._lines.append(_Line(peer))
 
     def _beat(self) -> None:
         while True:
@@ -170,7 +172,8 @@ class _Server:
                     line.send(frame(b"\0"))
 
     def _open(self) -> list[_Line]:
-        return [line for line in self._lines if line.is_open]
+        with self._entry:
+            return [line for line in self._lines if line.is_open]
 
     def carry_out(self, order: Order) -> list[int]:
         """Send; return how many packets went over each open connection, probes not included."""
