@@ -6,12 +6,15 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
 from kitepolars.errors import NotRunning
 from kitepolars.loop import SWITCH_INTERVAL, LoopThread
+from patience import PATIENCE
 
 
 @pytest.fixture
@@ -19,7 +22,10 @@ def loop() -> Iterator[LoopThread]:
     loop = LoopThread("test-loop")
     yield loop
     loop.stop()
-    assert "test-loop" not in {thread.name for thread in threading.enumerate()}
+    for thread in threading.enumerate():
+        if thread.name == "test-loop":
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
 
 
 def name() -> str:
@@ -65,20 +71,29 @@ def test_coroutines_run_on_the_loop_thread(loop: LoopThread) -> None:
     assert loop.run(where()) == "test-loop"
 
 
-def test_a_coroutine_that_takes_too_long_is_cancelled(loop: LoopThread) -> None:
-    cancelled = threading.Event()
+def test_a_coroutine_that_takes_too_long_is_cancelled(
+    loop: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, cancelled = threading.Event(), threading.Event()
+    submit = loop.submit
+
+    def submit_and_begin(coroutine: Coroutine[Any, Any, None]) -> Future[None]:
+        future = submit(coroutine)
+        assert started.wait(PATIENCE)
+        return future
 
     async def wait() -> None:
+        started.set()
         try:
             await asyncio.Event().wait()
         finally:
             cancelled.set()
 
     loop.start()
-    loop.call(name)  # the loop turns, so the coroutine begins before the time is over
+    monkeypatch.setattr(loop, "submit", submit_and_begin)  # the time-out begins after it
     with pytest.raises(TimeoutError):
-        loop.run(wait(), timeout=0.2)
-    assert cancelled.wait(5)
+        loop.run(wait(), timeout=0.01)
+    assert cancelled.wait(PATIENCE)
 
 
 def test_stop_cancels_what_runs(loop: LoopThread) -> None:
@@ -93,9 +108,9 @@ def test_stop_cancels_what_runs(loop: LoopThread) -> None:
 
     loop.start()
     loop.submit(wait())
-    assert started.wait(5)
+    assert started.wait(PATIENCE)
     loop.stop()
-    assert cancelled.wait(5)
+    assert cancelled.wait(PATIENCE)
 
 
 def test_posts_arrive_and_are_dropped_without_a_thread(loop: LoopThread) -> None:
@@ -104,7 +119,7 @@ def test_posts_arrive_and_are_dropped_without_a_thread(loop: LoopThread) -> None
     assert not arrived.is_set()
     loop.start()
     loop.post(arrived.set)
-    assert arrived.wait(5)
+    assert arrived.wait(PATIENCE)
 
 
 def test_calls_from_many_threads_are_serialised(loop: LoopThread) -> None:
@@ -148,6 +163,10 @@ loop.before_exit = lambda: print("closing", loop.call(lambda: loop.is_current))
 loop.start()
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "closing True", "")

@@ -16,6 +16,7 @@ from kitepolars.frames.store import Retention, TickStore
 from kitepolars.loop import LoopThread
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.wire.layouts import FULL, LTP
+from patience import PATIENCE
 
 NOW = 1_700_000_000_000_000
 
@@ -54,7 +55,7 @@ async def test_the_timer_flushes_and_listeners_hear_of_it(events: EventLog) -> N
     published = asyncio.Event()
     unlisten = pipeline.listen(published.set)
     pipeline.message(NOW, 0, ltp((257, 100)))
-    await asyncio.wait_for(published.wait(), 5)
+    await asyncio.wait_for(published.wait(), PATIENCE)
     assert pipeline.store.held.height == 1
     unlisten()
     published.clear()
@@ -200,7 +201,7 @@ def test_a_thousand_snapshots_during_five_million_ticks(loop: LoopThread, events
         assert_whole(frame.tail(3_000), held.total)
         if taken % 100 == 0:
             kept.append((frame, held.total))
-    fed.result(60)
+    fed.result(PATIENCE)
     loop.call(pipeline.flush)
     assert pipeline.store.held.total == rows * messages == pipeline.stats().ticks
     assert pipeline.store.held.height > 500_000

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kitepolars.process import ServerProcess
+from patience import PATIENCE
 
 PARENT = """
 import sys
@@ -50,7 +51,9 @@ def test_it_does_not_outlive_a_parent_that_was_killed() -> None:
         assert parent.stdout is not None
         url = parent.stdout.readline().strip()
         assert is_listening(url)
-        watched = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30)
+        watched = socket.create_connection(
+            (urlsplit(url).hostname, urlsplit(url).port), timeout=PATIENCE
+        )
         with closing(watched):
             parent.send_signal(signal.SIGKILL)
             assert watched.recv(1) == b""  # the server's end of the connection has closed

@@ -10,6 +10,7 @@ import pytest
 from kitepolars import cli
 from kitepolars._version import __version__
 from kitepolars.errors import NotRunning
+from patience import PATIENCE
 
 
 def substitute(monkeypatch: pytest.MonkeyPatch, run: Callable[[object], int]) -> None:
@@ -20,7 +21,7 @@ def substitute(monkeypatch: pytest.MonkeyPatch, run: Callable[[object], int]) ->
 
 def test_as_a_module_it_says_its_version() -> None:
     command = [sys.executable, "-m", "kitepolars", "--version"]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert finished.stdout == f"kitepolars {__version__}\n"
 
 

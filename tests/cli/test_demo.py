@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE
+
 COMMAND = [sys.executable, "-W", "error", "-m", "kitepolars", "demo"]
-TIMEOUT = 120
 
 
 def demo(*options: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +21,7 @@ def demo(*options: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -11,6 +11,7 @@ import pytest
 
 from kitepolars import cli
 from kitepolars.instruments import Instruments
+from patience import PATIENCE
 
 COMMAND = [sys.executable, "-W", "error", "-m", "kitepolars", "sim"]
 
@@ -37,7 +38,7 @@ def test_with_a_port_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         assert running.stderr is not None
         url = running.stdout.readline().strip()
         port = int(url.removeprefix("ws://127.0.0.1:").removesuffix("/"))
-        with closing(socket.create_connection(("127.0.0.1", port), timeout=30)):
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)):
             assert path.stat().st_size > 1_000_000
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()

@@ -25,7 +25,7 @@ FOLDER: Final = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS: Final = sorted(FOLDER.glob("*.ipynb"))
 AT_ONCE: Final = 4
 """Kernels beside each other: they mostly wait for their market."""
-TIMEOUT: Final = 240
+TIMEOUT: Final = 900
 """Seconds for a notebook, run twice, on a machine that is busy."""
 SECRET: Final = "Vq7pXw2RtYkz93LmNc5BhJd8SgFa6QeU"
 """In the environment of every notebook, in none of its outputs."""
@@ -34,7 +34,7 @@ import sys, nbclient, nbformat
 source, target = sys.argv[1:]
 notebook = nbformat.read(source, as_version=4)
 client = nbclient.NotebookClient(
-    notebook, timeout=60, startup_timeout=120, kernel_name="python3", allow_errors=True
+    notebook, timeout=300, startup_timeout=300, kernel_name="python3", allow_errors=True
 )
 client.execute()
 nbformat.write(notebook, target)

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from patience import PATIENCE
 from rest.stand_in import FakeTime, KiteApi
 
 
@@ -19,7 +20,7 @@ def kite() -> Iterator[KiteApi]:
         thread.start()
         yield server
         server.shutdown()
-        thread.join(timeout=10)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
