@@ -121,6 +121,7 @@ async def test_a_loop_that_stood_still_is_not_taken_for_a_silent_server(
         sent = quiet_kite.connections[0].messages_sent
         quiet_kite.wait_for(lambda kite: kite.connections[0].messages_sent > sent)  # noqa: B023
         clock.jump(QUICK.silence * 2)  # what a cell does that holds the interpreter lock
+        await clock.run(2.0)
         await quiet_kite.happens(lambda kite: kite.connections[0].messages_sent > sent + 1)  # noqa: B023
     assert rig.manager.stats().reconnects == 0
 
