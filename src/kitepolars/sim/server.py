@@ -258,7 +258,9 @@ class KiteServer:
 
     async def _handle(self, socket: ServerConnection) -> None:
         """Live with one connection, from its handshake to its end."""
-        line = next(line for line in self.lines(None) if line.socket is socket)
+        line = next((line for line in self.lines(None) if line.socket is socket), None)
+        if line is None:
+            return  # it has ended before it began
         if not self._flaps(line):
             self._greet(line)
         try:
