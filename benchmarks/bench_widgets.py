@@ -72,7 +72,7 @@ def _measure(results: harness.Results, lab: Lab, rows: int) -> None:
     cost, frames = TARGETS[rows]
     notebook = lab.open([SETUP.format(rows=rows)])
     try:
-        notebook.run(0, seconds=120)
+        notebook.run(0)
         notebook.wait_sequence(".kp-table", 8)
         notebook.execute("costs.clear()")
         before = notebook.sequence(".kp-table")

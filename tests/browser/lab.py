@@ -34,8 +34,8 @@ FLAGS: Final = (
     "--disable-dev-shm-usage",
     "--force-color-profile=srgb",
 )
-START_TIMEOUT: Final = 90.0
-"""Seconds that the server, and a notebook with its kernel, may take to start."""
+PATIENCE: Final = 90.0
+"""Seconds that anything may take on a busy machine: the server's start, a cell, a repaint."""
 
 INSTALLED: Final = "installed"
 """Name of the kernel with the ipykernel that is installed."""
@@ -44,6 +44,10 @@ THEMES: Final = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 _KERNEL: Final = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 _CELL: Final = "jupyterapp.shell.currentWidget.content.widgets[i]"
+_RUNS: Final = f"{_CELL}.model.executionState !== 'idle'"
+
+RELEASED: Final = "released"
+"""The file beside a notebook that ends the cells which wait for it."""
 
 
 class Lab:
@@ -121,7 +125,7 @@ class Lab:
         return url, server
 
     def _await_server(self, url: str, server: subprocess.Popen[bytes]) -> None:
-        for _ in range(int(START_TIMEOUT * 5)):
+        for _ in range(int(PATIENCE * 5)):
             try:
                 status = f"{url}/api/status?token={self._token}"
                 with urllib.request.urlopen(status, timeout=1):  # noqa: S310 (our own server)
@@ -144,7 +148,9 @@ class Lab:
         scale: float = 1,
     ) -> Notebook:
         """Write a notebook, open it, and wait for its kernel."""
-        name = f"{secrets.token_hex(4)}.ipynb"
+        folder = secrets.token_hex(4)
+        (self.work / folder).mkdir()
+        name = f"{folder}/notebook.ipynb"
         (self.work / name).write_text(json.dumps(_document(cells, kernel)))
         context = self._browser.new_context(
             viewport={"width": width, "height": height}, device_scale_factor=scale
@@ -185,7 +191,7 @@ class Notebook:
     page
         The page.
     name
-        Its file in the server's folder.
+        Its file in the server's folder, in a folder of its own.
     """
 
     def __init__(self, lab: Lab, page: Page, name: str) -> None:
@@ -209,10 +215,10 @@ class Notebook:
         )
         self.wait_for(f"{_KERNEL}?.status === 'idle' && {_KERNEL}.connectionStatus === 'connected'")
 
-    def wait_for(self, condition: str, argument: Any = None, *, seconds: float = 60) -> None:
+    def wait_for(self, condition: str, argument: Any = None) -> None:
         """Wait until a JavaScript expression in ``i``, the argument, holds."""
         self.page.wait_for_function(
-            f"(i) => {{ return {condition} }}", arg=argument, timeout=seconds * 1000
+            f"(i) => {{ return {condition} }}", arg=argument, timeout=PATIENCE * 1000
         )
 
     def use_theme(self, theme: str) -> None:
@@ -229,35 +235,48 @@ class Notebook:
         )
 
     def start(self, cell: int) -> None:
-        """Begin to run a cell."""
+        """Begin to run a cell, without its number: a restarted kernel would give it the same."""
         self.page.evaluate(
             "(i) => { const book = jupyterapp.shell.currentWidget.content; book.deselectAll();"
-            " book.activeCellIndex = i; jupyterapp.commands.execute('notebook:run-cell'); }",
+            " book.activeCellIndex = i; book.activeCell.model.executionCount = null;"
+            " jupyterapp.commands.execute('notebook:run-cell'); }",
             cell,
         )
 
-    def wait_cell(self, cell: int, *, seconds: float = 60) -> None:
-        """Wait until a cell has run, and fail if it raised."""
-        model = f"{_CELL}.model"
-        self.wait_for(
-            f"{model}.executionState === 'idle' && {model}.executionCount !== null",
-            cell,
-            seconds=seconds,
-        )
+    def wait_cell(self, cell: int) -> None:
+        """Wait until a cell that was started has run, and fail if it raised."""
+        self.wait_ended(cell)
         errors = [out for out in self.outputs(cell) if out["output_type"] == "error"]
         assert not errors, "\n".join(errors[0]["traceback"])
 
-    def run(self, cell: int, *, seconds: float = 60) -> str:
+    def wait_ended(self, cell: int) -> None:
+        """Wait until a cell that was started runs no more."""
+        self.wait_for(f"!({_RUNS}) && {_CELL}.model.executionCount !== null", cell)
+
+    def run(self, cell: int) -> str:
         """Run a cell, and return its text."""
-        before = self.page.evaluate(f"(i) => {_CELL}.model.executionCount", cell)
         self.start(cell)
-        self.wait_for(
-            f"{_CELL}.model.executionCount !== i0".replace("i0", json.dumps(before)), cell
-        )
-        self.wait_cell(cell, seconds=seconds)
+        self.wait_cell(cell)
         return self.text(cell)
 
-    def execute(self, code: str, *, seconds: float = 60) -> str:
+    def is_running(self, cell: int) -> bool:
+        """Say whether a cell runs."""
+        running: bool = self.page.evaluate(f"(i) => {_RUNS}", cell)
+        return running
+
+    def start_held(self, cell: int) -> None:
+        """Begin to run a cell that prints, and then goes on until the file `RELEASED` is there."""
+        self.start(cell)
+        self.wait_for(f"{_CELL}.model.outputs.length && {_RUNS}", cell)
+
+    def release(self, cell: int) -> None:
+        """Let a held cell end, and wait for that."""
+        released = (self.lab.work / self.name).with_name(RELEASED)
+        released.touch()
+        self.wait_cell(cell)
+        released.unlink()
+
+    def execute(self, code: str) -> str:
         """Run code in the kernel beside the cells, and return what it printed."""
         printed: str = self.page.evaluate(
             f"""async ([code, limit]) => {{
@@ -270,7 +289,7 @@ class Notebook:
                 await Promise.race([future.done, new Promise((_, no) => setTimeout(no, limit))]);
                 return text;
             }}""",
-            [code, seconds * 1000],
+            [code, PATIENCE * 1000],
         )
         return printed
 
@@ -294,20 +313,19 @@ class Notebook:
         """Return the number of the last message that a widget's view took."""
         return int(self.page.locator(selector).nth(which).get_attribute("data-seq") or 0)
 
-    def wait_sequence(
-        self, selector: str, beyond: int, which: int = 0, *, seconds: float = 20
-    ) -> None:
+    def wait_sequence(self, selector: str, beyond: int, which: int = 0) -> None:
         """Wait until a view has taken later messages."""
         self.wait_for(
             "Number(document.querySelectorAll(i[0])[i[1]]?.dataset.seq ?? 0) > i[2]",
             [selector, which, beyond],
-            seconds=seconds,
         )
 
     def restart_kernel(self) -> None:
-        """Restart the kernel and wait until it is idle again."""
-        self.page.evaluate(f"async () => {{ await {_KERNEL}.restart(); }}")
-        self.wait_for(f"{_KERNEL}.status === 'idle'")
+        """Restart the kernel as the menu does, and wait until it is idle again."""
+        self.page.evaluate(
+            "async () => { await jupyterapp.shell.currentWidget.sessionContext.restartKernel(); }"
+        )
+        self.wait_until_ready()
 
     def save(self) -> dict[str, Any]:
         """Save the notebook, and return the document as it is on disk."""

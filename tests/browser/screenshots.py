@@ -92,7 +92,7 @@ def draw(lab: Lab, folder: Path, pictures: Sequence[Picture], *, scale: float = 
         notebook.run(1)
         for cell, picture in enumerate(pictures, start=2):
             notebook.run(cell)
-            notebook.wait_for(picture.ready, seconds=90)
+            notebook.wait_for(picture.ready)
             if picture.act:
                 notebook.page.get_by_label("Search instruments").press_sequentially(picture.act)
                 notebook.wait_for("document.querySelectorAll('.kp-hit').length > 3")

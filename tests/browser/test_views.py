@@ -27,29 +27,32 @@ table = LiveTable(ticker)
 table
 """
 TABLE: Final = ".kp-table"
-LOCK: Final = "import ctypes; ctypes.PyDLL(None).sleep(7)"
-"""Seven seconds in C without giving up the interpreter lock."""
+HELD: Final = "from pathlib import Path; print('held', flush=True)\n"
+LOCK: Final = HELD + (
+    "import ctypes; ctypes.PyDLL(None).system(b'until [ -e released ]; do sleep 0.1; done')"
+)
+"""In C until it is released, without giving up the interpreter lock."""
 THREADS: Final = "import threading; print([t.name for t in threading.enumerate()])"
 BUSY: Final = {
-    "sleep": "import time; time.sleep(4)",
-    "loop": "import time; end = time.monotonic() + 4\nwhile time.monotonic() < end: pass",
-    "await": "import asyncio; await asyncio.sleep(4)",
+    "sleep": "import time\nwhile not Path('released').exists(): time.sleep(1)",
+    "loop": "while not Path('released').exists(): sum(range(1000))",
+    "await": "import asyncio\nwhile not Path('released').exists(): await asyncio.sleep(0.1)",
 }
 
 
 def test_a_table_moves_while_the_kernel_is_idle_asleep_computing_or_awaiting(
     open_notebook: Opener,
 ) -> None:
-    notebook = open_notebook(DEMO, "LiveTable(ticker)", *BUSY.values())
+    notebook = open_notebook(DEMO, "LiveTable(ticker)", *(HELD + busy for busy in BUSY.values()))
     notebook.run(0)
     notebook.run(1)
     notebook.wait_sequence(TABLE, 3)
     for cell in range(2, 2 + len(BUSY)):
-        notebook.start(cell)
-        notebook.wait_for("document.querySelectorAll('.jp-mod-running').length >= 0")
+        notebook.start_held(cell)
         before = notebook.sequence(TABLE)
-        notebook.wait_sequence(TABLE, before + 6, seconds=4)
-        notebook.wait_cell(cell)
+        notebook.wait_sequence(TABLE, before + 6)
+        assert notebook.is_running(cell)
+        notebook.release(cell)
     assert not notebook.page.locator(f"{TABLE}.kp-stale").count()
 
 
@@ -136,12 +139,12 @@ def test_a_held_interpreter_lock_is_said_and_caught_up_with(open_notebook: Opene
     notebook.run(0)
     notebook.run(1)
     notebook.wait_sequence(TABLE, 2)
-    notebook.start(2)
-    notebook.wait_for("document.querySelector('.kp-table.kp-stale')", seconds=15)
+    notebook.start_held(2)
+    notebook.wait_for("document.querySelector('.kp-table.kp-stale')")
     badge = notebook.page.locator(".kp-table .kp-badge")
     assert "not connected" in (badge.text_content() or "")
-    notebook.wait_cell(2)
-    notebook.wait_for("!document.querySelector('.kp-table.kp-stale')", seconds=5)
+    notebook.release(2)
+    notebook.wait_for("!document.querySelector('.kp-table.kp-stale')")
 
 
 @pytest.mark.thorough
@@ -151,7 +154,7 @@ def test_after_a_restart_the_old_view_says_so_and_a_second_run_lives(open_notebo
     notebook.run(1)
     notebook.wait_sequence(TABLE, 2)
     notebook.restart_kernel()
-    notebook.wait_for("document.querySelector('.kp-table.kp-stale')", seconds=15)
+    notebook.wait_for("document.querySelector('.kp-table.kp-stale')")
     notebook.run(0)
     notebook.run(1)
     notebook.wait_sequence(TABLE, 2)
@@ -160,18 +163,14 @@ def test_after_a_restart_the_old_view_says_so_and_a_second_run_lives(open_notebo
 
 @pytest.mark.thorough
 def test_an_interrupted_cell_leaves_the_view_alive(open_notebook: Opener) -> None:
-    notebook = open_notebook(DEMO, "LiveTable(ticker)", "import time; time.sleep(60)")
+    notebook = open_notebook(DEMO, "LiveTable(ticker)", HELD + BUSY["sleep"])
     notebook.run(0)
     notebook.run(1)
     notebook.wait_sequence(TABLE, 2)
-    notebook.start(2)
-    notebook.wait_for(
-        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
-    )
+    notebook.start_held(2)
     notebook.command("notebook:interrupt-kernel")
-    notebook.wait_for(
-        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
-    )
+    notebook.wait_ended(2)
+    assert [out.get("ename") for out in notebook.outputs(2)] == [None, "KeyboardInterrupt"]
     before = notebook.sequence(TABLE)
     notebook.wait_sequence(TABLE, before + 4)
 
@@ -204,8 +203,9 @@ def test_a_chart_draws_switches_interval_and_instrument(open_notebook: Opener) -
     notebook.wait_for("Number(document.querySelector('.kp-chart')?.dataset.bars ?? 0) >= 4")
     assert page.locator(".kp-chart canvas").count() > 3
     assert "INFY" in (page.locator(".kp-legend").text_content() or "")
+    bars = int(page.locator(".kp-chart").get_attribute("data-bars") or 0)
     page.get_by_role("button", name="1m", exact=True).click()
-    notebook.wait_for("Number(document.querySelector('.kp-chart').dataset.bars) <= 2")
+    notebook.wait_for("Number(document.querySelector('.kp-chart').dataset.bars) < i", bars)
     assert notebook.execute("print(chart.interval)").strip() == "1m"
     box = page.get_by_label("Instrument", exact=True)
     box.click()
