@@ -141,7 +141,7 @@ def connections_frame(connections: Sequence[ConnectionStatus], capacity: int) ->
 
 
 def subscriptions_frame(
-    subscriptions: Mapping[int, tuple[Mode, int | None]], symbols: Sequence[str | None]
+    subscriptions: Mapping[int, tuple[Mode, int | None]], symbols: pl.Series
 ) -> pl.DataFrame:
     """Return the subscriptions with the columns `SUBSCRIPTIONS`.
 
@@ -150,13 +150,13 @@ def subscriptions_frame(
     subscriptions
         Instrument token → mode and connection.
     symbols
-        The symbol of each, in the same order.
+        The symbol of each, in the same order, as a Categorical column.
     """
     return pl.DataFrame(
         {
             "instrument_token": list(subscriptions),
             "symbol": symbols,
-            "mode": [mode.value for mode, _ in subscriptions.values()],
+            "mode": [mode for mode, _ in subscriptions.values()],
             "connection": [connection for _, connection in subscriptions.values()],
         },
         schema=SUBSCRIPTIONS,

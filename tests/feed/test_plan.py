@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -199,6 +200,17 @@ def test_moves_prefer_the_own_account() -> None:
     )
 
 
+def test_the_list_of_subscriptions_never_changes_and_is_one_until_they_do() -> None:
+    planner = opened_planner(limits=SMALL)
+    subscribe(planner, [1, 2], Mode.LTP)
+    before = planner.subscriptions()
+    planner.closed(0)
+    assert planner.subscriptions() is before
+    planner.set_mode([1], Mode.FULL)
+    assert before == {1: (Mode.LTP, 0), 2: (Mode.LTP, 0)}
+    assert planner.subscriptions() == {1: (Mode.FULL, 0), 2: (Mode.LTP, 0)}
+
+
 def test_moves_keep_the_modes() -> None:
     planner = opened_planner(limits=SMALL)
     subscribe(planner, range(6), Mode.FULL)
@@ -231,7 +243,8 @@ def test_a_whole_account_can_be_lost() -> None:
 
 TOKENS = st.lists(st.integers(1, 40), max_size=25)
 MODES = st.sampled_from(list(Mode))
-CONNECTIONS = st.integers(0, 5)
+CONNECTION_RANGE = range(6)
+CONNECTIONS = st.sampled_from(CONNECTION_RANGE)
 
 
 class Histories(RuleBasedStateMachine):
@@ -328,11 +341,13 @@ class Histories(RuleBasedStateMachine):
         subscriptions = self.planner.subscriptions()
         assert {token: mode for token, (mode, _) in subscriptions.items()} == self.desired
         assert len(self.planner) == len(self.desired)
-        assert {where for _, where in subscriptions.values()} <= set(self.planner.needed)
+        places = Counter(where for _, where in subscriptions.values())
+        assert set(places) <= set(self.planner.needed)
+        assert all(self.planner.load(where) == places[where] for where in CONNECTION_RANGE)
 
     @invariant()
     def no_connection_is_over_its_limit(self) -> None:
-        for connection in range(6):
+        for connection in CONNECTION_RANGE:
             assert self.planner.load(connection) <= self.LIMITS.instruments_per_connection
 
     @invariant()

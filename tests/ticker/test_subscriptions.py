@@ -93,6 +93,19 @@ def test_symbols_follow_a_list_that_is_assigned_later(
     assert ticker.frame()["symbol"].to_list() == ["NSE:INFY"]
 
 
+def test_what_is_done_to_the_frame_of_subscriptions_stays_there(
+    make_ticker: MakeTicker, instruments: kp.Instruments
+) -> None:
+    ticker = make_ticker(instruments=None)
+    ticker.subscribe([INFY])
+    ticker.subscriptions().drop_in_place("symbol")
+    assert ticker.subscriptions()["symbol"].to_list() == [None]
+    ticker.instruments = instruments
+    assert ticker.subscriptions()["symbol"].to_list() == ["NSE:INFY"]
+    ticker.set_mode([INFY], "ltp")
+    assert ticker.subscriptions()["mode"].to_list() == ["ltp"]
+
+
 @pytest.mark.parametrize(
     ("settings", "field"),
     [

@@ -203,7 +203,10 @@ class TickerManager:
         self._feed.renew(tenant, replace(tenant.account, access_token=token))
 
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
-        """Return a copy of what is wanted: instrument token → mode and connection index."""
+        """Return what is wanted: instrument token → mode and connection index. It never changes.
+
+        As long as the wishes do not change either, the same object is returned.
+        """
         return self._feed.planner.subscriptions()
 
     def connections(self) -> tuple[ConnectionStatus, ...]:

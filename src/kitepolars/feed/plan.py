@@ -11,6 +11,7 @@ import operator
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 from kitepolars.errors import CapacityExceeded, ConfigError, UnknownInstrument
@@ -138,6 +139,7 @@ class Planner:
             for index in range(accounts * limits.connections)
         ]
         self._where: dict[int, _Place] = {}
+        self._listed: Mapping[int, tuple[Mode, int]] | None = None
 
     def __len__(self) -> int:
         return len(self._where)
@@ -160,12 +162,16 @@ class Planner:
         return len(self._places[connection].members)
 
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
-        """Return a copy: instrument token → mode and connection index."""
-        return {
-            token: (mode, place.index)
-            for place in self._places
-            for token, mode in place.members.items()
-        }
+        """Return instrument token → mode and connection index; one object until that changes."""
+        if self._listed is None:
+            self._listed = MappingProxyType(
+                {
+                    token: (mode, place.index)
+                    for place in self._places
+                    for token, mode in place.members.items()
+                }
+            )
+        return self._listed
 
     def start(self) -> Plan:
         """Need every account's first connection, and say which are needed in all."""
@@ -205,6 +211,7 @@ class Planner:
 
     def unsubscribe(self, tokens: Iterable[int]) -> Plan:
         """Want instruments no more; those that are not subscribed are passed over."""
+        self._listed = None
         gone: dict[int, list[int]] = {}
         for token in dict.fromkeys(tokens):
             if (place := self._where.pop(token, None)) is not None:
@@ -241,6 +248,7 @@ class Planner:
         self._places[connection].is_lost = False
 
     def _change_mode(self, tokens: Iterable[int], mode: Mode) -> tuple[Command, ...]:
+        self._listed = None
         changed: dict[int, list[int]] = {}
         for token in tokens:
             place = self._where[token]
@@ -317,6 +325,7 @@ class Planner:
         return [(place, share) for place, share in zip(group, shares, strict=True) if share]
 
     def _take_in(self, place: _Place, members: Mapping[int, Mode]) -> tuple[Command, ...]:
+        self._listed = None
         place.members.update(members)
         self._where.update(dict.fromkeys(members, place))
         return _subscribe(place.index, members) if place.is_open else ()

@@ -9,8 +9,9 @@ made in the calling thread from immutable snapshots.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
 import polars as pl
@@ -43,6 +44,15 @@ KITE_URL: Final = "wss://ws.kite.trade/"
 
 STOP_TIMEOUT: Final = 1.2
 """Seconds that closing the connections may take; then they are cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The frame of `subscriptions()` and what it was made of; another object makes another."""
+
+    subscriptions: Mapping[int, tuple[Mode, int]]
+    names: Instruments
+    frame: pl.DataFrame
 
 
 class Companion(Protocol):
@@ -95,6 +105,7 @@ class TickerCore:
             events=self._event_log,
         )
         self._lifecycle = threading.RLock()
+        self._listing: _Listing | None = None
         self.instruments = _instruments(instruments)
 
     # -- life ------------------------------------------------------------------------------
@@ -279,9 +290,16 @@ class TickerCore:
 
     def subscriptions(self) -> pl.DataFrame:
         """Return one row an instrument: token, symbol, mode, connection."""
-        subscriptions = self._loop.call(lambda: dict(self._manager.subscriptions()))
-        symbols = self._instruments.symbols(list(subscriptions)).to_list()
-        return subscriptions_frame(subscriptions, symbols)
+        subscriptions, names = self._loop.call(self._manager.subscriptions), self._instruments
+        listing = self._listing
+        if (
+            listing is None
+            or listing.subscriptions is not subscriptions
+            or listing.names is not names
+        ):
+            frame = subscriptions_frame(subscriptions, names.symbols(list(subscriptions)))
+            listing = self._listing = _Listing(subscriptions, names, frame)
+        return listing.frame.clone()  # its columns are shared; what is done to it is the caller's
 
     def connections(self) -> pl.DataFrame:
         """Return one row a connection: state, instruments, messages, bytes, reconnects, times."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Protocol
 
@@ -24,16 +23,6 @@ TICK: Final = 0.25
 
 REST: Final = 4
 """The thread rests at least so many times as long as it computed: a fifth of a core at most."""
-KNOWN_FOR: Final = 1.0
-"""Seconds for which subscriptions are taken as known, unless a command has just changed them."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What was subscribed, and when that was read: seconds since the Unix epoch."""
-
-    at: float
-    subscriptions: pl.DataFrame
 
 
 class Reading:
@@ -43,14 +32,10 @@ class Reading:
     ----------
     feed
         The ticker that is asked.
-    known
-        What is subscribed, and when that was read, where it was read a moment ago.
     """
 
-    def __init__(self, feed: Feed, known: Known | None = None) -> None:
+    def __init__(self, feed: Feed) -> None:
         self.feed = feed
-        self.known = known
-        """What is subscribed, if that has been asked."""
         self.clock = time.time() * 1000
         """Milliseconds since the Unix epoch, as JavaScript counts."""
 
@@ -61,15 +46,8 @@ class Reading:
 
     @cached_property
     def subscriptions(self) -> pl.DataFrame:
-        """What is subscribed; the same object as long as it is not read again."""
-        if self.known is None:
-            self.known = Known(time.time(), self.feed.subscriptions())
-        return self.known.subscriptions
-
-    @property
-    def subscriptions_at(self) -> float:
-        """When they were read, in seconds since the Unix epoch; nothing was before."""
-        return 0.0 if self.known is None else self.known.at
+        """What is subscribed."""
+        return self.feed.subscriptions()
 
     @cached_property
     def connections(self) -> pl.DataFrame:
@@ -131,8 +109,6 @@ class Publisher:
         self._views: weakref.WeakSet[View] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._bell = threading.Event()
-        self._woken = False
-        self._known: dict[int, Known] = {}
         self._thread: threading.Thread | None = None
 
     @property
@@ -152,7 +128,6 @@ class Publisher:
 
     def wake(self) -> None:
         """Something was changed: refresh now instead of at the next tick. Any thread."""
-        self._woken = True
         self._bell.set()
 
     def join(self, timeout: float) -> bool:
@@ -171,7 +146,6 @@ class Publisher:
             rest = REST * (time.thread_time() - worked)
             self._bell.wait(max(began + self._tick - time.monotonic(), rest))
             self._bell.clear()
-        self._known.clear()
 
     def _live_views(self) -> list[View]:
         """Return the live views; those that nobody looks at are served no more."""
@@ -194,22 +168,13 @@ class Publisher:
 
     def _refresh(self, views: list[View]) -> None:
         readings: dict[int, Reading] = {}
-        woken, self._woken = self._woken, False
         now = time.monotonic()
         for view in views:
             if view.is_due(now):
                 key = id(view.feed)
                 if key not in readings:
-                    readings[key] = Reading(view.feed, None if woken else self._fresh(key))
+                    readings[key] = Reading(view.feed)
                 view.publish(readings[key])
-        for key, reading in readings.items():
-            if reading.known is not None:
-                self._known[key] = reading.known
-
-    def _fresh(self, key: int) -> Known | None:
-        """Return a ticker's subscriptions if they were read a moment ago."""
-        known = self._known.get(key)
-        return known if known is not None and 0 <= time.time() - known.at < KNOWN_FOR else None
 
 
 PUBLISHER: Final = Publisher()

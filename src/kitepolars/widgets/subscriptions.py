@@ -113,7 +113,7 @@ class SubscriptionList(LiveWidget):
         subscribed = reading.subscriptions.with_columns(
             pl.col("mode").to_physical().cast(pl.UInt32).alias("mode_code")
         )
-        before, self._looked_at = self._looked_at, reading.subscriptions_at
+        before, self._looked_at = self._looked_at, reading.clock / 1000
         asked = subscribed.join(
             self._asked_at, on=["instrument_token", "mode_code"], how="left", maintain_order="left"
         ).with_columns(pl.col("since").fill_null(before))  # when it was not there yet
