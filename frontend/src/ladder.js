@@ -16,7 +16,12 @@ const PLACES = [
 const FACTS = [
   ["spread", "Spread", "price"],
   ["mid", "Mid", "price"],
-  ["imbalance", "Imbalance", "percent"],
+  [
+    "imbalance",
+    "Imbalance (5 levels)",
+    "percent",
+    "bids against asks of these five levels, in percent (the table: all orders)",
+  ],
   ["last_traded_quantity", "Last quantity", "quantity"],
   ["last_trade_time", "Last trade", "time"],
   ["average_traded_price", "Average price", "price"],
@@ -60,15 +65,15 @@ function render({ model, el }) {
   const share = h("i");
   const balance = h(
     "div",
-    { class: "kp-balance", role: "img", "aria-label": "share of bids" },
+    { class: "kp-balance", role: "img", "aria-label": "share of bids in five levels" },
     share,
   );
   const facts = Object.fromEntries(FACTS.map(([key]) => [key, h("b")]));
   const list = h(
     "div",
     { class: "kp-facts" },
-    ...FACTS.map(([key, label]) =>
-      h("div", {}, h("span", { class: "kp-soft" }, label), facts[key]),
+    ...FACTS.map(([key, label, , title]) =>
+      h("div", { title }, h("span", { class: "kp-soft" }, label), facts[key]),
     ),
   );
   const bar = h("div", { class: "kp-bar" }, symbol, h("span", { class: "kp-grow" }), age);

@@ -99,11 +99,12 @@ COLUMNS: Final = {
         title="where in the day's range: 0 at the low, 100 at the high",
     ),
     "imbalance": Column(
-        label="Imbalance",
+        label="Imbalance (all)",
         expression=100 * (_BUY - _SELL) / pl.when(_BUY + _SELL > 0).then(_BUY + _SELL),
         kind="percent",
         toned=True,
-        title="all bids against all asks",
+        width=108,
+        title="all buy orders against all sell orders, in percent (the ladder: its five levels)",
     ),
     "total_buy_quantity": Column(
         label="All bids", expression=pl.col("total_buy_quantity"), kind="quantity"
