@@ -106,6 +106,15 @@ def test_what_is_done_to_the_frame_of_subscriptions_stays_there(
     assert ticker.subscriptions()["mode"].to_list() == ["ltp"]
 
 
+def test_a_note_is_an_event_without_credentials(make_ticker: MakeTicker) -> None:
+    ticker = make_ticker(access_token="hush-hush")
+    ticker.note("strategy", "went long with hush-hush")
+    kind, detail = ticker.events().select("kind", "detail").row(-1)
+    assert kind == "strategy"
+    assert detail.startswith("went long with ")
+    assert "hush" not in detail
+
+
 @pytest.mark.parametrize(
     ("settings", "field"),
     [

@@ -51,3 +51,9 @@ class Page:
             assert self._arrived.wait_for(found, PATIENCE), [each[0] for each in self.received]
             message: tuple[dict[str, Any], list[bytes]] = found()
             return message
+
+    def refreshed(self, times: int) -> None:
+        """Wait until so many further messages have come."""
+        goal = len(self.received) + times
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.received) >= goal, PATIENCE)

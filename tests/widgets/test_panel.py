@@ -226,6 +226,41 @@ def test_errors_are_said_in_words(
     assert set(modes_of(own_ticker.subscriptions())) == {NIFTY, INFY}
 
 
+def test_only_faults_of_the_panel_are_events_too(
+    own_ticker: kp.DemoTicker,
+    publisher: Publisher,
+    commands: CommandQueue,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("not <b>thought</b> of")
+
+    def told() -> list[str]:
+        return own_ticker.events().filter(kind="widget")["detail"].to_list()
+
+    panel = controls(own_ticker, publisher, commands)
+    panel._add(own_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
+    panel.file.value = str(tmp_path / "none" / "list.txt")
+    panel.load_button.click()
+    assert commands.join(30)
+    assert "No such file" in panel.message.value
+    assert told() == []
+    with monkeypatch.context() as patch:  # on the command thread
+        patch.setattr(own_ticker, "subscribe", broken)
+        panel._add([INFY])
+        assert commands.join(10)
+    assert "not &lt;b&gt;thought&lt;/b&gt; of" in panel.message.value
+    with monkeypatch.context() as patch:  # on the thread of the button
+        patch.setattr(commands, "post", broken)
+        panel.stop_button.click()
+    error = repr(TypeError("not <b>thought</b> of"))
+    assert told() == [f"Controls failed ({n}): {error}" for n in (1, 2)]
+    panel._add([INFY])
+    assert commands.join(10)
+    assert "1 subscribed" in panel.message.value
+
+
 def test_an_expired_token_is_said_in_the_panel(
     own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, show: Show
 ) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
+import polars as pl
 import pytest
 
 import kitepolars as kp
 from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
 from kitepolars.widgets import view as view_module
+from kitepolars.widgets.failures import FAULTS_TOLD, MAX_TEXT, Faults, in_words
 from kitepolars.widgets.kernel import CellWatch
 from kitepolars.widgets.publisher import Publisher, Reading
 from kitepolars.widgets.routing import keep_browser_routing
-from kitepolars.widgets.view import LiveWidget, Message, in_words
+from kitepolars.widgets.view import LiveWidget, Message
 from patience import PATIENCE
+from widgets.page import INFY
 
 Show = Callable[..., Any]
 
@@ -105,6 +109,48 @@ def test_what_fails_is_said_and_mends_itself(
     assert whole["notice"] == ""
 
 
+class Broken(Counter):
+    """Fails at every refresh, on demand."""
+
+    def snapshot(self, reading: Reading) -> Message:
+        self.changes(reading)
+        return super().snapshot(reading)
+
+
+def test_a_fault_is_an_event_too_once_while_it_lasts(publisher: Publisher, show: Show) -> None:
+    with kp.demo(instruments=[]) as own:
+        broken = Broken(own, publisher)
+        page = show(broken)
+        for text in ("no luck", "none again"):
+            before = len(page.received)
+            page.say("ready")
+            page.wait(lambda message: message["kind"] == "snapshot", beyond=before)
+            broken.failure = text
+            page.wait(lambda message: message.get("notice") == broken.failure)
+            page.refreshed(1)  # a sign of life, many failures later
+            broken.failure = ""
+        told = own.events().filter(kind="widget")["detail"].to_list()
+        page.say("gone")
+    assert told == [
+        "Broken failed (1): ValueError('no luck')",
+        "Broken failed (2): ValueError('none again')",
+    ]
+
+
+def test_what_is_asked_in_vain_is_no_event_and_faults_are_told_so_many_times(
+    ticker: kp.Ticker,
+) -> None:
+    faults = Faults(ticker, "Thing")
+    for error in (kp.UnknownInstrument("NSE:NOPE"), FileNotFoundError("list.txt")):
+        faults.tell_unless_in_vain(error)
+    for number in range(FAULTS_TOLD + 5):
+        faults.tell_unless_in_vain(ValueError(number))
+    told = ticker.events().filter(pl.col("detail").str.starts_with("Thing"))["detail"].to_list()
+    assert told == [
+        f"Thing failed ({number + 1}): ValueError({number})" for number in range(FAULTS_TOLD)
+    ]
+
+
 def test_what_a_view_asks_in_vain_is_said(
     ticker: kp.Ticker, publisher: Publisher, show: Show
 ) -> None:
@@ -121,6 +167,38 @@ def test_malformed_messages_are_ignored(
     counter = Counter(ticker, publisher)
     counter._receive(counter, content, [])
     assert not publisher.is_running
+
+
+class Asked:
+    """A ticker, and how often each thing is asked of it."""
+
+    def __init__(self, ticker: kp.Ticker) -> None:
+        self.ticker = ticker
+        self.calls: Tally[str] = Tally()
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls[name] += 1
+        return getattr(self.ticker, name)
+
+
+@pytest.mark.parametrize("make", [LiveTable, Monitor, lambda *a, **k: Ladder(a[0], INFY, **k)])
+def test_a_view_that_is_gone_costs_nothing_while_another_goes_on(
+    ticker: kp.Ticker, publisher: Publisher, show: Show, make: Any
+) -> None:
+    asked = Asked(ticker)
+    left, other = show(make(asked, publisher=publisher)), show(Counter(ticker, publisher))
+    left.say("ready")
+    other.say("ready")
+    left.wait(lambda message: message["kind"] == "snapshot")
+    assert asked.calls["held"] + asked.calls["stats"]
+    left.say("gone")
+    other.refreshed(2)  # the first of them may have begun before
+    calls, sent = Tally(asked.calls), len(left.received)
+    other.refreshed(5)
+    assert (asked.calls, len(left.received)) == (calls, sent)
+    left.say("ready")
+    left.wait(lambda message: message["kind"] == "snapshot", beyond=sent)
+    assert asked.calls != calls
 
 
 def test_a_closed_channel_ends_the_views(
@@ -159,7 +237,7 @@ def test_a_silent_view_is_gone_unless_the_kernel_was_busy(
 def test_an_error_is_one_bounded_line() -> None:
     assert in_words(ValueError("a\n  b")) == "a b"
     assert in_words(ValueError()) == "ValueError"
-    assert len(in_words(ValueError("x" * 9999))) == view_module.MAX_TEXT
+    assert len(in_words(ValueError("x" * 9999))) == MAX_TEXT
 
 
 def test_the_front_end_is_asked_for_by_name_and_its_absence_explained() -> None:

@@ -237,6 +237,10 @@ class TickerManager:
         """Return the latest events, oldest first."""
         return self._feed.events.snapshot()
 
+    def note(self, kind: str, detail: str) -> None:
+        """Keep an event of somebody else's, without any credential that its text may hold."""
+        self._feed.note(kind, detail)
+
     def gaps(self) -> tuple[Gap, ...]:
         """Return every hole in the data, by its start; those still open have no end."""
         return self._feed.gaps.snapshot()

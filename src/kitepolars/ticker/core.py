@@ -321,6 +321,18 @@ class TickerCore:
         """Return what happened besides ticks: errors, alerts, rejections, reconnects."""
         return events_frame(self._loop.call(self._manager.events))
 
+    def note(self, kind: str, detail: str) -> None:
+        """Add an event of your own, such as what a strategy decided; credentials are taken out.
+
+        Parameters
+        ----------
+        kind
+            What sort of event it is, in a word.
+        detail
+            What happened.
+        """
+        self._loop.call(self._manager.note, kind, detail)
+
     def gaps(self) -> pl.DataFrame:
         """Return the holes in the data, open ones included."""
         return gaps_frame(self._loop.call(self._manager.gaps))

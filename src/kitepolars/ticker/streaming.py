@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar, overload
 
 import polars as pl
@@ -96,7 +96,7 @@ class Streaming(TickerCore):
                 running = self.is_running
                 batches, missed = cursor.take()
                 if missed:
-                    self._report("stream", f"a stream was too slow and missed {missed:,} ticks")
+                    self.note("stream", f"a stream was too slow and missed {missed:,} ticks")
                 for batch in batches:
                     yield batch
                 if not running:
@@ -190,9 +190,6 @@ class Streaming(TickerCore):
         self.held()  # what waits came before
         return Cursor(self._store, tokens=tokens, connection=connection)
 
-    def _report(self, kind: str, detail: str) -> None:
-        self._loop.call(self._event_log.add, kind, detail)
-
     def _add(
         self,
         function: F,
@@ -200,7 +197,7 @@ class Streaming(TickerCore):
         listen: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> F:
         """Begin a callback: listen on the loop thread, work on a thread of its own."""
-        worker = Worker(function, mailbox, lambda line: self._report("callback", line))
+        worker = Worker(function, mailbox, partial(self.note, "callback"))
         unlisten = self._loop.call(listen, worker.ring)
         self._callbacks.all.append(_Callback(worker, unlisten))
         if self.is_running:

@@ -13,18 +13,18 @@ from typing import Any, Final
 import ipywidgets
 import polars as pl
 
-from kitepolars.errors import UnknownInstrument
+from kitepolars.errors import KitePolarsError, UnknownInstrument
 from kitepolars.widgets import watchlist
 from kitepolars.widgets.capacity import meters, status_line
 from kitepolars.widgets.changes import Change, modes_of
 from kitepolars.widgets.commands import COMMANDS, CommandQueue
+from kitepolars.widgets.failures import Faults, in_words
 from kitepolars.widgets.markup import message
 from kitepolars.widgets.publisher import Publisher, Reading
 from kitepolars.widgets.routing import keep_browser_routing
 from kitepolars.widgets.search import InstrumentSearch
 from kitepolars.widgets.subscriptions import SubscriptionList
 from kitepolars.widgets.surface import Feed
-from kitepolars.widgets.view import in_words
 from kitepolars.wire.layouts import MODES, Mode
 
 UNDO_DEPTH: Final = 50
@@ -67,6 +67,7 @@ class Controls(ipywidgets.VBox):  # type: ignore[misc]
     ) -> None:
         self._feed = ticker
         self._commands = COMMANDS if commands is None else commands
+        self._faults = Faults(ticker, type(self).__name__)
         self._undo: list[Change] = []
         self.search = InstrumentSearch(ticker, add=self._add, publisher=publisher)
         self.subscribed = SubscriptionList(
@@ -89,23 +90,31 @@ class Controls(ipywidgets.VBox):  # type: ignore[misc]
             options=[each.value for each in MODES], value=mode.value, style={"button_width": "58px"}
         )
         self.mode.add_class("kp-mode")
-        self.add_button = _button("Subscribe", "plus", self._add_picked, "primary")
-        self.remove_button = _button("Remove", "trash", self._remove_selected)
+        self.add_button = self._button("Subscribe", "plus", self._add_picked, "primary")
+        self.remove_button = self._button("Remove", "trash", self._remove_selected)
         self.mode_buttons = {
-            each: _button(each.value, "", partial(self._set_mode, each), width="58px")
+            each: self._button(each.value, "", partial(self._set_mode, each), width="58px")
             for each in MODES
         }
-        self.undo_button = _button("Undo", "undo", self._undo_last)
-        self.start_button = _button("Start", "play", self._start)
-        self.stop_button = _button("Stop", "stop", self._stop)
+        self.undo_button = self._button("Undo", "undo", self._undo_last)
+        self.start_button = self._button("Start", "play", self._start)
+        self.stop_button = self._button("Stop", "stop", self._stop)
         self.paste = ipywidgets.Textarea(
             placeholder="NSE:INFY full\nNSE:NIFTY 50 ltp\n408065, 738561", rows=4
         )
         self.paste.layout.width = "100%"
-        self.paste_button = _button("Subscribe these", "plus", self._add_pasted, width="160px")
+        self.paste_button = self._button("Subscribe these", "plus", self._add_pasted, width="160px")
         self.file = ipywidgets.Text(watch_list, placeholder="a file's name")
-        self.load_button = _button("Load", "folder-open", self._load)
-        self.save_button = _button("Save", "save", self._save)
+        self.load_button = self._button("Load", "folder-open", self._load)
+        self.save_button = self._button("Save", "save", self._save)
+
+    def _button(
+        self, label: str, icon: str, act: Callable[[], None], style: str = "", width: str = "auto"
+    ) -> Any:
+        button = ipywidgets.Button(description=label, icon=icon, button_style=style)
+        button.layout.width = width
+        button.on_click(lambda _: self._attempt(act))
+        return button
 
     def _arranged(self) -> list[Any]:
         top = _row(self.status, self.start_button, self.stop_button, self.undo_button)
@@ -162,15 +171,15 @@ class Controls(ipywidgets.VBox):  # type: ignore[misc]
         self._post(self._feed.stop, done="Stopped. Subscriptions are kept.")
 
     def _undo_last(self) -> None:
-        self._commands.post(self._undo_now)
+        self._commands.post(lambda: self._attempt(self._undo_now))
 
     def _undo_now(self) -> None:
         if not self._undo:
             self._say("There is nothing to undo.", "error")
             return
         change = self._undo.pop()
-        if self._attempt(lambda: change.undo(self._feed)):
-            self._say(f"Undone: {change}.", "good")
+        change.undo(self._feed)
+        self._say(f"Undone: {change}.", "good")
 
     def _add_pasted(self) -> None:
         text, mode = self.paste.value, Mode(self.mode.value)
@@ -209,28 +218,30 @@ class Controls(ipywidgets.VBox):  # type: ignore[misc]
     # On the command thread.
 
     def _post(self, act: Callable[[], object], *, done: str = "") -> None:
-        self._commands.post(lambda: self._run(act, done))
+        self._commands.post(lambda: self._attempt(lambda: self._run(act, done)))
 
     def _run(self, act: Callable[[], object], done: str) -> None:
         """Do it, say what it changed, and remember how to undo that."""
         before = modes_of(self._feed.subscriptions())
-        well = self._attempt(act)
-        change = Change.between(before, modes_of(self._feed.subscriptions()))
-        if change:
-            self._undo = [*self._undo[1 - UNDO_DEPTH :], change]
-        if well:
-            self._say(done or f"{str(change)[0].upper()}{str(change)[1:]}.", "good")
+        try:
+            act()
+        finally:
+            change = Change.between(before, modes_of(self._feed.subscriptions()))
+            if change:
+                self._undo = [*self._undo[1 - UNDO_DEPTH :], change]
+        self._say(done or f"{str(change)[0].upper()}{str(change)[1:]}.", "good")
 
-    def _attempt(self, act: Callable[[], object]) -> bool:
+    # On any thread.
+
+    def _attempt(self, act: Callable[[], object]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 (whatever it is, the panel says it in words)
+            self._faults.tell_unless_in_vain(error)
             text = str(error) if isinstance(error, _PartlyUnknownError) else in_words(error)
             self._say(text, "error")
-            return False
         finally:
             self.subscribed.hurry()
-        return True
 
     def _say(self, text: str, tone: str = "") -> None:
         self.message.value = message(text, tone)
@@ -246,7 +257,7 @@ class Controls(ipywidgets.VBox):  # type: ignore[misc]
         _set(self.undo_button, disabled=not self._undo)
 
 
-class _PartlyUnknownError(Exception):
+class _PartlyUnknownError(KitePolarsError):
     """Some entries of a list are unknown; the others are subscribed."""
 
 
@@ -263,15 +274,6 @@ def _set(part: Any, **values: object) -> None:
     for name, value in values.items():
         if getattr(part, name) != value:
             setattr(part, name, value)
-
-
-def _button(
-    label: str, icon: str, act: Callable[[], None], style: str = "", width: str = "auto"
-) -> Any:
-    button = ipywidgets.Button(description=label, icon=icon, button_style=style)
-    button.layout.width = width
-    button.on_click(lambda _: act())
-    return button
 
 
 def _row(*parts: Any) -> Any:

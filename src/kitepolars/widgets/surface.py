@@ -94,6 +94,10 @@ class Feed(Protocol):
         """Return the events."""
         ...
 
+    def note(self, kind: str, detail: str) -> Any:
+        """Add an event."""
+        ...
+
     def gaps(self) -> pl.DataFrame:
         """Return the holes in the data."""
         ...

@@ -2,13 +2,13 @@
 
 A view says ``ready`` until it gets a snapshot; numbered deltas follow, one
 message per refresh, and a sign of life each second when nothing changed. What
-fails while a message is made is shown in the widget, in words, and never
-raised into a cell. Subclasses say what a snapshot and a change are.
+fails while a message is made is shown in the widget, in words, and told in the
+ticker's events, but never raised into a cell. Subclasses say what a snapshot
+and a change are.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from abc import abstractmethod
@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final
 import anywidget
 
 from kitepolars.errors import KitePolarsError
+from kitepolars.widgets.failures import Faults, in_words
 from kitepolars.widgets.kernel import cell_watch
 from kitepolars.widgets.publisher import PUBLISHER, Publisher, Reading
 from kitepolars.widgets.routing import keep_browser_routing
@@ -36,10 +37,6 @@ EARLY: Final = 0.9
 """A view may be refreshed by this share of its interval early, rather than a tick late."""
 NOTICE_SECONDS: Final = 8.0
 """How long a widget shows that something asked of it failed."""
-MAX_TEXT: Final = 300
-"""Longest text of an error that is shown."""
-
-_log = logging.getLogger(__name__)
 
 
 def asset(name: str) -> Path:
@@ -78,12 +75,6 @@ class Message:
     whole: bool = False
 
 
-def in_words(error: BaseException) -> str:
-    """Say what went wrong in one bounded line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
-
-
 class Notice:
     """The line of text in which a widget says that something failed."""
 
@@ -93,9 +84,10 @@ class Notice:
         self._until = float("-inf")
         self._told = ""
 
-    def stand(self, text: str) -> None:
-        """Show a text until another takes its place; an empty one shows nothing."""
-        self._standing = text
+    def stand(self, text: str) -> bool:
+        """Show a text until another takes its place, an empty one for none; say if it is new."""
+        is_new, self._standing = text != self._standing, text
+        return is_new
 
     def pass_by(self, text: str) -> None:
         """Show a text for a while."""
@@ -141,6 +133,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._sequence = 0
         self._sent_at = float("-inf")
         self._notice = Notice()
+        self._faults = Faults(feed, type(self).__name__)
         super().__init__(**traits)
         keep_browser_routing(self)
         self.on_msg(self._receive)
@@ -185,7 +178,7 @@ class LiveWidget(anywidget.AnyWidget):
         try:
             act()
         except Exception as error:  # noqa: BLE001 (a view never raises into a cell)
-            _log.debug("a widget could not do what was asked", exc_info=error)
+            self._faults.tell_unless_in_vain(error)
             self._notice.pass_by(in_words(error))
 
     def close(self) -> None:
@@ -225,8 +218,8 @@ class LiveWidget(anywidget.AnyWidget):
             message = self.snapshot(reading) if snapshot else self.changes(reading)
             self._notice.stand("")
         except Exception as error:  # noqa: BLE001 (shown in the widget, never raised)
-            _log.debug("a widget could not be refreshed", exc_info=error)
-            self._notice.stand(in_words(error))
+            if self._notice.stand(in_words(error)):
+                self._faults.tell(error)
             message = None
             self._wants_snapshot = True
         self._tell(message, began)
@@ -247,7 +240,7 @@ class LiveWidget(anywidget.AnyWidget):
         }
         try:
             self.send({**content, **message.content, **line}, list(message.buffers))
-        except Exception as error:  # noqa: BLE001 (the kernel is going: nobody can be reached)
-            _log.debug("a widget's channel is closed", exc_info=error)
+        except Exception as error:  # noqa: BLE001 (nobody can be reached: the kernel may be going)
+            self._faults.tell(error)
             with self._guard:
                 self._views.clear()
