@@ -16,10 +16,13 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
+from jupyter_client.blocking.client import BlockingKernelClient
 from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
 
 CHROMIUM: Final = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
@@ -221,6 +224,14 @@ class Notebook:
             f"(i) => {{ return {condition} }}", arg=argument, timeout=PATIENCE * 1000
         )
 
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds that is no matter of the page."""
+        for _ in range(int(PATIENCE * 10)):
+            if condition():
+                return
+            self.page.wait_for_timeout(100)
+        raise TimeoutError(f"it did not happen within {PATIENCE:g} s")
+
     def use_theme(self, theme: str) -> None:
         """Switch JupyterLab to its light or dark theme."""
         self.command("apputils:change-theme", {"theme": THEMES[theme]})
@@ -293,6 +304,19 @@ class Notebook:
         )
         return printed
 
+    @contextmanager
+    def without_page(self) -> Iterator[Callable[[str], str]]:
+        """Yield what `execute` is while the page is elsewhere: a line to the kernel of its own."""
+        kernel = self.page.evaluate(f"{_KERNEL}.id")
+        file = self.lab.root / "runtime" / f"kernel-{kernel}.json"
+        client = BlockingKernelClient(connection_file=str(file))
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            yield partial(_printed, client)
+        finally:
+            client.stop_channels()
+
     def outputs(self, cell: int) -> list[dict[str, Any]]:
         """Return a cell's outputs as nbformat has them."""
         found: list[dict[str, Any]] = self.page.evaluate(
@@ -348,6 +372,18 @@ class Notebook:
             "async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown(); }"
         )
         self.page.context.close()
+
+
+def _printed(client: BlockingKernelClient, code: str) -> str:
+    texts: list[str] = []
+
+    def keep(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "stream":
+            texts.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, timeout=PATIENCE, output_hook=keep)
+    assert reply["content"]["status"] == "ok", "\n".join(reply["content"]["traceback"])
+    return "".join(texts)
 
 
 def _document(cells: Sequence[str], kernel: str) -> dict[str, Any]:

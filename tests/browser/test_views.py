@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from browser.lab import Notebook
 
+
 Opener = Callable[..., "Notebook"]
 
 DEMO: Final = """
@@ -33,6 +34,26 @@ LOCK: Final = HELD + (
 )
 """In C until it is released, without giving up the interpreter lock."""
 THREADS: Final = "import threading; print([t.name for t in threading.enumerate()])"
+COUNTED: Final = """
+from collections import Counter
+calls = Counter()
+def counted(name, function):
+    def call(*args, **keywords):
+        calls[name] += 1
+        return function(*args, **keywords)
+    return call
+ticker.held = counted("ticks were read", ticker.held)
+ticker.subscriptions = counted("subscriptions were read", ticker.subscriptions)
+table = LiveTable(ticker)
+table.send = counted("a message was sent", table.send)
+table
+"""
+COST: Final = """
+calls.clear()
+seen = ticker.stats().ticks
+print(ticker.wait(until=lambda ticker: ticker.stats().ticks > seen + 40, timeout=60), dict(calls))
+"""
+"""Whether 40 further ticks came, and what was called meanwhile."""
 BUSY: Final = {
     "sleep": "import time\nwhile not Path('released').exists(): time.sleep(1)",
     "loop": "while not Path('released').exists(): sum(range(1000))",
@@ -103,34 +124,43 @@ def test_two_views_a_second_run_and_a_reload_leave_everything_alive(open_noteboo
 
 @pytest.mark.thorough
 def test_a_view_that_is_cleared_costs_nothing_any_more(open_notebook: Opener) -> None:
-    notebook = open_notebook(DEMO, "LiveTable(ticker)")
+    notebook = open_notebook(DEMO, COUNTED)
     notebook.run(0)
     notebook.run(1)
     notebook.wait_sequence(TABLE, 2)
     assert "kitepolars-ui" in notebook.execute(THREADS)
     notebook.command("notebook:clear-all-cell-outputs")
     notebook.wait_for("!document.querySelector('.kp-table')")
-    code = "from kitepolars.widgets.publisher import PUBLISHER; print(PUBLISHER.join(10))"
-    assert notebook.execute(code).strip() == "True"
+    assert_it_costs_nothing(notebook, notebook.execute)
     notebook.run(1)
     notebook.wait_sequence(TABLE, 2)
 
 
 @pytest.mark.thorough
 def test_a_page_that_is_closed_costs_nothing_and_may_come_back(open_notebook: Opener) -> None:
-    notebook = open_notebook(DEMO, "LiveTable(ticker)")
+    notebook = open_notebook(DEMO, COUNTED)
     notebook.run(0)
     notebook.run(1)
     notebook.wait_sequence(TABLE, 2)
     notebook.save()
     address = notebook.page.url
-    notebook.page.goto(f"{notebook.lab.url}/api/status")
+    with notebook.without_page() as execute:
+        notebook.page.goto(f"{notebook.lab.url}/api/status")
+        assert_it_costs_nothing(notebook, execute)
     notebook.page.goto(address)
     notebook.wait_until_ready()
     notebook.wait_sequence(TABLE, 0)
     before = notebook.sequence(TABLE)
     notebook.wait_sequence(TABLE, before + 4)
     assert notebook.execute(THREADS).count("kitepolars-ui") == 1
+
+
+def assert_it_costs_nothing(notebook: Notebook, execute: Callable[[str], str]) -> None:
+    """Wait until the UI thread has ended; then ticks go on coming, and nothing is done for it."""
+    assert execute("print(len(calls))").strip() == "3"
+    notebook.wait_until(lambda: "kitepolars-ui" not in execute(THREADS))
+    assert execute(COST).split() == ["True", "{}"]
+    assert "kitepolars-ui" not in execute(THREADS)
 
 
 @pytest.mark.thorough

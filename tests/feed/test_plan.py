@@ -202,7 +202,7 @@ def test_moves_prefer_the_own_account() -> None:
 
 def test_the_list_of_subscriptions_never_changes_and_is_one_until_they_do() -> None:
     planner = opened_planner(limits=SMALL)
-    subscribe(planner, [1, 2], Mode.LTP)
+    subscribe(planner, range(1, 3), Mode.LTP)
     before = planner.subscriptions()
     planner.closed(0)
     assert planner.subscriptions() is before
