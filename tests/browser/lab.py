@@ -43,6 +43,15 @@ PATIENCE: Final = 90.0
 INSTALLED: Final = "installed"
 """Name of the kernel with the ipykernel that is installed."""
 
+SETTINGS: Final = {
+    "@jupyterlab/apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+    },
+    "@jupyter-widgets/jupyterlab-manager/plugin": {"saveState": True},
+}
+"""Settings of JupyterLab by plugin: it asks nobody for news, and saves the state of widgets."""
+
 THEMES: Final = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
 _KERNEL: Final = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
@@ -88,10 +97,10 @@ class Lab:
             (folder / "kernel.json").write_text(json.dumps(spec))
 
     def _write_settings(self) -> None:
-        folder = self.root / "settings" / "@jupyterlab" / "apputils-extension"
-        folder.mkdir(parents=True)
-        quiet = {"fetchNews": "false", "checkForUpdates": False}
-        (folder / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+        for plugin, settings in SETTINGS.items():
+            file = self.root / "settings" / f"{plugin}.jupyterlab-settings"
+            file.parent.mkdir(parents=True)
+            file.write_text(json.dumps(settings))
 
     def _start_server(self) -> tuple[str, subprocess.Popen[bytes]]:
         port = _free_port()
@@ -369,7 +378,8 @@ class Notebook:
     def close(self) -> None:
         """Shut the kernel down and close the page."""
         self.page.evaluate(
-            "async () => { await jupyterapp.shell.currentWidget.sessionContext.shutdown(); }"
+            "async () => {"
+            " await window.jupyterapp?.shell.currentWidget?.sessionContext.shutdown(); }"
         )
         self.page.context.close()
 

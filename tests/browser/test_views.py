@@ -205,6 +205,24 @@ def test_an_interrupted_cell_leaves_the_view_alive(open_notebook: Opener) -> Non
     notebook.wait_sequence(TABLE, before + 4)
 
 
+@pytest.mark.thorough
+def test_a_fault_is_said_in_the_widget_and_among_the_events(open_notebook: Opener) -> None:
+    notebook = open_notebook(DEMO, "table = LiveTable(ticker); table", "Monitor(ticker)")
+    for cell in range(3):
+        notebook.run(cell)
+    notebook.wait_sequence(TABLE, 2)
+    notebook.execute("table.snapshot = table.changes = lambda reading: 1 / 0")
+    note = "document.querySelector('.kp-table .kp-note')"
+    notebook.wait_for(f"!{note}.hidden && {note}.textContent === 'division by zero'")
+    notebook.wait_for(
+        "document.querySelector('.kp-events')?.textContent.includes('LiveTable failed (1): Zero')"
+    )
+    notebook.execute("del table.snapshot, table.changes")
+    notebook.wait_for(f"{note}.hidden")
+    before = notebook.sequence(TABLE)
+    notebook.wait_sequence(TABLE, before + 4)
+
+
 def test_a_ladder_shows_the_book_and_offers_mode_full(open_notebook: Opener) -> None:
     notebook = open_notebook(
         DEMO + "ticker.set_mode(['NSE:INFY'], 'quote')",
@@ -281,8 +299,8 @@ ticker.subscribe(["NSE:INFY"]); ticker.start()
     notebook.run(0)
     notebook.run(1)
     notebook.wait_sequence(".kp-subscriptions", 1)
-    notebook.command("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
     document = notebook.save()
+    assert "SubscriptionList" in str(document["metadata"]["widgets"])
     document["cells"][0]["source"] = ""
     assert secret not in str(document)
     dark: Any = "getComputedStyle(document.querySelector('.kp-subscriptions')).backgroundColor"
