@@ -77,6 +77,7 @@ function render({ model, el }) {
     snapshot: take,
     delta: take,
     paint: () => {
+      if (!root.dataset.paper) paintTheme(); // in a box it is not on the page at first
       drawLegend();
     },
   });
@@ -145,6 +146,7 @@ function render({ model, el }) {
       borderVisible: false,
     });
     if (data.length) volume.setData(data.map(column));
+    root.dataset.paper = paper;
   }
   function column(bar) {
     return {
@@ -157,7 +159,7 @@ function render({ model, el }) {
   function colours(rose) {
     const dark = document.body.dataset.jpThemeLight === "false";
     const key = `${rose}${dark}`;
-    washes[key] ??= colour(rose ? "--kp-up-wash" : "--kp-down-wash");
+    washes[key] ||= colour(rose ? "--kp-up-wash" : "--kp-down-wash");
     return washes[key];
   }
   function take(message, buffers) {

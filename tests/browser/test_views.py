@@ -244,10 +244,13 @@ def test_a_ladder_shows_the_book_and_offers_mode_full(open_notebook: Opener) -> 
 
 
 def test_a_chart_draws_switches_interval_and_instrument(open_notebook: Opener) -> None:
-    notebook = open_notebook(DEMO, "chart = Chart(ticker, 'NSE:INFY', every='1s'); chart")
+    code = "import ipywidgets; chart = Chart(ticker, 'NSE:INFY', every='1s')"
+    notebook = open_notebook(DEMO, f"{code}; ipywidgets.VBox([chart])")
     notebook.run(0)
     notebook.run(1)
     page = notebook.page
+    paper = "getComputedStyle(document.querySelector('.kp-chart')).backgroundColor"
+    notebook.wait_for(f"document.querySelector('.kp-chart')?.dataset.paper === {paper}")
     notebook.wait_for("Number(document.querySelector('.kp-chart')?.dataset.bars ?? 0) >= 4")
     assert page.locator(".kp-chart canvas").count() > 3
     assert "INFY" in (page.locator(".kp-legend").text_content() or "")
