@@ -70,7 +70,7 @@ def main_work(results: harness.Results) -> None:
 def _measure(results: harness.Results, lab: Lab, rows: int) -> None:
     seconds = 5 if results.quick else 20
     cost, frames = TARGETS[rows]
-    notebook = lab.open([SETUP.format(rows=rows)])
+    notebook = lab.new([SETUP.format(rows=rows)]).open()
     try:
         notebook.run(0)
         notebook.wait_sequence(".kp-table", 8)

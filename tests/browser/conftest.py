@@ -74,9 +74,9 @@ def open_notebook(lab: Lab, kernel: str, request: pytest.FixtureRequest) -> Iter
     opened: list[Notebook] = []
 
     def open_(*cells: str, **settings: Any) -> Notebook:
-        notebook = lab.open(cells, kernel=kernel, **settings)
+        notebook = lab.new(cells, kernel=kernel, **settings)
         opened.append(notebook)
-        return notebook
+        return notebook.open()
 
     yield open_
     for notebook in opened:

@@ -24,6 +24,7 @@ from typing import Any, Final, Self
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 CHROMIUM: Final = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
 FLAGS: Final = (
@@ -57,6 +58,12 @@ THEMES: Final = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 _KERNEL: Final = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 _CELL: Final = "jupyterapp.shell.currentWidget.content.widgets[i]"
 _RUNS: Final = f"{_CELL}.model.executionState !== 'idle'"
+_STANDS: Final = f"""() => {{
+    const kernel = window.{_KERNEL.replace(".", "?.")};
+    const dialog = document.querySelector('.jp-Dialog')?.innerText;
+    return JSON.stringify([location.href, kernel?.status, kernel?.connectionStatus, dialog]);
+}}"""
+"""How things stand where something did not happen."""
 
 RELEASED: Final = "released"
 """The file beside a notebook that ends the cells which wait for it."""
@@ -149,17 +156,16 @@ class Lab:
         server.wait()
         raise RuntimeError((self.root / "server.log").read_text("utf-8", "replace"))
 
-    def open(
+    def new(
         self,
         cells: Sequence[str],
         *,
         kernel: str = INSTALLED,
-        theme: str = "light",
         width: int = 1280,
         height: int = 1000,
         scale: float = 1,
     ) -> Notebook:
-        """Write a notebook, open it, and wait for its kernel."""
+        """Write a notebook, and make a page for it."""
         folder = secrets.token_hex(4)
         (self.work / folder).mkdir()
         name = f"{folder}/notebook.ipynb"
@@ -167,12 +173,11 @@ class Lab:
         context = self._browser.new_context(
             viewport={"width": width, "height": height}, device_scale_factor=scale
         )
-        notebook = Notebook(self, context.new_page(), name)
-        address = f"{self.url}/doc/workspaces/{secrets.token_hex(4)}/tree/{name}"
-        notebook.page.goto(f"{address}?token={self._token}")
-        notebook.wait_until_ready()
-        notebook.use_theme(theme)
-        return notebook
+        return Notebook(self, context.new_page(), name)
+
+    def address(self, name: str) -> str:
+        """Return where a notebook is, in a workspace of its own."""
+        return f"{self.url}/doc/workspaces/{secrets.token_hex(4)}/tree/{name}?token={self._token}"
 
     def close(self) -> None:
         """End browser and server, and remove what they wrote."""
@@ -220,6 +225,13 @@ class Notebook:
         if not url.startswith((f"http{own}", f"ws{own}", "data:", "blob:")):
             self.foreign.append(url)
 
+    def open(self) -> Self:
+        """Show it in the light theme, and wait for its kernel."""
+        self.page.goto(self.lab.address(self.name))
+        self.wait_until_ready()
+        self.use_theme("light")
+        return self
+
     def wait_until_ready(self) -> None:
         """Wait until the kernel is connected and idle."""
         self.wait_for(
@@ -229,9 +241,12 @@ class Notebook:
 
     def wait_for(self, condition: str, argument: Any = None) -> None:
         """Wait until a JavaScript expression in ``i``, the argument, holds."""
-        self.page.wait_for_function(
-            f"(i) => {{ return {condition} }}", arg=argument, timeout=PATIENCE * 1000
-        )
+        function = f"(i) => {{ return {condition} }}"
+        try:
+            self.page.wait_for_function(function, arg=argument, timeout=PATIENCE * 1000)
+        except PlaywrightTimeout:
+            stands = self.page.evaluate(_STANDS)
+            raise TimeoutError(f"{condition} with i = {argument!r}: {stands}") from None
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds that is no matter of the page."""

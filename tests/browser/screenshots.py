@@ -86,7 +86,7 @@ def draw(lab: Lab, folder: Path, pictures: Sequence[Picture], *, scale: float = 
     """Show each widget in a notebook, and write a picture of it in each theme."""
     folder.mkdir(parents=True, exist_ok=True)
     cells = [SETUP, FAULT, *(picture.code for picture in pictures)]
-    notebook = lab.open(cells, width=1360, height=1400, scale=scale)
+    notebook = lab.new(cells, width=1360, height=1400, scale=scale).open()
     try:
         notebook.run(0)
         notebook.run(1)
