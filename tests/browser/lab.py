@@ -233,11 +233,12 @@ class Notebook:
         return self
 
     def wait_until_ready(self) -> None:
-        """Wait until the kernel is connected and idle."""
+        """Wait until the kernel is connected and answers: its status alone may have been missed."""
         self.wait_for(
             "window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.session"
         )
-        self.wait_for(f"{_KERNEL}?.status === 'idle' && {_KERNEL}.connectionStatus === 'connected'")
+        self.wait_for(f"{_KERNEL}?.connectionStatus === 'connected'")
+        assert self.execute("print('ready')").strip() == "ready", self.page.evaluate(_STANDS)
 
     def wait_for(self, condition: str, argument: Any = None) -> None:
         """Wait until a JavaScript expression in ``i``, the argument, holds."""
@@ -369,7 +370,7 @@ class Notebook:
         )
 
     def restart_kernel(self) -> None:
-        """Restart the kernel as the menu does, and wait until it is idle again."""
+        """Restart the kernel as the menu does, and wait until it answers again."""
         self.page.evaluate(
             "async () => { await jupyterapp.shell.currentWidget.sessionContext.restartKernel(); }"
         )
@@ -385,10 +386,7 @@ class Notebook:
         """Save, load the page again and wait for the kernel, which ran on."""
         self.save()
         self.page.reload()
-        self.wait_for(
-            "window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.session"
-        )
-        self.wait_for(f"{_KERNEL}?.connectionStatus === 'connected'")
+        self.wait_until_ready()
 
     def close(self) -> None:
         """Shut the kernel down and close the page."""
