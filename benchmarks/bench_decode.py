@@ -137,7 +137,7 @@ def _frames(sent: Sequence[bytes], frame: Callable[[official.Ticks], pl.DataFram
     return sum(frame(parse(message)).height for message in sent)
 
 
-def _absolute(results: harness.Results, full: Sequence[bytes]) -> None:
+def _absolute(results: harness.Results, full: list[bytes]) -> None:
     """Time the decoder alone and memcpy of as many bytes; set the crate's quoted figure beside."""
     size = math.ceil(Flush().max_bytes / len(full[0]))
     batches = [full[first : first + size] for first in range(0, len(full), size)]

@@ -1,8 +1,7 @@
 /* The loops over packets and rows. Called by native.py, which says what each function takes.
  *
- * No Python object is touched here and no memory allocated: everything that is written has room
- * that the caller has made, and what a server sends is read only below the sizes that the caller
- * names. What the wire looks like stands in tables that come from wire/layouts.py.
+ * No memory is allocated here: everything that is written has room that the caller has made, and
+ * what a server sends is read only below its messages' sizes. What the wire looks like stands in tables that come from wire/layouts.py.
  */
 
 #include <stddef.h>
@@ -25,32 +24,64 @@ static uint32_t big32(const uint8_t *bytes)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
+/* The interpreter -------------------------------------------------------------------------------*/
+
+/* Its functions that are used here, as native.py finds them: so no headers of it are needed. */
+static struct {
+    int (*is_initialized)(void);
+    int (*take_lock)(void);
+    void (*give_lock)(int);
+    void (*let_go)(void *);
+    void *(*list_item)(void *, ptrdiff_t);
+    int (*bytes_of)(void *, const uint8_t **, ptrdiff_t *);
+} python;
+
+PUBLIC void use_interpreter(int (*is_initialized)(void), int (*take_lock)(void),
+                            void (*give_lock)(int), void (*let_go)(void *),
+                            void *(*list_item)(void *, ptrdiff_t),
+                            int (*bytes_of)(void *, const uint8_t **, ptrdiff_t *))
+{
+    python.is_initialized = is_initialized;
+    python.take_lock = take_lock;
+    python.give_lock = give_lock;
+    python.let_go = let_go;
+    python.list_item = list_item;
+    python.bytes_of = bytes_of;
+}
+
 /* Messages → packets ---------------------------------------------------------------------------*/
 
 enum { PREFIX = 2, UNKNOWN_LENGTH = 255 };
 
-/* Find the packets of messages that stand one behind the other.
+/* Find the packets of a list of messages, each a `bytes`.
  *
- * Writes of each packet where it begins, its layout's code and its message; and the numbers of
- * the messages that are not well-formed, of which no packet is written. Returns how many packets.
+ * Writes of each packet where it is in memory, its layout's code and its message; and the numbers
+ * of the messages that are not well-formed, of which no packet is written. Returns how many
+ * packets, or -1 if there is not room for all, or if an item is no `bytes` (an exception is set).
  */
-PUBLIC int64_t split(const uint8_t *data, const int64_t *sizes, int64_t messages,
-                     const uint8_t *code_of_length, int64_t *offsets, uint8_t *codes,
-                     int64_t *owners, int64_t *malformed, int64_t *malformed_count)
+PUBLIC int64_t split(void *messages, int64_t count, const uint8_t *code_of_length, int64_t room,
+                     const uint8_t **packets, uint8_t *codes, int64_t *owners, int64_t *malformed,
+                     int64_t *malformed_count)
 {
-    int64_t found = 0, wrong = 0, start = 0;
-    for (int64_t message = 0; message < messages; start += sizes[message++]) {
-        const int64_t end = start + sizes[message], before = found;
-        if (end - start < PREFIX)
+    int64_t found = 0, wrong = 0;
+    for (int64_t message = 0; message < count; message++) {
+        const uint8_t *place;
+        ptrdiff_t size;
+        if (python.bytes_of(python.list_item(messages, (ptrdiff_t)message), &place, &size))
+            return -1;
+        if (size < PREFIX)
             continue; /* a heartbeat */
-        int64_t place = start + PREFIX;
-        int left = big16(data + start);
-        for (; left && place + PREFIX <= end; left--) {
-            const unsigned length = big16(data + place);
+        const uint8_t *end = place + size;
+        const int64_t before = found;
+        int left = big16(place);
+        for (place += PREFIX; left && end - place >= PREFIX; left--) {
+            const unsigned length = big16(place);
             const uint8_t code = code_of_length[length];
-            if (code == UNKNOWN_LENGTH || place + PREFIX + length > end)
+            if (code == UNKNOWN_LENGTH || end - place - PREFIX < (ptrdiff_t)length)
                 break;
-            offsets[found] = place + PREFIX;
+            if (found == room)
+                return -1;
+            packets[found] = place + PREFIX;
             codes[found] = code;
             owners[found++] = message;
             place += PREFIX + length;
@@ -138,17 +169,17 @@ static void store_block(struct block *block, const struct field *fields, int32_t
  * The fields of layout n are those from starts[n] to before starts[n + 1]; a column without an
  * address is left out. Marks the segment codes that are not known; returns whether there are any.
  */
-PUBLIC int64_t decode(const uint8_t *data, const int64_t *offsets, const uint8_t *codes,
-                      int64_t packets, int64_t row, const struct field *fields,
-                      const int32_t *starts, int64_t layouts, const struct segment *segments,
-                      void *const *columns, uint8_t *unknown)
+PUBLIC int64_t decode(const uint8_t *const *packets, const uint8_t *codes, int64_t count,
+                      int64_t row, const struct field *fields, const int32_t *starts,
+                      int64_t layouts, const struct segment *segments, void *const *columns,
+                      uint8_t *unknown)
 {
     struct block blocks[MAX_LAYOUTS];
     int64_t any = 0;
     for (int64_t code = 0; code < layouts; code++)
         blocks[code].size = 0;
-    for (int64_t i = 0; i < packets; i++) {
-        const uint8_t code = codes[i], *packet = data + offsets[i];
+    for (int64_t i = 0; i < count; i++) {
+        const uint8_t code = codes[i], *packet = packets[i];
         const struct segment *segment = &segments[packet[SEGMENT_BYTE]];
         struct block *block = &blocks[code];
         block->packets[block->size] = packet;
@@ -355,21 +386,6 @@ struct ArrowArray {
     void *private_data;
 };
 
-/* Functions of the interpreter, as native.py finds them. */
-static int (*is_initialized)(void);
-static int (*take_lock)(void);
-static void (*give_lock)(int);
-static void (*drop)(void *);
-
-PUBLIC void use_interpreter(int (*initialized)(void), int (*ensure)(void), void (*release)(int),
-                            void (*decref)(void *))
-{
-    is_initialized = initialized;
-    take_lock = ensure;
-    give_lock = release;
-    drop = decref;
-}
-
 PUBLIC void release_schema(struct ArrowSchema *schema)
 {
     schema->release = NULL; /* what it points at belongs to the batch, which outlives the import */
@@ -383,9 +399,9 @@ PUBLIC void release_array(struct ArrowArray *array)
 {
     void *owner = array->private_data;
     array->release = NULL;
-    if (owner && is_initialized()) {
-        const int state = take_lock();
-        drop(owner);
-        give_lock(state);
+    if (owner && python.is_initialized()) {
+        const int state = python.take_lock();
+        python.let_go(owner);
+        python.give_lock(state);
     }
 }

@@ -80,14 +80,22 @@ def _function(name: str, result: type[ctypes.c_int64] | None, *arguments: Any) -
     return function
 
 
-split: Final = _function("split", _Number, *[_Memory] * 2, _Number, *[_Memory] * 6)
-"""``(data, sizes, messages, code_of_length, → offsets, → codes, → owners, → malformed,
-→ malformed_count) → packets``: finds the packets of messages; see `wire.scan`."""
+split: Final = _function(
+    "split", _Number, ctypes.py_object, _Number, _Memory, _Number, *[_Memory] * 5
+)
+"""``(messages, count, code_of_length, room, → packets, → codes, → owners, → malformed,
+→ malformed_count) → packets or -1``: finds the packets of a list of messages; see `wire.scan`."""
 
 decode: Final = _function(
-    "decode", _Number, *[_Memory] * 3, *[_Number] * 2, *[_Memory] * 2, _Number, *[_Memory] * 3
+    "decode",
+    _Number,
+    *[_Memory] * 2,
+    *[_Number] * 2,
+    *[_Memory] * 2,
+    _Number,
+    *[_Memory] * 3,
 )
-"""``(data, offsets, codes, packets, row, fields, starts, layouts, segments, → columns, → unknown)
+"""``(packets, codes, count, row, fields, starts, layouts, segments, → columns, → unknown)
 → any unknown``: writes packets into columns; see `wire.decode`."""
 
 mark: Final = _function(
@@ -128,9 +136,14 @@ RELEASE_SCHEMA: Final = _address_of(_library.release_schema)
 RELEASE_ARRAY: Final = _address_of(_library.release_array)
 """Where that of an ``ArrowArray`` is: it lets go of the Python object in ``private_data``."""
 
-_function("use_interpreter", None, *[_Memory] * 4)(
-    *(
-        _address_of(getattr(ctypes.pythonapi, name))
-        for name in ("Py_IsInitialized", "PyGILState_Ensure", "PyGILState_Release", "Py_DecRef")
-    )
+_INTERPRETER: Final = (
+    "Py_IsInitialized",
+    "PyGILState_Ensure",
+    "PyGILState_Release",
+    "Py_DecRef",
+    "PyList_GetItem",
+    "PyBytes_AsStringAndSize",
+)
+_function("use_interpreter", None, *[_Memory] * len(_INTERPRETER))(
+    *(_address_of(getattr(ctypes.pythonapi, name)) for name in _INTERPRETER)
 )

@@ -198,7 +198,7 @@ class Pipeline:
             listener()
 
     def _decode(
-        self, messages: Sequence[bytes], received_at: Sequence[int], connections: Sequence[int]
+        self, messages: list[bytes], received_at: Sequence[int], connections: Sequence[int]
     ) -> None:
         packets = self._scanner.scan(messages)
         self._report(packets, connections)

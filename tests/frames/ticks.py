@@ -37,7 +37,7 @@ def packet_message(
 
 def push(store: TickStore, messages: Sequence[bytes], at: int = 1_700_000_000_000_000) -> None:
     """Append the ticks of messages to a store."""
-    packets = Scanner().scan(messages)
+    packets = Scanner().scan(list(messages))
     start = 0
     while start < len(packets):
         buffer = store.buffer

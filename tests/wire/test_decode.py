@@ -62,7 +62,7 @@ def message(*packets: bytes) -> bytes:
 
 
 def decoded(messages: Sequence[bytes]) -> tuple[Packets, dict[str, npt.NDArray[Any]]]:
-    packets = Scanner().scan(messages)
+    packets = Scanner().scan(list(messages))
     columns = empty_columns(len(packets))
     decode(packets, 0, len(packets), Target(columns), 0)
     return packets, columns

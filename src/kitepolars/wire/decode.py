@@ -186,8 +186,7 @@ def decode(
     fields, starts, segments = _TABLES
     unknown = np.zeros(SEGMENT_MASK + 1, np.uint8)
     any_unknown = native.decode(
-        packets.data,
-        native.address(packets.offsets[start:]),
+        native.address(packets.addresses[start:]),
         native.address(packets.codes[start:]),
         stop - start,
         row,

@@ -24,13 +24,12 @@ MAX_REPORTS: Final = 16
 
 _UNKNOWN: Final = 255  # as in native.c
 
-_SHORTEST: Final = PREFIX_SIZE + min(layout.length for layout in LAYOUTS)
-"""The fewest bytes that a packet takes in a message."""
+_SMALLEST_ROOM: Final = 4_096
+"""Packets that a scanner has room for at first; it doubles as needed."""
 
-_CODE_BY_LENGTH: Final = np.full(2**16, _UNKNOWN, np.uint8)
+_CODE_BY_LENGTH: Final = native.Pinned(np.full(2**16, _UNKNOWN, np.uint8))
 for _layout in LAYOUTS:
-    _CODE_BY_LENGTH[_layout.length] = _layout.code
-_PINNED_CODES: Final = native.Pinned(_CODE_BY_LENGTH)
+    _CODE_BY_LENGTH.array[_layout.length] = _layout.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,9 @@ class Packets:
     Parameters
     ----------
     data
-        The messages, joined.
-    offsets
-        Where each packet begins, behind its length prefix.
+        The messages, which hold the packets' bytes.
+    addresses
+        Where in memory each packet begins, behind its length prefix.
     codes
         The code of each packet's layout.
     messages
@@ -85,8 +84,8 @@ class Packets:
         The first of them, described.
     """
 
-    data: bytes
-    offsets: npt.NDArray[np.int64]
+    data: Sequence[bytes]
+    addresses: npt.NDArray[np.uint64]
     codes: npt.NDArray[np.uint8]
     messages: npt.NDArray[np.int64]
     rejected_packets: int = 0
@@ -95,31 +94,46 @@ class Packets:
 
     def __len__(self) -> int:
         """Return the number of packets that can be decoded."""
-        return len(self.offsets)
+        return len(self.addresses)
 
 
 class _Found(NamedTuple):
-    """Packets: where they begin, their layouts' codes, and their messages' indices."""
+    """Packets: where they are in memory, their layouts' codes, and their messages' indices."""
 
-    offsets: npt.NDArray[np.int64]
+    addresses: npt.NDArray[np.uint64]
     codes: npt.NDArray[np.uint8]
     messages: npt.NDArray[np.int64]
 
 
+class _Room:
+    """Memory for so many packets, used again and again."""
+
+    def __init__(self, packets: int) -> None:
+        self.packets = packets
+        self.addresses = native.Pinned(np.empty(packets, np.uint64))
+        self.codes = native.Pinned(np.empty(packets, np.uint8))
+        self.messages = native.Pinned(np.empty(packets, np.int64))
+
+    def found(self, packets: int) -> _Found:
+        """Return a copy of the first packets."""
+        return _Found(
+            self.addresses.array[:packets].copy(),
+            self.codes.array[:packets].copy(),
+            self.messages.array[:packets].copy(),
+        )
+
+
 @dataclass(slots=True)
-class _Scan:
-    """Messages, joined, where each begins, its size, and what was wrong."""
+class _Faults:
+    """What was wrong with the messages of a batch."""
 
-    data: bytes
-    starts: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]
-    rejected_packets: int = 0
-    rejected_messages: int = 0
-    rejections: list[Rejection] = field(default_factory=list)
+    packets: int = 0
+    messages: int = 0
+    described: list[Rejection] = field(default_factory=list)
 
-    def report(self, rejection: Rejection) -> None:
-        if len(self.rejections) < MAX_REPORTS:
-            self.rejections.append(rejection)
+    def describe(self, rejection: Rejection) -> None:
+        if len(self.described) < MAX_REPORTS:
+            self.described.append(rejection)
 
 
 class Scanner:
@@ -129,92 +143,72 @@ class Scanner:
     --------
     >>> scanner = Scanner()
     >>> packets = scanner.scan([bytes.fromhex("0001 0008 00063a01 00026683")])
-    >>> packets.offsets, packets.messages
-    (array([4]), array([0]))
+    >>> packets.codes, packets.messages
+    (array([0], dtype=uint8), array([0]))
     """
 
     def __init__(self) -> None:
-        self._room = _Room(0)
+        self._room = _Room(_SMALLEST_ROOM)
 
-    def scan(self, messages: Sequence[bytes]) -> Packets:
+    def scan(self, messages: list[bytes]) -> Packets:
         """Find the packets of a batch of messages.
 
         Parameters
         ----------
         messages
-            Binary messages as they came. Those of fewer than two bytes are heartbeats.
+            Binary messages as they came. Those of fewer than two bytes are heartbeats. The
+            list must not change while the packets are used.
 
         Returns
         -------
         Packets
             Every packet is in it, as a row to decode or as a rejection.
         """
-        sizes = np.fromiter(map(len, messages), np.int64, len(messages))
-        ends = np.cumsum(sizes)
-        scan = _Scan(b"".join(messages), ends - sizes, sizes)
-        well_formed, malformed = self._split(scan)
-        parts = [well_formed, *(_walk(scan, message) for message in malformed)]
+        well_formed, malformed = self._split(messages)
+        faults = _Faults()
+        parts = [well_formed, *(_walk(messages[number], number, faults) for number in malformed)]
         found = _in_order(parts) if malformed else well_formed
         return Packets(
-            scan.data,
-            found.offsets,
+            messages,
+            found.addresses,
             found.codes,
             found.messages,
-            scan.rejected_packets,
-            scan.rejected_messages,
-            tuple(scan.rejections),
+            faults.packets,
+            faults.messages,
+            tuple(faults.described),
         )
 
-    def _split(self, scan: _Scan) -> tuple[_Found, list[int]]:
+    def _split(self, messages: list[bytes]) -> tuple[_Found, list[int]]:
         """Find the packets of messages that are well-formed; return the others, too."""
-        if len(scan.data) // _SHORTEST > self._room.packets:
-            self._room = _Room(len(scan.data) // _SHORTEST)
-        room, count = self._room, np.zeros(1, np.int64)
-        malformed = np.empty(len(scan.sizes), np.int64)
-        packets = native.split(
-            scan.data,
-            native.address(scan.sizes),
-            len(scan.sizes),
-            _PINNED_CODES,
-            room.offsets,
-            room.codes,
-            room.messages,
-            native.address(malformed),
-            native.address(count),
-        )
-        return room.found(packets), malformed[: count[0]].tolist()
-
-
-class _Room:
-    """Memory for so many packets, used again and again."""
-
-    def __init__(self, packets: int) -> None:
-        self.packets = packets
-        self.offsets = native.Pinned(np.empty(packets, np.int64))
-        self.codes = native.Pinned(np.empty(packets, np.uint8))
-        self.messages = native.Pinned(np.empty(packets, np.int64))
-
-    def found(self, packets: int) -> _Found:
-        """Return a copy of the first packets."""
-        return _Found(
-            self.offsets.array[:packets].copy(),
-            self.codes.array[:packets].copy(),
-            self.messages.array[:packets].copy(),
-        )
+        malformed, count = np.empty(len(messages), np.int64), np.zeros(1, np.int64)
+        while True:
+            room = self._room
+            packets = native.split(
+                messages,
+                len(messages),
+                _CODE_BY_LENGTH,
+                room.packets,
+                room.addresses,
+                room.codes,
+                room.messages,
+                native.address(malformed),
+                native.address(count),
+            )
+            if packets >= 0:
+                return room.found(packets), malformed[: count[0]].tolist()
+            self._room = _Room(2 * room.packets)
 
 
 def _in_order(parts: Sequence[_Found]) -> _Found:
     """Put together what was found, in the order in which it arrived."""
-    offsets, codes, messages = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(offsets)
-    return _Found(offsets[order], codes[order], messages[order])
+    addresses, codes, messages = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(messages, kind="stable")  # those of one message are in order
+    return _Found(addresses[order], codes[order], messages[order])
 
 
-def _walk(scan: _Scan, message: int) -> _Found:
-    """Follow the length prefixes of one message; report what is unknown, cut or too much."""
-    start, size = int(scan.starts[message]), int(scan.sizes[message])
-    view = memoryview(scan.data)[start : start + size]
-    count = view[0] << 8 | view[1]
+def _walk(data: bytes, message: int, faults: _Faults) -> _Found:
+    """Follow the length prefixes of one message; note what is unknown, cut or too much."""
+    count, size = data[0] << 8 | data[1], len(data)
     position = PREFIX_SIZE
     places: list[int] = []
     lengths: list[int] = []
@@ -222,35 +216,38 @@ def _walk(scan: _Scan, message: int) -> _Found:
         place = position + PREFIX_SIZE
         if place > size:
             break
-        length = view[position] << 8 | view[position + 1]
+        length = data[position] << 8 | data[position + 1]
         if place + length > size:
             break
         places.append(place)
         lengths.append(length)
         position = place + length
     cut = len(places) < count
-    found = _sift(scan, message, np.array(places, np.int64), np.array(lengths, np.int64))
+    found = _sift(data, message, np.array(places, np.int64), np.array(lengths, np.int64), faults)
     if cut or position < size:
-        scan.rejected_messages += 1
+        faults.messages += 1
         reason = "cut message" if cut else "trailing bytes"
-        head = bytes(view[position : position + HEAD_BYTES])
-        scan.report(Rejection(message, position, size - position, head, reason))
+        head = data[position : position + HEAD_BYTES]
+        faults.describe(Rejection(message, position, size - position, head, reason))
     return found
 
 
 def _sift(
-    scan: _Scan, message: int, places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    data: bytes,
+    message: int,
+    places: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    faults: _Faults,
 ) -> _Found:
     """Keep the packets of known length; count the others and describe the first."""
-    offsets = places + scan.starts[message]
-    codes = _CODE_BY_LENGTH[lengths]
+    codes = _CODE_BY_LENGTH.array[lengths]
     known = codes != _UNKNOWN
     unknown = np.flatnonzero(~known)
-    scan.rejected_packets += len(unknown)
+    faults.packets += len(unknown)
     for packet in unknown[:MAX_REPORTS].tolist():
-        offset, length = int(offsets[packet]), int(lengths[packet])
-        head = scan.data[offset : offset + min(length, HEAD_BYTES)]
-        scan.report(
-            Rejection(message, int(places[packet]) - PREFIX_SIZE, length, head, "unknown length")
-        )
-    return _Found(offsets[known], codes[known], np.full(np.count_nonzero(known), message))
+        place, length = int(places[packet]), int(lengths[packet])
+        head = data[place : place + min(length, HEAD_BYTES)]
+        faults.describe(Rejection(message, place - PREFIX_SIZE, length, head, "unknown length"))
+    begin = native.address(np.frombuffer(data, np.uint8))
+    addresses = (begin + places[known]).astype(np.uint64)
+    return _Found(addresses, codes[known], np.full(len(addresses), message))
