@@ -202,3 +202,21 @@ def test_chunks_and_tail_query_as_one_frame() -> None:
     assert frame["last_price"].n_chunks() > 1
     by_token = pl.col("last_price").sum().over("instrument_token")
     assert_frame_equal(frame.with_columns(by_token), frame.rechunk().with_columns(by_token))
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_memory_is_used_again_only_when_no_frame_shares_it() -> None:
+    store = TickStore(Retention(max_rows=160))
+    places: list[int] = []
+    frames: list[tuple[pl.DataFrame, list[float]]] = []
+    for number in range(2_000):
+        push(store, [packet_message([INFY], [number])])
+        places.append(store.buffer.columns["last_price"].ctypes.data)
+        if 500 <= number < 1_000 and number % 37 == 0:
+            frame = store.held.frame().select("last_price", "bid_price").slice(3)
+            frames.append((frame, frame["last_price"].to_list()))
+    assert len(set(places[:500])) <= 20, "a bounded history goes on in the memory that it has"
+    for frame, prices in frames:
+        assert frame["last_price"].to_list() == prices
+        assert frame["bid_price"].arr.first().to_list() == prices
+    assert len(set(places[1_500:])) <= 20

@@ -9,6 +9,7 @@ row's packet layout, so a few bitmaps serve all columns.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -83,6 +84,50 @@ _FILLED: Final = native.Pinned(np.array(list(_GROUP_FILLED.values()), np.uint8))
 """By group, then by layout code: whether packets of that layout fill the group's columns."""
 
 
+class Slabs:
+    """The memory of buffers, taken again once no frame shares it. One thread.
+
+    A bounded history then goes on in memory that the process has already: what is new to a
+    process costs the system a page fault, and zeros, wherever it is first written.
+
+    Examples
+    --------
+    >>> slabs = Slabs()
+    >>> first = slabs.take(64)
+    >>> place = first.ctypes.data
+    >>> slabs.take(64).ctypes.data == place
+    False
+    >>> del first
+    >>> slabs.take(64).ctypes.data == place
+    True
+    """
+
+    def __init__(self) -> None:
+        self._leases: list[tuple[npt.NDArray[np.uint8], weakref.ref[npt.NDArray[np.uint8]]]] = []
+
+    def take(self, size: int) -> npt.NDArray[np.uint8]:
+        """Return so many bytes, zeros or what was in them before; free ones are kept no longer.
+
+        Parameters
+        ----------
+        size
+            Bytes.
+        """
+        free: list[npt.NDArray[np.uint8]] = []
+        leases = []
+        for slab, lease in self._leases:
+            if lease() is None:
+                free.append(slab)
+            else:
+                leases.append((slab, lease))
+        fitting = [slab for slab in free if len(slab) == size]
+        slab = fitting[0] if fitting else np.zeros(size, np.uint8)
+        # Every view refers to this array: NumPy would pass over it, were it a view of the slab.
+        leased = np.frombuffer(slab.data, np.uint8)
+        self._leases = [*leases, (slab, weakref.ref(leased))]
+        return leased
+
+
 class TickBuffer:
     """Preallocated columns for a number of ticks.
 
@@ -90,13 +135,15 @@ class TickBuffer:
     ----------
     capacity
         Rows.
+    slabs
+        Where its memory is from; new memory if not given.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, slabs: Slabs | None = None) -> None:
         self.capacity = capacity
         self.length = 0
         """Rows that are published. Only the writer changes it, after the rows are complete."""
-        self.columns = _allocate(capacity)
+        self.columns = _allocate(capacity, slabs or Slabs())
         self.target = Target(self.columns)
         """The columns, to decode into."""
         self.valid = {group: Bitmap(capacity) for group in _GROUP_FILLED}
@@ -126,6 +173,11 @@ class TickBuffer:
     def room(self) -> int:
         """Rows that still fit."""
         return self.capacity - self.length
+
+    @property
+    def newest(self) -> int:
+        """When the last tick arrived, in microseconds since the epoch, UTC."""
+        return int(self.columns["received_at"][self.length - 1])
 
     def bitmaps(self) -> tuple[Bitmap, ...]:
         """Return all bitmaps, in an order of their own."""
@@ -283,8 +335,8 @@ def _shape(dtype: pl.DataType, capacity: int) -> tuple[str, tuple[int, ...]]:
     return _NUMPY[type(dtype)], (capacity,)
 
 
-def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:
-    """Allocate the columns, zeroed, in one piece.
+def _allocate(capacity: int, slabs: Slabs) -> dict[str, npt.NDArray[Any]]:
+    """Allocate the columns in one piece.
 
     The system gives the memory when it is first written, and gives one large piece in pages of
     2 MiB instead of 4 KiB, which costs a fifth.
@@ -296,7 +348,7 @@ def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:
     }
     sizes = [np.dtype(kind).itemsize * math.prod(shape) for kind, shape in shapes.values()]
     places = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)])
-    slab = np.zeros(places[-1], np.uint8)
+    slab = slabs.take(int(places[-1]))
     shared = {
         name: slab[start : start + size].view(kind).reshape(shape)
         for (name, (kind, shape)), start, size in zip(shapes.items(), places, sizes, strict=False)
@@ -310,7 +362,7 @@ def _pinned(words: Sequence[int]) -> native.Pinned:
 
 _WIDTHS: Final = _pinned(
     [
-        *(column.strides[0] for column in _allocate(1).values()),
+        *(column.strides[0] for column in _allocate(1, Slabs()).values()),
         *([0] * len(_GROUP_FILLED)),
         0,  # is_snapshot
     ]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError
-from kitepolars.frames.buffers import SLOT, TickBuffer, merge_latest
+from kitepolars.frames.buffers import SLOT, Slabs, TickBuffer, merge_latest
 from kitepolars.frames.index import TokenIndex
 from kitepolars.frames.schema import MODE, SCHEMA
 from kitepolars.wire.decode import MICROSECONDS
@@ -103,7 +103,7 @@ class Chunk:
 
     def __init__(self, buffer: TickBuffer, symbols: pl.Series) -> None:
         self.height = buffer.length
-        self.newest = int(buffer.columns["received_at"][buffer.length - 1])
+        self.newest = buffer.newest
         """When its last tick arrived, in microseconds since the epoch, UTC."""
         self._buffer: TickBuffer | None = buffer
         self._symbols = symbols
@@ -224,7 +224,8 @@ class TickStore:
         self.index = TokenIndex()
         self._symbol_of: SymbolOf = lambda tokens: [None] * len(tokens)
         self._symbols = pl.Series("symbol", [], dtype=pl.Categorical)
-        buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows))
+        self._slabs = Slabs()
+        buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
         self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), _Sealed())
         """The published state: one assignment replaces it as a whole."""
 
@@ -277,25 +278,28 @@ class TickStore:
 
     def _seal(self) -> None:
         """Turn the full buffer into a chunk, drop what retention says, and begin a new buffer."""
+        capacity = min(self.retention.chunk_rows, self.buffer.capacity * 2)
+        self._drop(capacity)  # before the new buffer, which may take the memory
         held = self.held
-        capacity = min(self.retention.chunk_rows, held.buffer.capacity * 2)
         self.held = replace(
             held,
             chunks=(*held.chunks, Chunk(held.buffer, held.symbols)),
             sealed_rows=held.sealed_rows + held.length,
-            buffer=TickBuffer(capacity),
+            buffer=TickBuffer(capacity, self._slabs),
             length=0,
             settled=held.merge_latest(),
         )
-        self._drop()
 
-    def _drop(self) -> None:
-        """Drop chunks from the front until the history is within its bounds."""
+    def _drop(self, room: int) -> None:
+        """Drop chunks from the front until the history, with room for more, is within bounds."""
         held = self.held
-        rows = held.sealed_rows + held.buffer.capacity
+        rows = held.height + room
+        newest = held.buffer.newest
         dropped = 0
         for chunk in held.chunks:
-            if not (self._too_many(rows) or self._too_old(chunk)):
+            too_many = self.retention.max_rows is not None and rows > self.retention.max_rows
+            too_old = newest - chunk.newest > self.retention.max_age_seconds * MICROSECONDS
+            if not (too_many or too_old):
                 break
             rows -= chunk.height
             dropped += 1
@@ -308,10 +312,3 @@ class TickStore:
                 first=held.first + gone,
                 sealed=_Sealed(),
             )
-
-    def _too_many(self, rows: int) -> bool:
-        return self.retention.max_rows is not None and rows > self.retention.max_rows
-
-    def _too_old(self, chunk: Chunk) -> bool:
-        age = self.held.chunks[-1].newest - chunk.newest
-        return age > self.retention.max_age_seconds * MICROSECONDS
