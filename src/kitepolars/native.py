@@ -40,6 +40,8 @@ _Memory: Final = ctypes.c_void_p  # takes an address, `bytes` or a `Pinned`
 
 def address(array: npt.NDArray[Any]) -> int:
     """Return where an array's memory begins."""
+    if array.size and array.flags.writeable:  # which takes a fifth of the time
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     place: int = array.ctypes.data
     return place
 

@@ -21,7 +21,7 @@ from kitepolars.frames.store import TickStore
 from kitepolars.wire.decode import decode
 from kitepolars.wire.scan import Packets, Scanner
 
-FLUSH_BYTES: Final = 512 * 1024
+FLUSH_BYTES: Final = 1024 * 1024
 """A batch of this size still fits a core's cache; larger ones are decoded no faster."""
 
 
@@ -234,6 +234,8 @@ class Pipeline:
     def _take_snapshots(self, slots: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Say which rows are the first of an instrument after a subscribe."""
         self._make_room()
+        if not self._awaiting.any():
+            return np.zeros(len(slots), np.bool_)
         is_snapshot = self._awaiting[slots]
         if is_snapshot.any():
             candidates = np.flatnonzero(is_snapshot)
