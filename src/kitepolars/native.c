@@ -197,8 +197,8 @@ PUBLIC int64_t decode(const uint8_t *const *packets, const uint8_t *codes, int64
 
 /* Rows → modes and bitmaps ---------------------------------------------------------------------*/
 
-/* Write ones to a bitmap, least significant bit first, over zeros. */
-static void fill(uint8_t *bitmap, int64_t start, int64_t stop)
+/* Write ones to a bitmap, least significant bit first, over zeros. Returns that every bit is one. */
+static int fill(uint8_t *bitmap, int64_t start, int64_t stop)
 {
     for (; start < stop && start % 8; start++)
         bitmap[start / 8] |= (uint8_t)(1 << start % 8);
@@ -206,6 +206,29 @@ static void fill(uint8_t *bitmap, int64_t start, int64_t stop)
     memset(bitmap + start / 8, 0xFF, (size_t)bytes);
     for (start += 8 * bytes; start < stop; start++)
         bitmap[start / 8] |= (uint8_t)(1 << start % 8);
+    return 1;
+}
+
+/* Write a bit a row over zeros: whether its time is not 0. Returns whether every bit is one. */
+static int write_times(uint8_t *bitmap, int64_t row, int64_t stop, const int64_t *times)
+{
+    unsigned all = 0xFF;
+    for (; row < stop && row % 8; row++) {
+        bitmap[row / 8] |= (uint8_t)((times[row] != 0) << row % 8);
+        all &= times[row] ? 0xFF : 0;
+    }
+    for (; row + 8 <= stop; row += 8) {
+        unsigned bits = 0;
+        for (int place = 0; place < 8; place++)
+            bits |= (unsigned)(times[row + place] != 0) << place;
+        bitmap[row / 8] = (uint8_t)bits;
+        all &= bits;
+    }
+    for (; row < stop; row++) {
+        bitmap[row / 8] |= (uint8_t)((times[row] != 0) << row % 8);
+        all &= times[row] ? 0xFF : 0;
+    }
+    return all == 0xFF;
 }
 
 /* Write a bit a row over zeros: whether its layout fills a column, and its time, if any, is not 0.
@@ -239,24 +262,30 @@ PUBLIC int64_t mark(const uint8_t *codes, int64_t rows, int64_t row, const uint8
                     uint8_t *modes, int64_t layouts, int64_t groups, const uint8_t *filled,
                     const int64_t *const *times, uint8_t *const *bitmaps, uint8_t *has_null)
 {
-    unsigned seen = 0, seen_modes = 0;
-    for (int64_t i = 0; i < rows; i++) {
-        modes[row + i] = mode_of[codes[i]];
-        seen |= 1u << codes[i];
+    if (!rows)
+        return 0;
+    const int alike = !memcmp(codes, codes + 1, (size_t)(rows - 1));
+    unsigned seen = 0;
+    if (alike) {
+        memset(modes + row, mode_of[codes[0]], (size_t)rows);
+        seen = 1u << mode_of[codes[0]];
     }
-    for (int64_t code = 0; code < layouts; code++)
-        seen_modes |= (seen >> code & 1) << mode_of[code];
-    const int alike = !(seen & (seen - 1));
-    for (int64_t group = 0; group < groups && rows; group++) {
+    for (int64_t i = 0; i < rows && !alike; i++)
+        seen |= 1u << (modes[row + i] = mode_of[codes[i]]);
+    for (int64_t group = 0; group < groups; group++) {
         const uint8_t *is_filled = filled + group * layouts;
-        if (alike && !is_filled[codes[0]])
-            has_null[group] = 1;
-        else if (alike && !times[group])
-            fill(bitmaps[group], row, row + rows);
-        else if (!write(bitmaps[group], row, codes, rows, is_filled, times[group]))
-            has_null[group] = 1;
+        int all;
+        if (!alike)
+            all = write(bitmaps[group], row, codes, rows, is_filled, times[group]);
+        else if (!is_filled[codes[0]])
+            all = 0;
+        else if (times[group])
+            all = write_times(bitmaps[group], row, row + rows, times[group]);
+        else
+            all = fill(bitmaps[group], row, row + rows);
+        has_null[group] = !all;
     }
-    return seen_modes;
+    return seen;
 }
 
 /* Rows → the last row of each slot -------------------------------------------------------------*/

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from kitepolars import native
 
 _EMPTY: Final = np.uint64(2**64 - 1)  # as in native.c
-_SPARSENESS: Final = 4  # places an instrument at least: most look-ups hit at the first
+_SPARSENESS: Final = 2  # places an instrument at least: most look-ups hit at the first
 _SMALLEST: Final = 1_024
 
 
@@ -81,7 +81,7 @@ class TokenIndex:
         self._tokens[self._count : total] = new
         start, self._count = self._count, total
         if total * _SPARSENESS > len(self._entries.array):
-            self._resize(total * _SPARSENESS * 2)
+            self._resize(total * _SPARSENESS)
             start = 0
         self._insert(start)
 
