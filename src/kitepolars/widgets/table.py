@@ -93,6 +93,8 @@ class LiveTable(LiveWidget):
             raise ConfigError("stale_after", stale_after, "a positive number of seconds")
         self._shown = checked(columns)
         self._names = tuple(dict.fromkeys((*self._shown, *NEEDED)))
+        self._expressions = expressions(self._names)
+        self._order = _Order()
         self._fixed = None if instruments is None else _fixed_rows(ticker, instruments)
         self._stale_after = stale_after
         self._windows: dict[str, npt.NDArray[np.int32]] = {}
@@ -158,9 +160,9 @@ class LiveTable(LiveWidget):
         if rows is None:
             rows = reading.subscriptions
         latest = reading.latest
-        values = latest.select(expressions(self._names)).to_numpy()
+        values = latest.select(self._expressions).to_numpy()
         wanted, there = (frame["instrument_token"].to_numpy() for frame in (rows, latest))
-        return rows, _gathered(values, there, wanted)
+        return rows, self._order.gathered(values, there, wanted)
 
     def _described(self) -> list[dict[str, Any]]:
         return [
@@ -211,18 +213,35 @@ def _same_tokens(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     return one["instrument_token"].equals(other["instrument_token"])
 
 
-def _gathered(
-    values: Matrix, there: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
-) -> Matrix:
-    """Return the rows of the tokens wanted, NaN for those without a tick."""
-    gathered = np.full((len(wanted), values.shape[1]), np.nan)
-    if len(there):
+class _Order:
+    """Where the tokens wanted are among those there; found anew when either are others."""
+
+    def __init__(self) -> None:
+        self._there = self._wanted = np.empty(0, np.uint32)
+        self._places = np.empty(0, np.int64)
+
+    def gathered(
+        self, values: Matrix, there: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
+    ) -> Matrix:
+        """Return the rows of the tokens wanted, NaN for those without a tick."""
+        known = np.array_equal(there, self._there) and np.array_equal(wanted, self._wanted)
+        if not known:
+            self._places = self._find(there, wanted)
+            self._there, self._wanted = there, wanted
+        gathered = np.full((len(wanted), values.shape[1]), np.nan)
+        found = self._places >= 0
+        gathered[found] = values[self._places[found]]
+        return gathered
+
+    @staticmethod
+    def _find(
+        there: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
+    ) -> npt.NDArray[np.int64]:
+        if not len(there):
+            return np.full(len(wanted), -1)
         order = np.argsort(there)
-        ranks = np.searchsorted(there, wanted, sorter=order).clip(max=len(there) - 1)
-        places = order[ranks]
-        found = there[places] == wanted
-        gathered[found] = values[places[found]]
-    return gathered
+        places = order[np.searchsorted(there, wanted, sorter=order).clip(max=len(there) - 1)]
+        return np.where(there[places] == wanted, places, -1)
 
 
 def _fixed_rows(ticker: Feed, instruments: Any) -> pl.DataFrame:
