@@ -35,25 +35,23 @@ COPIED = 200_000
 def main_work(results: harness.Results) -> None:
     """Check, time and report the three kinds of traffic."""
     rounds = 40 if results.quick else 180
-    full = filling.batch_messages().round() * rounds  # in the cache, as what a socket has brought
+    # A few messages again and again: in the cache, as what a socket has just brought.
+    full = filling.batch_messages().round() * rounds
+    mixed = messages.mixed_messages(messages=100) * (10 if results.quick else 40)
+    single = messages.FullMessages(messages.tokens(), packets=1, messages=5_000).round()
     traffic = {
         "full, 100 packets a message": (full, 200, 500),
         "mixed modes, 100 packets a message": (
-            messages.mixed_messages(messages=1_000 if results.quick else 4_000),
+            mixed,
             50,
             None,
         ),
-        "full, 1 packet a message": (_one_packet(20_000 if results.quick else 100_000), 50, None),
+        "full, 1 packet a message": (single * (4 if results.quick else 20), 50, None),
     }
     for what, (sent, target, frame_target) in traffic.items():
         _check(sent[:30])
         _compare(results, what, sent, target, frame_target)
     _absolute(results, full)
-
-
-def _one_packet(count: int) -> list[bytes]:
-    source = messages.FullMessages(messages.tokens(), packets=1, messages=count)
-    return source.round()
 
 
 def _check(sent: Sequence[bytes]) -> None:
