@@ -14,7 +14,7 @@ from kitepolars.benchmark import filling, messages, official
 from kitepolars.benchmark.timing import Timing, best_of
 from kitepolars.feed.records import EventLog
 from kitepolars.frames.buffers import TickBuffer
-from kitepolars.frames.store import Chunk, TickStore
+from kitepolars.frames.store import CHUNK_ROWS, Chunk, TickStore
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.wire.decode import decode
 from kitepolars.wire.layouts import FULL
@@ -125,7 +125,11 @@ def _ns(timing: Timing) -> str:
 
 
 class _Passing(TickStore):
-    """Makes a DataFrame whenever its buffer is full, drops it and begins again."""
+    """Makes a DataFrame whenever its buffer, of the usual size, is full; drops it, begins again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = replace(self.held, buffer=TickBuffer(CHUNK_ROWS))
 
     def _seal(self) -> None:
         assert Chunk(self.buffer, self.held.symbols).frame().height == self.buffer.capacity
