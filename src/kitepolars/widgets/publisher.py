@@ -139,12 +139,15 @@ class Publisher:
         return thread is None or not thread.is_alive()
 
     def _run(self) -> None:
+        due = 0.0
         while (live := self._live_views()) or self._goes_on():
             began, worked = time.monotonic(), time.thread_time()
+            if began >= due:  # else it was woken: what is due later must not wait for that
+                due = began + self._tick
             self._refresh(live)
             del live
             rest = REST * (time.thread_time() - worked)
-            self._bell.wait(max(began + self._tick - time.monotonic(), rest))
+            self._bell.wait(max(due - time.monotonic(), rest))
             self._bell.clear()
 
     def _live_views(self) -> list[View]:
