@@ -113,10 +113,11 @@ print(kept.sum().collect()[0, 0])
 
 def test_no_interrupt_is_lost_while_frames_are_dropped() -> None:
     script = """
-import _thread, threading
+import _thread, signal, threading
 import numpy as np, polars as pl
 from kitepolars.frames.arrow import RecordBatch
 batch = RecordBatch({"x": pl.Float64()}, [np.arange(9.0)], [None])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 ready = threading.Semaphore(0)
 
 def interrupt():

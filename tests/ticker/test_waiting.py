@@ -32,6 +32,7 @@ def test_wait_can_be_interrupted() -> None:
     script = """
 import os, signal, threading
 import kitepolars as kp
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 with kp.demo(instruments=[]) as ticker:
     waiting = threading.Event()
     def interrupt():
