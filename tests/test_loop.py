@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
@@ -15,6 +14,7 @@ import pytest
 from kitepolars.errors import NotRunning
 from kitepolars.loop import SWITCH_INTERVAL, LoopThread
 from patience import PATIENCE
+from script import run_script
 
 
 @pytest.fixture
@@ -162,11 +162,5 @@ loop = LoopThread()
 loop.before_exit = lambda: print("closing", loop.call(lambda: loop.is_current))
 loop.start()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_script(script)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "closing True", "")

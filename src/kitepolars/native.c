@@ -212,14 +212,20 @@ static int fill(uint8_t *bitmap, int64_t start, int64_t stop)
     return 1;
 }
 
-/* Write a bit a row over zeros: whether its time is not 0. Returns whether every bit is one. */
+/* Write a row's bit over a zero: whether its time is not 0. Returns it, eightfold. */
+static unsigned write_time(uint8_t *bitmap, int64_t row, const int64_t *times)
+{
+    const unsigned bit = times[row] != 0;
+    bitmap[row / 8] |= (uint8_t)(bit << row % 8);
+    return bit * 0xFF;
+}
+
+/* Write the bits of rows that all have a time, eight at once. Returns whether every bit is one. */
 static int write_times(uint8_t *bitmap, int64_t row, int64_t stop, const int64_t *times)
 {
     unsigned all = 0xFF;
-    for (; row < stop && row % 8; row++) {
-        bitmap[row / 8] |= (uint8_t)((times[row] != 0) << row % 8);
-        all &= times[row] ? 0xFF : 0;
-    }
+    for (; row < stop && row % 8; row++)
+        all &= write_time(bitmap, row, times);
     for (; row + 8 <= stop; row += 8) {
         unsigned bits = 0;
         for (int place = 0; place < 8; place++)
@@ -227,10 +233,8 @@ static int write_times(uint8_t *bitmap, int64_t row, int64_t stop, const int64_t
         bitmap[row / 8] = (uint8_t)bits;
         all &= bits;
     }
-    for (; row < stop; row++) {
-        bitmap[row / 8] |= (uint8_t)((times[row] != 0) << row % 8);
-        all &= times[row] ? 0xFF : 0;
-    }
+    for (; row < stop; row++)
+        all &= write_time(bitmap, row, times);
     return all == 0xFF;
 }
 
@@ -238,8 +242,8 @@ static int write_times(uint8_t *bitmap, int64_t row, int64_t stop, const int64_t
  *
  * Returns whether every bit is one.
  */
-static int write(uint8_t *bitmap, int64_t row, const uint8_t *codes, int64_t rows,
-                 const uint8_t *is_filled, const int64_t *times)
+static int write_bits(uint8_t *bitmap, int64_t row, const uint8_t *codes, int64_t rows,
+                      const uint8_t *is_filled, const int64_t *times)
 {
     unsigned all = 1;
     for (int64_t i = 0; i < rows;) {
@@ -279,7 +283,7 @@ PUBLIC int64_t mark(const uint8_t *codes, int64_t rows, int64_t row, const uint8
         const uint8_t *is_filled = filled + group * layouts;
         int all;
         if (!alike)
-            all = write(bitmaps[group], row, codes, rows, is_filled, times[group]);
+            all = write_bits(bitmaps[group], row, codes, rows, is_filled, times[group]);
         else if (!is_filled[codes[0]])
             all = 0;
         else if (times[group])

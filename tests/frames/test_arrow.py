@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +10,7 @@ import polars as pl
 import pytest
 
 from kitepolars.frames.arrow import RecordBatch
+from script import run_script
 
 ROWS = 1_000
 SCHEMA = {
@@ -105,9 +104,7 @@ builtins.kept = [batch.frame(0, 9) for _ in range(9)]
 kept = pl.concat(builtins.kept).lazy()
 print(kept.sum().collect()[0, 0])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_script(script)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "324.0", "")
 
 
@@ -137,7 +134,5 @@ for _ in range(200):
 thread.join()
 print("all")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_script(script)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "all", "")

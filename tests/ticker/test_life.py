@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +12,7 @@ import pytest
 import kitepolars as kp
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE
+from script import run_script
 
 from ticker.conftest import INFY, SBIN, MakeTicker  # isort: skip
 
@@ -76,13 +75,7 @@ for loop in loops[:-1]:
     loop.join(60)
 print(sum(loop.is_alive() for loop in loops))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_script(script)
     assert done.stdout.splitlines() == ["[False, False, True]", "1"], done.stderr
 
 
@@ -196,13 +189,7 @@ ticker.wait(rows=2, timeout=60)
 frame = ticker.frame()
 print(frame.height >= 2)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_script(script)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "True", "")
 
 

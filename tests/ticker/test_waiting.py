@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 
 import pytest
 
 import kitepolars as kp
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE
+from script import run_script
 
 from ticker.conftest import INFY, SBIN, MakeTicker  # isort: skip
 
@@ -47,13 +46,7 @@ with kp.demo(instruments=[]) as ticker:
     thread.join()
 print("stopped", not ticker.is_running)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_script(script)
     assert (done.stdout.split(), done.stderr) == (["interrupted", "True", "stopped", "True"], "")
 
 
@@ -102,11 +95,5 @@ asyncio.run(cell())
 
 
 def test_keep_loop_lets_the_callers_tasks_go_on() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", NESTED],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_script(NESTED)
     assert (done.stdout.split(), done.stderr) == (["0", "True"], "")
