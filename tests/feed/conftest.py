@@ -122,10 +122,10 @@ class Clock:
         """Let the loop stand still for so long."""
         self.ahead += seconds
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, seconds: float, turn: float = TURN) -> None:
         """Let time pass on a loop that turns often enough."""
-        for _ in range(round(seconds / TURN)):
-            self.ahead += TURN
+        for _ in range(round(seconds / turn)):
+            self.ahead += turn
             await asyncio.sleep(0)
 
 

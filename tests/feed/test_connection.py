@@ -202,6 +202,26 @@ async def test_shutting_does_not_wait_for_a_server_that_reads_nothing(serve: Ser
         await sending
 
 
+async def test_a_cancelled_task_shuts_its_connection_too(serve: Serve) -> None:
+    async def script(_: Peer) -> None:
+        await asyncio.Event().wait()  # it never answers the close
+
+    connection = await connected(await serve(script), Heard())
+
+    async def stay() -> None:
+        try:
+            await connection.ended()
+        finally:
+            await connection.shut()
+
+    staying = asyncio.create_task(stay())
+    await asyncio.sleep(0)
+    staying.cancel()
+    await asyncio.wait([staying], timeout=PATIENCE)
+    assert staying.cancelled()
+    assert repr(connection) == "<Connection closed>"
+
+
 def refused(status: int, body: bytes) -> InvalidStatus:
     return InvalidStatus(Response(status, "No", Headers(), body))
 

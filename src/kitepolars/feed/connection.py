@@ -125,13 +125,17 @@ class Connection(ClientConnection):
         return self._failure or self._closing()
 
     async def shut(self) -> None:
-        """Close, politely at first; returns soon whatever the server does."""
+        """Close, politely at first; returns soon whatever the server does.
+
+        The closing has a task of its own, because `Link.stop` cancels the one that is here:
+        Python 3.11.2, which is Debian's, raises no `TimeoutError` in a cancelled task.
+        """
+        closing = self.loop.create_task(self.close())
         try:
-            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
-                await self.close()
-        except TimeoutError:  # the peer reads nothing, so that not even the close frame leaves
-            self.transport.abort()
-            await self.wait_closed()
+            await asyncio.wait([closing], timeout=2 * CLOSE_TIMEOUT)
+        finally:
+            self.transport.abort()  # when the peer reads nothing, not even the close frame leaves
+        await closing
 
     def data_received(self, data: bytes) -> None:
         """Stamp and pass on; called by the event loop."""
