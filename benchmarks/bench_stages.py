@@ -50,8 +50,8 @@ class _Counter:
     def __init__(self) -> None:
         self.size = 0
 
-    def binary(self, data: bytes) -> None:
-        self.size += len(data)
+    def binary(self, messages: list[bytes]) -> None:
+        self.size += sum(map(len, messages))
 
     def text(self, text: str) -> None:
         assert not text, text

@@ -37,8 +37,8 @@ def pipeline(events: EventLog) -> Pipeline:
 
 
 async def test_messages_wait_until_a_flush(pipeline: Pipeline) -> None:
-    pipeline.message(NOW, 1, ltp((257, 100), (513, 200)))
-    pipeline.message(NOW + 7, 2, ltp((257, 101)))
+    pipeline.messages(NOW, 1, [ltp((257, 100), (513, 200))])
+    pipeline.messages(NOW + 7, 2, [ltp((257, 101))])
     assert pipeline.store.held.height == 0
     pipeline.flush()
     frame = pipeline.store.held.frame()
@@ -54,34 +54,34 @@ async def test_the_timer_flushes_and_listeners_hear_of_it(events: EventLog) -> N
     pipeline = Pipeline(TickStore(), events, Flush(interval=0.001))
     published = asyncio.Event()
     unlisten = pipeline.listen(published.set)
-    pipeline.message(NOW, 0, ltp((257, 100)))
+    pipeline.messages(NOW, 0, [ltp((257, 100))])
     await asyncio.wait_for(published.wait(), PATIENCE)
     assert pipeline.store.held.height == 1
     unlisten()
     published.clear()
-    pipeline.message(NOW, 0, ltp((257, 100)))
+    pipeline.messages(NOW, 0, [ltp((257, 100))])
     pipeline.flush()
     assert not published.is_set()
 
 
 async def test_many_bytes_flush_at_once(events: EventLog) -> None:
     pipeline = Pipeline(TickStore(), events, Flush(interval=60, max_bytes=30))
-    pipeline.message(NOW, 0, ltp((257, 100)))
+    pipeline.messages(NOW, 0, [ltp((257, 100))])
     assert pipeline.store.held.height == 0
-    pipeline.message(NOW, 0, ltp((257, 100), (513, 2)))
+    pipeline.messages(NOW, 0, [ltp((257, 100), (513, 2))])
     assert pipeline.store.held.height == 3
 
 
 async def test_the_first_tick_after_a_subscribe_is_a_snapshot(pipeline: Pipeline) -> None:
-    pipeline.message(NOW, 0, ltp((257, 1)))  # came before the subscribe was sent
+    pipeline.messages(NOW, 0, [ltp((257, 1))])  # came before the subscribe was sent
     pipeline.expect_snapshots([257, 513, 769])
-    pipeline.message(NOW, 0, ltp((257, 2), (257, 3), (1025, 9)))
-    pipeline.message(NOW, 0, ltp((513, 4), (257, 5)))
+    pipeline.messages(NOW, 0, [ltp((257, 2), (257, 3), (1025, 9))])
+    pipeline.messages(NOW, 0, [ltp((513, 4), (257, 5))])
     pipeline.flush()
     pipeline.forget([769])
-    pipeline.message(NOW, 0, ltp((513, 6), (769, 7)))
+    pipeline.messages(NOW, 0, [ltp((513, 6), (769, 7))])
     pipeline.expect_snapshots([257])
-    pipeline.message(NOW, 0, ltp((257, 8)))
+    pipeline.messages(NOW, 0, [ltp((257, 8))])
     pipeline.flush()
     frame = pipeline.store.held.frame()
     paise = (pl.col("last_price") * 100).round()
@@ -93,8 +93,8 @@ async def test_the_first_tick_after_a_subscribe_is_a_snapshot(pipeline: Pipeline
 async def test_rejections_become_events_with_bytes_and_place(
     pipeline: Pipeline, events: EventLog
 ) -> None:
-    pipeline.message(NOW, 0, ltp((257, 1)))
-    pipeline.message(NOW, 2, b"\x00\x02\x00\x03abc\x00\x08\x00\x00\x01")
+    pipeline.messages(NOW, 0, [ltp((257, 1))])
+    pipeline.messages(NOW, 2, [b"\x00\x02\x00\x03abc\x00\x08\x00\x00\x01"])
     pipeline.flush()
     stats = pipeline.stats()
     assert (stats.packets, stats.ticks) == (2, 1)
@@ -108,7 +108,7 @@ async def test_rejections_become_events_with_bytes_and_place(
 
 async def test_an_unknown_segment_is_reported_once(pipeline: Pipeline, events: EventLog) -> None:
     for _ in range(3):
-        pipeline.message(NOW, 0, ltp((256 + 77, 12345)))
+        pipeline.messages(NOW, 0, [ltp((256 + 77, 12345))])
         pipeline.flush()
     assert pipeline.store.held.frame()["last_price"].to_list() == [123.45] * 3
     assert [event.kind for event in events.snapshot()] == ["unknown_segment"]
@@ -122,11 +122,11 @@ async def test_a_failure_is_counted_and_the_next_messages_are_kept(
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline.store, "slots", broken)
-        pipeline.message(NOW, 0, ltp((257, 1)))
+        pipeline.messages(NOW, 0, [ltp((257, 1))])
         pipeline.flush()
     assert pipeline.stats().dropped == 1
     assert [event.kind for event in events.snapshot()] == ["dropped"]
-    pipeline.message(NOW, 0, ltp((257, 2)))
+    pipeline.messages(NOW, 0, [ltp((257, 2))])
     pipeline.flush()
     assert pipeline.store.held.frame()["last_price"].to_list() == [0.02]
 
@@ -184,7 +184,7 @@ def test_a_thousand_snapshots_during_five_million_ticks(loop: LoopThread, events
     async def feed() -> None:
         for _ in range(messages):
             await may_send.acquire()
-            pipeline.message(NOW, 0, exchange.message())
+            pipeline.messages(NOW, 0, [exchange.message()])
 
     fed = loop.submit(feed())
     kept: list[tuple[pl.DataFrame, int]] = []

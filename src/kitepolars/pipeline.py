@@ -95,10 +95,9 @@ class Pipeline:
         self._events = events
         self._flush = flush or Flush()
         self._scanner = Scanner()
-        # Three lists and no tuples: objects that the garbage collector does not look at.
+        # Lists of what the garbage collector does not look at.
         self._messages: list[bytes] = []
-        self._received_at: list[int] = []
-        self._connections: list[int] = []
+        self._reads: list[int] = []  # of each its time, its connection and how many messages
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._awaiting = np.zeros(0, np.bool_)
@@ -140,20 +139,24 @@ class Pipeline:
         self._taps.append(listener)
         return lambda: self._taps.remove(listener)
 
-    def message(self, received_at: int, connection: int, data: bytes) -> None:
-        """Take one binary message; see `Sink.message`."""
-        self._messages.append(data)
-        self._received_at.append(received_at)
-        self._connections.append(connection)
-        self._bytes += len(data)
+    def messages(self, received_at: int, connection: int, messages: Sequence[bytes]) -> None:
+        """Take the messages of one read; see `Sink.messages`."""
+        self._messages += messages
+        self._reads += (received_at, connection, len(messages))
+        self._bytes += sum(map(len, messages))
         if self._taps:
-            for tap in self._taps:
-                tap(Message(received_at, connection, data))
+            self._tell(received_at, connection, messages)
         if self._bytes >= self._flush.max_bytes:
             self.flush()
         elif self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._flush.interval, self.flush)
+
+    def _tell(self, received_at: int, connection: int, messages: Sequence[bytes]) -> None:
+        for data in messages:
+            message = Message(received_at, connection, data)
+            for tap in self._taps:
+                tap(message)
 
     def expect_snapshots(self, instrument_tokens: Collection[int]) -> None:
         """Mark the next packet of each instrument as the server's cached value."""
@@ -186,24 +189,22 @@ class Pipeline:
         if not self._messages:
             return
         messages, self._messages = self._messages, []
-        received_at, self._received_at = self._received_at, []
-        connections, self._connections = self._connections, []
+        reads, self._reads = self._reads, []
         self._bytes = 0
         try:
-            self._decode(messages, received_at, connections)
+            self._decode(messages, reads)
         except Exception as error:  # noqa: BLE001 - the feed outlives any failure here
             self._dropped += len(messages)
             self._events.add("dropped", f"{len(messages)} messages could not be kept: {error!r}")
         for listener in tuple(self._listeners):
             listener()
 
-    def _decode(
-        self, messages: list[bytes], received_at: Sequence[int], connections: Sequence[int]
-    ) -> None:
+    def _decode(self, messages: list[bytes], reads: list[int]) -> None:
         packets = self._scanner.scan(messages)
-        self._report(packets, connections)
-        times = np.fromiter(received_at, np.int64, len(received_at))
-        sources = np.frombuffer(bytes(connections), np.uint8)
+        times, connections, counts = np.fromiter(reads, np.int64, len(reads)).reshape(-1, 3).T
+        times = np.repeat(times, counts)
+        sources = np.repeat(connections.astype(np.uint8), counts)
+        self._report(packets, sources)
         start = 0
         while start < len(packets):
             stop = min(len(packets), start + self.store.buffer.room)
@@ -245,12 +246,12 @@ class Pipeline:
             self._awaiting[slots[candidates]] = False
         return is_snapshot
 
-    def _report(self, packets: Packets, connections: Sequence[int]) -> None:
+    def _report(self, packets: Packets, sources: npt.NDArray[np.uint8]) -> None:
         self._packets += len(packets) + packets.rejected_packets
         self._rejected_packets += packets.rejected_packets
         self._rejected_messages += packets.rejected_messages
         for rejection in packets.rejections:
-            self._events.add("rejected", str(rejection), connections[rejection.message])
+            self._events.add("rejected", str(rejection), int(sources[rejection.message]))
 
     def _report_segments(self, codes: Collection[int]) -> None:
         for code in codes:

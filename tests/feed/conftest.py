@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,12 +50,12 @@ class RecordingSink:
     """Keeps what it is told, and wakes whoever waits."""
 
     pulse: asyncio.Event = field(default_factory=asyncio.Event)
-    messages: list[tuple[int, int, bytes]] = field(default_factory=list)
+    received: list[tuple[int, int, bytes]] = field(default_factory=list)
     expected: list[int] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
 
-    def message(self, received_at: int, connection: int, data: bytes) -> None:
-        self.messages.append((received_at, connection, data))
+    def messages(self, received_at: int, connection: int, messages: Sequence[bytes]) -> None:
+        self.received += ((received_at, connection, data) for data in messages)
         self.pulse.set()
 
     def expect_snapshots(self, instrument_tokens: Collection[int]) -> None:

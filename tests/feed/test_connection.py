@@ -30,9 +30,11 @@ class Heard:
     """A receiver that remembers."""
 
     messages: list[bytes | str] = field(default_factory=list)
+    reads: list[int] = field(default_factory=list)
 
-    def binary(self, data: bytes) -> None:
-        self.messages.append(data)
+    def binary(self, messages: list[bytes]) -> None:
+        self.messages += messages
+        self.reads.append(len(messages))
 
     def text(self, text: str) -> None:
         self.messages.append(text)
@@ -70,6 +72,19 @@ async def test_messages_arrive_whole_and_in_order(serve: Serve) -> None:
     heard, reason = await life(serve, script)
     assert heard.messages == [b"\x00", b"one", "zwei ₹", b"three", "four", bytes(600_000)]
     assert reason == "closed (code 1006)"
+
+
+async def test_the_messages_of_a_read_are_taken_together_and_in_their_order(serve: Serve) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.gone()
+
+    heard = Heard()
+    connection = await connected(await serve(script), heard)
+    connection.data_received(b"\x82\x01\x00\x82\x03one\x81\x01?\x82\x03two\x82\x05thr")
+    connection.data_received(b"ee")
+    await connection.shut()
+    assert heard.messages == [b"\x00", b"one", "?", b"two", b"three"]
+    assert heard.reads == [2, 1, 1]
 
 
 async def test_a_text_that_is_no_utf8_costs_nothing(serve: Serve) -> None:

@@ -16,7 +16,6 @@ from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 from kitepolars.feed.records import ConnectionState, ConnectionStatus
 from kitepolars.wire.layouts import Mode
-from patience import PATIENCE
 
 if TYPE_CHECKING:
     from feed.conftest import Clock, Kite, MakeRig, Rig
@@ -52,7 +51,7 @@ async def test_an_aborted_connection_comes_back_as_it_was_and_the_gap_is_told(
     await kite.happens(lambda kite: kite.subscribed() == wanted)
     (gap,) = rig.manager.gaps()
     assert gap.ended_at is not None
-    times = [at for at, _, _ in rig.sink.messages]
+    times = [at for at, _, _ in rig.sink.received]
     assert gap.started_at >= max(at for at in times if at < gap.ended_at)
     assert gap.ended_at in times
     assert (gap.connection, gap.account, gap.instruments) == (0, "main", 3)
@@ -409,10 +408,10 @@ async def test_a_sink_that_fails_costs_its_connection_and_not_the_feed(
         monkeypatch.undo()
         raise RuntimeError("no more memory")
 
-    monkeypatch.setattr(rig.sink, "message", broken)
+    monkeypatch.setattr(rig.sink, "messages", broken)
     rig.manager.subscribe(kite.listed(1), Mode.LTP)
     await rig.manager.start()
-    await rig.until(lambda: rig.sink.messages)
+    await rig.until(lambda: rig.sink.received)
     assert isinstance(told[0]["exception"], RuntimeError)
     assert rig.manager.stats().reconnects == 1
 
@@ -432,7 +431,7 @@ async def test_a_writer_that_fails_costs_its_connection_and_not_the_feed(
     tokens = kite.listed(1)
     rig.manager.subscribe(tokens, Mode.LTP)
     await rig.manager.start()
-    await rig.until(lambda: rig.sink.messages)
+    await rig.until(lambda: rig.sink.received)
     assert [str(context["exception"]) for context in told] == ["no more memory"]
     assert rig.sink.expected == tokens
     assert rig.manager.stats().reconnects == 1

@@ -31,10 +31,10 @@ async def test_what_is_wanted_before_the_start_is_subscribed_on_it(
     await rig.manager.start()
     wanted = dict.fromkeys(full, Mode.FULL) | dict.fromkeys(ltp, Mode.LTP)
     await kite.happens(lambda kite: kite.subscribed() == wanted)
-    await rig.until(lambda: rig.sink.messages)
+    await rig.until(lambda: rig.sink.received)
     assert sorted(rig.sink.expected) == sorted(wanted)
     assert len(kite.handshakes) == 1
-    received_at, connection, data = rig.sink.messages[0]
+    received_at, connection, data = rig.sink.received[0]
     assert connection == 0
     assert received_at > 1_700_000_000_000_000
     assert len(data) > 1
@@ -164,12 +164,12 @@ async def test_status_and_stats_tell_what_is(kite: Kite, make_rig: MakeRig) -> N
     assert rig.manager.connections() == ()
     rig.manager.subscribe(kite.listed(5), Mode.FULL)
     await rig.manager.start()
-    await rig.until(lambda: rig.sink.messages)
+    await rig.until(lambda: rig.sink.received)
     (status,) = rig.manager.connections()
     assert (status.index, status.account, status.url) == (0, "main", kite.url)
     assert (status.state, status.instruments, status.reconnects) == (ConnectionState.OPEN, 5, 0)
-    assert status.messages == len(rig.sink.messages)
-    assert status.bytes == sum(len(data) for _, _, data in rig.sink.messages)
+    assert status.messages == len(rig.sink.received)
+    assert status.bytes == sum(len(data) for _, _, data in rig.sink.received)
     assert status.last_message_at is not None
     assert status.last_message_at >= status.since
     stats = rig.manager.stats()
@@ -186,8 +186,8 @@ async def test_heartbeats_are_counted_and_not_delivered(kite: Kite, make_rig: Ma
     kite.send(b"\x00")
     kite.send(b"")
     kite.send(b"\x00\x01")
-    await rig.until(lambda: rig.sink.messages)
-    assert [data for _, _, data in rig.sink.messages] == [b"\x00\x01"]
+    await rig.until(lambda: rig.sink.received)
+    assert [data for _, _, data in rig.sink.received] == [b"\x00\x01"]
     assert rig.manager.stats().heartbeats >= 2
 
 
@@ -203,7 +203,7 @@ async def test_a_listener_that_fails_harms_nobody(
     rig.manager.on_state(broken)
     await rig.manager.start()
     rig.manager.subscribe(kite.listed(1), Mode.LTP)
-    await rig.until(lambda: rig.sink.messages)
+    await rig.until(lambda: rig.sink.received)
     assert "a listener failed" in caplog.text
     leave()
     leave()

@@ -1,9 +1,9 @@
 """One socket: open, send, read, watch. It never reconnects. Loop thread only.
 
 `Connection` is the transport's own protocol object, with two of its callbacks
-overridden: bytes are stamped for the watchdog, and whole messages go straight
-to the receiver, without a queue and without waking a task, which costs a third
-less than ``recv()``. No exception of the transport leaves this module: they
+overridden: bytes are stamped for the watchdog, and the whole messages of a read
+go straight to the receiver, without a queue and without waking a task, which
+costs a third less than ``recv()``. No exception of the transport leaves this module: they
 hold the URL, and the URL holds the token. A `Failure` says what happened.
 """
 
@@ -52,8 +52,8 @@ _log.addFilter(lambda record: record.levelno >= logging.WARNING)
 class Receiver(Protocol):
     """Takes what a connection receives. Quick, and never raises."""
 
-    def binary(self, data: bytes) -> None:
-        """Take one binary message, heartbeats included."""
+    def binary(self, messages: list[bytes]) -> None:
+        """Take the binary messages of one read of the socket, heartbeats included."""
         ...
 
     def text(self, text: str) -> None:
@@ -82,6 +82,7 @@ class Connection(ClientConnection):
         super().__init__(protocol, **options)
         self._receiver = receiver
         self._account = account
+        self._messages: list[bytes] = []  # of this read
         self._fragments = bytearray()
         self._fragmented: Opcode | None = None
         self._opened_at = self._last_byte = self.loop.time()
@@ -141,16 +142,17 @@ class Connection(ClientConnection):
         """Stamp and pass on; called by the event loop."""
         self._last_byte = self.loop.time()
         super().data_received(data)
+        self._deliver()
         if self._deadline is None and self.protocol.close_expected():
             # The library would wait for the server to close, however long that takes.
             self._deadline = self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     def process_event(self, event: Any) -> None:
-        """Hand messages to the receiver, and all else to the library, which calls this."""
+        """Keep messages for the receiver, and hand all else to the library, which calls this."""
         if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
             super().process_event(event)
         elif event.opcode is Opcode.BINARY and event.fin:
-            self._receiver.binary(bytes(event.data))
+            self._messages.append(bytes(event.data))
         else:
             self._collect(event)
 
@@ -170,9 +172,15 @@ class Connection(ClientConnection):
             return
         data, self._fragments = bytes(self._fragments), bytearray()
         if self._fragmented is Opcode.TEXT:
+            self._deliver()  # what came before
             self._receiver.text(data.decode("utf-8", "replace"))
         else:
-            self._receiver.binary(data)
+            self._messages.append(data)
+
+    def _deliver(self) -> None:
+        if self._messages:
+            messages, self._messages = self._messages, []
+            self._receiver.binary(messages)
 
     def _check(self, due: float) -> None:
         now = self.loop.time()

@@ -212,15 +212,17 @@ class Link:
         self._outbox.append(command)
         self._wake.set()
 
-    def binary(self, data: bytes) -> None:
-        """Take a binary message of the connection: stamp it and hand it on."""
+    def binary(self, messages: list[bytes]) -> None:
+        """Take the binary messages of one read: stamp them and hand them on."""
         at = self.last_message_at = now_us()
-        if len(data) <= 1:
-            self.heartbeats += 1
-            return
-        self.messages += 1
-        self.bytes += len(data)
-        self._sink.message(at, self.index, data)
+        if min(map(len, messages)) <= 1:
+            received, messages = messages, [data for data in messages if len(data) > 1]
+            self.heartbeats += len(received) - len(messages)
+            if not messages:
+                return
+        self.messages += len(messages)
+        self.bytes += sum(map(len, messages))
+        self._sink.messages(at, self.index, messages)
         if self._resuming:
             self._resuming = False
             self._hub.resumed(self, at)

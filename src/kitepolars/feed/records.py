@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
@@ -46,8 +46,18 @@ class Message(NamedTuple):
 class Sink(Protocol):
     """Where a source delivers what it receives. Every call is on the loop thread."""
 
-    def message(self, received_at: int, connection: int, data: bytes) -> None:
-        """Take one binary message longer than a heartbeat, as it came. An append, nothing else."""
+    def messages(self, received_at: int, connection: int, messages: Sequence[bytes]) -> None:
+        """Take the binary messages of one read of a socket. An append, nothing else.
+
+        Parameters
+        ----------
+        received_at
+            When they were read, in microseconds since the Unix epoch, UTC.
+        connection
+            The index of the connection.
+        messages
+            One at least, in the order in which they came, each longer than a heartbeat.
+        """
         ...
 
     def expect_snapshots(self, instrument_tokens: Collection[int]) -> None:
