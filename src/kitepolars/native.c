@@ -110,7 +110,7 @@ struct field {
 
 /* A segment of the market. */
 struct segment {
-    double divisor;
+    double divisor, inverse;
     uint32_t bias; /* 2^31 where prices are signed, else 0: what makes one subtraction do for both */
     uint32_t is_known;
 };
@@ -122,17 +122,49 @@ struct block {
     const struct segment *segments[BLOCK];
 };
 
-static double price(const uint8_t *bytes, const struct segment *segment)
+/* A processor that multiplies and adds in one rounding divides so in less than half the time. */
+#if defined(__FP_FAST_FMA)
+#define FUSED
+enum { HAS_FMA = 1 };
+#elif defined(__x86_64__)
+#define FUSED __attribute__((target("fma")))
+#define HAS_FMA (__builtin_cpu_supports("fma") != 0)
+#else
+enum { HAS_FMA = 0 };
+#endif
+
+typedef double division(double number, const struct segment *by);
+
+static inline double divide(double number, const struct segment *by)
 {
-    return (double)((int64_t)(big32(bytes) ^ segment->bias) - segment->bias) / segment->divisor;
+    return number / by->divisor;
+}
+
+/* The same to the last bit: an estimate, and its remainder's share (Markstein 1990). */
+#ifdef FUSED
+FUSED static inline double divide_fused(double number, const struct segment *by)
+{
+    const double estimate = number * by->inverse;
+    return __builtin_fma(__builtin_fma(-estimate, by->divisor, number), by->inverse, estimate);
+}
+#else
+#define FUSED
+#define divide_fused divide
+#endif
+
+static inline double number(const uint8_t *bytes, const struct segment *segment)
+{
+    return (double)((int64_t)(big32(bytes) ^ segment->bias) - segment->bias);
 }
 
 #define STORE(TYPE, LEVELS, VALUE)                                                                 \
-    for (int64_t i = 0; i < block->size; i++) {                                                    \
-        const uint8_t *bytes = block->packets[i] + field->offset;                                  \
-        TYPE *cell = (TYPE *)column + block->rows[i] * (LEVELS);                                   \
-        for (int level = 0; level < (LEVELS); level++, bytes += field->stride)                     \
+    for (int64_t i = 0; i < size; i++) {                                                           \
+        const struct segment *segment = block->segments[i];                                        \
+        const uint8_t *bytes = offset + (is_even ? packet + i * step : block->packets[i]);         \
+        TYPE *cell = (TYPE *)column + (is_even ? row + i : block->rows[i]) * (LEVELS);             \
+        for (int level = 0; level < (LEVELS); level++, bytes += stride)                            \
             cell[level] = (VALUE);                                                                 \
+        (void)segment;                                                                             \
     }                                                                                              \
     break;
 
@@ -145,23 +177,64 @@ static double price(const uint8_t *bytes, const struct segment *segment)
     case TIME:                                                                                     \
         STORE(int64_t, LEVELS, (int64_t)big32(bytes) * 1000000)                                    \
     case PRICE:                                                                                    \
-        STORE(double, LEVELS, price(bytes, block->segments[i]))                                    \
+        STORE(double, LEVELS, quotient(number(bytes, segment), segment))                           \
     }
 
-static void store(const struct field *field, const struct block *block, void *column)
+/* Store one field of a block. How is known to the compiler, which makes a function of each way. */
+static inline __attribute__((always_inline)) void store(const struct field *field,
+                                                        const struct block *block, void *column,
+                                                        const int is_even, division *quotient)
 {
-    if (field->stride)
+    const int64_t size = block->size, offset = field->offset, stride = field->stride;
+    const uint8_t *const packet = block->packets[0];
+    const int64_t row = block->rows[0], step = is_even ? block->packets[1] - packet : 0;
+    if (stride)
         STORE_KIND(LEVELS)
     else
         STORE_KIND(1)
 }
 
+typedef void way(const struct field *, const struct block *, void *);
+
+static void scattered(const struct field *field, const struct block *block, void *column)
+{
+    store(field, block, column, 0, divide);
+}
+
+static void even(const struct field *field, const struct block *block, void *column)
+{
+    store(field, block, column, 1, divide);
+}
+
+FUSED static void scattered_fused(const struct field *field, const struct block *block, void *column)
+{
+    store(field, block, column, 0, divide_fused);
+}
+
+FUSED static void even_fused(const struct field *field, const struct block *block, void *column)
+{
+    store(field, block, column, 1, divide_fused);
+}
+
+static way *const WAYS[2][2] = {{scattered, scattered_fused}, {even, even_fused}};
+
+/* Whether packets are as far from each other as the first two, and become one row after another. */
+static int lies_even(const struct block *block)
+{
+    int yes = block->size > 1;
+    for (int64_t i = 1; i < block->size; i++)
+        yes &= block->packets[i] - block->packets[i - 1] == block->packets[1] - block->packets[0] &&
+               block->rows[i] == block->rows[0] + i;
+    return yes;
+}
+
 static void store_block(struct block *block, const struct field *fields, int32_t first,
                         int32_t last, void *const *columns)
 {
-    for (int32_t i = first; i < last; i++)
+    way *const store_field = WAYS[lies_even(block)][HAS_FMA];
+    for (int32_t i = first; i < last && block->size; i++)
         if (columns[fields[i].column])
-            store(&fields[i], block, columns[fields[i].column]);
+            store_field(&fields[i], block, columns[fields[i].column]);
     block->size = 0;
 }
 

@@ -186,6 +186,26 @@ def test_prices_follow_their_segment(segment: int, raw: int, price: float) -> No
     assert columns["last_price"].tolist() == [price]
 
 
+@pytest.mark.parametrize("segment", [1, 3, 6])
+@pytest.mark.parametrize("together", [True, False])
+def test_every_price_is_the_nearest_to_its_quotient(segment: int, *, together: bool) -> None:
+    """In packets that lie evenly, and in those between which others lie."""
+    edges = np.array([0, 1, 99, 100, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1])
+    raw = np.concatenate([edges, np.random.default_rng(1).integers(0, 2**32, 59_992)])
+    layouts = (LTP,) if together else (LTP, QUOTE)
+    framed = np.zeros(len(raw), [(layout.name, layout.framed_dtype) for layout in layouts])
+    for layout in layouts:
+        framed[layout.name]["length"] = layout.length
+        framed[layout.name]["packet"]["instrument_token"] = 1000 << 8 | segment
+        framed[layout.name]["packet"]["last_price"] = raw.astype("u4").view("i4")
+    halves = np.array_split(framed, 2)  # a message counts its packets in 16 bits
+    messages = [struct.pack(">H", len(half) * len(layouts)) + half.tobytes() for half in halves]
+    _, columns = decoded(messages)
+    signed = raw.astype("u4").view("i4") if SEGMENTS[segment].signed else raw
+    expected = np.repeat(signed / SEGMENTS[segment].divisor, len(layouts))
+    assert np.array_equal(columns["last_price"], expected)
+
+
 def test_a_range_goes_where_it_is_told_to() -> None:
     packets = Scanner().scan([message(*(struct.pack(">II", 257, n) for n in range(200)))])
     columns = empty_columns(90)

@@ -87,9 +87,11 @@ _STARTS: Final = np.cumsum([0, *map(len, _PLACES)]).astype(np.int32)
 """By layout, its first field."""
 
 _SEGMENTS: Final = np.zeros(
-    SEGMENT_MASK + 1, np.dtype([("divisor", "f8"), ("bias", "u4"), ("is_known", "u4")])
+    SEGMENT_MASK + 1,
+    np.dtype([("divisor", "f8"), ("inverse", "f8"), ("bias", "u4"), ("is_known", "u4")]),
 )
 _SEGMENTS["divisor"] = segment_divisors()
+_SEGMENTS["inverse"] = 1.0 / _SEGMENTS["divisor"]
 _SEGMENTS["bias"] = np.where(segment_signs(), 2**31, 0)
 _SEGMENTS["is_known"][list(SEGMENTS)] = 1
 
