@@ -41,6 +41,9 @@ FLAGS: Final = (
 PATIENCE: Final = 90.0
 """Seconds that anything may take on a busy machine: the server's start, a cell, a repaint."""
 
+NUDGE: Final = 5.0
+"""Seconds after which a kernel that has not answered is made to look at its requests again."""
+
 INSTALLED: Final = "installed"
 """Name of the kernel with the ipykernel that is installed."""
 
@@ -233,21 +236,29 @@ class Notebook:
         return self
 
     def wait_until_ready(self) -> None:
-        """Wait until the kernel is connected and answers: its status alone may have been missed."""
+        """Wait until the kernel is connected and answers: its status alone may have been missed.
+
+        It is asked until the page has heard the answer: JupyterLab's server does not wait
+        for the subscription to a kernel's outputs when the kernel is busy just then.
+        """
         self.wait_for(
             "window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.session"
         )
         self.wait_for(f"{_KERNEL}?.connectionStatus === 'connected'")
-        assert self.execute("print('ready')").strip() == "ready", self.page.evaluate(_STANDS)
+        self.wait_until(lambda: self.execute("print('ready')").strip() == "ready")
 
     def wait_for(self, condition: str, argument: Any = None) -> None:
         """Wait until a JavaScript expression in ``i``, the argument, holds."""
         function = f"(i) => {{ return {condition} }}"
-        try:
-            self.page.wait_for_function(function, arg=argument, timeout=PATIENCE * 1000)
-        except PlaywrightTimeout:
-            stands = self.page.evaluate(_STANDS)
-            raise TimeoutError(f"{condition} with i = {argument!r}: {stands}") from None
+        for _ in range(int(PATIENCE / NUDGE)):
+            try:
+                self.page.wait_for_function(function, arg=argument, timeout=NUDGE * 1000)
+            except PlaywrightTimeout:
+                self._nudge()
+            else:
+                return
+        stands = self.page.evaluate(_STANDS)
+        raise TimeoutError(f"{condition} with i = {argument!r}: {stands}")
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds that is no matter of the page."""
@@ -256,6 +267,23 @@ class Notebook:
                 return
             self.page.wait_for_timeout(100)
         raise TimeoutError(f"it did not happen within {PATIENCE:g} s")
+
+    def _nudge(self) -> None:
+        """Connect to the kernel once more.
+
+        ipykernel 7.0 to 7.3 may leave a request unread until somebody connects, because it
+        answered another one just when it came (ipython/ipykernel#1554, mended in 7.4).
+        """
+        kernel = self.page.evaluate(f"window.{_KERNEL.replace('.', '?.')}?.id")
+        if kernel is not None:
+            self._connect(kernel).stop_channels()
+
+    def _connect(self, kernel: str) -> BlockingKernelClient:
+        file = self.lab.root / "runtime" / f"kernel-{kernel}.json"
+        client = BlockingKernelClient(connection_file=str(file))
+        client.load_connection_file()
+        client.start_channels()
+        return client
 
     def use_theme(self, theme: str) -> None:
         """Switch JupyterLab to its light or dark theme."""
@@ -314,29 +342,26 @@ class Notebook:
 
     def execute(self, code: str) -> str:
         """Run code in the kernel beside the cells, and return what it printed."""
-        printed: str = self.page.evaluate(
-            f"""async ([code, limit]) => {{
+        self.page.evaluate(
+            f"""(code) => {{
+                const asked = window.asked = {{ text: '', done: false }};
                 const future = {_KERNEL}.requestExecute({{ code }});
-                let text = '';
                 future.onIOPub = ({{ header, content }}) => {{
-                    if (header.msg_type === 'stream') text += content.text;
-                    if (header.msg_type === 'error') text += content.traceback.join('\\n');
+                    if (header.msg_type === 'stream') asked.text += content.text;
+                    if (header.msg_type === 'error') asked.text += content.traceback.join('\\n');
                 }};
-                await Promise.race([future.done, new Promise((_, no) => setTimeout(no, limit))]);
-                return text;
+                future.done.then(() => {{ asked.done = true; }});
             }}""",
-            [code, PATIENCE * 1000],
+            code,
         )
+        self.wait_for("window.asked.done")
+        printed: str = self.page.evaluate("window.asked.text")
         return printed
 
     @contextmanager
     def without_page(self) -> Iterator[Callable[[str], str]]:
         """Yield what `execute` is while the page is elsewhere: a line to the kernel of its own."""
-        kernel = self.page.evaluate(f"{_KERNEL}.id")
-        file = self.lab.root / "runtime" / f"kernel-{kernel}.json"
-        client = BlockingKernelClient(connection_file=str(file))
-        client.load_connection_file()
-        client.start_channels()
+        client = self._connect(self.page.evaluate(f"{_KERNEL}.id"))
         try:
             yield partial(_printed, client)
         finally:
