@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo test test-slow lint format bench lab screenshots clean force
+.PHONY: help demo test test-slow lint format bench soak lab screenshots clean force
 
 # The interpreter that makes .venv: `make demo PYTHON=python3.12` to choose another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
@@ -50,9 +50,13 @@ format: $(DEV) ## apply ruff's fixes and its formatting
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
 bench: $(BENCH) ## all benchmarks, then docs/performance.md; ARGS=--quick for a short try
-	@rm -rf artifacts/bench
+	@rm -f $(patsubst benchmarks/bench_%.py,artifacts/bench/%.json,$(BENCHMARKS))
 	@set -e; for script in $(BENCHMARKS); do \
 		echo "== $$script"; $(VENV_PYTHON) $$script $(ARGS); done
+	@$(VENV_PYTHON) benchmarks/report.py
+
+soak: $(BENCH) ## an hour of a market, whether memory grows; then docs/performance.md
+	@$(VENV_PYTHON) benchmarks/hour.py $(ARGS)
 	@$(VENV_PYTHON) benchmarks/report.py
 
 lab: $(LAB) ## the notebooks in JupyterLab, copied to kitepolars-notebooks/; ARGS="FOLDER"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import harness
-import numpy as np
 
 SCRIPT = Path(__file__).with_name("held_rows.py")
 ROW_BYTES = 260
@@ -38,12 +37,11 @@ def measure(results: harness.Results) -> None:
         note=f"{held['peak'] / 2**30:.2f} GiB",
     )
     turned = harness.in_process(SCRIPT, {"what": "constancy", "rows": 15 if results.quick else 65})
-    resident = np.array(turned["resident"][WARM_UP:])
-    growth = float(np.polyfit(np.arange(len(resident)), resident, 1)[0] * (len(resident) - 1))
+    resident = turned["resident"][WARM_UP:]
     ticks = turned["ticks"]
     results.add(
         "Memory: growth at constant retention, fitted, of the resident set",
-        100 * growth / float(resident[0]),
+        harness.growth(resident),
         form="{:+.2f} %",
         target=harness.at_most(1.0),
         note=f"{ticks:,} ticks through a history of {turned['rows']:,}: in fast motion as many as "

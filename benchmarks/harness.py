@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import psutil
 
 ROOT: Final = Path(__file__).parents[1]
@@ -218,6 +219,12 @@ def room_for(rows: int, row_bytes: float) -> int:
     if fits < rows:
         print(f"  memory for {fits:,} rows only, of {rows:,}", flush=True)
     return min(rows, fits)
+
+
+def growth(values: Sequence[int]) -> float:
+    """Return by how many percent values grew, by the line that fits them best."""
+    slope, begin = np.polyfit(np.arange(len(values)), np.array(values), 1)
+    return float(100 * slope * (len(values) - 1) / begin)
 
 
 def sizes(highest: int) -> Sequence[int]:

@@ -23,8 +23,8 @@ from kitepolars.frames.schema import MODE, SCHEMA
 from kitepolars.wire.decode import MICROSECONDS
 from kitepolars.wire.layouts import MODES
 
-CHUNK_ROWS: Final = 262_144
-"""Rows of a full chunk (about 68 MB). Chunks are few and large, so that queries stay fast."""
+CHUNK_ROWS: Final = 524_288
+"""Rows of a full chunk (about 136 MB). Chunks are few and large, so that queries stay fast."""
 
 SMALLEST_CHUNK: Final = 65_536
 """Rows of the first chunk; each is twice as large as the one before, up to `CHUNK_ROWS`."""

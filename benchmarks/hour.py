@@ -1,0 +1,71 @@
+"""Whether the memory of a ticker grows: an hour of the clock at a market's rate, `make soak`.
+
+A session in small: 9,000 instruments in full mode at 2 ticks a second, over sockets, through a
+bounded history, with `frame()` once a second. Not among the benchmarks of `make bench`, because
+it takes its time; the page shows what it last found.
+"""
+
+from __future__ import annotations
+
+import time
+
+import harness
+import psutil
+from rich.progress import track
+
+from kitepolars import Instruments, Retention, Ticker
+from kitepolars.benchmark import messages
+from kitepolars.process import ServerProcess
+from kitepolars.sim import SimulatedKite
+
+PER_INSTRUMENT = 2.0
+HELD = 1_000_000
+"""Ticks of the bounded history: turned over every minute."""
+
+WARM_UP = 300
+"""Seconds after which nothing may grow: a few turnovers."""
+
+
+def measure(results: harness.Results) -> None:
+    """Note the resident set once a second, and fit a line."""
+    seconds = WARM_UP + (60 if results.quick else 3_600)
+    process = psutil.Process()
+    resident: list[int] = []
+    instruments = Instruments.read_csv(SimulatedKite().instruments.dump_csv())
+    with (
+        ServerProcess("kitepolars.sim", "--rate", str(PER_INSTRUMENT)) as exchange,
+        Ticker(
+            "benchmark",
+            "benchmark",
+            url=exchange.url,
+            instruments=instruments,
+            retention=Retention(max_rows=HELD),
+        ) as ticker,
+    ):
+        ticker.subscribe(messages.tokens(), mode="full")
+        for second in track(range(seconds), "An hour of a market", update_period=10):
+            time.sleep(1.0)
+            assert ticker.frame().height <= HELD
+            if second == WARM_UP:
+                before, begin = ticker.stats(), time.perf_counter()
+            if second >= WARM_UP:
+                resident.append(process.memory_info().rss)
+        stats, elapsed = ticker.stats(), time.perf_counter() - begin
+    assert not any(stats.losses.values()), stats.losses
+    assert stats.reconnects == 0
+    ticks = stats.ticks - before.ticks
+    assert ticks / elapsed > 0.8 * messages.INSTRUMENTS * PER_INSTRUMENT, "not the market's rate"
+    results.add(
+        "Memory: growth in an hour of the clock at constant retention, fitted, of the resident set",
+        harness.growth(resident),
+        form="{:+.2f} %",
+        target=harness.at_most(1.0),
+        note=f"{ticks:,} ticks in {elapsed / 60:.0f} minutes through a history of {HELD:,}; "
+        f"{resident[0] / 2**20:,.0f} MiB, {resident[-1] / 2**20:,.0f} MiB in the end, "
+        f"between {min(resident) / 2**20:,.0f} and {max(resident) / 2**20:,.0f}",
+    )
+    results.series["resident"] = resident[::60]
+
+
+if __name__ == "__main__":
+    harness.main("hour", measure, __doc__)
