@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import harness
 import numpy as np
@@ -32,6 +33,16 @@ COPIED = 200_000
 """Packets of the memory that memcpy is timed on: far beyond the caches."""
 
 
+class Traffic(NamedTuple):
+    """Messages, how they are read, and what is to be reached against the parser alone and whole."""
+
+    what: str
+    sent: list[bytes]
+    target: float | None = None
+    frame_target: float | None = None
+    read_bytes: int = filling.READ_BYTES
+
+
 def main_work(results: harness.Results) -> None:
     """Check, time and report the three kinds of traffic."""
     rounds = 40 if results.quick else 180
@@ -39,18 +50,15 @@ def main_work(results: harness.Results) -> None:
     full = filling.batch_messages().round() * rounds
     mixed = messages.mixed_messages(messages=100) * (10 if results.quick else 40)
     single = messages.FullMessages(messages.tokens(), packets=1, messages=5_000).round()
-    traffic = {
-        "full, 100 packets a message": (full, 200, 500),
-        "mixed modes, 100 packets a message": (
-            mixed,
-            50,
-            None,
-        ),
-        "full, 1 packet a message": (single * (4 if results.quick else 20), 50, None),
-    }
-    for what, (sent, target, frame_target) in traffic.items():
-        _check(sent[:30])
-        _compare(results, what, sent, target, frame_target)
+    single *= 4 if results.quick else 20
+    for traffic in (
+        Traffic("full, 100 packets a message", full, 200, 500),
+        Traffic("mixed modes, 100 packets a message", mixed, 50),
+        Traffic("full, 1 packet a message", single, 50),
+        Traffic("full, 1 packet a message, each in a read of its own", single, read_bytes=1),
+    ):
+        _check(traffic.sent[:30])
+        _compare(results, traffic)
     _absolute(results, full)
 
 
@@ -69,19 +77,14 @@ def _check(sent: Sequence[bytes]) -> None:
     assert not different, different[:3]
 
 
-def _compare(
-    results: harness.Results,
-    what: str,
-    sent: Sequence[bytes],
-    target: float,
-    frame_target: float | None,
-) -> None:
+def _compare(results: harness.Results, traffic: Traffic) -> None:
+    what, sent, target, frame_target, read_bytes = traffic
     few = sent[: max(10, len(sent) // 300)]
     passing, keeping = _Running(_Passing), _Running(TickStore)
     timings = best_of(
         {
-            "pipeline": lambda: passing.feed(sent),
-            "retained": lambda: keeping.feed(sent),
+            "pipeline": lambda: passing.feed(sent, read_bytes),
+            "retained": lambda: keeping.feed(sent, read_bytes),
             "parser": lambda: _parse(few),
             "flat frame": lambda: _frames(few, official.flat_frame),
             "nested frame": lambda: _frames(few, official.nested_frame),
@@ -150,9 +153,9 @@ class _Running:
         while source.sent < filling.SETTLED_ROWS:
             self.feed(source.round())
 
-    def feed(self, sent: Sequence[bytes]) -> int:
+    def feed(self, sent: Sequence[bytes], read_bytes: int = filling.READ_BYTES) -> int:
         """Do what a ticker does with messages."""
-        return filling.within_loop(lambda: filling.feed(self._pipeline, sent))
+        return filling.within_loop(lambda: filling.feed(self._pipeline, sent, read_bytes))
 
 
 def _parse(sent: Sequence[bytes]) -> int:

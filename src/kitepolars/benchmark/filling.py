@@ -24,7 +24,7 @@ SETTLED_ROWS: Final = 2 * CHUNK_ROWS
 """The chunks before this many rows are small ones."""
 
 READ_BYTES: Final = 64 * 1024
-"""Bytes that a connection reads at once; asyncio's sockets read four times as many at most."""
+"""Bytes read at once when there is much to read; asyncio takes four times as many at most."""
 
 RATE: Final = 18_000
 """Ticks a second of a made-up session: two a second for each of 9,000 instruments."""
@@ -60,7 +60,7 @@ def within_loop(function: Callable[[], T]) -> T:
     return asyncio.run(run())
 
 
-def feed(pipeline: Pipeline, messages: Sequence[bytes]) -> int:
+def feed(pipeline: Pipeline, messages: Sequence[bytes], read_bytes: int = READ_BYTES) -> int:
     """Deliver messages to a pipeline as connections do, and decode what waits in the end.
 
     Parameters
@@ -68,7 +68,9 @@ def feed(pipeline: Pipeline, messages: Sequence[bytes]) -> int:
     pipeline
         Where to.
     messages
-        They come in reads of `READ_BYTES`, as they do when there is much to read.
+        What is delivered.
+    read_bytes
+        How much of it a connection reads at once; one message at least.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def feed(pipeline: Pipeline, messages: Sequence[bytes]) -> int:
         The ticks that this made.
     """
     before = pipeline.stats().ticks
-    size = max(1, READ_BYTES // max(map(len, messages), default=1))
+    size = max(1, read_bytes // max(map(len, messages), default=1))
     for number, first in enumerate(range(0, len(messages), size)):
         read = messages[first : first + size]
         pipeline.messages(time.time_ns() // 1000, number % 3, read)
