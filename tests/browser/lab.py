@@ -17,9 +17,10 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from queue import Empty
 from typing import Any, Final, Self
 
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -67,6 +68,9 @@ _STANDS: Final = f"""() => {{
     return JSON.stringify([location.href, kernel?.status, kernel?.connectionStatus, dialog]);
 }}"""
 """How things stand where something did not happen."""
+
+HELD: Final = "held"
+"""The file beside a notebook that a cell makes when it begins to wait."""
 
 RELEASED: Final = "released"
 """The file beside a notebook that ends the cells which wait for it."""
@@ -262,28 +266,38 @@ class Notebook:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds that is no matter of the page."""
-        for _ in range(int(PATIENCE * 10)):
+        for number in range(1, int(PATIENCE * 10)):
             if condition():
                 return
             self.page.wait_for_timeout(100)
+            if number % int(NUDGE * 10) == 0:
+                self._nudge()
         raise TimeoutError(f"it did not happen within {PATIENCE:g} s")
 
     def _nudge(self) -> None:
-        """Connect to the kernel once more.
+        """Ask the kernel something over a connection of its own.
 
         ipykernel 7.0 to 7.3 may leave a request unread until somebody connects, because it
         answered another one just when it came (ipython/ipykernel#1554, mended in 7.4).
         """
         kernel = self.page.evaluate(f"window.{_KERNEL.replace('.', '?.')}?.id")
-        if kernel is not None:
-            self._connect(kernel).stop_channels()
+        if kernel is None:
+            return
+        with self._connected(kernel, iopub=False) as client:
+            client.kernel_info()
+            with suppress(Empty):  # it is busy, or has gone
+                client.get_shell_msg(timeout=1)
 
-    def _connect(self, kernel: str) -> BlockingKernelClient:
+    @contextmanager
+    def _connected(self, kernel: str, *, iopub: bool = True) -> Iterator[BlockingKernelClient]:
         file = self.lab.root / "runtime" / f"kernel-{kernel}.json"
         client = BlockingKernelClient(connection_file=str(file))
         client.load_connection_file()
-        client.start_channels()
-        return client
+        client.start_channels(iopub=iopub, stdin=False, hb=False, control=False)
+        try:
+            yield client
+        finally:
+            client.stop_channels()
 
     def use_theme(self, theme: str) -> None:
         """Switch JupyterLab to its light or dark theme."""
@@ -329,16 +343,22 @@ class Notebook:
         return running
 
     def start_held(self, cell: int) -> None:
-        """Begin to run a cell that prints, and then goes on until the file `RELEASED` is there."""
+        """Begin to run a cell that makes the file `HELD`, and goes on until `RELEASED` is there."""
+        held = self._beside(HELD)
+        held.unlink(missing_ok=True)
         self.start(cell)
-        self.wait_for(f"{_CELL}.model.outputs.length && {_RUNS}", cell)
+        self.wait_until(held.exists)
+        assert self.is_running(cell)
 
     def release(self, cell: int) -> None:
         """Let a held cell end, and wait for that."""
-        released = (self.lab.work / self.name).with_name(RELEASED)
+        released = self._beside(RELEASED)
         released.touch()
         self.wait_cell(cell)
         released.unlink()
+
+    def _beside(self, name: str) -> Path:
+        return (self.lab.work / self.name).with_name(name)
 
     def execute(self, code: str) -> str:
         """Run code in the kernel beside the cells, and return what it printed."""
@@ -361,11 +381,8 @@ class Notebook:
     @contextmanager
     def without_page(self) -> Iterator[Callable[[str], str]]:
         """Yield what `execute` is while the page is elsewhere: a line to the kernel of its own."""
-        client = self._connect(self.page.evaluate(f"{_KERNEL}.id"))
-        try:
+        with self._connected(self.page.evaluate(f"{_KERNEL}.id")) as client:
             yield partial(_printed, client)
-        finally:
-            client.stop_channels()
 
     def outputs(self, cell: int) -> list[dict[str, Any]]:
         """Return a cell's outputs as nbformat has them."""

@@ -7,7 +7,6 @@ and so on; the browser tests write the same into ``artifacts/``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -71,33 +70,33 @@ PICTURES: Final = (
         selector=".kp-monitor",
         ready="document.querySelector('.kp-verdict')?.textContent === 'Well'",
     ),
-)
-DASHBOARD: Final = Picture(
-    name="dashboard",
-    code="ticker.dashboard('NSE:INFY', every='1s')",
-    selector=".kp-dashboard",
-    ready="Number(document.querySelector('.kp-chart')?.dataset.bars ?? 0) > 45",
+    Picture(
+        name="dashboard",
+        code="ticker.dashboard('NSE:INFY', every='1s')",
+        selector=".kp-dashboard",
+        ready="Number(document.querySelector('.kp-dashboard .kp-chart')?.dataset.bars ?? 0) > 45",
+    ),
 )
 LINGER: Final = 2_500
 """Milliseconds after readiness: sparklines and rates need a few refreshes."""
 
 
-def draw(lab: Lab, folder: Path, pictures: Sequence[Picture], *, scale: float = 1) -> list[Path]:
+def draw(lab: Lab, folder: Path, *, scale: float = 1) -> list[Path]:
     """Show each widget in a notebook, and write a picture of it in each theme."""
     folder.mkdir(parents=True, exist_ok=True)
-    cells = [SETUP, FAULT, *(picture.code for picture in pictures)]
+    cells = [SETUP, FAULT, *(picture.code for picture in PICTURES)]
     notebook = lab.new(cells, width=1360, height=1400, scale=scale).open()
     try:
         notebook.run(0)
         notebook.run(1)
-        for cell, picture in enumerate(pictures, start=2):
+        for cell, picture in enumerate(PICTURES, start=2):
             notebook.run(cell)
             notebook.wait_for(picture.ready)
             if picture.act:
                 notebook.page.get_by_label("Search instruments").press_sequentially(picture.act)
                 notebook.wait_for("document.querySelectorAll('.kp-hit').length > 3")
         notebook.page.wait_for_timeout(LINGER)
-        return [_shot(notebook, folder, picture, theme) for theme in THEMES for picture in pictures]
+        return [_shot(notebook, folder, picture, theme) for theme in THEMES for picture in PICTURES]
     finally:
         notebook.close()
 
@@ -115,9 +114,8 @@ def _shot(notebook: Notebook, folder: Path, picture: Picture, theme: str) -> Pat
 def main(folder: str) -> None:
     """Draw every picture into a folder."""
     with Lab() as lab:
-        for pictures in (PICTURES, (DASHBOARD,)):
-            for path in draw(lab, Path(folder), pictures, scale=1.5):
-                sys.stdout.write(f"{path}\n")
+        for path in draw(lab, Path(folder), scale=1.5):
+            sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":

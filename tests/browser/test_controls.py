@@ -16,7 +16,7 @@ ticker = kp.demo(instruments=["NSE:NIFTY 50"], rate=4)
 """
 SLEEP: Final = """
 import pathlib, time
-print("asleep")
+pathlib.Path("held").touch()
 while not pathlib.Path("released").exists():
     time.sleep(1)
 """
