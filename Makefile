@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo test test-notebooks test-slow lint format bench soak lab screenshots clean force
+.PHONY: help demo test test-slow test-browser lint format bench soak lab screenshots clean force
 
 # The interpreter that makes .venv: `make demo PYTHON=python3.12` to choose another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
@@ -30,16 +30,16 @@ help: ## show this list
 demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the terminal
 	@$(VENV_PYTHON) -m kitepolars demo $(ARGS)
 
-SLOW := tests/benchmark tests/cli/test_demo.py tests/test_process.py tests/browser
+SLOW := tests/notebooks tests/benchmark tests/cli/test_demo.py tests/test_process.py
 
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
-	$(VENV_PYTHON) -m pytest $(or $(ARGS),$(addprefix --ignore=,tests/notebooks $(SLOW)))
+	$(VENV_PYTHON) -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser))
 
-test-notebooks: $(DEV) ## each notebook from top to bottom, twice
-	$(VENV_PYTHON) -m pytest tests/notebooks
-
-test-slow: $(DEV) ## demonstrations, benchmarks, and widgets in a real browser (Chromium)
+test-slow: $(DEV) ## notebooks, demonstrations, benchmarks
 	$(VENV_PYTHON) -m pytest $(SLOW) $(ARGS)
+
+test-browser: $(DEV) ## widgets in a real JupyterLab in a real browser (Chromium)
+	$(VENV_PYTHON) -m pytest tests/browser $(ARGS)
 
 lint: $(DEV) ## ruff, its formatter and mypy --strict, changing nothing
 	$(VENV_PYTHON) -m ruff check .
