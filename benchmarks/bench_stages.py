@@ -50,7 +50,7 @@ class _Counter:
     def __init__(self) -> None:
         self.size = 0
 
-    def binary(self, messages: list[bytes]) -> None:
+    def binary(self, _received_at: int, messages: list[bytes]) -> None:
         self.size += sum(map(len, messages))
 
     def text(self, text: str) -> None:

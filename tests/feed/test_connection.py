@@ -32,7 +32,8 @@ class Heard:
     messages: list[bytes | str] = field(default_factory=list)
     reads: list[int] = field(default_factory=list)
 
-    def binary(self, messages: list[bytes]) -> None:
+    def binary(self, received_at: int, messages: list[bytes]) -> None:
+        assert received_at > 0
         self.messages += messages
         self.reads.append(len(messages))
 

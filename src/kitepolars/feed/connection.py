@@ -1,10 +1,10 @@
 """One socket: open, send, read, watch. It never reconnects. Loop thread only.
 
 `Connection` is the transport's own protocol object, with two of its callbacks
-overridden: bytes are stamped for the watchdog, and the whole messages of a read
-go straight to the receiver, without a queue and without waking a task, which
-costs a third less than ``recv()``. No exception of the transport leaves this module: they
-hold the URL, and the URL holds the token. A `Failure` says what happened.
+overridden: a read is stamped, and the whole messages that it completes go
+straight to the receiver, without a queue and without waking a task, which costs
+a third less than ``recv()``. No exception of the transport leaves this module:
+they hold the URL, and the URL holds the token. A `Failure` says what happened.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from websockets.http11 import Response
 
 from kitepolars.feed.account import HEADERS, Account, connection_url, is_loopback
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
+from kitepolars.feed.records import now_us
 from kitepolars.wire.control import printable
 
 MAX_MESSAGE: Final = 16 * 2**20
@@ -52,8 +53,11 @@ _log.addFilter(lambda record: record.levelno >= logging.WARNING)
 class Receiver(Protocol):
     """Takes what a connection receives. Quick, and never raises."""
 
-    def binary(self, messages: list[bytes]) -> None:
-        """Take the binary messages of one read of the socket, heartbeats included."""
+    def binary(self, received_at: int, messages: list[bytes]) -> None:
+        """Take the binary messages of one read of the socket, heartbeats included, and its time.
+
+        The time is in microseconds since the Unix epoch, UTC.
+        """
         ...
 
     def text(self, text: str) -> None:
@@ -82,6 +86,7 @@ class Connection(ClientConnection):
         super().__init__(protocol, **options)
         self._receiver = receiver
         self._account = account
+        self._read_at = 0
         self._messages: list[bytes] = []  # of this read
         self._fragments = bytearray()
         self._fragmented: Opcode | None = None
@@ -140,7 +145,7 @@ class Connection(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         """Stamp and pass on; called by the event loop."""
-        self._last_byte = self.loop.time()
+        self._read_at, self._last_byte = now_us(), self.loop.time()
         super().data_received(data)
         self._deliver()
         if self._deadline is None and self.protocol.close_expected():
@@ -180,7 +185,7 @@ class Connection(ClientConnection):
     def _deliver(self) -> None:
         if self._messages:
             messages, self._messages = self._messages, []
-            self._receiver.binary(messages)
+            self._receiver.binary(self._read_at, messages)
 
     def _check(self, due: float) -> None:
         now = self.loop.time()

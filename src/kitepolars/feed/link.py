@@ -212,9 +212,9 @@ class Link:
         self._outbox.append(command)
         self._wake.set()
 
-    def binary(self, messages: list[bytes]) -> None:
-        """Take the binary messages of one read: stamp them and hand them on."""
-        at = self.last_message_at = now_us()
+    def binary(self, received_at: int, messages: list[bytes]) -> None:
+        """Take the binary messages of one read, count them and hand them on."""
+        self.last_message_at = received_at
         if min(map(len, messages)) <= 1:
             received, messages = messages, [data for data in messages if len(data) > 1]
             self.heartbeats += len(received) - len(messages)
@@ -222,10 +222,10 @@ class Link:
                 return
         self.messages += len(messages)
         self.bytes += sum(map(len, messages))
-        self._sink.messages(at, self.index, messages)
+        self._sink.messages(received_at, self.index, messages)
         if self._resuming:
             self._resuming = False
-            self._hub.resumed(self, at)
+            self._hub.resumed(self, received_at)
 
     def text(self, text: str) -> None:
         """Take a text message of the connection."""
