@@ -150,7 +150,7 @@ class Pipeline:
             self.flush()
         elif self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._flush.interval, self.flush)
+            self._timer = loop.call_later(self._flush.interval, self._due)
 
     def _tell(self, received_at: int, connection: int, messages: Sequence[bytes]) -> None:
         for data in messages:
@@ -181,11 +181,13 @@ class Pipeline:
         if new > 0:
             self._awaiting = np.concatenate([self._awaiting, np.zeros(new, np.bool_)])
 
+    def _due(self) -> None:
+        """Flush for the timer, which a flush for another reason does not stop: that costs more."""
+        self._timer = None
+        self.flush()
+
     def flush(self) -> None:
         """Decode and publish every message that waits."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if not self._messages:
             return
         messages, self._messages = self._messages, []

@@ -1,4 +1,4 @@
-"""Where the packets of a batch of messages are. Holds scratch memory only; one `Scanner` a thread.
+"""Where the packets of a batch of messages are. One `Scanner` a thread.
 
 Nothing here raises on what a server sends: every packet is found or rejected,
 and what is rejected is counted and described.
@@ -105,24 +105,6 @@ class _Found(NamedTuple):
     messages: npt.NDArray[np.int64]
 
 
-class _Room:
-    """Memory for so many packets, used again and again."""
-
-    def __init__(self, packets: int) -> None:
-        self.packets = packets
-        self.addresses = native.Pinned(np.empty(packets, np.uint64))
-        self.codes = native.Pinned(np.empty(packets, np.uint8))
-        self.messages = native.Pinned(np.empty(packets, np.int64))
-
-    def found(self, packets: int) -> _Found:
-        """Return a copy of the first packets."""
-        return _Found(
-            self.addresses.array[:packets].copy(),
-            self.codes.array[:packets].copy(),
-            self.messages.array[:packets].copy(),
-        )
-
-
 @dataclass(slots=True)
 class _Faults:
     """What was wrong with the messages of a batch."""
@@ -137,7 +119,9 @@ class _Faults:
 
 
 class Scanner:
-    """Finds the packets of batches of messages. Not safe for use by two threads at once.
+    """Finds the packets of batches of messages; it learns how much room they take.
+
+    Not safe for use by two threads at once.
 
     Examples
     --------
@@ -148,7 +132,7 @@ class Scanner:
     """
 
     def __init__(self) -> None:
-        self._room = _Room(_SMALLEST_ROOM)
+        self._room = _SMALLEST_ROOM
 
     def scan(self, messages: list[bytes]) -> Packets:
         """Find the packets of a batch of messages.
@@ -182,21 +166,23 @@ class Scanner:
         """Find the packets of messages that are well-formed; return the others, too."""
         malformed, count = np.empty(len(messages), np.int64), np.zeros(1, np.int64)
         while True:
-            room = self._room
+            addresses, codes = np.empty(self._room, np.uint64), np.empty(self._room, np.uint8)
+            owners = np.empty(self._room, np.int64)
             packets = native.split(
                 messages,
                 len(messages),
                 _CODE_BY_LENGTH,
-                room.packets,
-                room.addresses,
-                room.codes,
-                room.messages,
+                self._room,
+                native.address(addresses),
+                native.address(codes),
+                native.address(owners),
                 native.address(malformed),
                 native.address(count),
             )
             if packets >= 0:
-                return room.found(packets), malformed[: count[0]].tolist()
-            self._room = _Room(2 * room.packets)
+                found = _Found(addresses[:packets], codes[:packets], owners[:packets])
+                return found, malformed[: count[0]].tolist()
+            self._room *= 2
 
 
 def _in_order(parts: Sequence[_Found]) -> _Found:
