@@ -39,14 +39,12 @@ def measure(results: harness.Results) -> None:
     turned = harness.in_process(SCRIPT, {"what": "constancy", "rows": 15 if results.quick else 65})
     resident = turned["resident"][WARM_UP:]
     ticks = turned["ticks"]
-    results.add(
-        "Memory: growth at constant retention, fitted, of the resident set",
-        harness.growth(resident),
-        form="{:+.2f} %",
-        target=harness.at_most(1.0),
-        note=f"{ticks:,} ticks through a history of {turned['rows']:,}: in fast motion as many as "
-        f"a market's 18,000/s bring in {ticks / 18_000 / 60:.0f} minutes; "
-        f"{resident[0] / 2**20:,.0f} MiB, {resident[-1] / 2**20:,.0f} MiB in the end",
+    harness.add_growth(
+        results,
+        "growth at constant retention",
+        resident,
+        f"{ticks:,} ticks through a history of {turned['rows']:,}: in fast motion as many as "
+        f"a market's 18,000/s bring in {ticks / 18_000 / 60:.0f} minutes",
     )
     results.series |= {"held": held, "turned": turned}
 

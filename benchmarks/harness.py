@@ -221,10 +221,17 @@ def room_for(rows: int, row_bytes: float) -> int:
     return min(rows, fits)
 
 
-def growth(values: Sequence[int]) -> float:
-    """Return by how many percent values grew, by the line that fits them best."""
-    slope, begin = np.polyfit(np.arange(len(values)), np.array(values), 1)
-    return float(100 * slope * (len(values) - 1) / begin)
+def add_growth(results: Results, what: str, resident: Sequence[int], note: str) -> None:
+    """Add by how many percent a resident set grew, by the line that fits its sizes best."""
+    slope, begin = np.polyfit(np.arange(len(resident)), np.array(resident), 1)
+    first, last = resident[0] / 2**20, resident[-1] / 2**20
+    results.add(
+        f"Memory: {what}, fitted, of the resident set",
+        float(100 * slope * (len(resident) - 1) / begin),
+        form="{:+.2f} %",
+        target=at_most(1.0),
+        note=f"{note}; {first:,.0f} MiB, {last:,.0f} MiB in the end",
+    )
 
 
 def sizes(highest: int) -> Sequence[int]:

@@ -55,14 +55,11 @@ def measure(results: harness.Results) -> None:
     assert stats.reconnects == 0
     ticks = stats.ticks - before.ticks
     assert ticks / elapsed > 0.8 * messages.INSTRUMENTS * PER_INSTRUMENT, "not the market's rate"
-    results.add(
-        "Memory: growth in an hour of the clock at constant retention, fitted, of the resident set",
-        harness.growth(resident),
-        form="{:+.2f} %",
-        target=harness.at_most(1.0),
-        note=f"{ticks:,} ticks in {elapsed / 60:.0f} minutes through a history of {HELD:,}; "
-        f"{resident[0] / 2**20:,.0f} MiB, {resident[-1] / 2**20:,.0f} MiB in the end, "
-        f"between {min(resident) / 2**20:,.0f} and {max(resident) / 2**20:,.0f}",
+    harness.add_growth(
+        results,
+        "growth in an hour of the clock at constant retention",
+        resident,
+        f"{ticks:,} ticks in {elapsed / 60:.0f} minutes through a history of {HELD:,}",
     )
     results.series["resident"] = resident[::60]
 
