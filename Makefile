@@ -81,7 +81,7 @@ $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
 
 # Installing compiles the loops and builds the widgets' front end, so their sources count too.
-BUILT := hatch_build.py src/kitepolars/native.c \
+BUILT := hatch_build.py src/kitepolars/native.c src/kitepolars/wide.h \
 	$(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 
 $(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)

@@ -119,52 +119,77 @@ struct segment {
 struct block {
     int64_t size, rows[BLOCK];
     const uint8_t *packets[BLOCK];
-    const struct segment *segments[BLOCK];
+    double divisors[BLOCK], inverses[BLOCK];
+    uint32_t biases[BLOCK];
 };
 
-/* A processor that multiplies and adds in one rounding divides so in less than half the time. */
-#if defined(__FP_FAST_FMA)
-#define FUSED
-enum { HAS_FMA = 1 };
-#elif defined(__x86_64__)
-#define FUSED __attribute__((target("fma")))
-#define HAS_FMA (__builtin_cpu_supports("fma") != 0)
-#else
-enum { HAS_FMA = 0 };
+/* How packets are stored: what the processor is best at, or less, for tests. */
+enum way { DIVIDE, MULTIPLY, WIDE };
+
+#if defined(__x86_64__)
+#define MULTIPLIES __attribute__((target("fma")))
+#elif defined(__FP_FAST_FMA)
+#define MULTIPLIES
 #endif
 
-typedef double division(double number, const struct segment *by);
-
-static inline double divide(double number, const struct segment *by)
+static int64_t best_way(void)
 {
-    return number / by->divisor;
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("fma"))
+        return DIVIDE;
+    return __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512vl")
+               ? WIDE
+               : MULTIPLY;
+#elif defined(MULTIPLIES)
+    return MULTIPLY;
+#else
+    return DIVIDE;
+#endif
 }
 
-/* The same to the last bit: an estimate, and its remainder's share (Markstein 1990). */
-#ifdef FUSED
-FUSED static inline double divide_fused(double number, const struct segment *by)
+static int64_t way = DIVIDE;
+
+/* Use the best way that the processor has, and none above `limit`. Returns it. */
+PUBLIC int64_t use_way(int64_t limit)
 {
-    const double estimate = number * by->inverse;
-    return __builtin_fma(__builtin_fma(-estimate, by->divisor, number), by->inverse, estimate);
+    const int64_t best = best_way();
+    return way = best < limit ? best : limit;
+}
+
+typedef double division(double number, double divisor, double inverse);
+
+static inline double divide(double number, double divisor, double inverse)
+{
+    (void)inverse;
+    return number / divisor;
+}
+
+/* The same to the last bit: an estimate, and its remainder's share (Markstein 1990). Where a
+ * processor multiplies and adds in one rounding, it takes less than half the time.
+ */
+#ifdef MULTIPLIES
+MULTIPLIES static inline double multiply(double number, double divisor, double inverse)
+{
+    const double estimate = number * inverse;
+    return __builtin_fma(__builtin_fma(-estimate, divisor, number), inverse, estimate);
 }
 #else
-#define FUSED
-#define divide_fused divide
+#define MULTIPLIES
+#define multiply divide
 #endif
 
-static inline double number(const uint8_t *bytes, const struct segment *segment)
+static inline double number(const uint8_t *bytes, uint32_t bias)
 {
-    return (double)((int64_t)(big32(bytes) ^ segment->bias) - segment->bias);
+    return (double)((int64_t)(big32(bytes) ^ bias) - bias);
 }
 
 #define STORE(TYPE, LEVELS, VALUE)                                                                 \
     for (int64_t i = 0; i < size; i++) {                                                           \
-        const struct segment *segment = block->segments[i];                                        \
-        const uint8_t *bytes = offset + (is_even ? packet + i * step : block->packets[i]);         \
-        TYPE *cell = (TYPE *)column + (is_even ? row + i : block->rows[i]) * (LEVELS);             \
+        const uint8_t *bytes = block->packets[i] + offset;                                         \
+        TYPE *cell = (TYPE *)column + (is_run ? row + i : block->rows[i]) * (LEVELS);              \
         for (int level = 0; level < (LEVELS); level++, bytes += stride)                            \
             cell[level] = (VALUE);                                                                 \
-        (void)segment;                                                                             \
     }                                                                                              \
     break;
 
@@ -177,64 +202,70 @@ static inline double number(const uint8_t *bytes, const struct segment *segment)
     case TIME:                                                                                     \
         STORE(int64_t, LEVELS, (int64_t)big32(bytes) * 1000000)                                    \
     case PRICE:                                                                                    \
-        STORE(double, LEVELS, quotient(number(bytes, segment), segment))                           \
+        STORE(double, LEVELS,                                                                      \
+              quotient(number(bytes, block->biases[i]), block->divisors[i], block->inverses[i]))   \
     }
 
-/* Store one field of a block. How is known to the compiler, which makes a function of each way. */
+/* Store one field of a block, number by number. How is known to the compiler, which makes a function of each way. */
 static inline __attribute__((always_inline)) void store(const struct field *field,
                                                         const struct block *block, void *column,
-                                                        const int is_even, division *quotient)
+                                                        const int is_run, division *quotient)
 {
     const int64_t size = block->size, offset = field->offset, stride = field->stride;
-    const uint8_t *const packet = block->packets[0];
-    const int64_t row = block->rows[0], step = is_even ? block->packets[1] - packet : 0;
+    const int64_t row = block->rows[0];
     if (stride)
         STORE_KIND(LEVELS)
     else
         STORE_KIND(1)
 }
 
-typedef void way(const struct field *, const struct block *, void *);
+typedef void storing(const struct field *, const struct block *, void *);
 
 static void scattered(const struct field *field, const struct block *block, void *column)
 {
     store(field, block, column, 0, divide);
 }
 
-static void even(const struct field *field, const struct block *block, void *column)
+static void run(const struct field *field, const struct block *block, void *column)
 {
     store(field, block, column, 1, divide);
 }
 
-FUSED static void scattered_fused(const struct field *field, const struct block *block, void *column)
+MULTIPLIES static void scattered_multiplied(const struct field *field, const struct block *block,
+                                            void *column)
 {
-    store(field, block, column, 0, divide_fused);
+    store(field, block, column, 0, multiply);
 }
 
-FUSED static void even_fused(const struct field *field, const struct block *block, void *column)
+MULTIPLIES static void run_multiplied(const struct field *field, const struct block *block,
+                                      void *column)
 {
-    store(field, block, column, 1, divide_fused);
+    store(field, block, column, 1, multiply);
 }
 
-static way *const WAYS[2][2] = {{scattered, scattered_fused}, {even, even_fused}};
+static storing *const ONE_BY_ONE[2][2] = {{scattered, scattered_multiplied}, {run, run_multiplied}};
 
-/* Whether packets are as far from each other as the first two, and become one row after another. */
-static int lies_even(const struct block *block)
-{
-    int yes = block->size > 1;
-    for (int64_t i = 1; i < block->size; i++)
-        yes &= block->packets[i] - block->packets[i - 1] == block->packets[1] - block->packets[0] &&
-               block->rows[i] == block->rows[0] + i;
-    return yes;
-}
+#if defined(__x86_64__)
+#include "wide.h"
+#else
+#define is_wide(field, is_run) 0
+#define store_wide(block, first, last, columns, is_run)
+#endif
 
-static void store_block(struct block *block, const struct field *fields, int32_t first,
-                        int32_t last, void *const *columns)
+static void store_block(struct block *block, const struct field *first, const struct field *last,
+                        void *const *columns)
 {
-    way *const store_field = WAYS[lies_even(block)][HAS_FMA];
-    for (int32_t i = first; i < last && block->size; i++)
-        if (columns[fields[i].column])
-            store_field(&fields[i], block, columns[fields[i].column]);
+    const int64_t size = block->size;
+    if (!size)
+        return;
+    const int is_run = block->rows[size - 1] - block->rows[0] == size - 1;
+    for (const struct field *field = first; field < last; field++) {
+        void *column = columns[field->column];
+        if (column && !(way == WIDE && is_wide(field, is_run)))
+            ONE_BY_ONE[is_run][way != DIVIDE](field, block, column);
+    }
+    if (way == WIDE)
+        store_wide(block, first, last, columns, is_run);
     block->size = 0;
 }
 
@@ -256,18 +287,21 @@ PUBLIC int64_t decode(const uint8_t *const *packets, const uint8_t *codes, int64
         const uint8_t code = codes[i], *packet = packets[i];
         const struct segment *segment = &segments[packet[SEGMENT_BYTE]];
         struct block *block = &blocks[code];
+        const int64_t place = block->size++;
         __builtin_prefetch(packet + LINE); /* reading the segment brings the first line */
         __builtin_prefetch(packet + 2 * LINE);
-        block->packets[block->size] = packet;
-        block->segments[block->size] = segment;
-        block->rows[block->size++] = row + i;
+        block->packets[place] = packet;
+        block->rows[place] = row + i;
+        block->divisors[place] = segment->divisor;
+        block->inverses[place] = segment->inverse;
+        block->biases[place] = segment->bias;
         if (!segment->is_known)
             any = unknown[packet[SEGMENT_BYTE]] = 1;
         if (block->size == BLOCK)
-            store_block(block, fields, starts[code], starts[code + 1], columns);
+            store_block(block, fields + starts[code], fields + starts[code + 1], columns);
     }
     for (int64_t code = 0; code < layouts; code++)
-        store_block(&blocks[code], fields, starts[code], starts[code + 1], columns);
+        store_block(&blocks[code], fields + starts[code], fields + starts[code + 1], columns);
     return any;
 }
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 __all__ = [
     "RELEASE_ARRAY",
     "RELEASE_SCHEMA",
+    "WAYS",
     "Pinned",
     "address",
     "decode",
@@ -27,6 +28,7 @@ __all__ = [
     "last_rows",
     "mark",
     "split",
+    "use_way",
 ]
 
 LIBRARY: Final = Path(__file__).with_name(
@@ -99,6 +101,15 @@ decode: Final = _function(
 )
 """``(packets, codes, count, row, fields, starts, layouts, segments, → columns, → unknown)
 → any unknown``: writes packets into columns; see `wire.decode`."""
+
+WAYS: Final = 3
+"""How many ways there are to store packets, from one that any processor has to the fastest."""
+
+use_way: Final = _function("use_way", _Number, _Number)
+"""``(limit) → way``: from now on packets are stored in the fastest way that the processor has,
+but none above a limit. All give the same to the last bit."""
+
+use_way(WAYS - 1)
 
 mark: Final = _function(
     "mark",

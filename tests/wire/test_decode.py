@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from kitepolars.wire.layouts import (
     QUOTE,
     SEGMENTS,
     TIME_FIELDS,
+    Layout,
 )
 from kitepolars.wire.scan import Packets, Scanner
 
@@ -44,6 +45,16 @@ DEPTH_COLUMNS = {
     for side in ("bid", "ask")
     for name, dtype in (("price", "f8"), ("quantity", "u4"), ("orders", "u2"))
 }
+
+
+@pytest.fixture(params=range(native.WAYS), scope="module", autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run every test with each of the ways to store packets that this processor has."""
+    limit = request.param
+    if native.use_way(limit) < limit:
+        pytest.skip("this processor has no such instructions")
+    yield
+    native.use_way(native.WAYS - 1)
 
 
 def empty_columns(rows: int) -> dict[str, npt.NDArray[Any]]:
@@ -212,6 +223,26 @@ def test_a_range_goes_where_it_is_told_to() -> None:
     decode(packets, 100, 180, Target(columns), 7)
     prices = [0.0] * 7 + [n / 100 for n in range(100, 180)] + [0.0] * 3
     assert columns["last_price"].tolist() == prices
+
+
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 63, 64, 65, 200])
+@pytest.mark.parametrize("layout", [FULL, QUOTE, INDEX_FULL])
+def test_any_number_of_packets_fills_its_rows_and_no_others(rows: int, layout: Layout) -> None:
+    """Of arbitrary bytes, but for the segments; between rows of zeros."""
+    rng = np.random.default_rng(rows)
+    raw = rng.integers(0, 256, (rows, layout.length), np.uint8)
+    raw[:, 3] = rng.choice(list(SEGMENTS), rows)
+    sent = [packet.tobytes() for packet in raw]
+    packets = Scanner().scan([message(*sent[:10]), message(*sent[10:])])
+    columns = empty_columns(rows + 20)
+    decode(packets, 0, rows, Target(columns), 9)
+    for name in columns:
+        values = columns[name].tolist()
+        written = values[9 : 9 + rows]
+        assert not np.any(values[:9]), name
+        assert not np.any(values[9 + rows :]), name
+        empty = [0.0] * DEPTH_LEVELS if name in DEPTH_COLUMNS else 0
+        assert written == [reference(packet).get(name, empty) for packet in sent], name
 
 
 @pytest.mark.parametrize(
