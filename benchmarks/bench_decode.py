@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import harness
@@ -129,14 +128,14 @@ class _Passing(TickStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held = replace(self.held, buffer=TickBuffer(CHUNK_ROWS))
+        self.held = self.held._replace(buffer=TickBuffer(CHUNK_ROWS))
 
     def _seal(self) -> None:
         assert Chunk(self.buffer, self.held.symbols).frame().height == self.buffer.capacity
         for bitmap in self.buffer.bitmaps():
             bitmap.bytes[:] = 0
         self.buffer.length = 0
-        self.held = replace(self.held, length=0)
+        self.held = self.held._replace(length=0)
 
 
 class _Running:

@@ -55,18 +55,20 @@ enum { PREFIX = 2, UNKNOWN_LENGTH = 255, AHEAD = 16 };
 
 /* Find the packets of a list of messages, each a `bytes`.
  *
- * Writes of each packet where it is in memory, its layout's code and its message; and the numbers
- * of the messages that are not well-formed, of which no packet is written. Returns how many
- * packets, or -1 if there is not room for all, or if an item is no `bytes` (an exception is set).
+ * Writes of each packet where it is in memory and its layout's code, of each message how many it
+ * has, and the numbers of the messages that are not well-formed, of which no packet is written.
+ * Returns how many packets, or -1 if there is not room for all, or if an item is no `bytes` (an
+ * exception is set).
  */
 PUBLIC int64_t split(void *messages, int64_t count, const uint8_t *code_of_length, int64_t room,
-                     const uint8_t **packets, uint8_t *codes, int64_t *owners, int64_t *malformed,
+                     const uint8_t **packets, uint8_t *codes, int64_t *counts, int64_t *malformed,
                      int64_t *malformed_count)
 {
     int64_t found = 0, wrong = 0;
     for (int64_t message = 0; message < count; message++) {
         const uint8_t *place;
         ptrdiff_t size;
+        counts[message] = 0;
         if (python.bytes_of(python.list_item(messages, (ptrdiff_t)message), &place, &size))
             return -1;
         if (size < PREFIX)
@@ -83,14 +85,14 @@ PUBLIC int64_t split(void *messages, int64_t count, const uint8_t *code_of_lengt
                 return -1;
             __builtin_prefetch(place + AHEAD * (PREFIX + length)); /* most are of one length */
             packets[found] = place + PREFIX;
-            codes[found] = code;
-            owners[found++] = message;
+            codes[found++] = code;
             place += PREFIX + length;
         }
         if (left || place != end) {
             found = before;
             malformed[wrong++] = message;
         }
+        counts[message] = found - before;
     }
     *malformed_count = wrong;
     return found;
@@ -303,6 +305,36 @@ PUBLIC int64_t decode(const uint8_t *const *packets, const uint8_t *codes, int64
     for (int64_t code = 0; code < layouts; code++)
         store_block(&blocks[code], fields + starts[code], fields + starts[code + 1], columns);
     return any;
+}
+
+/* Reads → when and where from ------------------------------------------------------------------*/
+
+/* What one read of a socket brought: so many messages. */
+struct read {
+    int64_t time, connection, messages;
+};
+
+/* Write of the packets from `start` to before `stop` when and by which connection they were read.
+ *
+ * `counts` says how many packets each message has.
+ */
+PUBLIC void stamp(const struct read *reads, int64_t count, const int64_t *counts, int64_t start,
+                  int64_t stop, int64_t *times, uint8_t *connections)
+{
+    int64_t packet = 0;
+    for (const struct read *read = reads; read < reads + count && packet < stop; read++) {
+        int64_t end = packet;
+        for (int64_t i = 0; i < read->messages; i++)
+            end += *counts++;
+        const int64_t from = packet > start ? packet : start, to = end < stop ? end : stop;
+        const int64_t time = read->time;
+        const uint8_t connection = (uint8_t)read->connection;
+        for (int64_t i = from; i < to; i++) {
+            times[i - start] = time;
+            connections[i - start] = connection;
+        }
+        packet = end;
+    }
 }
 
 /* Rows → modes and bitmaps ---------------------------------------------------------------------*/

@@ -28,6 +28,7 @@ __all__ = [
     "last_rows",
     "mark",
     "split",
+    "stamp",
     "use_way",
 ]
 
@@ -39,11 +40,14 @@ LIBRARY: Final = Path(__file__).with_name(
 _Number: Final = ctypes.c_int64
 _Memory: Final = ctypes.c_void_p  # takes an address, `bytes` or a `Pinned`
 
+_first_byte_of: Final[Any] = ctypes.c_char.from_buffer
+_place_of: Final = ctypes.addressof
+
 
 def address(array: npt.NDArray[Any]) -> int:
     """Return where an array's memory begins."""
     if array.size and array.flags.writeable:  # which takes a fifth of the time
-        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+        return _place_of(_first_byte_of(array))
     place: int = array.ctypes.data
     return place
 
@@ -87,7 +91,7 @@ def _function(name: str, result: type[ctypes.c_int64] | None, *arguments: Any) -
 split: Final = _function(
     "split", _Number, ctypes.py_object, _Number, _Memory, _Number, *[_Memory] * 5
 )
-"""``(messages, count, code_of_length, room, → packets, → codes, → owners, → malformed,
+"""``(messages, count, code_of_length, room, → packets, → codes, → counts, → malformed,
 → malformed_count) → packets or -1``: finds the packets of a list of messages; see `wire.scan`."""
 
 decode: Final = _function(
@@ -110,6 +114,10 @@ use_way: Final = _function("use_way", _Number, _Number)
 but none above a limit. All give the same to the last bit."""
 
 use_way(WAYS - 1)
+
+stamp: Final = _function("stamp", None, _Memory, _Number, _Memory, *[_Number] * 2, *[_Memory] * 2)
+"""``(reads, count, counts, start, stop, → times, → connections)``: notes when and by which
+connection packets were read; see `frames.buffers`."""
 
 mark: Final = _function(
     "mark",

@@ -100,7 +100,8 @@ class Pipeline:
         self._reads: list[int] = []  # of each its time, its connection and how many messages
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._awaiting = np.zeros(0, np.bool_)
+        self._awaiting = np.zeros(0, np.bool_)  # by slot, whether a snapshot is expected
+        self._is_awaiting = False  # any of them
         self._unknown_segments: set[int] = set()
         self._packets = self._ticks = 0
         self._rejected_packets = self._rejected_messages = self._dropped = 0
@@ -161,20 +162,19 @@ class Pipeline:
     def expect_snapshots(self, instrument_tokens: Collection[int]) -> None:
         """Mark the next packet of each instrument as the server's cached value."""
         self.flush()  # what waits came before the subscription
-        slots = self._slots_of(instrument_tokens)
-        self._make_room()
-        self._awaiting[slots] = True
+        self._await(instrument_tokens, awaiting=True)
 
     def forget(self, instrument_tokens: Collection[int]) -> None:
         """Expect no snapshot of these any more."""
         self.flush()
-        slots = self._slots_of(instrument_tokens)
-        self._make_room()
-        self._awaiting[slots] = False
+        self._await(instrument_tokens, awaiting=False)
 
-    def _slots_of(self, instrument_tokens: Collection[int]) -> npt.NDArray[np.int32]:
+    def _await(self, instrument_tokens: Collection[int], *, awaiting: bool) -> None:
         tokens = np.fromiter(instrument_tokens, np.uint32, len(instrument_tokens))
-        return self.store.slots(tokens)
+        slots = self.store.slots(tokens)
+        self._make_room()
+        self._awaiting[slots] = awaiting
+        self._is_awaiting = bool(self._awaiting.any())
 
     def _make_room(self) -> None:
         new = len(self.store.index) - len(self._awaiting)
@@ -203,57 +203,48 @@ class Pipeline:
 
     def _decode(self, messages: list[bytes], reads: list[int]) -> None:
         packets = self._scanner.scan(messages)
-        times, connections, counts = np.fromiter(reads, np.int64, len(reads)).reshape(-1, 3).T
-        times = np.repeat(times, counts)
-        sources = np.repeat(connections.astype(np.uint8), counts)
-        self._report(packets, sources)
+        table = np.fromiter(reads, np.int64, len(reads)).reshape(-1, 3)
+        self._report(packets, table)
         start = 0
         while start < len(packets):
             stop = min(len(packets), start + self.store.buffer.room)
-            self._append(packets, start, stop, times, sources)
+            self._append(packets, table, start, stop)
             start = stop
 
     def _append(
-        self,
-        packets: Packets,
-        start: int,
-        stop: int,
-        times: npt.NDArray[np.int64],
-        sources: npt.NDArray[np.uint8],
+        self, packets: Packets, reads: npt.NDArray[np.int64], start: int, stop: int
     ) -> None:
         """Write packets into the buffer, which has room for them, and publish them."""
         buffer = self.store.buffer
-        first, last = buffer.length, buffer.length + stop - start
-        columns = buffer.columns
-        unknown = decode(packets, start, stop, buffer.target, first)
-        message = packets.messages[start:stop]
-        for name, values in (("received_at", times), ("connection", sources)):
-            np.take(values, message, out=columns[name][first:last], mode="clip")  # unbuffered
-        slots = self.store.slots(columns["instrument_token"][first:last])
-        self.store.append(slots, packets.codes[start:stop], self._take_snapshots(slots))
+        unknown = decode(packets, start, stop, buffer.target, buffer.length)
+        buffer.stamp(reads, packets.counts, start, stop)
+        slots = self.store.place(stop - start)
+        self.store.append(packets.codes[start:stop], self._take_snapshots(slots))
         self._ticks += stop - start
         self._report_segments(unknown.tolist())
 
-    def _take_snapshots(self, slots: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """Say which rows are the first of an instrument after a subscribe."""
+    def _take_snapshots(self, slots: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_] | None:
+        """Say which rows are the first of an instrument after a subscribe, if any is."""
+        if not self._is_awaiting:
+            return None
         self._make_room()
-        if not self._awaiting.any():
-            return np.zeros(len(slots), np.bool_)
-        is_snapshot = self._awaiting[slots]
-        if is_snapshot.any():
-            candidates = np.flatnonzero(is_snapshot)
-            _, first = np.unique(slots[candidates], return_index=True)
-            is_snapshot[:] = False
-            is_snapshot[candidates[first]] = True
-            self._awaiting[slots[candidates]] = False
+        candidates = np.flatnonzero(self._awaiting[slots])
+        if not len(candidates):
+            return None
+        _, first = np.unique(slots[candidates], return_index=True)
+        is_snapshot = np.zeros(len(slots), np.bool_)
+        is_snapshot[candidates[first]] = True
+        self._awaiting[slots[candidates]] = False
+        self._is_awaiting = bool(self._awaiting.any())
         return is_snapshot
 
-    def _report(self, packets: Packets, sources: npt.NDArray[np.uint8]) -> None:
+    def _report(self, packets: Packets, reads: npt.NDArray[np.int64]) -> None:
         self._packets += len(packets) + packets.rejected_packets
         self._rejected_packets += packets.rejected_packets
         self._rejected_messages += packets.rejected_messages
         for rejection in packets.rejections:
-            self._events.add("rejected", str(rejection), int(sources[rejection.message]))
+            read = np.searchsorted(np.cumsum(reads[:, 2]), rejection.message, side="right")
+            self._events.add("rejected", str(rejection), int(reads[read, 1]))
 
     def _report_segments(self, codes: Collection[int]) -> None:
         for code in codes:

@@ -45,6 +45,6 @@ def push(store: TickStore, messages: Sequence[bytes], at: int = 1_700_000_000_00
         first, last = buffer.length, buffer.length + stop - start
         decode(packets, start, stop, buffer.target, first)
         buffer.columns["received_at"][first:last] = at
-        slots = store.slots(buffer.columns["instrument_token"][first:last])
-        store.append(slots, packets.codes[start:stop], np.zeros(stop - start, np.bool_))
+        store.place(stop - start)
+        store.append(packets.codes[start:stop])
         start = stop

@@ -303,7 +303,7 @@ def test_a_cut_message_yields_the_packets_before_the_cut() -> None:
     assert len(columns["last_price"]) == 5
     assert (packets.rejected_packets, packets.rejected_messages) == (0, 1)
     assert packets.rejections[0].reason == "cut message"
-    assert packets.messages.tolist() == [0, 0, 1, 1, 1]
+    assert packets.counts.tolist() == [2, 3]
 
 
 def test_trailing_bytes_are_reported() -> None:
@@ -358,7 +358,7 @@ def test_any_packets_decode_as_the_reference_says(
     packets, columns = decoded([message(*batch) for batch in batches])
     bodies = [packet for batch in batches for packet in batch]
     assert len(packets) == len(bodies)
-    assert packets.messages.tolist() == [n for n, batch in enumerate(batches) for _ in batch]
+    assert packets.counts.tolist() == [len(batch) for batch in batches]
     for number, body in enumerate(bodies):
         expected = reference(body)
         assert {name: columns[name][number].tolist() for name in expected} == expected

@@ -197,7 +197,40 @@ class TickBuffer:
         self._modes_seen = sum(1 << mode for mode in modes.tolist())
         self.length = self.capacity
 
-    def publish(self, codes: npt.NDArray[np.uint8], is_snapshot: npt.NDArray[np.bool_]) -> None:
+    def stamp(
+        self,
+        reads: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        start: int,
+        stop: int,
+    ) -> None:
+        """Note when and by which connection rows behind the published length were read.
+
+        Parameters
+        ----------
+        reads
+            Of each read of a socket its time in microseconds since the epoch, UTC, its connection
+            and how many messages it brought; shape ``(n, 3)``.
+        counts
+            How many packets each message has.
+        start, stop
+            Which packets of all of those messages the rows are.
+        """
+        if stop - start > self.room:
+            raise IndexError(f"{stop - start} rows are more than the {self.room} that fit")
+        native.stamp(
+            native.address(reads),
+            len(reads),
+            native.address(counts),
+            start,
+            stop,
+            native.address(self.columns["received_at"][self.length :]),
+            native.address(self.columns["connection"][self.length :]),
+        )
+
+    def publish(
+        self, codes: npt.NDArray[np.uint8], is_snapshot: npt.NDArray[np.bool_] | None = None
+    ) -> None:
         """Publish rows whose columns have been written behind the published length.
 
         Parameters
@@ -205,7 +238,7 @@ class TickBuffer:
         codes
             The layout code of each new row, which says what is null in it.
         is_snapshot
-            Whether each is the server's cached value.
+            Whether each is the server's cached value; none is, if not given.
         """
         start, stop = self.length, self.length + len(codes)
         if stop > self.capacity:
@@ -227,7 +260,7 @@ class TickBuffer:
         self._modes_seen |= modes
         for bitmap, some in zip(self.valid.values(), has_null.tolist(), strict=True):
             bitmap.has_zero = bitmap.has_zero or some != 0
-        if is_snapshot.any():
+        if is_snapshot is not None:
             self.is_snapshot.write(start, is_snapshot)
         self.length = stop
 

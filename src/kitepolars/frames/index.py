@@ -47,16 +47,20 @@ class TokenIndex:
         tokens.flags.writeable = False
         return tokens
 
-    def slots(self, tokens: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
+    def slots(
+        self, tokens: npt.NDArray[np.uint32], out: npt.NDArray[np.int32] | None = None
+    ) -> npt.NDArray[np.int32]:
         """Return the slot of each token; tokens not seen before get the next slots.
 
         Parameters
         ----------
         tokens
             Instrument tokens, shape ``(n,)``.
+        out
+            Where to write them, contiguous, of the same shape.
         """
         tokens = np.ascontiguousarray(tokens, np.uint32)
-        slots = np.empty(len(tokens), np.int32)
+        slots = np.empty(len(tokens), np.int32) if out is None else out
         if self._find(tokens, slots):
             self._add(tokens[slots == -1])
             self._find(tokens, slots)

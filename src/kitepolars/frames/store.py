@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -138,8 +138,7 @@ class _Sealed:
         return frame
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """What is held at one moment. Immutable; any thread may make frames of it.
 
     Parameters
@@ -238,41 +237,53 @@ class TickStore:
         """Use other symbols for the ticks that are not sealed yet, and for those to come."""
         self._symbol_of = symbol_of
         self._symbols = self._make_symbols()
-        self.held = replace(self.held, symbols=self._symbols, naming=self.held.naming + 1)
+        self.held = self.held._replace(symbols=self._symbols, naming=self.held.naming + 1)
 
     def _make_symbols(self) -> pl.Series:
         tokens = self.index.tokens.tolist()
         return pl.Series("symbol", self._symbol_of(tokens), dtype=pl.Categorical, strict=False)
 
-    def slots(self, tokens: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-        """Return the slots of instrument tokens, new ones included."""
+    def slots(
+        self, tokens: npt.NDArray[np.uint32], out: npt.NDArray[np.int32] | None = None
+    ) -> npt.NDArray[np.int32]:
+        """Return the slots of instrument tokens, new ones included; see `TokenIndex.slots`."""
         known = len(self.index)
-        slots = self.index.slots(tokens)
+        slots = self.index.slots(tokens, out)
         if len(self.index) > known:
             self._symbols = self._make_symbols()
         return slots
 
-    def append(
-        self,
-        slots: npt.NDArray[np.int32],
-        codes: npt.NDArray[np.uint8],
-        is_snapshot: npt.NDArray[np.bool_],
-    ) -> None:
-        """Publish the rows that have been written into `buffer` behind its length.
+    def place(self, rows: int) -> npt.NDArray[np.int32]:
+        """Find the slots of rows that have been written into `buffer` behind its length.
 
         Parameters
         ----------
-        slots
-            The slot of each row's instrument.
+        rows
+            How many.
+
+        Returns
+        -------
+        numpy.ndarray
+            The slot of each row's instrument: the buffer's own column.
+        """
+        columns, place = self.buffer.columns, slice(self.buffer.length, self.buffer.length + rows)
+        return self.slots(columns["instrument_token"][place], columns[SLOT][place].view(np.int32))
+
+    def append(
+        self, codes: npt.NDArray[np.uint8], is_snapshot: npt.NDArray[np.bool_] | None = None
+    ) -> None:
+        """Publish rows behind the length of `buffer`, when they are complete but for their nulls.
+
+        Parameters
+        ----------
         codes
             The layout code of each row.
         is_snapshot
-            Whether each row is the server's cached value.
+            Whether each row is the server's cached value; none is, if not given.
         """
         held, buffer = self.held, self.buffer
-        buffer.columns[SLOT][buffer.length : buffer.length + len(slots)] = slots
         buffer.publish(codes, is_snapshot)
-        self.held = replace(held, length=buffer.length, symbols=self._symbols)
+        self.held = held._replace(length=buffer.length, symbols=self._symbols)
         if not buffer.room:
             self._seal()
 
@@ -281,8 +292,7 @@ class TickStore:
         capacity = min(self.retention.chunk_rows, self.buffer.capacity * 2)
         self._drop(capacity)  # before the new buffer, which may take the memory
         held = self.held
-        self.held = replace(
-            held,
+        self.held = held._replace(
             chunks=(*held.chunks, Chunk(held.buffer, held.symbols)),
             sealed_rows=held.sealed_rows + held.length,
             buffer=TickBuffer(capacity, self._slabs),
@@ -305,8 +315,7 @@ class TickStore:
             dropped += 1
         if dropped:
             gone = sum(chunk.height for chunk in held.chunks[:dropped])
-            self.held = replace(
-                held,
+            self.held = held._replace(
                 chunks=held.chunks[dropped:],
                 sealed_rows=held.sealed_rows - gone,
                 first=held.first + gone,

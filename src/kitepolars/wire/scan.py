@@ -76,8 +76,8 @@ class Packets:
         Where in memory each packet begins, behind its length prefix.
     codes
         The code of each packet's layout.
-    messages
-        The index of each packet's message in the batch.
+    counts
+        How many of them each message of the batch has.
     rejected_packets, rejected_messages
         How many packets of unknown length, and how many malformed messages there were.
     rejections
@@ -87,7 +87,7 @@ class Packets:
     data: Sequence[bytes]
     addresses: npt.NDArray[np.uint64]
     codes: npt.NDArray[np.uint8]
-    messages: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
     rejected_packets: int = 0
     rejected_messages: int = 0
     rejections: tuple[Rejection, ...] = ()
@@ -98,11 +98,10 @@ class Packets:
 
 
 class _Found(NamedTuple):
-    """Packets: where they are in memory, their layouts' codes, and their messages' indices."""
+    """Packets: where they are in memory, and their layouts' codes."""
 
     addresses: npt.NDArray[np.uint64]
     codes: npt.NDArray[np.uint8]
-    messages: npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -127,8 +126,8 @@ class Scanner:
     --------
     >>> scanner = Scanner()
     >>> packets = scanner.scan([bytes.fromhex("0001 0008 00063a01 00026683")])
-    >>> packets.codes, packets.messages
-    (array([0], dtype=uint8), array([0]))
+    >>> packets.codes, packets.counts
+    (array([0], dtype=uint8), array([1]))
     """
 
     def __init__(self) -> None:
@@ -148,26 +147,27 @@ class Scanner:
         Packets
             Every packet is in it, as a row to decode or as a rejection.
         """
-        well_formed, malformed = self._split(messages)
+        found, counts, malformed = self._split(messages)
         faults = _Faults()
-        parts = [well_formed, *(_walk(messages[number], number, faults) for number in malformed)]
-        found = _in_order(parts) if malformed else well_formed
+        if malformed:
+            walked = [_walk(messages[number], number, faults) for number in malformed]
+            found, counts = _in_order(found, counts, malformed, walked)
         return Packets(
             messages,
             found.addresses,
             found.codes,
-            found.messages,
+            counts,
             faults.packets,
             faults.messages,
             tuple(faults.described),
         )
 
-    def _split(self, messages: list[bytes]) -> tuple[_Found, list[int]]:
-        """Find the packets of messages that are well-formed; return the others, too."""
-        malformed, count = np.empty(len(messages), np.int64), np.zeros(1, np.int64)
+    def _split(self, messages: list[bytes]) -> tuple[_Found, npt.NDArray[np.int64], list[int]]:
+        """Find the packets of messages that are well-formed; count them; return the others."""
+        counts, malformed = np.empty((2, len(messages)), np.int64)
+        wrong = np.zeros(1, np.int64)
         while True:
             addresses, codes = np.empty(self._room, np.uint64), np.empty(self._room, np.uint8)
-            owners = np.empty(self._room, np.int64)
             packets = native.split(
                 messages,
                 len(messages),
@@ -175,21 +175,29 @@ class Scanner:
                 self._room,
                 native.address(addresses),
                 native.address(codes),
-                native.address(owners),
+                native.address(counts),
                 native.address(malformed),
-                native.address(count),
+                native.address(wrong),
             )
             if packets >= 0:
-                found = _Found(addresses[:packets], codes[:packets], owners[:packets])
-                return found, malformed[: count[0]].tolist()
+                found = _Found(addresses[:packets], codes[:packets])
+                return found, counts, malformed[: wrong[0]].tolist()
             self._room *= 2
 
 
-def _in_order(parts: Sequence[_Found]) -> _Found:
-    """Put together what was found, in the order in which it arrived."""
-    addresses, codes, messages = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(messages, kind="stable")  # those of one message are in order
-    return _Found(addresses[order], codes[order], messages[order])
+def _in_order(
+    found: _Found, counts: npt.NDArray[np.int64], malformed: list[int], walked: list[_Found]
+) -> tuple[_Found, npt.NDArray[np.int64]]:
+    """Put together what was found in all messages, in the order in which it arrived."""
+    owners = np.concatenate(
+        [
+            np.repeat(np.arange(len(counts)), counts),
+            np.repeat(malformed, [len(part.codes) for part in walked]),
+        ]
+    )
+    order = np.argsort(owners, kind="stable")  # those of one message are in order
+    addresses, codes = (np.concatenate(part) for part in zip(found, *walked, strict=True))
+    return _Found(addresses[order], codes[order]), np.bincount(owners, minlength=len(counts))
 
 
 def _walk(data: bytes, message: int, faults: _Faults) -> _Found:
@@ -236,4 +244,4 @@ def _sift(
         faults.describe(Rejection(message, place - PREFIX_SIZE, length, head, "unknown length"))
     begin = native.address(np.frombuffer(data, np.uint8))
     addresses = (begin + places[known]).astype(np.uint64)
-    return _Found(addresses, codes[known], np.full(len(addresses), message))
+    return _Found(addresses, codes[known])
