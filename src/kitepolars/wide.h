@@ -7,7 +7,7 @@
 
 #include <immintrin.h>
 
-#define WIDELY static __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")))
+#define WIDELY static __attribute__((target("avx512bw,avx512vl,avx512vbmi,fma")))
 
 enum { REGISTER = 64, WORD = 4, LANES = 16, HALF = 8, ALL_LEVELS = (1 << LEVELS) - 1 };
 
@@ -58,8 +58,10 @@ WIDELY __m512i level_bytes(const struct field *field)
 {
     const int64_t width = word_bytes(field);
     uint8_t places[REGISTER] = {0};
-    for (int64_t i = 0; i < LEVELS * width; i++)
-        places[i] = (uint8_t)(i / width * field->stride + width - 1 - i % width);
+    uint8_t *place = places;
+    for (int64_t level = 0; level < LEVELS; level++)
+        for (int64_t byte = width - 1; byte >= 0; byte--)
+            *place++ = (uint8_t)(level * field->stride + byte);
     return _mm512_loadu_si512(places);
 }
 
