@@ -17,7 +17,8 @@ import harness
 
 sys.path.insert(0, str(harness.ROOT / "tests"))
 
-from browser.lab import Lab, Notebook
+from browser.lab import Lab
+from browser.notebook import Notebook
 
 SETUP: Final = """
 import json, time

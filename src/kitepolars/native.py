@@ -1,4 +1,4 @@
-"""The compiled loops of `native.c`: how each is called. Any thread; keeps no state.
+"""The compiled loops of `native.c`: how each is called. Any thread; no state but `use_way`'s.
 
 Arrays cross as addresses (of `address`, or once and for all as a `Pinned`), so
 whoever calls answers for their sizes, dtypes and contiguity. The interpreter

@@ -21,7 +21,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `browser.lab`, as mypy names it too
 
 if TYPE_CHECKING:
-    from browser.lab import Lab, Notebook
+    from browser.lab import Lab
+    from browser.notebook import Notebook
 
 ARTIFACTS: Final = Path(__file__).parents[2] / "artifacts"
 MODULES: Final = ("anywidget", "ipykernel", "ipywidgets", "jupyterlab", "playwright")

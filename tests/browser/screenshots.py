@@ -13,7 +13,8 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from browser.lab import THEMES, Lab, Notebook
+from browser.lab import Lab
+from browser.notebook import THEMES, Notebook
 
 SETUP: Final = """
 import kitepolars as kp

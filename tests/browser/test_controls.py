@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from browser.lab import Notebook
+    from browser.notebook import Notebook
 
 Opener = Callable[..., "Notebook"]
 

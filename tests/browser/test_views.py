@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from browser.lab import Notebook
+    from browser.notebook import Notebook
 
 
 Opener = Callable[..., "Notebook"]
