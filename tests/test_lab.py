@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kitepolars import KitePolarsError, lab
+from patience import PATIENCE
 
 
 @pytest.fixture
@@ -43,20 +46,56 @@ def test_a_package_without_notebooks_says_so(
 
 
 def test_jupyterlab_is_run_in_the_folder(
-    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shipped: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    calls: list[tuple[list[str], Any]] = []
-
-    def run(command: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
-        calls.append((command, settings["cwd"]))
-        return subprocess.CompletedProcess(command, 3)
-
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object())
-    monkeypatch.setattr("subprocess.run", run)
+    (tmp_path / "jupyterlab.py").write_text(
+        "import os, sys; print(sys.argv[1:], os.getcwd()); sys.exit(3)"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert lab.launch(tmp_path / "mine", open_browser=False) == 3
-    expected = [sys.executable, "-m", "jupyterlab", "--ServerApp.open_browser=False"]
-    assert calls == [(expected, tmp_path / "mine")]
+    assert capfd.readouterr().out == f"['--ServerApp.open_browser=False'] {tmp_path / 'mine'}\n"
     assert len(list((tmp_path / "mine").iterdir())) == len(list(shipped.iterdir()))
+
+
+INTERRUPTED_AND_ENDED = """
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: print("Shut down?", flush=True))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
+print("runs", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_jupyterlab_answers_ctrl_c_itself_and_ends_with_the_command(tmp_path: Path) -> None:
+    (tmp_path / "jupyterlab.py").write_text(INTERRUPTED_AND_ENDED)
+    command = [sys.executable, "-m", "kitepolars", "lab", str(tmp_path / "mine")]
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "runs\n":
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.readline() == "Shut down?\n"
+        process.terminate()
+        try:  # all that is said comes to an end when nobody is left to write
+            assert process.communicate(timeout=PATIENCE)[0] == "told to end\n"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        assert process.returncode == 1
 
 
 def test_without_jupyterlab_the_extra_is_named(

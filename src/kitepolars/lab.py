@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -113,7 +114,18 @@ def launch(folder: str | Path, *, open_browser: bool = True, allow_root: bool = 
     copy_notebooks(folder)
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.open_browser={open_browser}"]
     command += ["--allow-root"] * allow_root
-    try:
-        return subprocess.run(command, cwd=Path(folder).expanduser(), check=False).returncode  # noqa: S603
-    except KeyboardInterrupt:  # it has had the same signal, and has asked or ended
-        return 0
+    return _run(command, Path(folder).expanduser())
+
+
+def _run(command: list[str], folder: Path) -> int:
+    """Run a command until it ends. A terminal's Ctrl-C is its own to answer; our end is its end."""
+    with subprocess.Popen(command, cwd=folder) as process:  # noqa: S603 - our own interpreter
+        ours = {
+            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+        }
+        try:
+            return process.wait()
+        finally:
+            for number, handler in ours.items():
+                signal.signal(number, handler)

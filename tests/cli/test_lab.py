@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,24 +25,22 @@ def test_the_notebooks_are_copied_and_changed_ones_are_named(
 
 @pytest.mark.parametrize("options", [[], ["--no-browser"], ["--allow-root"]])
 def test_jupyterlab_is_started_in_the_folder(
-    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    calls: list[tuple[list[str], Any]] = []
-
-    def run(command: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
-        calls.append((command, settings["cwd"]))
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object())
-    monkeypatch.setattr("subprocess.run", run)
+    (tmp_path / "jupyterlab.py").write_text("import os, sys; print(sys.argv[1:], os.getcwd())")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert cli.main(["lab", *options]) == 0
-    ((command, folder),) = calls
-    assert "jupyterlab" in command
-    assert f"--ServerApp.open_browser={'--no-browser' not in options}" in command
-    assert ("--allow-root" in command) == ("--allow-root" in options)
-    assert folder == Path("kitepolars-notebooks")
-    assert len(list((tmp_path / folder).glob("*.ipynb"))) == 9
+    said = capfd.readouterr().out
+    assert f"--ServerApp.open_browser={'--no-browser' not in options}" in said
+    assert ("--allow-root" in said) == ("--allow-root" in options)
+    folder = tmp_path / "kitepolars-notebooks"
+    assert str(folder) in said
+    assert len(list(folder.glob("*.ipynb"))) == 9
 
 
 def test_without_jupyterlab_the_extra_is_named_in_one_line(
