@@ -152,7 +152,7 @@ class Chart(LiveWidget):
             "every": live.every,
             "seconds": INTERVALS[live.every],
             "precision": _precision(bars),
-            "empty": "Waiting for the first bar",
+            "empty": _WAITING,
             "remark": "" if live.on == "exchange_timestamp" else _ON_ARRIVAL,
         }
         return Message({**content, **self._found()}, [bars.tobytes()], whole=True)
@@ -201,6 +201,7 @@ _HISTORY: Final = pl.Schema(
         "volume": pl.UInt64(),
     }
 )
+_WAITING: Final = "Waiting for the first bar; the call auction (equity, 09:00 to 09:15) makes none"
 _ON_ARRIVAL: Final = "cut on arrival time: this mode has no exchange time"
 _NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
 
