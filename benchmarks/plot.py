@@ -44,11 +44,17 @@ def _draw_rates(axes: Axes, results: Mapping[str, Mapping[str, Any]]) -> None:
     for bar, (rate, colour) in zip(drawn, bars.values(), strict=True):
         bar.set_color(colour)
         axes.annotate(
-            f" {rate:,.0f}", (rate, bar.get_y() + bar.get_height() / 2), va="center", fontsize=9
+            f"{rate:,.0f}",
+            (rate, bar.get_y() + bar.get_height() / 2),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
     axes.set_yticks(places, list(bars))
     axes.set_xscale("log")
-    axes.set_xlim(1e3, 1e8)
+    axes.set_xlim(1e3, 4e8)
     axes.axvline(MARKET_RATE, color=MARKET, linestyle="--", linewidth=1)
     axes.annotate(
         "9,000 instruments at 2/s",
@@ -100,9 +106,9 @@ def _draw_snapshots(axes: Axes, results: Mapping[str, Mapping[str, Any]]) -> Non
             label=label,
         )
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
     axes.set_xlabel("rows held")
     axes.set_title("milliseconds a snapshot (less is better)")
     axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
     axes.spines[["top", "right"]].set_visible(False)
