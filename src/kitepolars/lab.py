@@ -120,13 +120,13 @@ def launch(folder: str | Path, *, open_browser: bool = True, allow_root: bool = 
 def _run(command: list[str], folder: Path) -> int:
     """Run a command until it ends. A terminal's Ctrl-C is its own to answer; our end is its end."""
     sys.stdout.flush()  # into a file, too, what was said before it stands before it
-    with subprocess.Popen(command, cwd=folder) as process:  # noqa: S603 - our own interpreter
-        ours = {
-            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
-        }
-        try:
-            return process.wait()
-        finally:
-            for number, handler in ours.items():
-                signal.signal(number, handler)
+    interrupted = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with subprocess.Popen(command, cwd=folder) as process:  # noqa: S603 - our own interpreter
+            ended = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            try:
+                return process.wait()
+            finally:
+                signal.signal(signal.SIGTERM, ended)
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
