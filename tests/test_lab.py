@@ -63,11 +63,12 @@ def test_jupyterlab_is_run_in_the_folder(
 
 INTERRUPTED_AND_ENDED = """
 import signal, sys
-signal.signal(signal.SIGINT, lambda *_: print("Shut down?", flush=True))
-signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
 print("runs", flush=True)
-while True:
-    signal.pause()
+signal.sigwait({signal.SIGINT})
+print("Shut down?", flush=True)
+signal.sigwait({signal.SIGTERM})
+sys.exit("told to end")
 """
 
 
