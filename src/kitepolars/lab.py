@@ -11,6 +11,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -125,7 +126,10 @@ def _run(command: list[str], folder: Path) -> int:
         with subprocess.Popen(command, cwd=folder) as process:  # noqa: S603 - our own interpreter
             ended = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
             try:
-                return process.wait()
+                while process.poll() is None:
+                    with suppress(subprocess.TimeoutExpired):  # a signal just before is seen then
+                        process.wait(1.0)
+                return process.returncode
             finally:
                 signal.signal(signal.SIGTERM, ended)
     finally:
