@@ -72,7 +72,7 @@ screenshots: $(DEV) ## draw the pictures of README and docs again; needs Chromiu
 
 clean: ## remove .venv, caches and artefacts
 	rm -rf $(VENV) build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -f src/kitepolars/_native.*
+	rm -f kitepolars/_native.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): EXTRAS :=
@@ -81,7 +81,7 @@ $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
 
 # Installing compiles the loops and builds the widgets' front end, so their sources count too.
-BUILT := hatch_build.py src/kitepolars/native.c src/kitepolars/wide.h \
+BUILT := hatch_build.py kitepolars/native.c kitepolars/wide.h \
 	$(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 
 $(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)

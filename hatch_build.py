@@ -24,10 +24,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).parent
 FRONTEND = ROOT / "frontend"
-STATIC = ROOT / "src" / "kitepolars" / "widgets" / "static"
+STATIC = ROOT / "kitepolars" / "widgets" / "static"
 NOTEBOOKS = ROOT / "notebooks"
 STAMP = STATIC / "sources.sha256"
-LOOPS = ROOT / "src" / "kitepolars" / "native.c"
+LOOPS = ROOT / "kitepolars" / "native.c"
 IS_WINDOWS = sys.platform == "win32"
 LIBRARY = LOOPS.with_name("_native.dll" if IS_WINDOWS else "_native.so")
 COMPILERS = ("cc", "gcc", "clang")

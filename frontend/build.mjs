@@ -6,7 +6,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const target = path.resolve(here, process.argv[2] ?? "../src/kitepolars/widgets/static");
+const target = path.resolve(here, process.argv[2] ?? "../kitepolars/widgets/static");
 const widgets = ["table", "ladder", "chart", "search", "subscriptions", "monitor"];
 const bundled = ["lightweight-charts", "fancy-canvas"];
 

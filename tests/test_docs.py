@@ -20,7 +20,7 @@ from kitepolars import Instruments, Ticker
 from kitepolars.sim import SimulatedKite
 
 ROOT: Final = Path(__file__).parents[1]
-SOURCE: Final = ROOT / "src"
+PACKAGE: Final = ROOT / "kitepolars"
 PAGES: Final = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -34,11 +34,11 @@ OPTIONS: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def module_name(path: Path) -> str:
-    dotted = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     return dotted.removesuffix(".__init__")
 
 
-MODULES: Final = [module_name(path) for path in sorted(SOURCE.rglob("*.py"))]
+MODULES: Final = [module_name(path) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
 def blocks(page: Path, reason: str | None = None) -> list[tuple[int, str]]:
@@ -112,8 +112,7 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
 def test_the_house_as_drawn_has_every_room() -> None:
     drawing = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("```")[1]
     drawn = set(re.findall(r"^ +(\S+?)(?:\.py|/) ", drawing, flags=re.MULTILINE))
-    package = SOURCE / "kitepolars"
-    folders = [package, *(package / name for name in ("wire", "frames", "feed", "ticker", "cli"))]
+    folders = [PACKAGE, *(PACKAGE / name for name in ("wire", "frames", "feed", "ticker", "cli"))]
     built = {
         path.stem
         for folder in folders

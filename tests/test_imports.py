@@ -15,7 +15,7 @@ import pytest
 import kitepolars
 
 PACKAGE: Final = "kitepolars"
-SOURCE: Final = Path(__file__).parents[1] / "src" / PACKAGE
+SOURCE: Final = Path(__file__).parents[1] / PACKAGE
 MODULES: Final = sorted(SOURCE.rglob("*.py"))
 STANDARD_LIBRARY: Final = sys.stdlib_module_names
 FORBIDDEN_NAMES: Final = {"utils", "util", "helpers", "helper", "common", "misc"}
