@@ -55,6 +55,7 @@ PARTS: Final = {
     "_version": part(),
     "errors": part(),
     "native": part("", "numpy"),
+    "source": part("errors wire"),
     "wire": part("errors native", "numpy"),
     "frames": part("errors native wire", "numpy polars"),
     "feed": part("errors wire", "websockets", asyncio=True),
