@@ -43,13 +43,13 @@ class Heartbeats(NamedTuple):
         When the last of them was read.
     connection
         Index of the connection.
-    count
+    heartbeats
         How many.
     """
 
     received_at: int
     connection: int
-    count: int
+    heartbeats: int
 
 
 class Text(NamedTuple):
