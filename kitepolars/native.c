@@ -49,53 +49,143 @@ PUBLIC void use_interpreter(int (*is_initialized)(void), int (*take_lock)(void),
     python.bytes_of = bytes_of;
 }
 
+/* Stream → messages ----------------------------------------------------------------------------*/
+
+/* The steady stream is made of WebSocket frames of one kind: final, binary, neither compressed nor
+ * masked (RFC 6455, section 5.2). All others are left to the protocol machine.
+ */
+enum { STEADY = 0x82, MASKED = 0x80, TWO_BYTES = 126, EIGHT_BYTES = 127, PREFIX = 2 };
+
+/* Read the head of a frame: where its payload begins and ends. Returns whether it is steady and
+ * complete.
+ */
+static int read_head(const uint8_t *data, int64_t place, int64_t size, int64_t largest,
+                     int64_t *begin, int64_t *end)
+{
+    if (size - place < 2 || data[place] != STEADY)
+        return 0;
+    uint64_t length = data[place + 1]; /* a mask's bit makes it larger than any length code */
+    place += 2;
+    if (length == TWO_BYTES) {
+        if (size - place < 2)
+            return 0;
+        length = big16(data + place);
+        place += 2;
+    } else if (length == EIGHT_BYTES) {
+        if (size - place < 8)
+            return 0;
+        length = (uint64_t)big32(data + place) << 32 | big32(data + place + 4);
+        place += 8;
+    } else if (length & MASKED) {
+        return 0;
+    }
+    if (length > (uint64_t)largest || (int64_t)length > size - place)
+        return 0;
+    *begin = place;
+    *end = place + (int64_t)length;
+    return 1;
+}
+
+/* Follow the complete steady frames of a stream from `start` on.
+ *
+ * Writes where they end, how many messages they are, the bytes of those, and how many more are
+ * heartbeats: too short for a count of packets.
+ */
+PUBLIC void walk(const uint8_t *data, int64_t start, int64_t size, int64_t largest,
+                 int64_t *result)
+{
+    int64_t begin, end, messages = 0, bytes = 0, heartbeats = 0;
+    for (; read_head(data, start, size, largest, &begin, &end); start = end) {
+        const int is_message = end - begin >= PREFIX;
+        messages += is_message;
+        heartbeats += !is_message;
+        bytes += is_message ? end - begin : 0;
+    }
+    result[0] = start;
+    result[1] = messages;
+    result[2] = bytes;
+    result[3] = heartbeats;
+}
+
 /* Messages → packets ---------------------------------------------------------------------------*/
 
-enum { PREFIX = 2, UNKNOWN_LENGTH = 255, AHEAD = 16 };
+enum { UNKNOWN_LENGTH = 255, AHEAD = 16 };
 
-/* Find the packets of a list of messages, each a `bytes`.
- *
- * Writes of each packet where it is in memory and its layout's code, of each message how many it
- * has, and the numbers of the messages that are not well-formed, of which no packet is written.
- * Returns how many packets, or -1 if there is not room for all, or if an item is no `bytes` (an
- * exception is set).
- */
-PUBLIC int64_t split(void *messages, int64_t count, const uint8_t *code_of_length, int64_t room,
-                     const uint8_t **packets, uint8_t *codes, int64_t *counts, int64_t *malformed,
-                     int64_t *malformed_count)
+/* Why `split` returned. */
+enum { SPLIT_ALL, SPLIT_MALFORMED, SPLIT_FULL, SPLIT_NO_BYTES };
+
+/* Where `split` is: in which item, where in it a message begins and ends; how many packets so far. */
+struct cursor {
+    int64_t item, place, end, packets;
+};
+
+/* Find the packets of one message. Returns how many, -1 if it is malformed, -2 without room. */
+static int64_t split_message(const uint8_t *place, const uint8_t *end,
+                             const uint8_t *code_of_length, int64_t room, const uint8_t **packets,
+                             uint8_t *codes)
 {
-    int64_t found = 0, wrong = 0;
-    for (int64_t message = 0; message < count; message++) {
-        const uint8_t *place;
-        ptrdiff_t size;
-        counts[message] = 0;
-        if (python.bytes_of(python.list_item(messages, (ptrdiff_t)message), &place, &size))
-            return -1;
-        if (size < PREFIX)
-            continue; /* a heartbeat */
-        const uint8_t *end = place + size;
-        const int64_t before = found;
-        int left = big16(place);
-        for (place += PREFIX; left && end - place >= PREFIX; left--) {
-            const unsigned length = big16(place);
-            const uint8_t code = code_of_length[length];
-            if (code == UNKNOWN_LENGTH || end - place - PREFIX < (ptrdiff_t)length)
-                break;
-            if (found == room)
-                return -1;
-            __builtin_prefetch(place + AHEAD * (PREFIX + length)); /* most are of one length */
-            packets[found] = place + PREFIX;
-            codes[found++] = code;
-            place += PREFIX + length;
-        }
-        if (left || place != end) {
-            found = before;
-            malformed[wrong++] = message;
-        }
-        counts[message] = found - before;
+    int64_t found = 0;
+    int left = big16(place);
+    for (place += PREFIX; left && end - place >= PREFIX; left--) {
+        const unsigned length = big16(place);
+        const uint8_t code = code_of_length[length];
+        if (code == UNKNOWN_LENGTH || end - place - PREFIX < (ptrdiff_t)length)
+            break;
+        if (found == room)
+            return -2;
+        __builtin_prefetch(place + AHEAD * (PREFIX + length)); /* most are of one length */
+        packets[found] = place + PREFIX;
+        codes[found++] = code;
+        place += PREFIX + length;
     }
-    *malformed_count = wrong;
-    return found;
+    return left || place != end ? -1 : found;
+}
+
+/* Find the packets of a list of `bytes`, from a cursor on.
+ *
+ * An item is a message, or, where `bounds` has its start and stop and the stop is not -1, a part of
+ * a stream of steady frames. Writes of each packet where it is in memory and its layout's code, and
+ * adds to an item's count. Returns why it ended; the cursor is then at the message concerned, of
+ * which no packet is written (an item that is no `bytes` has set an exception).
+ */
+PUBLIC int64_t split(void *items, int64_t count, const int64_t *bounds,
+                     const uint8_t *code_of_length, int64_t room, const uint8_t **packets,
+                     uint8_t *codes, int64_t *counts, struct cursor *cursor)
+{
+    for (; cursor->item < count; cursor->item++, cursor->place = -1) {
+        const int64_t item = cursor->item;
+        const int is_stream = bounds && bounds[2 * item + 1] >= 0;
+        const uint8_t *data;
+        ptrdiff_t size;
+        if (python.bytes_of(python.list_item(items, (ptrdiff_t)item), &data, &size))
+            return SPLIT_NO_BYTES;
+        int64_t stop = size, begin = 0;
+        if (is_stream && bounds[2 * item + 1] < stop)
+            stop = bounds[2 * item + 1];
+        if (cursor->place < 0)
+            cursor->place = is_stream ? bounds[2 * item] : 0;
+        for (; cursor->place < stop; cursor->place = cursor->end) {
+            begin = 0;
+            cursor->end = stop;
+            if (is_stream && !read_head(data, cursor->place, stop, stop, &begin, &cursor->end))
+                break;
+            if (cursor->end - begin < PREFIX)
+                continue; /* a heartbeat */
+            const int64_t before = cursor->packets;
+            const int64_t found =
+                split_message(data + begin, data + cursor->end, code_of_length, room - before,
+                              packets + before, codes + before);
+            if (found == -2)
+                return SPLIT_FULL;
+            if (found == -1) {
+                cursor->place = begin;
+                return SPLIT_MALFORMED;
+            }
+            cursor->packets += found;
+            counts[item] += found;
+        }
+    }
+    return SPLIT_ALL;
 }
 
 /* Packets → columns ----------------------------------------------------------------------------*/

@@ -30,6 +30,7 @@ __all__ = [
     "split",
     "stamp",
     "use_way",
+    "walk",
 ]
 
 LIBRARY: Final = Path(__file__).with_name(
@@ -88,11 +89,15 @@ def _function(name: str, result: type[ctypes.c_int64] | None, *arguments: Any) -
     return function
 
 
+walk: Final = _function("walk", None, _Memory, *[_Number] * 3, _Memory)
+"""``(data, start, size, largest, → (stop, messages, bytes, heartbeats))``: follows the steady
+frames of a stream; see `wire.stream`."""
+
 split: Final = _function(
-    "split", _Number, ctypes.py_object, _Number, _Memory, _Number, *[_Memory] * 5
+    "split", _Number, ctypes.py_object, _Number, *[_Memory] * 2, _Number, *[_Memory] * 4
 )
-"""``(messages, count, code_of_length, room, → packets, → codes, → counts, → malformed,
-→ malformed_count) → packets or -1``: finds the packets of a list of messages; see `wire.scan`."""
+"""``(items, count, bounds or None, code_of_length, room, → packets, → codes, → counts, ↔ cursor)
+→ why it ended``: finds the packets of messages; see `wire.scan`."""
 
 decode: Final = _function(
     "decode",

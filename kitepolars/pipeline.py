@@ -243,7 +243,7 @@ class Pipeline:
         self._rejected_packets += packets.rejected_packets
         self._rejected_messages += packets.rejected_messages
         for rejection in packets.rejections:
-            read = np.searchsorted(np.cumsum(reads[:, 2]), rejection.message, side="right")
+            read = np.searchsorted(np.cumsum(reads[:, 2]), rejection.item, side="right")
             self._events.add("rejected", str(rejection), int(reads[read, 1]))
 
     def _report_segments(self, codes: Collection[int]) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from kitepolars import native
 from kitepolars.wire.layouts import LAYOUTS, PREFIX_SIZE
+from kitepolars.wire.stream import RawMessages
 
 HEAD_BYTES: Final = 16
 """How many of a rejected packet's first bytes are kept."""
@@ -22,7 +23,10 @@ HEAD_BYTES: Final = 16
 MAX_REPORTS: Final = 16
 """How many rejections of one scan are described; all are counted."""
 
-_UNKNOWN: Final = 255  # as in native.c
+# As in native.c:
+_UNKNOWN: Final = 255
+_SPLIT_ALL, _SPLIT_FULL = 0, 2
+_PLACE, _PACKETS = 1, 3  # of the cursor
 
 _SMALLEST_ROOM: Final = 4_096
 """Packets that a scanner has room for at first; it doubles as needed."""
@@ -38,8 +42,8 @@ class Rejection:
 
     Parameters
     ----------
-    message
-        The index of the message in the batch.
+    item
+        The index in the batch of the message, or of the read that brought it.
     offset
         Where in the message the packet (or, for a cut message, what is left of it) begins.
     length
@@ -50,7 +54,7 @@ class Rejection:
         ``"unknown length"``, ``"cut message"`` or ``"trailing bytes"``.
     """
 
-    message: int
+    item: int
     offset: int
     length: int
     head: bytes
@@ -71,13 +75,13 @@ class Packets:
     Parameters
     ----------
     data
-        The messages, which hold the packets' bytes.
+        What holds the packets' bytes.
     addresses
         Where in memory each packet begins, behind its length prefix.
     codes
         The code of each packet's layout.
     counts
-        How many of them each message of the batch has.
+        How many of them each item of the batch has.
     rejected_packets, rejected_messages
         How many packets of unknown length, and how many malformed messages there were.
     rejections
@@ -97,13 +101,6 @@ class Packets:
         return len(self.addresses)
 
 
-class _Found(NamedTuple):
-    """Packets: where they are in memory, and their layouts' codes."""
-
-    addresses: npt.NDArray[np.uint64]
-    codes: npt.NDArray[np.uint8]
-
-
 @dataclass(slots=True)
 class _Faults:
     """What was wrong with the messages of a batch."""
@@ -115,6 +112,23 @@ class _Faults:
     def describe(self, rejection: Rejection) -> None:
         if len(self.described) < MAX_REPORTS:
             self.described.append(rejection)
+
+
+class _Room:
+    """Where the packets that are found are written; it grows as needed."""
+
+    def __init__(self, rows: int) -> None:
+        self.addresses = np.empty(rows, np.uint64)
+        self.codes = np.empty(rows, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def grow(self, rows: int) -> None:
+        """Make room for so many packets at least."""
+        while len(self) < rows:
+            self.addresses = np.concatenate([self.addresses, np.empty_like(self.addresses)])
+            self.codes = np.concatenate([self.codes, np.empty_like(self.codes)])
 
 
 class Scanner:
@@ -133,115 +147,117 @@ class Scanner:
     def __init__(self) -> None:
         self._room = _SMALLEST_ROOM
 
-    def scan(self, messages: list[bytes]) -> Packets:
+    def scan(self, batch: Sequence[bytes | RawMessages]) -> Packets:
         """Find the packets of a batch of messages.
 
         Parameters
         ----------
-        messages
-            Binary messages as they came. Those of fewer than two bytes are heartbeats. The
-            list must not change while the packets are used.
+        batch
+            Each item is a binary message, or the messages of one read where they lie. Messages of
+            fewer than two bytes are heartbeats.
 
         Returns
         -------
         Packets
             Every packet is in it, as a row to decode or as a rejection.
         """
-        found, counts, malformed = self._split(messages)
+        items = [item if isinstance(item, bytes) else item.data for item in batch]
+        bounds = [(0, -1) if isinstance(item, bytes) else (item.start, item.stop) for item in batch]
+        cursor = np.array([0, -1, 0, 0], np.int64)  # item, place, end, packets
+        counts = np.zeros(len(items), np.int64)
+        limits = np.array(bounds, np.int64)
+        room = _Room(self._room)
         faults = _Faults()
-        if malformed:
-            walked = [_walk(messages[number], number, faults) for number in malformed]
-            found, counts = _in_order(found, counts, malformed, walked)
+        while (state := self._split(items, limits, room, counts, cursor)) != _SPLIT_ALL:
+            if state == _SPLIT_FULL:
+                room.grow(2 * len(room))
+            else:
+                _walk(items, room, counts, cursor, faults)
+        self._room = len(room)
+        found = int(cursor[_PACKETS])
         return Packets(
-            messages,
-            found.addresses,
-            found.codes,
+            items,
+            room.addresses[:found],
+            room.codes[:found],
             counts,
             faults.packets,
             faults.messages,
             tuple(faults.described),
         )
 
-    def _split(self, messages: list[bytes]) -> tuple[_Found, npt.NDArray[np.int64], list[int]]:
-        """Find the packets of messages that are well-formed; count them; return the others."""
-        counts, malformed = np.empty((2, len(messages)), np.int64)
-        wrong = np.zeros(1, np.int64)
-        while True:
-            addresses, codes = np.empty(self._room, np.uint64), np.empty(self._room, np.uint8)
-            packets = native.split(
-                messages,
-                len(messages),
-                _CODE_BY_LENGTH,
-                self._room,
-                native.address(addresses),
-                native.address(codes),
-                native.address(counts),
-                native.address(malformed),
-                native.address(wrong),
-            )
-            if packets >= 0:
-                found = _Found(addresses[:packets], codes[:packets])
-                return found, counts, malformed[: wrong[0]].tolist()
-            self._room *= 2
+    @staticmethod
+    def _split(
+        items: list[bytes],
+        bounds: npt.NDArray[np.int64],
+        room: _Room,
+        counts: npt.NDArray[np.int64],
+        cursor: npt.NDArray[np.int64],
+    ) -> int:
+        """Find the packets of well-formed messages from the cursor on; say why that ended."""
+        state: int = native.split(
+            items,
+            len(items),
+            native.address(bounds),
+            _CODE_BY_LENGTH,
+            len(room),
+            native.address(room.addresses),
+            native.address(room.codes),
+            native.address(counts),
+            native.address(cursor),
+        )
+        return state
 
 
-def _in_order(
-    found: _Found, counts: npt.NDArray[np.int64], malformed: list[int], walked: list[_Found]
-) -> tuple[_Found, npt.NDArray[np.int64]]:
-    """Put together what was found in all messages, in the order in which it arrived."""
-    owners = np.concatenate(
-        [
-            np.repeat(np.arange(len(counts)), counts),
-            np.repeat(malformed, [len(part.codes) for part in walked]),
-        ]
-    )
-    order = np.argsort(owners, kind="stable")  # those of one message are in order
-    addresses, codes = (np.concatenate(part) for part in zip(found, *walked, strict=True))
-    return _Found(addresses[order], codes[order]), np.bincount(owners, minlength=len(counts))
+def _walk(
+    items: list[bytes],
+    room: _Room,
+    counts: npt.NDArray[np.int64],
+    cursor: npt.NDArray[np.int64],
+    faults: _Faults,
+) -> None:
+    """Follow the length prefixes of the message at the cursor, which is malformed, and go past it.
+
+    What is unknown, cut or too much is counted and described.
+    """
+    item, begin, end, before = cursor.tolist()
+    data = items[item]
+    places, lengths, position = _follow(data, begin, end)
+    codes = _CODE_BY_LENGTH.array[lengths]
+    known = codes != _UNKNOWN
+    known_count = int(np.count_nonzero(known))
+    for packet in np.flatnonzero(~known)[:MAX_REPORTS].tolist():
+        place, length = int(places[packet]), int(lengths[packet])
+        first = data[place : place + min(length, HEAD_BYTES)]
+        offset = place - PREFIX_SIZE - begin
+        faults.describe(Rejection(item, offset, length, first, "unknown length"))
+    faults.packets += len(codes) - known_count
+    is_cut = len(places) < int.from_bytes(data[begin : begin + PREFIX_SIZE])
+    if is_cut or position < end:
+        faults.messages += 1
+        reason = "cut message" if is_cut else "trailing bytes"
+        first = data[position : min(end, position + HEAD_BYTES)]
+        faults.describe(Rejection(item, position - begin, end - position, first, reason))
+    found = before + known_count
+    room.grow(found)
+    room.addresses[before:found] = native.address(np.frombuffer(data, np.uint8)) + places[known]
+    room.codes[before:found] = codes[known]
+    counts[item] += found - before
+    cursor[_PLACE], cursor[_PACKETS] = end, found
 
 
-def _walk(data: bytes, message: int, faults: _Faults) -> _Found:
-    """Follow the length prefixes of one message; note what is unknown, cut or too much."""
-    count, size = data[0] << 8 | data[1], len(data)
-    position = PREFIX_SIZE
+def _follow(
+    data: bytes, begin: int, end: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """Return where the whole packets of a message begin, their lengths, and where they end."""
     places: list[int] = []
     lengths: list[int] = []
-    for _ in range(count):
+    position = begin + PREFIX_SIZE
+    for _ in range(int.from_bytes(data[begin:position])):
         place = position + PREFIX_SIZE
-        if place > size:
-            break
-        length = data[position] << 8 | data[position + 1]
-        if place + length > size:
+        length = int.from_bytes(data[position:place])
+        if place > end or place + length > end:
             break
         places.append(place)
         lengths.append(length)
         position = place + length
-    cut = len(places) < count
-    found = _sift(data, message, np.array(places, np.int64), np.array(lengths, np.int64), faults)
-    if cut or position < size:
-        faults.messages += 1
-        reason = "cut message" if cut else "trailing bytes"
-        head = data[position : position + HEAD_BYTES]
-        faults.describe(Rejection(message, position, size - position, head, reason))
-    return found
-
-
-def _sift(
-    data: bytes,
-    message: int,
-    places: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
-    faults: _Faults,
-) -> _Found:
-    """Keep the packets of known length; count the others and describe the first."""
-    codes = _CODE_BY_LENGTH.array[lengths]
-    known = codes != _UNKNOWN
-    unknown = np.flatnonzero(~known)
-    faults.packets += len(unknown)
-    for packet in unknown[:MAX_REPORTS].tolist():
-        place, length = int(places[packet]), int(lengths[packet])
-        head = data[place : place + min(length, HEAD_BYTES)]
-        faults.describe(Rejection(message, place - PREFIX_SIZE, length, head, "unknown length"))
-    begin = native.address(np.frombuffer(data, np.uint8))
-    addresses = (begin + places[known]).astype(np.uint64)
-    return _Found(addresses, codes[known])
+    return np.array(places, np.int64), np.array(lengths, np.int64), position

@@ -292,7 +292,7 @@ def test_unknown_length_is_skipped_and_described() -> None:
     assert columns["last_price"].tolist() == [1573.15, 1573.70]
     assert (packets.rejected_packets, packets.rejected_messages) == (1, 0)
     (rejection,) = packets.rejections
-    assert (rejection.message, rejection.offset, rejection.length) == (1, 48, 12)
+    assert (rejection.item, rejection.offset, rejection.length) == (1, 48, 12)
     assert rejection.head == ltpc
     assert str(rejection).startswith("unknown length: length 12, offset 48, first bytes 00 06 3a")
 
@@ -410,6 +410,6 @@ def test_arbitrary_bytes_are_accounted_for_as_rows_or_rejections(messages: list[
     described = packets.rejected_packets + packets.rejected_messages
     assert len(packets.rejections) == min(described, scan.MAX_REPORTS)
     for rejection in packets.rejections:
-        data = messages[rejection.message]
+        data = messages[rejection.item]
         assert 0 < rejection.offset <= len(data)
         assert rejection.head in data
