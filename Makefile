@@ -81,7 +81,7 @@ $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
 
 # Installing compiles the loops and builds the widgets' front end, so their sources count too.
-BUILT := hatch_build.py kitepolars/native.c kitepolars/wide.h \
+BUILT := hatch_build.py $(wildcard kitepolars/*.c kitepolars/*.h) \
 	$(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 
 $(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)

@@ -190,7 +190,7 @@ PUBLIC int64_t split(void *items, int64_t count, const int64_t *bounds,
 
 /* Packets → columns ----------------------------------------------------------------------------*/
 
-enum { BLOCK = 64, MAX_LAYOUTS = 8, LEVELS = 5, SEGMENT_BYTE = 3, LINE = 64 };
+enum { BLOCK = 64, MAX_LAYOUTS = 8, MAX_FIELDS = 64, LEVELS = 5, SEGMENT_BYTE = 3, LINE = 64, WORD = 4 };
 
 /* What a field becomes, in the order of wire/decode.py. */
 enum kind { INTEGER, SHORT, TIME, PRICE };
@@ -216,38 +216,62 @@ struct block {
 };
 
 /* How packets are stored: what the processor is best at, or less, for tests. */
-enum way { DIVIDE, MULTIPLY, WIDE };
+enum way { DIVIDE, MULTIPLY, VECTORS, WIDE, WAYS };
 
 #if defined(__x86_64__)
 #define MULTIPLIES __attribute__((target("fma")))
-#elif defined(__FP_FAST_FMA)
+#elif defined(__aarch64__)
 #define MULTIPLIES
 #endif
 
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+
+/* Which register states the system saves when it switches tasks. */
+static uint64_t saved_states(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+/* Asked for here because not every compiler's run time can be: Zig's has no processor features.
+ * Source: Intel 64 and IA-32 Architectures Software Developer's Manual, CPUID and XGETBV.
+ */
 static int64_t best_way(void)
 {
-#if defined(__x86_64__)
-    if (!__builtin_cpu_supports("fma"))
+    enum { FMA = 1u << 12, OSXSAVE = 1u << 27, AVX2 = 1u << 5, AVX512_VBMI = 1u << 1 };
+    const unsigned avx512 = 1u << 16 | 1u << 30 | 1u << 31; /* F, BW, VL */
+    const uint64_t ymm = 0x06, zmm = 0xE6;
+    unsigned eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & OSXSAVE) || !(ecx & FMA) ||
+        (saved_states() & ymm) != ymm)
         return DIVIDE;
-    return __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") &&
-                   __builtin_cpu_supports("avx512vl")
-               ? WIDE
-               : MULTIPLY;
-#elif defined(MULTIPLIES)
-    return MULTIPLY;
-#else
-    return DIVIDE;
-#endif
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !(ebx & AVX2))
+        return MULTIPLY;
+    if ((ebx & avx512) == avx512 && (ecx & AVX512_VBMI) && (saved_states() & zmm) == zmm)
+        return WIDE;
+    return VECTORS;
 }
+
+#elif defined(__aarch64__)
+
+static int64_t best_way(void)
+{
+    return VECTORS;
+}
+
+#else
+
+static int64_t best_way(void)
+{
+    return DIVIDE;
+}
+
+#endif
 
 static int64_t way = DIVIDE;
-
-/* Use the best way that the processor has, and none above `limit`. Returns it. */
-PUBLIC int64_t use_way(int64_t limit)
-{
-    const int64_t best = best_way();
-    return way = best < limit ? best : limit;
-}
 
 typedef double division(double number, double divisor, double inverse);
 
@@ -337,12 +361,33 @@ MULTIPLIES static void run_multiplied(const struct field *field, const struct bl
 
 static storing *const ONE_BY_ONE[2][2] = {{scattered, scattered_multiplied}, {run, run_multiplied}};
 
+#include "vectors.h"
 #if defined(__x86_64__)
 #include "wide.h"
-#else
-#define is_wide(field, is_run) 0
-#define store_wide(block, first, last, columns, is_run)
 #endif
+
+typedef uint64_t storing_many(const struct block *, const struct field *, const struct field *,
+                              void *const *, int is_run);
+
+/* What each way stores many numbers at a time with: returns which fields it stored, bit by bit. */
+static storing_many *const MANY_AT_A_TIME[WAYS] = {
+#ifdef FOURFOLD
+    [VECTORS] = store_fourfold,
+#endif
+#if defined(__x86_64__)
+    [WIDE] = store_wide,
+#endif
+};
+
+/* Use the best way that the processor has, and none above `limit`. Returns it. */
+PUBLIC int64_t use_way(int64_t limit)
+{
+    const int64_t best = best_way();
+    way = best < limit ? best : limit;
+    if (way > MULTIPLY && !MANY_AT_A_TIME[way])
+        way = MULTIPLY; /* an old compiler has no vectors */
+    return way;
+}
 
 static void store_block(struct block *block, const struct field *first, const struct field *last,
                         void *const *columns)
@@ -351,13 +396,12 @@ static void store_block(struct block *block, const struct field *first, const st
     if (!size)
         return;
     const int is_run = block->rows[size - 1] - block->rows[0] == size - 1;
-    for (const struct field *field = first; field < last; field++) {
-        void *column = columns[field->column];
-        if (column && !(way == WIDE && is_wide(field, is_run)))
-            ONE_BY_ONE[is_run][way != DIVIDE](field, block, column);
-    }
-    if (way == WIDE)
-        store_wide(block, first, last, columns, is_run);
+    uint64_t stored = 0;
+    if (MANY_AT_A_TIME[way])
+        stored = MANY_AT_A_TIME[way](block, first, last, columns, is_run);
+    for (const struct field *field = first; field < last; field++)
+        if (columns[field->column] && !(stored >> (field - first) & 1))
+            ONE_BY_ONE[is_run][way != DIVIDE](field, block, columns[field->column]);
     block->size = 0;
 }
 

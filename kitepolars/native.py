@@ -111,7 +111,7 @@ decode: Final = _function(
 """``(packets, codes, count, row, fields, starts, layouts, segments, → columns, → unknown)
 → any unknown``: writes packets into columns; see `wire.decode`."""
 
-WAYS: Final = 3
+WAYS: Final = 4
 """How many ways there are to store packets, from one that any processor has to the fastest."""
 
 use_way: Final = _function("use_way", _Number, _Number)

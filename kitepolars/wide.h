@@ -9,7 +9,7 @@
 
 #define WIDELY static __attribute__((target("avx512bw,avx512vl,avx512vbmi,fma")))
 
-enum { REGISTER = 64, WORD = 4, LANES = 16, HALF = 8, ALL_LEVELS = (1 << LEVELS) - 1 };
+enum { REGISTER = 64, LANES = 16, HALF = 8, ALL_LEVELS = (1 << LEVELS) - 1 };
 
 /* Bytes of a number in a packet. */
 static int64_t word_bytes(const struct field *field)
@@ -21,6 +21,14 @@ static int64_t word_bytes(const struct field *field)
 static int64_t cell_bytes(const struct field *field)
 {
     return field->kind == PRICE || field->kind == TIME ? 8 : word_bytes(field);
+}
+
+/* Ask for memory that the next block will write, one line after another: it need not wait then. */
+static void prefetch_next(const void *column, int64_t row, int64_t rows, int64_t width)
+{
+    const char *next = (const char *)column + (row + BLOCK) * width;
+    for (int64_t byte = 0; byte < rows * width; byte += LINE)
+        __builtin_prefetch(next + byte, 1);
 }
 
 /* Bytes from the beginning of a field's first level to the end of its last. */
@@ -35,14 +43,6 @@ static int is_wide(const struct field *field, int is_run)
     if (field->stride)
         return field->kind != TIME && span(field) <= REGISTER;
     return is_run && field->kind != SHORT && field->offset % WORD == 0 && field->offset < REGISTER;
-}
-
-/* Ask for memory that the next block will write, one line after another: it need not wait then. */
-static void prefetch_next(const void *column, int64_t row, int64_t rows, int64_t width)
-{
-    const char *next = (const char *)column + (row + BLOCK) * width;
-    for (int64_t byte = 0; byte < rows * width; byte += LINE)
-        __builtin_prefetch(next + byte, 1);
 }
 
 WIDELY inline __m512d wide_price(__m256i words, __m256i bias, __m512d divisor, __m512d inverse)
@@ -181,13 +181,19 @@ WIDELY void store_run(const struct block *block, const struct field *first,
     }
 }
 
-/* Store the fields of a block that are of those. */
-static void store_wide(const struct block *block, const struct field *first,
-                       const struct field *last, void *const *columns, int is_run)
+/* Store the fields of a block that are of those; returns which, bit by bit. */
+static uint64_t store_wide(const struct block *block, const struct field *first,
+                           const struct field *last, void *const *columns, int is_run)
 {
-    for (const struct field *field = first; field < last; field++)
-        if (field->stride && columns[field->column] && is_wide(field, is_run))
+    uint64_t stored = 0;
+    for (const struct field *field = first; field < last; field++) {
+        if (!columns[field->column] || !is_wide(field, is_run))
+            continue;
+        stored |= UINT64_C(1) << (field - first);
+        if (field->stride)
             store_levels(field, block, columns[field->column]);
+    }
     if (is_run)
         store_run(block, first, last, columns);
+    return stored;
 }
