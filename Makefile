@@ -33,13 +33,13 @@ demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the term
 SLOW := tests/notebooks tests/benchmark tests/cli/test_demo.py tests/test_process.py
 
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
-	$(VENV_PYTHON) -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser))
+	$(VENV_PYTHON) -P -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser))
 
 test-slow: $(DEV) ## notebooks, demonstrations, benchmarks
-	$(VENV_PYTHON) -m pytest $(SLOW) $(ARGS)
+	$(VENV_PYTHON) -P -m pytest $(SLOW) $(ARGS)
 
 test-browser: $(DEV) ## widgets in a real JupyterLab in a real browser (Chromium)
-	$(VENV_PYTHON) -m pytest tests/browser $(ARGS)
+	$(VENV_PYTHON) -P -m pytest tests/browser $(ARGS)
 
 lint: $(DEV) ## ruff, its formatter and mypy --strict, changing nothing
 	$(VENV_PYTHON) -m ruff check .

@@ -18,9 +18,10 @@ from typing import Final
 from kitepolars.errors import KitePolarsError
 
 PACKAGED: Final = Path(__file__).parent / "notebooks"
-"""Where an installed package has them."""
-CLONED: Final = Path(__file__).parents[2] / "notebooks"
-"""Where a clone has them."""
+"""Their folder in an installed package."""
+
+CLONED: Final = Path(__file__).parents[1] / "notebooks"
+"""Their folder in a clone, where the package has none of its own."""
 
 
 def notebooks() -> list[Path]:
@@ -31,7 +32,7 @@ def notebooks() -> list[Path]:
     KitePolarsError
         If there are none beside the package.
     """
-    found = [path for folder in (PACKAGED, CLONED) for path in sorted(folder.glob("*.ipynb"))]
+    found = sorted(PACKAGED.glob("*.ipynb")) or sorted(CLONED.glob("*.ipynb"))
     if not found:
         raise KitePolarsError(f"no notebooks in {PACKAGED} or {CLONED}: install the package again")
     return found

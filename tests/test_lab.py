@@ -86,8 +86,8 @@ def test_jupyterlab_answers_ctrl_c_itself_and_ends_with_the_command(tmp_path: Pa
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        while process.stdout.readline() != "runs\n":
-            pass
+        while (line := process.stdout.readline()) != "runs\n":
+            assert line, "the command ended before JupyterLab ran"
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.readline() == "Shut down?\n"
         process.terminate()
