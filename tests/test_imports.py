@@ -65,6 +65,7 @@ PARTS: Final = {
     "tables": part("wire frames feed", "polars"),
     "streams": part("frames", "polars"),
     "process": part(),
+    "health": part("feed", "polars"),
     "loop": part("errors", asyncio=True),
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
@@ -78,7 +79,7 @@ PARTS: Final = {
     "demonstration": part("wire instruments sim ticker"),
     "sim": part("errors wire", "numpy websockets", asyncio=True),
     "widgets": part(
-        "errors wire frames feed analytics",
+        "errors wire frames feed health analytics",
         "IPython anywidget ipywidgets numpy polars traitlets",
         asyncio=True,
     ),
@@ -88,7 +89,9 @@ PARTS: Final = {
         "kiteconnect numpy polars",
         asyncio=True,
     ),
-    "cli": part("kitepolars _version benchmark errors lab process sim", "polars rich"),
+    "cli": part(
+        "kitepolars _version benchmark demonstration errors health lab process sim", "polars rich"
+    ),
     "__main__": part("cli"),
     "__init__": part(
         "_version errors wire frames feed instruments analytics nesting pipeline rest ticker "

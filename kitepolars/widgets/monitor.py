@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from kitepolars.feed.records import ConnectionState
+from kitepolars.health import TONE_OF_STATE, Counters, Rates, judge, silence
 from kitepolars.widgets.publisher import Publisher, Reading
 from kitepolars.widgets.surface import Feed
-from kitepolars.widgets.verdict import TONE_OF_STATE, judge
 from kitepolars.widgets.view import LiveWidget, Message, asset
 
 SPAN: Final = 300
@@ -46,7 +46,7 @@ class Monitor(LiveWidget):
 
     def __init__(self, ticker: Feed, *, publisher: Publisher | None = None) -> None:
         self._rates: deque[tuple[float, float]] = deque(maxlen=SPAN)
-        self._before: _Counters | None = None
+        self._before: Counters | None = None
         super().__init__(ticker, publisher=publisher, traits={})
 
     def forgotten(self) -> None:
@@ -55,34 +55,28 @@ class Monitor(LiveWidget):
 
     def snapshot(self, reading: Reading) -> Message:
         """Return everything: it is small."""
-        now = _Counters(reading)
-        before, self._before = self._before or now, now
-        ticks = now.rate(before, now.ticks, before.ticks)
-        if now is not before:
-            self._rates.append((reading.clock, ticks))
-        connections = [
-            _connection(row, now, before) for row in reading.connections.iter_rows(named=True)
-        ]
-        silences = [
-            each["silence"]
-            for each in connections
-            if each["state"] == ConnectionState.OPEN and each["silence"] is not None
-        ]
         stats = reading.stats
-        verdict = judge(
+        now = Counters.read(time.monotonic(), stats.ticks, reading.connections)
+        before, self._before = self._before or now, now
+        rates = Rates.between(before, now)
+        if now is not before:
+            self._rates.append((reading.clock, rates.ticks))
+        health = judge(
             reading.connections,
             reading.gaps,
             running=reading.feed.is_running,
-            silence=max(silences, default=None),
+            now=time.time(),
             rejected=stats.rejected_packets + stats.rejected_messages,
             dropped=stats.dropped,
         )
         content = {
-            "word": verdict.word,
-            "tone": verdict.tone,
-            "why": verdict.why,
-            "tiles": _tiles(reading, ticks),
-            "connections": connections,
+            "word": health.word,
+            "tone": health.tone,
+            "why": health.why,
+            "tiles": _tiles(reading, rates.ticks),
+            "connections": [
+                _connection(row, rates) for row in reading.connections.iter_rows(named=True)
+            ],
             "span": SPAN,
             "rates": list(self._rates),
             "gaps": _gaps(reading),
@@ -96,39 +90,17 @@ class Monitor(LiveWidget):
         return self.snapshot(reading)
 
 
-class _Counters:
-    """The counters at one moment, to make rates of two."""
-
-    def __init__(self, reading: Reading) -> None:
-        self.at = time.monotonic()
-        self.ticks: int = reading.stats.ticks
-        self.of = {
-            place: (messages, size)
-            for place, messages, size in reading.connections.select(
-                "connection", "messages", "bytes"
-            ).iter_rows()
-        }
-
-    def rate(self, before: _Counters, now: int, then: int) -> float:
-        """Return a counter's growth per second."""
-        seconds = self.at - before.at
-        return max(0, now - then) / seconds if seconds > 0 else 0.0
-
-
-def _connection(row: dict[str, Any], now: _Counters, before: _Counters) -> dict[str, Any]:
-    place = row["connection"]
-    messages, size = now.of[place]
-    messages_then, size_then = before.of.get(place, (messages, size))
-    last = row["last_message_at"]
+def _connection(row: dict[str, Any], rates: Rates) -> dict[str, Any]:
+    index = row["connection"]
     return {
-        "index": place,
+        "index": index,
         "account": row["account"],
         "state": row["state"],
         "tone": TONE_OF_STATE[ConnectionState(row["state"])],
         "instruments": row["instruments"],
-        "messages": now.rate(before, messages, messages_then),
-        "kilobytes": now.rate(before, size, size_then) / 1000,
-        "silence": None if last is None else max(0.0, time.time() - last.timestamp()),
+        "messages": rates.messages[index],
+        "kilobytes": rates.bytes[index] / 1000,
+        "silence": silence(row["last_message_at"], time.time()),
         "reconnects": row["reconnects"],
     }
 

@@ -12,12 +12,10 @@ import pytest
 
 import kitepolars as kp
 from kitepolars.errors import ConfigError
-from kitepolars.tables import CONNECTIONS, GAPS
 from kitepolars.widgets import Chart, Dashboard, Ladder, Monitor
 from kitepolars.widgets.chart import _first_change, _precision
 from kitepolars.widgets.hits import described
 from kitepolars.widgets.publisher import Publisher, Reading
-from kitepolars.widgets.verdict import judge
 from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE, Page
 
@@ -126,41 +124,6 @@ def test_an_instrument_is_described() -> None:
     row = {"name": "NIFTY", "expiry": dt.date(2026, 11, 5), "lot_size": 75}
     assert described(row) == "NIFTY · 5 Nov 2026 · lot 75"
     assert described({"name": None, "expiry": None, "lot_size": 1}) == ""
-
-
-def connections(*states: str) -> pl.DataFrame:
-    rows = [{"connection": n, "account": "a", "state": s} for n, s in enumerate(states)]
-    return pl.DataFrame(rows, schema=CONNECTIONS)
-
-
-@pytest.mark.parametrize(
-    ("states", "facts", "word"),
-    [
-        (["open", "idle"], {}, "Well"),
-        (["open", "waiting"], {}, "Degraded"),
-        (["waiting"], {}, "Down"),
-        (["open", "expired"], {}, "Expired"),
-        (["open", "failed"], {}, "Failed"),
-        (["idle"], {"running": False}, "Stopped"),
-        (["open"], {"silence": 9.0}, "Silent"),
-        (["open"], {"dropped": 1}, "Lossy"),
-        (["open"], {"rejected": 1}, "Odd"),
-    ],
-)
-def test_the_verdict_is_the_worst_that_is_found(
-    states: list[str], facts: dict[str, Any], word: str
-) -> None:
-    settings: dict[str, Any] = {"running": True, "silence": 0.1, **facts}
-    verdict = judge(connections(*states), pl.DataFrame(schema=GAPS), **settings)
-    assert verdict.word == word
-    assert verdict.why
-
-
-def test_an_open_gap_is_said() -> None:
-    gap = {"connection": 0, "account": "a", "started_at": dt.datetime.now(dt.UTC), "instruments": 7}
-    gaps = pl.DataFrame([gap], schema=GAPS)
-    verdict = judge(connections("open"), gaps, running=True, silence=0.0)
-    assert (verdict.word, verdict.why) == ("Catching up", "7 instruments lack data")
 
 
 def test_a_monitor_counts(ticker: kp.Ticker, publisher: Publisher, show: Show) -> None:
