@@ -59,6 +59,7 @@ PARTS: Final = {
     "wire": part("errors native", "numpy"),
     "frames": part("errors native wire", "numpy polars"),
     "feed": part("errors wire", "websockets", asyncio=True),
+    "journal": part("errors source wire", "backports compression"),
     "instruments": part("errors", "numpy polars"),
     "analytics": part("errors wire frames", "polars"),
     "pipeline": part("errors wire frames feed", "numpy polars", asyncio=True),

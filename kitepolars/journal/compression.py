@@ -1,0 +1,205 @@
+"""Closed segments in zstd's seekable format: compressing them, and reading their frames.
+
+A frame holds whole records, so a flipped bit costs the records of one frame, and any tool that
+knows zstd makes the segment of it. Source: "Zstandard Seekable Format", version 0.1.0.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import accumulate
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from struct import Struct
+from typing import Final, NamedTuple
+
+from kitepolars.journal.folder import BLOCK, closed_path, private, read_blocks, sync_folder
+from kitepolars.journal.format import BAD_FRAME, BAD_TABLE, SEGMENT_HEADER_SIZE, Damage, Scan
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+FRAME: Final = 256 * 2**10
+"""Bytes of records that are compressed together at least: the cost of a flipped bit."""
+
+LEVEL: Final = 3
+"""zstd's level; see `docs/performance.md`."""
+
+# The seekable format of zstd: a skippable frame at the end lists the frames.
+_SKIPPABLE: Final = 0x184D2A5E
+_SEEKABLE: Final = 0x8F92EAB1
+_FRAME_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_TABLE_HEAD: Final = Struct("<II")  # magic, size of what follows
+_TABLE_ENTRY: Final = Struct("<II")  # compressed and decompressed size of a frame
+_TABLE_FOOT: Final = Struct("<IBI")  # how many frames, flags, magic
+_PARAMETERS: Final = {
+    int(zstd.CompressionParameter.compression_level): LEVEL,
+    int(zstd.CompressionParameter.checksum_flag): 1,
+}
+
+
+class Compressor:
+    """A thread that compresses closed segments, one after the other, when nothing else runs.
+
+    Parameters
+    ----------
+    alarm
+        Takes a line when a segment cannot be compressed, which then stays as it is.
+    """
+
+    def __init__(self, alarm: Callable[[str], object]) -> None:
+        self._alarm = alarm
+        self._paths: SimpleQueue[Path | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def put(self, path: Path) -> None:
+        """Compress a closed segment in time."""
+        self._paths.put(path)
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="kitepolars-journal-compressor", daemon=True
+            )
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread after the segment that it is at; the next writer does the others."""
+        if self._thread is not None:
+            with suppress(Empty):
+                while True:
+                    self._paths.get_nowait()
+            self._paths.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        while (path := self._paths.get()) is not None:
+            try:
+                compress(path)
+            except OSError as error:
+                self._alarm(f"{path} was not compressed: {error}")
+
+
+def compress(path: Path) -> Path:
+    """Replace a closed segment by its compressed form, which is on the disk before the other goes.
+
+    Parameters
+    ----------
+    path
+        A segment ending in ``.kpj``.
+
+    Returns
+    -------
+    Path
+        The compressed segment.
+    """
+    closed = closed_path(path)
+    unfinished = closed.with_name(f".{closed.name}.tmp")
+    sizes = []
+    compressor = zstd.ZstdCompressor(options=_PARAMETERS)
+    with open(unfinished, "wb", opener=private) as file:
+        for frame in _cut(path):
+            compressed = compressor.compress(frame, compressor.FLUSH_FRAME)
+            file.write(compressed)
+            sizes.append((len(compressed), len(frame)))
+        file.write(_table(sizes))
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(closed)
+    sync_folder(closed.parent)
+    path.unlink()
+    return closed
+
+
+def _cut(path: Path) -> Iterator[bytes]:
+    """Yield a segment's bytes in pieces that end with a record."""
+    scan, waiting, begin = Scan(), bytearray(), 0
+    for block in read_blocks(path):
+        data = block
+        if not scan.intact:
+            scan.begin(min(len(data), SEGMENT_HEADER_SIZE))
+            data = data[SEGMENT_HEADER_SIZE:]
+        waiting += block
+        for _ in scan.feed(data):
+            if scan.intact - begin >= FRAME:
+                yield bytes(waiting[: scan.intact - begin])
+                del waiting[: scan.intact - begin]
+                begin = scan.intact
+    if waiting:
+        yield bytes(waiting)
+
+
+def first_bytes(path: Path, size: int) -> bytes:
+    """Return the beginning of a compressed segment; nothing if it is damaged."""
+    with path.open("rb") as file:
+        stored = file.read(BLOCK)
+    try:
+        return zstd.ZstdDecompressor().decompress(stored, max_length=size)
+    except zstd.ZstdError:
+        return b""
+
+
+class _Frame(NamedTuple):
+    """A frame of a compressed segment: where it is, its bytes there, and uncompressed."""
+
+    place: int
+    stored: int
+    plain: int
+
+
+def _table(sizes: list[tuple[int, int]]) -> bytes:
+    entries = b"".join(_TABLE_ENTRY.pack(*pair) for pair in sizes)
+    foot = _TABLE_FOOT.pack(len(sizes), 0, _SEEKABLE)
+    return _TABLE_HEAD.pack(_SKIPPABLE, len(entries) + len(foot)) + entries + foot
+
+
+def _read_table(data: bytes) -> list[_Frame] | None:
+    """Return the frames that the table at the end lists; None if it is damaged."""
+    if len(data) < _TABLE_FOOT.size:
+        return None
+    count, _, magic = _TABLE_FOOT.unpack_from(data, len(data) - _TABLE_FOOT.size)
+    begin = len(data) - _TABLE_FOOT.size - count * _TABLE_ENTRY.size
+    if magic != _SEEKABLE or begin < _TABLE_HEAD.size:
+        return None
+    sizes = list(_TABLE_ENTRY.iter_unpack(data[begin : -_TABLE_FOOT.size]))
+    places = list(accumulate((stored for stored, _ in sizes), initial=0))
+    if places.pop() != begin - _TABLE_HEAD.size:
+        return None
+    return [_Frame(place, *pair) for place, pair in zip(places, sizes, strict=True)]
+
+
+def read_frames(path: Path) -> Iterator[bytes | Damage]:
+    """Yield the decompressed frames of a segment, and in place of each damaged one its size."""
+    data = path.read_bytes()
+    frames = _read_table(data)
+    if frames is None:
+        yield Damage(0, 0, BAD_TABLE)
+        frames = _walk(data)
+    for place, stored, plain in frames:
+        try:
+            frame = zstd.decompress(data[place : place + stored])
+        except zstd.ZstdError:
+            yield Damage(0, plain, f"{BAD_FRAME} ({stored:,} bytes at {place:,} of the file)")
+        else:
+            yield frame
+
+
+def _walk(data: bytes) -> list[_Frame]:
+    """Find frames without the table: each begins with zstd's magic bytes."""
+    frames = []
+    place = data.find(_FRAME_MAGIC)
+    while place >= 0:
+        try:
+            size = zstd.get_frame_size(memoryview(data)[place:])
+        except zstd.ZstdError:
+            following = data.find(_FRAME_MAGIC, place + 1)
+            size = (len(data) if following < 0 else following) - place
+        frames.append(_Frame(place, size, 0))
+        place = data.find(_FRAME_MAGIC, place + size)
+    return frames

@@ -1,0 +1,88 @@
+"""A journal's folder: the names of its files, and who may read them.
+
+A journal has a folder for each trading day (IST) and in it segments, each named for the sequence
+number of its first record: ``2026-11-27/000000000000.kpj``. The last segment grows. The others are
+closed, and end in ``.kpj.zst`` once they are compressed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+OPEN: Final = ".kpj"
+CLOSED: Final = ".kpj.zst"
+DIGITS: Final = 12
+"""Digits of a segment's name, so that names sort as numbers do."""
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+
+BLOCK: Final = 4 * 2**20
+"""Bytes that are read at a time."""
+
+IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
+_DAY: Final = 86_400_000_000  # microseconds
+_OFFSET: Final = 19_800_000_000  # microseconds that India is ahead of UTC
+
+
+def trading_day(at: int) -> dt.date:
+    """Return the day in India of a time in microseconds since the Unix epoch, UTC."""
+    return dt.datetime.fromtimestamp(at // 1_000_000, IST).date()
+
+
+def end_of_day(at: int) -> int:
+    """Return when the trading day of a time ends: midnight in India, likewise."""
+    return (at + _OFFSET) // _DAY * _DAY + _DAY - _OFFSET
+
+
+def segment_path(root: Path, sequence: int, at: int) -> Path:
+    """Return where the segment belongs that begins with a record."""
+    return root / trading_day(at).isoformat() / f"{sequence:0{DIGITS}}{OPEN}"
+
+
+def closed_path(path: Path) -> Path:
+    """Return where an open segment will be when it is compressed."""
+    return path.with_name(path.name.removesuffix(OPEN) + CLOSED)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it, that only its owner may enter."""
+    if not folder.is_dir():
+        make_private(folder.parent)
+        folder.mkdir(FOLDER_MODE, exist_ok=True)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read: an ``opener`` for `open`."""
+    return os.open(path, flags, FILE_MODE)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the entries of a folder on the disk, where the system has that."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes, `BLOCK` at a time."""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            yield block
+
+
+def tidy(root: Path) -> None:
+    """Delete what an interrupted compression left behind."""
+    for unfinished in root.glob(f"*/.*{CLOSED}.tmp"):
+        unfinished.unlink()
+    for closed in root.glob(f"*/*{CLOSED}"):
+        name = closed.name.removesuffix(CLOSED) + OPEN
+        closed.with_name(name).unlink(missing_ok=True)

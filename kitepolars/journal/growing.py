@@ -1,0 +1,150 @@
+"""The segment that grows: appending to it, putting it on the disk, mending it. Writer's thread.
+
+Every call to the operating system that can fail goes through `Disk`, so that tests can make it
+fail. A write that fails or ends early leaves the segment with whole records all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from kitepolars.journal.folder import FILE_MODE, make_private, segment_path, sync_folder
+from kitepolars.journal.format import VERSION, Entry, Scan, SegmentHeader
+from kitepolars.journal.segments import Segment
+
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
+
+
+class Disk:
+    """What the writer asks of the operating system."""
+
+    def open(self, path: Path, *, create: bool) -> int:
+        """Open a file to append to; a new one may be read by its owner only."""
+        return os.open(path, _FLAGS | (os.O_CREAT | os.O_EXCL if create else 0), FILE_MODE)
+
+    def write(self, handle: int, data: bytes | memoryview[int]) -> int:
+        """Append bytes; return how many, which on a full disk are fewer."""
+        return os.write(handle, data)
+
+    def sync(self, handle: int) -> None:
+        """Return when the file's content is on the disk."""
+        getattr(os, "fdatasync", os.fsync)(handle)
+
+    def truncate(self, handle: int, size: int) -> None:
+        """Cut a file off."""
+        os.ftruncate(handle, size)
+
+
+class GrowingSegment:
+    """A segment that is being written.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    handle
+        The open file.
+    size
+        Its bytes, all of them whole records.
+    disk
+        The operating system.
+    """
+
+    def __init__(self, path: Path, handle: int, size: int, disk: Disk) -> None:
+        self.path = path
+        self.size = self.durable = size
+        self._handle = handle
+        self._disk = disk
+        self._is_whole = True
+
+    @classmethod
+    def create(cls, root: Path, sequence: int, at: int, disk: Disk) -> GrowingSegment:
+        """Begin a segment with the record of a sequence number and time.
+
+        Raises
+        ------
+        OSError
+            When it cannot be made.
+        """
+        path = segment_path(root, sequence, at)
+        make_private(path.parent)
+        handle = disk.open(path, create=True)
+        segment = cls(path, handle, 0, disk)
+        try:
+            segment.append([SegmentHeader(VERSION, sequence, at).encode()])
+            sync_folder(path.parent)
+            sync_folder(root)
+        except OSError:
+            os.close(handle)
+            path.unlink()
+            raise
+        return segment
+
+    @classmethod
+    def resume(cls, path: Path, take: Callable[[Entry], object], disk: Disk) -> GrowingSegment:
+        """Go on with a segment: `take` its records, and cut off what is torn at its end.
+
+        Raises
+        ------
+        OSError
+            When it cannot be read or written.
+        """
+        scan = Scan()
+        for entry in Segment(0, path).read(scan):
+            take(entry)
+        segment = cls(path, disk.open(path, create=False), scan.intact, disk)
+        segment._mend()
+        return segment
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file still has a name: one that was deleted takes bytes all the same."""
+        return os.fstat(self._handle).st_nlink > 0
+
+    def append(self, parts: Sequence[bytes]) -> int:
+        """Append whole records; return how many bytes they are.
+
+        Raises
+        ------
+        OSError
+            When there is no room for all; none of them is in the segment then.
+        """
+        if not self._is_whole:
+            self._mend()
+        data = memoryview(b"".join(parts))
+        total = len(data)
+        try:
+            while data:
+                data = data[self._disk.write(self._handle, data) :]
+        except OSError:
+            self._is_whole = False
+            self._mend()
+            raise
+        self.size += total
+        return total
+
+    def sync(self) -> None:
+        """Put what was written on the disk.
+
+        Raises
+        ------
+        OSError
+            When that fails: nothing since the last time is safe, and it is cut off.
+        """
+        try:
+            self._disk.sync(self._handle)
+        except OSError:
+            self.size, self._is_whole = self.durable, False
+            raise
+        self.durable = self.size
+
+    def close(self) -> None:
+        """Let the file go."""
+        os.close(self._handle)
+
+    def _mend(self) -> None:
+        self._disk.truncate(self._handle, self.size)
+        self._is_whole = True

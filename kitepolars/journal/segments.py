@@ -1,0 +1,125 @@
+"""The segments of a journal, in order, and the records of each, compressed or not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kitepolars.errors import JournalError
+from kitepolars.journal.compression import first_bytes, read_frames
+from kitepolars.journal.folder import CLOSED, OPEN, read_blocks
+from kitepolars.journal.format import (
+    BAD_SEGMENT,
+    SEGMENT_HEADER_SIZE,
+    VERSION,
+    Damage,
+    Entry,
+    Scan,
+    SegmentHeader,
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """A file of a journal.
+
+    Parameters
+    ----------
+    sequence
+        The sequence number of its first record.
+    path
+        Where it is.
+    """
+
+    sequence: int
+    path: Path
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether it is closed and compressed."""
+        return self.path.name.endswith(CLOSED)
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return self.path.stat().st_size
+
+    def header(self) -> SegmentHeader | None:
+        """Read the header; None if it is damaged or incomplete.
+
+        Raises
+        ------
+        JournalError
+            When a newer version of the format was used.
+        """
+        if self.is_compressed:
+            head = first_bytes(self.path, SEGMENT_HEADER_SIZE)
+        else:
+            with self.path.open("rb") as file:
+                head = file.read(SEGMENT_HEADER_SIZE)
+        return self._checked(SegmentHeader.decode(head))
+
+    def read(self, scan: Scan | None = None) -> Iterator[Entry]:
+        """Yield the intact records; `scan` knows what is damaged.
+
+        Parameters
+        ----------
+        scan
+            A new one, whose `damages` are complete when the iteration is.
+
+        Raises
+        ------
+        JournalError
+            When a newer version of the format was used.
+        """
+        scan = scan or Scan()
+        is_first = True
+        for block in read_frames(self.path) if self.is_compressed else read_blocks(self.path):
+            if isinstance(block, Damage):
+                scan.skip(block.length, block.reason)
+                is_first = is_first and not block.length
+                continue
+            data = block
+            if is_first:
+                is_first = False
+                if self._checked(SegmentHeader.decode(data)) is None:
+                    scan.skip(min(len(data), SEGMENT_HEADER_SIZE), BAD_SEGMENT)
+                else:
+                    scan.begin(SEGMENT_HEADER_SIZE)
+                data = data[SEGMENT_HEADER_SIZE:]
+            yield from scan.feed(data)
+        scan.finish()
+
+    def _checked(self, header: SegmentHeader | None) -> SegmentHeader | None:
+        if header is not None and header.version > VERSION:
+            raise JournalError(
+                f"version {header.version} of the format is newer than this kitepolars, "
+                f"which reads up to version {VERSION}",
+                path=self.path,
+            )
+        return header
+
+
+def segments(path: str | os.PathLike[str]) -> list[Segment]:
+    """Return the segments of a journal, of one day's folder, or a single one, in order.
+
+    Raises
+    ------
+    JournalError
+        When there is no such file or folder.
+    """
+    place = Path(path)
+    if place.is_file():
+        found = [place]
+    elif place.is_dir():
+        found = [*place.glob(f"*{OPEN}*"), *place.glob(f"*/*{OPEN}*")]
+    else:
+        raise JournalError("there is no recording", path=place)
+    numbered: dict[int, Segment] = {}
+    for file in sorted(found):  # a compressed segment replaces the open one, which sorts before it
+        number = file.name.partition(".")[0]
+        if number.isdecimal() and file.name.endswith((OPEN, CLOSED)):
+            numbered[int(number)] = Segment(int(number), file)
+    return sorted(numbered.values())

@@ -1,0 +1,69 @@
+"""What stands at one moment of a journal: a fold of its records."""
+
+from __future__ import annotations
+
+from kitepolars.source import (
+    Listing,
+    Lost,
+    Record,
+    SnapshotsExpected,
+    Stopped,
+    Subscribed,
+    Unsubscribed,
+)
+from kitepolars.wire.layouts import Mode
+
+
+class Standing:
+    """The listing and the subscriptions of a moment, which the next segment begins with.
+
+    Examples
+    --------
+    >>> standing = Standing()
+    >>> standing.take(Subscribed(1, Mode.FULL, (408065, 884737)))
+    >>> standing.take(Unsubscribed(2, (884737,)))
+    >>> standing.subscribed(at=3)
+    [Subscribed(at=3, mode=<Mode.FULL: 'full'>, instrument_tokens=(408065,))]
+    """
+
+    def __init__(self) -> None:
+        self.listing: Listing | None = None
+        self.modes: dict[int, Mode] = {}
+        """Instrument token → mode."""
+        self.is_stopped = True
+        """Whether the source was stopped on purpose, or has yet to begin."""
+        self._connections: dict[int, int] = {}
+
+    def take(self, record: Record) -> None:
+        """Take the next record."""
+        if isinstance(record, Stopped):
+            self.is_stopped = True
+            return
+        self.is_stopped = False
+        match record:
+            case Subscribed():
+                self.modes |= dict.fromkeys(record.instrument_tokens, record.mode)
+            case Unsubscribed():
+                for token in record.instrument_tokens:
+                    self.modes.pop(token, None)
+            case SnapshotsExpected():
+                self._connections |= dict.fromkeys(record.instrument_tokens, record.connection)
+            case Listing():
+                self.listing = record
+
+    def subscribed(self, at: int) -> list[Subscribed]:
+        """Return the subscriptions as records."""
+        return [Subscribed(at, mode, tokens) for mode in Mode if (tokens := self._tokens(mode))]
+
+    def lost(self, at: int, since: int, reason: str) -> list[Lost]:
+        """Return the beginning of a gap of every instrument, a record for each connection."""
+        by_connection: dict[int, list[int]] = {}
+        for token in self.modes:
+            by_connection.setdefault(self._connections.get(token, 0), []).append(token)
+        return [
+            Lost(at, connection, "", since, reason, tuple(tokens))
+            for connection, tokens in sorted(by_connection.items())
+        ]
+
+    def _tokens(self, mode: Mode) -> tuple[int, ...]:
+        return tuple(token for token, wanted in self.modes.items() if wanted is mode)
