@@ -54,6 +54,7 @@ class CommandQueue:
                 with self._lock:  # the next command gets a thread of its own
                     self._thread = None
                 raise
+            del command  # it would be held until the next one
 
     def _next(self) -> Callable[[], object] | None:
         try:

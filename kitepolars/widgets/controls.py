@@ -6,7 +6,7 @@ The command thread talks to the ticker, the UI thread shows how things stand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from kitepolars.widgets.routing import keep_browser_routing
 from kitepolars.widgets.search import InstrumentSearch
 from kitepolars.widgets.subscriptions import SubscriptionList
 from kitepolars.widgets.surface import Feed
+from kitepolars.widgets.view import Composite
 from kitepolars.wire.layouts import MODES, Mode
 
 UNDO_DEPTH: Final = 50
@@ -33,7 +34,7 @@ NAMES_SHOWN: Final = 5
 """Unknown names that a message lists."""
 
 
-class Controls(ipywidgets.VBox):  # type: ignore[misc]
+class Controls(Composite):
     """Search, subscribe, change modes, remove, undo: the subscriptions of a ticker by hand.
 
     Parameters
@@ -77,7 +78,7 @@ class Controls(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__(self._arranged())
         self.add_class("kp")
         self.add_class("kp-controls")
-        for part in _every_part(self):
+        for part in self.parts():
             keep_browser_routing(part)
 
     # The parts.
@@ -286,9 +287,3 @@ def _column(*parts: Any) -> Any:
     column = ipywidgets.VBox(parts)
     column.add_class("kp-column")
     return column
-
-
-def _every_part(part: Any) -> Iterable[Any]:
-    yield part
-    for child in getattr(part, "children", ()):
-        yield from _every_part(child)

@@ -16,9 +16,10 @@ from kitepolars.widgets.monitor import Monitor
 from kitepolars.widgets.publisher import Publisher
 from kitepolars.widgets.surface import Feed
 from kitepolars.widgets.table import LiveTable
+from kitepolars.widgets.view import Composite
 
 
-class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
+class Dashboard(Composite):
     """The widgets together. The row selected in the table is what chart and ladder show.
 
     Parameters

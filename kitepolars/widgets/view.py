@@ -12,12 +12,13 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import anywidget
+import ipywidgets
 
 from kitepolars.errors import KitePolarsError
 from kitepolars.widgets.failures import Faults, in_words
@@ -39,8 +40,11 @@ NOTICE_SECONDS: Final = 8.0
 """How long a widget shows that something asked of it failed."""
 
 
-def asset(name: str) -> Path:
-    """Return the path of a bundle, or say how to make it.
+def asset(name: str) -> str:
+    """Return the text of a bundle.
+
+    The text and not the path: of a path, anywidget would watch the file, and the signal that
+    it connects for that keeps every widget, closed or not, for the life of the process.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def asset(name: str) -> Path:
             f"the widgets' front end is not built ({path} is missing): "
             "install the package again, or run `python hatch_build.py` in a clone"
         )
-    return path
+    return path.read_text("utf-8")
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,7 @@ class LiveWidget(anywidget.AnyWidget):
         """Close the widget for good: its views are gone."""
         vars(self).get("_views", {}).clear()  # the constructor may have failed before
         super().close()
+        close_looks(self)
 
     # What the UI thread asks.
 
@@ -244,3 +249,33 @@ class LiveWidget(anywidget.AnyWidget):
             self._faults.tell(error)
             with self._guard:
                 self._views.clear()
+
+
+class Composite(ipywidgets.VBox):  # type: ignore[misc]
+    """A widget made of others, which it owns: they are closed with it."""
+
+    def parts(self) -> Iterator[Any]:
+        """Yield every widget inside it, this one last."""
+        yield from _inside(self)
+        yield self
+
+    def close(self) -> None:
+        """Close the widget and all its parts for good."""
+        for part in tuple(self.parts()):
+            if part is not self:
+                part.close()
+            close_looks(part)
+        super().close()
+
+
+def close_looks(widget: Any) -> None:
+    """Close the layout and the style of a widget: models of their own that outlive it else."""
+    for name in ("layout", "style"):
+        if isinstance(look := getattr(widget, name, None), ipywidgets.Widget):
+            look.close()
+
+
+def _inside(widget: Any) -> Iterator[Any]:
+    for child in getattr(widget, "children", ()):
+        yield from _inside(child)
+        yield child
