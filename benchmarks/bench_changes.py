@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 
 import harness
-
+import messages
 from kitepolars import Mode, Ticker
-from kitepolars.benchmark import messages
 from kitepolars.sim import SimulatedKite
 
 CHANGED = 3_000

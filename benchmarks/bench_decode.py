@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import harness
 import numpy as np
 import polars as pl
 
-from kitepolars.benchmark import filling, messages, official
-from kitepolars.benchmark.timing import Timing, best_of
+import filling
+import harness
+import messages
+import official
 from kitepolars.feed.records import EventLog
 from kitepolars.frames.buffers import TickBuffer
 from kitepolars.frames.store import CHUNK_ROWS, Chunk, TickStore
@@ -19,6 +20,7 @@ from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.wire.decode import decode
 from kitepolars.wire.layouts import FULL
 from kitepolars.wire.scan import Scanner
+from timing import Timing, best_of
 
 CRATE: tuple[float, float] = (45.0, 60.0)
 """Nanoseconds per tick of the Rust crate kiteticker-async-manager 0.4.0, parse to structs, on one

@@ -7,12 +7,12 @@ frame is checked for each of them.
 
 from __future__ import annotations
 
-import harness
-import official_client
 import polars as pl
 
-from kitepolars.benchmark import throughput
-from kitepolars.benchmark.firehose import Order
+import harness
+import official_client
+import throughput
+from firehose import Workload
 
 CONNECTIONS = 3
 ROW_BYTES = 260
@@ -23,7 +23,7 @@ def measure(results: harness.Results) -> None:
     """Run the ticker, then the official client, and compare."""
     seconds = 10.0 if results.quick else 30.0
     most = harness.room_for(int(seconds * 3e6), ROW_BYTES) / seconds
-    ours = throughput.run(Order(seconds=seconds, rate=most), connections=CONNECTIONS)
+    ours = throughput.run(Workload(seconds=seconds, rate=most), connections=CONNECTIONS)
     paced = ours.rate > 0.98 * most
     theirs = official_client.run(seconds=4.0 if results.quick else 10.0, connections=CONNECTIONS)
     results.add(

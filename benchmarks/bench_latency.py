@@ -6,8 +6,7 @@ With settings swept, so that the defaults can be chosen from data.
 from __future__ import annotations
 
 import harness
-
-from kitepolars.benchmark import latency
+import latency
 from kitepolars.loop import SWITCH_INTERVAL
 from kitepolars.pipeline import Flush
 

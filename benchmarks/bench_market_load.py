@@ -8,10 +8,9 @@ from __future__ import annotations
 import time
 
 import harness
+import messages
 import official_client
-
 from kitepolars import Instruments, Ticker
-from kitepolars.benchmark import messages
 from kitepolars.process import ServerProcess
 from kitepolars.sim import SimulatedKite
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import harness
 import polars as pl
 from polars.testing import assert_frame_equal
 
+import filling
+import harness
 from kitepolars import candles
-from kitepolars.benchmark import filling
-from kitepolars.benchmark.timing import best_of
+from timing import best_of
 
 ROW_BYTES = 2 * 260  # the rows are there twice
 

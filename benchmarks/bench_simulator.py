@@ -10,9 +10,9 @@ import json
 import os
 from datetime import UTC, datetime
 
-import harness
 from websockets.asyncio.client import connect
 
+import harness
 from kitepolars.process import ServerProcess
 from kitepolars.sim.calendar import day_of
 from kitepolars.sim.instruments import generate_instruments

@@ -13,12 +13,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+import filling
 import harness
-
-from kitepolars.benchmark import filling, messages
-from kitepolars.benchmark.firehose import Order
-from kitepolars.benchmark.server import Firehose
-from kitepolars.benchmark.timing import best_of
+import messages
+from firehose import Firehose, Workload
 from kitepolars.feed.account import Account
 from kitepolars.feed.connection import Connection, open_connection
 from kitepolars.feed.reconnect import ReconnectPolicy
@@ -27,6 +25,7 @@ from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.wire.decode import decode
 from kitepolars.wire.layouts import COUNT, FULL
 from kitepolars.wire.scan import Scanner
+from timing import best_of
 
 RATE: Final = 400_000
 """Ticks a second that are sent while sockets are measured: far above a market's, and unhurried."""
@@ -119,7 +118,7 @@ async def _received(connect: Connect, seconds: float) -> float:
     with Firehose() as server:
         counter, abort = await connect(server.url)
         await asyncio.sleep(0.2)
-        server.begin(Order(seconds=seconds, rate=RATE))
+        server.begin(Workload(seconds=seconds, rate=RATE))
         loop = asyncio.get_running_loop()
         ended = loop.run_in_executor(None, server.sent)
         await asyncio.sleep(0.5)

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import harness
 import polars as pl
 import psutil
 
+import filling
+import harness
+import messages
+from firehose import Firehose
 from kitepolars import Ticker
-from kitepolars.benchmark import filling, messages
-from kitepolars.benchmark.server import Firehose
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.frames.store import Retention
 from kitepolars.pipeline import Pipeline

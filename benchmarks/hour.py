@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 
-import harness
 import psutil
 from rich.progress import track
 
+import harness
+import messages
 from kitepolars import Instruments, Retention, Ticker
-from kitepolars.benchmark import messages
 from kitepolars.process import ServerProcess
 from kitepolars.sim import SimulatedKite
 

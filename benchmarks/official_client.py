@@ -16,14 +16,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import harness
 import polars as pl
 from kiteconnect import KiteTicker
 from twisted.internet import reactor
 
-from kitepolars.benchmark import official
-from kitepolars.benchmark.firehose import Order
-from kitepolars.benchmark.server import Firehose
+import harness
+import official
+from firehose import Firehose, Workload
 
 PATIENCE = 10.0
 
@@ -78,7 +77,7 @@ def measure(seconds: float, connections: int, rate: float) -> dict[str, float]:
     collector = Collector(connections)
     with Firehose() as server:
         collector.connect(server.url)
-        server.begin(Order(seconds=seconds, rate=rate or None))
+        server.begin(Workload(seconds=seconds, rate=rate or None))
         begin_waiting = time.monotonic()
         while not collector.rows:
             assert time.monotonic() < begin_waiting + PATIENCE, "nothing arrived"

@@ -1,51 +1,52 @@
-"""A server in a process of its own: started, spoken to and ended from here. Any thread."""
+"""Runs a server in a child process that ends with this one. Any thread."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final, Self
 
 GRACE: Final = 5.0
-"""Seconds that the process may take to end once it was asked to."""
+"""Seconds that the process may take to end before it is killed."""
 
 
 class ServerProcess:
-    """A module that is run by an interpreter of its own, for as long as this is entered.
+    """A Python program that runs in a child process for as long as this is entered.
 
-    It takes its time from no one here, and what it costs is not counted as
-    ours. It must say where it listens in its first line, and end when its
-    standard input closes: so it cannot outlive this process, whatever ends it.
+    The program must print its URL as its first line, and end when its standard input closes:
+    so it cannot outlive this process, however this process ends.
 
     Parameters
     ----------
-    module
-        What ``python -m`` is to run.
+    program
+        The name of a module, as for ``python -m``, or the path of a script.
     options
-        The words that follow.
+        Its command-line arguments.
 
     Raises
     ------
     ChildProcessError
-        On entering and reading, if the process ends before it says anything.
+        On entering and on reading, if the program ends without a line.
     """
 
     _process: subprocess.Popen[str]
 
-    def __init__(self, module: str, *options: str) -> None:
-        self._module = module
-        self._command = [sys.executable, "-m", module, *options]
+    def __init__(self, program: str | Path, *options: str) -> None:
+        self._program = program
+        start = [str(program)] if isinstance(program, Path) else ["-m", program]
+        self._command = [sys.executable, *start, *options]
         self.url = ""
 
     def __enter__(self) -> Self:
-        """Start it, and wait until it says where it listens."""
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        """Start the program, and wait for its URL."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # Ctrl-C is for us; the server ends when we do.
+            # A group of its own, so that Ctrl-C in a terminal reaches this process only.
             process_group=0 if os.name == "posix" else None,
         )
         try:
@@ -56,21 +57,21 @@ class ServerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
+        """End the program."""
         self._end()
 
     def write_line(self, line: str) -> None:
-        """Tell it something."""
+        """Write a line to its standard input."""
         assert self._process.stdin is not None  # noqa: S101 - PIPE was asked for
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
     def read_line(self) -> str:
-        """Wait for what it says next."""
+        """Wait for the next line of its standard output."""
         assert self._process.stdout is not None  # noqa: S101 - PIPE was asked for
         line = self._process.stdout.readline().strip()
         if not line:
-            raise ChildProcessError(f"{self._module} ended early; see above")
+            raise ChildProcessError(f"{self._program} ended early; see its messages above")
         return line
 
     def _end(self) -> None:

@@ -25,7 +25,6 @@ HEAVY: Final = (
     "httpx",
     "ipywidgets",
     "kiteconnect",
-    "kitepolars.benchmark",
     "kitepolars.cli",
     "kitepolars.sim",
     "kitepolars.widgets",
@@ -85,13 +84,10 @@ PARTS: Final = {
         asyncio=True,
     ),
     "lab": part("errors"),
-    "benchmark": part(
-        "errors wire frames feed pipeline process ticker sim",
-        "kiteconnect numpy polars",
-        asyncio=True,
-    ),
     "cli": part(
-        "kitepolars _version benchmark demonstration errors health lab process sim", "polars rich"
+        "kitepolars _version demonstration errors feed frames health lab pipeline process sim",
+        "kiteconnect polars rich",
+        asyncio=True,
     ),
     "__main__": part("cli"),
     "__init__": part(

@@ -3,8 +3,6 @@ from __future__ import annotations
 import pytest
 
 from kitepolars import cli
-from kitepolars.benchmark import official
-from kitepolars.benchmark.throughput import LostTicksError
 from kitepolars.cli import bench
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kiteconnect")
@@ -21,7 +19,8 @@ def test_it_refuses_what_is_out_of_range(seconds: str, capsys: pytest.CaptureFix
 def test_it_shows_what_it_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench, "HELD", 20_000)
+    monkeypatch.setattr(bench, "HELD_ROWS", 20_000)
+    monkeypatch.setattr(bench, "ROUNDS", 2)
     kept = {name: bench.MEASUREMENTS[name] for name in ("Decoding", "Snapshots")}
     monkeypatch.setattr(bench, "MEASUREMENTS", kept)
     assert cli.main(["bench"]) == 0
@@ -34,25 +33,28 @@ def test_it_shows_what_it_measured(
 def test_without_the_official_client_it_says_how_to_compare(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(official, "is_installed", lambda: False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(bench, "MEASUREMENTS", {"Decoding": bench.MEASUREMENTS["Decoding"]})
     assert cli.main(["bench"]) == 0
     assert "kitepolars[bench]" in capsys.readouterr().out
 
 
-def test_a_loss_is_an_error_and_no_figure(
+def test_a_wrong_result_is_an_error_and_no_figure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def lose(_: float) -> None:
-        raise LostTicksError("1 tick is missing")
-
-    monkeypatch.setattr(bench, "MEASUREMENTS", {"Sockets": lose})
+    decode = bench._decode
+    monkeypatch.setattr(bench, "_decode", lambda sent: decode(sent)[1:])
+    monkeypatch.setattr(bench, "MEASUREMENTS", {"Decoding": bench.MEASUREMENTS["Decoding"]})
     assert cli.main(["bench"]) == 1
-    assert "1 tick is missing" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "rows were decoded" in shown.err
+    assert "ticks/s" not in shown.out
 
 
-@pytest.mark.parametrize("name", ["Sockets", "A market's rate", "Latency"])
-def test_what_goes_over_sockets_is_measured(name: str) -> None:
-    lines = list(bench.MEASUREMENTS[name](1.0))
-    assert lines
-    assert all(line.figure for line in lines)
+@pytest.mark.parametrize("name", ["A market's rate", "Latency"])
+def test_what_goes_over_sockets_is_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "PROBES", 10)
+    rows = list(bench.MEASUREMENTS[name](1.0))
+    assert rows
+    assert all(row.figure for row in rows)

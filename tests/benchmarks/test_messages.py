@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitepolars.benchmark import filling, messages, official
+import filling
+import messages
+import official
 from kitepolars.wire.layouts import SEGMENT_MASK
 from kitepolars.wire.scan import Scanner
 

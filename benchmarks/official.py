@@ -86,7 +86,7 @@ def _expected(tick: Mapping[str, Any]) -> dict[str, Any]:
     expected.update(tick.get("ohlc", {}))
     for side, name in _SIDES.items() if "depth" in tick else ():
         levels = tick["depth"][side]
-        assert len(levels) == DEPTH_LEVELS  # noqa: S101 - the wire's own
+        assert len(levels) == DEPTH_LEVELS
         for field in ("price", "quantity", "orders"):
             expected[f"{name}_{field}"] = [level[field] for level in levels]
     for name in _TIMES:

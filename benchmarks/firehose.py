@@ -1,10 +1,9 @@
-"""A server that sends prepared messages, as fast as clients take them or in time. Own process.
+"""A server that sends prepared messages at a given rate, or as fast as clients read them.
 
-``python -m kitepolars.benchmark.firehose`` prints its URL, then reads orders
-from its standard input, one JSON object a line, and answers each with one when
-it is done. It sends raw WebSocket frames over blocking sockets, a thread a
-connection, so that it costs as little as a server can. It ends when its
-standard input does.
+`Firehose` runs this file as a process of its own. It prints its URL, then reads workloads from
+its standard input, one JSON object per line, and answers each with the numbers of packets sent.
+It writes raw WebSocket frames to blocking sockets, one thread per connection, because that is
+the cheapest way to be a server: what is measured are the clients.
 """
 
 from __future__ import annotations
@@ -19,20 +18,22 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
-from kitepolars.benchmark.messages import INSTRUMENTS, PACKETS, FullMessages, tokens
+from kitepolars.process import ServerProcess
+from messages import INSTRUMENTS, PACKETS, FullMessages, tokens
 
 BURST: Final = 16
-"""Messages that are handed to the kernel at once when nothing holds the server back."""
+"""Messages per write to a socket when the rate is not limited."""
 
 PROBE: Final = 0x7FFF_FF01
 """The instrument token of probes (segment NSE): no listed instrument has it."""
 
 HEARTBEAT: Final = 1.0
-"""Seconds between heartbeats while nothing is sent: clients take silence for a dead line."""
+"""Seconds between heartbeats while idle: clients take silence for a dead connection."""
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _BINARY, _CLOSE, _PING, _PONG = 2, 8, 9, 10
@@ -41,20 +42,20 @@ _LONG: Final = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What to send over every connection that is open.
+class Workload:
+    """What to send over every open connection.
 
     Parameters
     ----------
     seconds
-        For how long.
+        Duration.
     rate
-        Ticks a second over all connections, at most; None: as fast as they are taken.
+        Ticks per second over all connections; None for as many as the clients take.
     packets
-        Packets of a message.
+        Packets per message.
     probes
-        Probes a second, on the first connection: one-packet messages that say when they left,
-        in microseconds since the epoch, split over two fields. 0 for none.
+        Probes per second on the first connection: one-packet messages that carry the time at
+        which they were sent, in microseconds since the epoch, split over two fields.
     """
 
     seconds: float
@@ -73,8 +74,8 @@ def frame(data: bytes, opcode: int = _BINARY) -> bytes:
     return struct.pack(">BBQ", 0x80 | opcode, _SHORT + 1, size) + data
 
 
-class _Line:
-    """One client: a thread reads what it says, another one sends what was ordered."""
+class _Client:
+    """A connected client; one thread reads from it, another one sends the workload."""
 
     def __init__(self, peer: socket.socket) -> None:
         self._peer = peer
@@ -84,7 +85,7 @@ class _Line:
         threading.Thread(target=self._read, daemon=True).start()
 
     def send(self, data: bytes) -> None:
-        """Send bytes; wait while the client takes none."""
+        """Send bytes; block while the client does not read."""
         try:
             with self._lock:
                 self._peer.sendall(data)
@@ -142,12 +143,12 @@ def _shake_hands(peer: socket.socket) -> None:
 
 
 class _Server:
-    """Accepts clients and carries out orders."""
+    """Accepts clients and runs workloads."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._lines: list[_Line] = []
-        self._entry = threading.Lock()  # whoever knows that it is connected is in the list
+        self._clients: list[_Client] = []
+        self._entry = threading.Lock()  # a client that has its answer is in the list
         self._busy = False
         for work in (self._accept, self._beat):
             threading.Thread(target=work, daemon=True).start()
@@ -162,31 +163,33 @@ class _Server:
             peer, _ = self._listener.accept()
             with self._entry:
                 _shake_hands(peer)
-                self._lines.append(_Line(peer))
+                self._clients.append(_Client(peer))
 
     def _beat(self) -> None:
         while True:
             time.sleep(HEARTBEAT)
             if not self._busy:
-                for line in self._open():
-                    line.send(frame(b"\0"))
+                for client in self._open():
+                    client.send(frame(b"\0"))
 
-    def _open(self) -> list[_Line]:
+    def _open(self) -> list[_Client]:
         with self._entry:
-            return [line for line in self._lines if line.is_open]
+            return [client for client in self._clients if client.is_open]
 
-    def carry_out(self, order: Order) -> list[int]:
-        """Send; return how many packets went over each open connection, probes not included."""
-        lines = self._open()
+    def run(self, workload: Workload) -> list[int]:
+        """Run a workload; return the packets sent over each open connection, without probes."""
+        clients = self._open()
         sources = [
-            FullMessages(part, packets=order.packets, messages=BURST)
-            for part in (tokens(INSTRUMENTS)[place :: len(lines)] for place in range(len(lines)))
+            FullMessages(part, packets=workload.packets, messages=BURST)
+            for part in (
+                tokens(INSTRUMENTS)[place :: len(clients)] for place in range(len(clients))
+            )
         ]
         self._busy = True
-        send = _flood if order.rate is None else _pace
+        send = _flood if workload.rate is None else _pace
         threads = [
-            threading.Thread(target=send, args=(line, source, order, len(lines), place))
-            for place, (line, source) in enumerate(zip(lines, sources, strict=True))
+            threading.Thread(target=send, args=(client, source, workload, len(clients), place))
+            for place, (client, source) in enumerate(zip(clients, sources, strict=True))
         ]
         for thread in threads:
             thread.start()
@@ -196,42 +199,45 @@ class _Server:
         return [source.sent for source in sources]
 
 
-def _flood(line: _Line, source: FullMessages, order: Order, *_: int) -> None:
-    deadline = time.monotonic() + order.seconds
-    while line.is_open and time.monotonic() < deadline:
-        line.send(b"".join(map(frame, source.round())))
+def _flood(client: _Client, source: FullMessages, workload: Workload, *_: int) -> None:
+    deadline = time.monotonic() + workload.seconds
+    while client.is_open and time.monotonic() < deadline:
+        client.send(b"".join(map(frame, source.round())))
 
 
-def _pace(line: _Line, source: FullMessages, order: Order, lines: int, place: int) -> None:
-    """Send message after message at even distances, and probes between them."""
-    assert order.rate is not None  # noqa: S101 - who calls this looked
-    together = BURST if order.rate > 100 * source.ticks else 1  # beyond what sleeping can time
-    gap = lines * together * order.packets / order.rate
-    probes = _probe_times(order) if place == 0 else []
+def _pace(
+    client: _Client, source: FullMessages, workload: Workload, clients: int, place: int
+) -> None:
+    """Send messages at even intervals, and probes between them."""
+    assert workload.rate is not None
+    # Sleeping cannot time more than some hundred messages per second: then several go at once.
+    together = BURST if workload.rate > 100 * source.ticks else 1
+    gap = clients * together * workload.packets / workload.rate
+    probes = _probe_times(workload) if place == 0 else []
     probe = FullMessages([PROBE], packets=1, messages=1)
     begin = time.monotonic()
-    due = begin + gap * place / lines
+    due = begin + gap * place / clients
     waiting: list[bytes] = []
-    end = begin + order.seconds
-    while line.is_open and due < end and time.monotonic() < end:
+    end = begin + workload.seconds
+    while client.is_open and due < end and time.monotonic() < end:
         while probes and begin + probes[0] < due:
             _sleep_until(begin + probes.pop(0))
-            line.send(frame(probe.stamped(time.time_ns() // 1000)))
+            client.send(frame(probe.stamped(time.time_ns() // 1000)))
         _sleep_until(due)
         waiting = waiting or source.round()
-        line.send(b"".join(map(frame, waiting[:together])))
+        client.send(b"".join(map(frame, waiting[:together])))
         del waiting[:together]
         due += gap
     for late in probes:
         _sleep_until(begin + late)
-        line.send(frame(probe.stamped(time.time_ns() // 1000)))
-    source.sent -= len(waiting) * order.packets
+        client.send(frame(probe.stamped(time.time_ns() // 1000)))
+    source.sent -= len(waiting) * workload.packets
 
 
-def _probe_times(order: Order) -> list[float]:
-    """Return when to send probes: at random, so that no rhythm of the client's fits theirs."""
-    count = int(order.probes * order.seconds)
-    return sorted(np.random.default_rng(1).uniform(0, order.seconds, count).tolist())
+def _probe_times(workload: Workload) -> list[float]:
+    """Return when to send probes: at random, so as not to run in step with the client."""
+    count = int(workload.probes * workload.seconds)
+    return sorted(np.random.default_rng(1).uniform(0, workload.seconds, count).tolist())
 
 
 def _sleep_until(due: float) -> None:
@@ -243,15 +249,32 @@ def _sleep_until(due: float) -> None:
 def main() -> None:
     """Serve until standard input ends."""
     server = _Server()
-    print(server.url, flush=True)  # noqa: T201 - the parent reads it
+    print(server.url, flush=True)
     for line in sys.stdin:
-        order: dict[str, Any] = json.loads(line)
-        print(json.dumps(server.carry_out(Order(**order))), flush=True)  # noqa: T201 - likewise
+        print(json.dumps(server.run(Workload(**json.loads(line)))), flush=True)
 
 
-def encode_order(order: Order) -> str:
-    """Return an order as the line that the process reads."""
-    return json.dumps(asdict(order))
+class Firehose(ServerProcess):
+    """The server in a process of its own, for as long as this is entered.
+
+    Examples
+    --------
+    >>> with Firehose() as server:
+    ...     server.url.startswith("ws://127.0.0.1:")
+    True
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Path(__file__))
+
+    def begin(self, workload: Workload) -> None:
+        """Start to send over every open connection; `sent` waits for the end."""
+        self.write_line(json.dumps(asdict(workload)))
+
+    def sent(self) -> list[int]:
+        """Wait until the workload is done; return the packets by connection, without probes."""
+        counts: list[int] = json.loads(self.read_line())
+        return counts
 
 
 if __name__ == "__main__":

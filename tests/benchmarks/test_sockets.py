@@ -3,20 +3,20 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from kitepolars.benchmark import latency, throughput
-from kitepolars.benchmark.firehose import Order
-from kitepolars.benchmark.messages import COUNTER
-from kitepolars.benchmark.server import Firehose
+import latency
+import throughput
+from firehose import Firehose, Workload
 from kitepolars.frames.store import Retention
+from messages import COUNTER
 
 
 @pytest.mark.parametrize("rate", [None, 30_000])
 @pytest.mark.parametrize("retention", [None, Retention(max_rows=2_000)])
 def test_all_that_is_sent_is_received(rate: float | None, retention: Retention | None) -> None:
-    order = Order(seconds=0.3, rate=rate)
-    found = throughput.run(order, connections=2, retention=retention)
+    workload = Workload(seconds=0.3, rate=rate)
+    found = throughput.run(workload, connections=2, retention=retention)
     assert found.ticks > 0
-    assert found.ticks % order.packets == 0
+    assert found.ticks % workload.packets == 0
     assert found.rate > 0
 
 
@@ -54,5 +54,5 @@ def test_what_is_lost_doubled_or_out_of_order_is_noticed(numbers: list[int], dro
 def test_a_server_ends_with_its_block() -> None:
     with Firehose() as server:
         assert server.url.startswith("ws://127.0.0.1:")
-        server.begin(Order(seconds=0.01))
+        server.begin(Workload(seconds=0.01))
         assert server.sent() == []

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from kitepolars.benchmark.messages import PACKETS, FullMessages, tokens
 from kitepolars.feed.records import EventLog
 from kitepolars.frames.store import CHUNK_ROWS, Retention, TickStore
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.ticker import Ticker
 from kitepolars.wire.layouts import COUNT, FULL
+from messages import PACKETS, FullMessages, tokens
 
 T = TypeVar("T")
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from kitepolars.benchmark.firehose import Order
-from kitepolars.benchmark.messages import COUNTER, tokens
-from kitepolars.benchmark.server import Firehose
+from firehose import Firehose, Workload
 from kitepolars.errors import KitePolarsError
 from kitepolars.feed.plan import Limits
 from kitepolars.frames.store import Retention
 from kitepolars.pipeline import Flush
 from kitepolars.ticker import Ticker
+from messages import COUNTER, tokens
 
 PATIENCE = 30.0
 """Seconds to wait for what must come."""
@@ -54,12 +53,14 @@ class Throughput:
         return self.ticks / self.seconds
 
 
-def run(order: Order, *, connections: int = 3, retention: Retention | None = None) -> Throughput:
+def run(
+    workload: Workload, *, connections: int = 3, retention: Retention | None = None
+) -> Throughput:
     """Send to a ticker of its own, and check that every tick arrived, once and in order.
 
     Parameters
     ----------
-    order
+    workload
         What to send.
     connections
         Over how many connections.
@@ -69,16 +70,16 @@ def run(order: Order, *, connections: int = 3, retention: Retention | None = Non
     Raises
     ------
     LostTicksError
-        When something is missing, doubled or out of order.
+        When something is missing, duplicated or out of order.
     """
     with (
         Firehose() as server,
         connected(server, connections, retention=retention) as ticker,
     ):
-        server.begin(order)
+        server.begin(workload)
         ticker.wait(rows=1, timeout=PATIENCE)  # the server prepares first
         cpu, begin = time.process_time(), time.perf_counter()
-        marks = _watch(ticker, order.seconds)
+        marks = _watch(ticker, workload.seconds)
         sent = server.sent()
         total = sum(sent)
         if not ticker.wait(until=lambda it: it.held().total >= total, timeout=PATIENCE):
@@ -122,7 +123,7 @@ def connected(
 
 
 def check(frame: pl.DataFrame, sent: list[int], dropped: int = 0) -> None:
-    """Raise unless the frame holds what was sent, each connection's packets in their order.
+    """Raise unless the frame holds what was sent, each connection's packets in order.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def check(frame: pl.DataFrame, sent: list[int], dropped: int = 0) -> None:
         numbers = frame.filter(pl.col("connection") == connection)[COUNTER].cast(pl.Int64)
         first = numbers[0] if dropped else 0
         if not (numbers == pl.int_range(first, first + len(numbers), eager=True)).all():
-            raise LostTicksError("ticks are missing, doubled or out of order")
+            raise LostTicksError("ticks are missing, duplicated or out of order")
         last.append(first + len(numbers))
     missing = Counter(count for count in sent if count) - Counter(last)
     # Where rows were dropped, those of a connection may be among them altogether.
@@ -160,7 +161,7 @@ def _watch(ticker: Ticker, seconds: float) -> list[tuple[float, int]]:
 
 def _total(ticker: Ticker) -> int:
     held = ticker.held()
-    assert held.frame().height == held.height  # noqa: S101 - a frame is what is measured
+    assert held.frame().height == held.height
     return held.total
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kitepolars.benchmark.timing import best_of
+from timing import best_of
 
 
 def test_contestants_take_turns_and_the_first_round_does_not_count() -> None:

@@ -18,12 +18,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from kitepolars.benchmark.firehose import PROBE, Order
-from kitepolars.benchmark.messages import stamp_of
-from kitepolars.benchmark.server import Firehose
-from kitepolars.benchmark.throughput import PATIENCE, LostTicksError, connected
+from firehose import PROBE, Firehose, Workload
 from kitepolars.pipeline import Flush
 from kitepolars.ticker import Ticker
+from messages import stamp_of
+from throughput import PATIENCE, LostTicksError, connected
 
 MARKET: Final = 18_000
 """Ticks a second of 9,000 instruments."""
@@ -105,7 +104,7 @@ def run(
     LostTicksError
         When a probe did not arrive.
     """
-    order = Order(seconds=seconds, rate=rate, probes=PROBES)
+    workload = Workload(seconds=seconds, rate=rate, probes=PROBES)
     with (
         Firehose() as server,
         connected(server, flush=flush) as ticker,
@@ -118,20 +117,20 @@ def run(
             flushed.extend(_latencies(batch, now))
 
         ticker.on_batch(take)
-        server.begin(order)
+        server.begin(workload)
         began, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
         work = _spend(seconds, busy=busy)
         own = time.thread_time() - own
         cpu = (time.process_time() - cpu - own) / (time.perf_counter() - began)
-        _settle(server, order, flushed)
+        _settle(server, workload, flushed)
         ticker.off(take)
         asked: list[float] = []
         stopping = threading.Event()
         looker = threading.Thread(target=_look, args=(ticker, asked, stopping))
         looker.start()
-        server.begin(order)
+        server.begin(workload)
         _spend(seconds, busy=busy)
-        _settle(server, order, asked)
+        _settle(server, workload, asked)
         stopping.set()
         looker.join()
     return Latency(
@@ -170,11 +169,11 @@ def _spend(seconds: float, *, busy: bool) -> int:
     return total
 
 
-def _settle(server: Firehose, order: Order, found: list[float]) -> None:
+def _settle(server: Firehose, workload: Workload, found: list[float]) -> None:
     """Wait until every probe is found."""
     server.sent()
     deadline = time.monotonic() + PATIENCE
-    expected = int(order.probes * order.seconds)
+    expected = int(workload.probes * workload.seconds)
     while len(found) < expected:
         if time.monotonic() > deadline:
             raise LostTicksError(f"{len(found)} of {expected} probes arrived")
