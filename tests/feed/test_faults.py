@@ -248,11 +248,11 @@ async def test_one_account_of_two_that_expires_leaves_its_instruments_to_the_oth
     assert (gap.account, gap.connection, gap.instruments) == ("two", 3, 5)
 
 
-async def test_too_many_connections_wait_long_and_their_instruments_move(
+async def test_too_many_connections_wait_longer_and_their_instruments_move(
     make_rig: MakeRig, narrow_kite: Kite
 ) -> None:
     kite = narrow_kite
-    rig = make_rig(kite.url, reconnect=replace(QUICK, max_delay=60.0))
+    rig = make_rig(kite.url, reconnect=replace(QUICK, initial_delay=15.0, max_delay=60.0))
     tokens = kite.listed(2_001)
     rig.manager.subscribe(tokens, Mode.LTP)
     await rig.manager.start()

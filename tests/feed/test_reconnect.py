@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -86,18 +87,48 @@ def test_delays_are_shortened_by_half_at_most(chance: float, attempts: int) -> N
         assert full / 2 <= delay <= full
 
 
-def test_a_handshake_alone_does_not_start_the_delays_afresh() -> None:
+def test_a_handshake_alone_does_not_start_the_delays_over() -> None:
     backoff = Backoff(ReconnectPolicy(), chance=lambda: 0.0)
-    delays = [backoff.delay(LOST, lived=HEALTHY_AFTER - 0.1) for _ in range(4)]
-    assert delays == [1.0, 2.0, 4.0, 8.0]
+    delays = [backoff.delay(LOST, lived=0.01) for _ in range(8)]
+    assert delays == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     assert backoff.delay(LOST, lived=HEALTHY_AFTER) == 1.0
     assert backoff.attempts == 1
 
 
-def test_too_many_connections_wait_long() -> None:
+@pytest.mark.parametrize(("lived", "at_least"), [(1.0, 0.11), (3.0, 0.54), (5.0, 0.76), (9.0, 0.91)])
+def test_a_connection_that_keeps_dying_is_connected_most_of_the_time(
+    lived: float, at_least: float
+) -> None:
+    backoff = Backoff(ReconnectPolicy(), chance=random.Random(1).random)
+    delays = [backoff.delay(LOST, lived=lived) or 0.0 for _ in range(2_000)]
+    connected = lived * len(delays)
+    assert connected / (connected + sum(delays)) >= at_least
+    handshakes_a_minute = 60 * len(delays) / (connected + sum(delays))
+    assert handshakes_a_minute < 11.5
+
+
+@given(st.floats(0, 1e4), st.floats(0, 1e4))
+def test_longer_data_never_means_a_longer_delay(shorter: float, longer: float) -> None:
+    shorter, longer = sorted((shorter, longer))
+    delays = []
+    for lived in (shorter, longer):
+        backoff = Backoff(ReconnectPolicy(), chance=lambda: 0.0)
+        delays.append([backoff.delay(LOST, lived=lived) or 0.0 for _ in range(8)])
+    assert all(before >= after for before, after in zip(*delays, strict=True))
+
+
+def test_a_place_that_becomes_free_is_found_soon() -> None:
     backoff = Backoff(ReconnectPolicy(), chance=lambda: 0.0)
-    assert backoff.delay(THROTTLED) == 60.0
-    assert backoff.delay(LOST) == 2.0
+    assert [backoff.delay(THROTTLED) for _ in range(8)] == [4, 4, 4, 8, 16, 32, 60, 60]
+
+
+@pytest.mark.parametrize("freed_after", [1.0, 5.0, 15.0, 40.0])
+def test_a_429_costs_at_most_twice_the_time_that_the_places_were_taken(freed_after: float) -> None:
+    backoff = Backoff(ReconnectPolicy(), chance=lambda: 0.0)
+    now = 0.0
+    while now < freed_after:
+        now += backoff.delay(THROTTLED) or 0.0
+    assert now <= 2 * freed_after + 4.0
 
 
 def test_attempts_are_exhausted_and_can_be_renewed() -> None:
