@@ -7,7 +7,9 @@ moment of connecting.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
+import json
+import re
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, NoReturn
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -18,6 +20,9 @@ HEADERS: Final = {"X-Kite-Version": "3"}
 """Sent with the handshake. Source: Kite Connect v3, "WebSocket streaming"."""
 
 _TEXT: Final = "a printable text that is not empty"
+
+_ESCAPE: Final = re.compile(r"""\\+(?:u([0-9a-fA-F]{4})|(["/]))|%([0-9a-fA-F]{2})""")
+"""A character as JSON or a URL may spell it; text within text doubles the backslashes."""
 
 
 class Secret:
@@ -74,7 +79,7 @@ class Secret:
         raise TypeError("a Secret cannot be pickled")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Account:
     """Credentials of one Kite Connect app for one day: up to 9,000 instruments.
 
@@ -99,25 +104,32 @@ class Account:
     """
 
     name: str
-    api_key: str = field(repr=False)
-    access_token: str | Secret = field(repr=False)
+    api_key: str
+    access_token: str | Secret
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", _filled("name", self.name))
-        object.__setattr__(self, "api_key", _hidden("api_key", self.api_key).reveal())
-        object.__setattr__(self, "access_token", _hidden("access_token", self.access_token))
+    def __init__(self, name: str, api_key: str, access_token: str | Secret) -> None:
+        # Tracebacks may show the locals of any frame: from here on these show nothing.
+        key, access_token = as_secret(api_key), as_secret(access_token)
+        del api_key
+        object.__setattr__(self, "name", _filled("name", name))
+        object.__setattr__(self, "api_key", _usable("api_key", key).reveal())
+        object.__setattr__(self, "access_token", _usable("access_token", access_token))
+
+    def __repr__(self) -> str:
+        return f"Account(name={getattr(self, 'name', None)!r})"
 
     @property
     def secret(self) -> Secret:
         """The access token, always wrapped."""
-        token = self.access_token
-        return token if isinstance(token, Secret) else Secret(token)
+        return as_secret(self.access_token)
 
     def redact(self, text: str) -> str:
-        """Return a text without this account's credentials, as they are and percent-encoded."""
+        """Return a text without this account's credentials, however JSON or a URL spells them."""
         for value, shortest in ((self.secret.reveal(), 4), (self.api_key, 8)):
             if len(value) >= shortest:  # what is shorter is made up, and would mangle words
-                text = text.replace(value, "…").replace(quote(value, safe=""), "…")
+                for form in (value, quote(value, safe=""), json.dumps(value)[1:-1]):
+                    text = text.replace(form, "…")
+                text = _without_escaped(value, text)
         return text
 
 
@@ -151,7 +163,8 @@ def public_url(base: str) -> str:
     Raises
     ------
     ConfigError
-        When it is no ``ws://`` or ``wss://`` URL with a host, or holds a password or a fragment.
+        When it is no ``ws://`` or ``wss://`` URL with a host, or holds a password or a fragment;
+        and for ``ws://`` to another machine, because the handshake carries the access token.
     """
     wanted = "a ws:// or wss:// URL with a host and neither password nor fragment"
     try:
@@ -163,7 +176,10 @@ def public_url(base: str) -> str:
     if not usable or parts.fragment:
         # the URL is not shown: people paste credentials into it
         raise ConfigError("url", Secret(str(base)), wanted)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", "", ""))
+    shown = urlunsplit((parts.scheme, parts.netloc, parts.path or "/", "", ""))
+    if parts.scheme == "ws" and not is_loopback(base):
+        raise ConfigError("url", shown, "encrypted (wss://) beyond this machine")
+    return shown
 
 
 def is_loopback(url: str) -> bool:
@@ -177,15 +193,50 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def as_secret(value: str | Secret) -> Secret:
+    """Return a text as a `Secret`, and a `Secret` as it is.
+
+    Whoever takes a credential as an argument rebinds it so at once, because a traceback may show
+    the locals of any frame. What is no text is wrapped likewise, for `Account` to refuse.
+    """
+    return value if isinstance(value, Secret) else Secret(value)
+
+
 def _filled(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(name, value, _TEXT)
     return value.strip()
 
 
-def _hidden(name: str, value: object) -> Secret:
-    text = value.reveal() if isinstance(value, Secret) else value
-    stripped = text.strip() if isinstance(text, str) else ""  # a pasted token ends in a newline
-    if not stripped or not stripped.isprintable():
-        raise ConfigError(name, Secret(str(text)), _TEXT)
-    return Secret(stripped)
+def _usable(name: str, secret: Secret) -> Secret:
+    """Return a secret without surrounding whitespace: a pasted token ends in a newline."""
+    if not _is_usable(secret.reveal()):
+        raise ConfigError(name, secret, _TEXT)
+    return Secret(secret.reveal().strip())
+
+
+def _is_usable(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.strip().isprintable()
+
+
+def _without_escaped(value: str, text: str) -> str:
+    """Return a text without a value, some of whose characters the text may spell as escapes."""
+    characters: list[str] = []
+    starts: list[int] = []  # of each character in the text
+    end = 0
+    for escape in _ESCAPE.finditer(text):
+        characters += text[end : escape.start()]
+        starts += range(end, escape.start())
+        code = escape[1] or escape[3]
+        characters.append(chr(int(code, 16)) if code else escape[2])
+        starts.append(escape.start())
+        end = escape.end()
+    if not end:  # it has no escape
+        return text
+    starts += range(end, len(text) + 1)
+    plain = "".join(characters) + text[end:]
+    kept, done = [], 0
+    while (found := plain.find(value, done)) >= 0:
+        kept.append(text[starts[done] : starts[found]])
+        done = found + len(value)
+    return "…".join([*kept, text[starts[done] :]])

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import copy
 import pickle
-from urllib.parse import parse_qsl, urlsplit
+import traceback
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -80,6 +81,27 @@ def test_a_wrong_kind_of_token_is_not_shown() -> None:
     assert "s3cr3t" not in f"{caught.value} {caught.value.value!r}"
 
 
+@pytest.mark.parametrize(
+    ("name", "api_key", "token"),
+    [
+        ("", "my_api_key", TOKEN),
+        ("main", "", TOKEN),
+        ("main", "my_api_key\x07", TOKEN),
+        ("main", "my_api_key", f"{TOKEN}\x07"),
+    ],
+)
+def test_a_traceback_with_locals_shows_no_credential(name: str, api_key: str, token: str) -> None:
+    try:
+        Account(name, api_key, token)
+    except ConfigError as error:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        own = [frame for frame in shown.stack if not frame.filename.endswith("test_account.py")]
+    locals_of_ours = repr([frame.locals for frame in own])
+    assert "account.py" in own[0].filename
+    assert "s3cr3t" not in locals_of_ours
+    assert "my_api_key" not in locals_of_ours
+
+
 @given(PRINTABLE, PRINTABLE)
 def test_the_url_carries_any_credentials(api_key: str, token: str) -> None:
     url = connection_url("wss://ws.kite.trade", Account("main", api_key, token))
@@ -109,6 +131,8 @@ def test_the_url_keeps_what_the_base_has() -> None:
         "ws://host:port/",
         "wss://user:s3cr3t@ws.kite.trade/",
         "wss://ws.kite.trade/#s3cr3t",
+        "ws://ws.kite.trade/?access_token=s3cr3t",
+        "ws://10.0.0.1/",
         "",
         None,
     ],
@@ -139,6 +163,38 @@ def test_texts_are_redacted_in_every_form() -> None:
     leak = connection_url("wss://ws.kite.trade", account)
     assert account.redact(leak) == "wss://ws.kite.trade/?api_key=…&access_token=…"
     assert account.redact(f"token {TOKEN}!") == "token …!"
+
+
+def test_unencrypted_beyond_this_machine_says_what_to_use() -> None:
+    with pytest.raises(ConfigError, match=r"url must be encrypted \(wss://\) beyond this machine"):
+        public_url("ws://ws.kite.trade/")
+    assert public_url("ws://127.0.0.1:8765/") == "ws://127.0.0.1:8765/"
+
+
+def spellings(char: str) -> st.SearchStrategy[str]:
+    """Return the ways in which JSON, or JSON within JSON, or a URL may spell a character."""
+    units = char.encode("utf-16-be").hex()
+    in_json = "".join(f"\\u{units[n : n + 4]}" for n in range(0, len(units), 4))
+    ways = [char, in_json, in_json.replace("\\", "\\\\")]
+    if char in '/"':
+        ways += [f"\\{char}", f"\\\\{char}"]
+    if char.isascii():
+        ways += [quote(char, safe=""), f"%{ord(char):02x}"]
+    return st.sampled_from(ways)
+
+
+@given(st.data())
+def test_no_spelling_of_the_token_is_left(data: st.DataObject) -> None:
+    token = data.draw(st.text('abc/"+=&', min_size=4, max_size=12), label="token")
+    account = Account("main", "my_api_key", token)
+    spelt = "".join(data.draw(spellings(char)) for char in account.secret.reveal())
+    before, after = (data.draw(st.text("xyz\\/é ")) for _ in range(2))
+    assert account.redact(f"{before}<{spelt}>{after}") == f"{before}<…>{after}"
+
+
+@given(st.text())
+def test_a_text_without_credentials_stays_as_it_is(text: str) -> None:
+    assert Account("main", "my_api_key", TOKEN).redact(text) == text
 
 
 def test_a_short_key_does_not_mangle_texts() -> None:

@@ -95,7 +95,9 @@ def test_a_handshake_alone_does_not_start_the_delays_over() -> None:
     assert backoff.attempts == 1
 
 
-@pytest.mark.parametrize(("lived", "at_least"), [(1.0, 0.11), (3.0, 0.54), (5.0, 0.76), (9.0, 0.91)])
+@pytest.mark.parametrize(
+    ("lived", "at_least"), [(1.0, 0.11), (3.0, 0.54), (5.0, 0.76), (9.0, 0.91)]
+)
 def test_a_connection_that_keeps_dying_is_connected_most_of_the_time(
     lived: float, at_least: float
 ) -> None:

@@ -56,6 +56,7 @@ async def test_a_life_with_every_fault_leaves_no_trace_of_the_token(
     rig.manager.subscribe(kite.listed(2), Mode.LTP)
     await rig.manager.start()
     kite.send(f'{{"type":"error","data":"token {TOKEN} is wrong"}}')
+    kite.send('{"type":"error","data":"%s"}' % TOKEN.replace("/", "\\/").replace("t", "\\u0074"))
     kite.send(f"unknown {TOKEN} my_api_key")
     await rig.until(lambda: "unknown" in rig.kinds())
     kite.close(reason=f"bad {TOKEN}")
@@ -90,7 +91,12 @@ async def test_errors_show_no_token_though_the_server_repeats_it(
 
 @pytest.mark.parametrize(
     "url",
-    ["ws://127.0.0.1:1/", "ws://nowhere.invalid/", "ws://[::1]:1/?user_id=1", "wss://127.0.0.1:1/"],
+    [
+        "ws://127.0.0.1:1/",
+        "wss://nowhere.invalid/",
+        "ws://[::1]:1/?user_id=1",
+        "wss://127.0.0.1:1/",
+    ],
 )
 async def test_a_server_that_is_not_there_learns_and_tells_nothing(
     make_rig: MakeRig,
