@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 
 import harness
 from kitepolars.process import ServerProcess
-from kitepolars.sim.calendar import day_of
 from kitepolars.sim.instruments import generate_instruments
+from kitepolars.sim.master import day_of
 
 INSTRUMENTS = 9_000
 RATE = 2.0

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.sim.calendar import day_of
 from kitepolars.sim.instruments import generate_instruments
+from kitepolars.sim.master import day_of
 from kitepolars.wire.encode import encode_message, encode_packets
 from kitepolars.wire.layouts import (
     COUNT,

@@ -77,7 +77,7 @@ PARTS: Final = {
     "options": part("errors frames instruments analytics", "numpy polars scipy"),
     "rest": part("errors frames feed instruments analytics", "dotenv httpx polars rich"),
     "demonstration": part("wire instruments sim ticker"),
-    "sim": part("errors wire", "numpy websockets", asyncio=True),
+    "sim": part("errors loop wire", "numpy websockets", asyncio=True),
     "widgets": part(
         "errors wire frames feed health analytics",
         "IPython anywidget ipywidgets numpy polars traitlets",

@@ -1,12 +1,11 @@
-"""A Kite on loopback that real clients cannot tell from Kite: market, protocol, faults.
+"""A simulated Kite on loopback, for any client: instruments, market, protocol, faults.
 
-`SimulatedKite` runs in a thread of this process, `serve` is the whole of a
-process of its own, and ``python -m kitepolars.sim`` starts one.
+`SimulatedKite` runs in a thread of this process; ``python -m kitepolars.sim`` and `serve` run it
+as a process of its own.
 """
 
 from kitepolars.sim.kite import SimulatedKite
-from kitepolars.sim.record import ConnectionRecord, Handshake
-from kitepolars.sim.session import Request
+from kitepolars.sim.record import ConnectionRecord, Handshake, Request
 from kitepolars.sim.standalone import serve
 
 __all__ = ["ConnectionRecord", "Handshake", "Request", "SimulatedKite", "serve"]

@@ -1,7 +1,7 @@
-"""Who may connect: credentials, the connection limit, and scripted refusals.
+"""Which handshakes are accepted: credentials, the connection limit, scripted refusals.
 
-Pure but for its own state; the server's thread. Access tokens are kept only as
-digests, to know again those that have expired.
+No socket; the simulator's loop thread. Access tokens are kept as digests only, to recognise those
+that have expired.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["EXPIRED_TOKEN", "Admission", "Credentials", "Refusal", "parse_credentials"]
+from websockets.datastructures import Headers
+from websockets.http11 import Response
 
-EXPIRED_TOKEN: Final = "expired"  # noqa: S105 - it stands for a token, and is none
-"""The access token that is refused from the start."""
+__all__ = ["EXPIRED_TOKEN", "Admission", "Login", "Refusal"]
+
+EXPIRED_TOKEN: Final = "expired"  # noqa: S105 - not a secret
+"""The access token that is always refused."""
 
 _ERROR_TYPES: Final = {400: "InputException", 403: "TokenException", 429: "NetworkException"}
 _MESSAGES: Final = {
@@ -29,32 +32,38 @@ _MESSAGES: Final = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """A handshake's answer other than success.
+    """The answer to a handshake that is not accepted.
 
     Parameters
     ----------
     status
         The HTTP status.
     body
-        Its body; Kite's JSON, or HTML, or nothing.
+        JSON as Kite sends it, HTML, or nothing.
     """
 
     status: int
     body: str
 
-    @property
-    def reason(self) -> str:
-        """The status in words."""
-        return HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "Unknown"
-
-    @property
-    def content_type(self) -> str:
-        """The body's media type."""
-        return "application/json" if self.body.startswith("{") else "text/html; charset=utf-8"
+    def response(self) -> Response:
+        """Return the HTTP response."""
+        body = self.body.encode()
+        is_json = self.body.startswith("{")
+        headers = Headers(
+            {
+                "Connection": "close",
+                "Content-Type": "application/json" if is_json else "text/html; charset=utf-8",
+                "Content-Length": str(len(body)),
+            }
+        )
+        known = self.status in set(HTTPStatus)
+        return Response(
+            self.status, HTTPStatus(self.status).phrase if known else "Unknown", headers, body
+        )
 
 
 def refusal(status: int, body: str | None = None) -> Refusal:
-    """Refuse as Kite does: JSON where it answers itself, HTML where its proxies do."""
+    """Refuse as Kite does: its servers answer in JSON, the proxies before them in HTML."""
     if body is not None:
         return Refusal(status, body)
     if status in _MESSAGES:
@@ -67,46 +76,38 @@ def refusal(status: int, body: str | None = None) -> Refusal:
     return Refusal(status, f"<html><body><h1>{status}</h1></body></html>")
 
 
-class Credentials:
-    """What a client presented. The token itself is not kept.
+class Login:
+    """The credentials that a client presents in the URL. The access token itself is not kept.
 
     Parameters
     ----------
-    api_key, access_token
-        Empty if missing.
+    path
+        The path of the request, with its query.
+
+    Examples
+    --------
+    >>> Login("/?api_key=key&access_token=secret").api_key
+    'key'
     """
 
     __slots__ = ("api_key", "digest", "is_complete", "says_expired")
 
-    def __init__(self, api_key: str, access_token: str) -> None:
-        self.api_key = api_key
+    def __init__(self, path: str) -> None:
+        query = parse_qs(urlsplit(path).query)
+        keys, tokens = query.get("api_key", []), query.get("access_token", [])
+        self.is_complete = len(keys) == len(tokens) == 1
+        self.api_key, access_token = (keys[0], tokens[0]) if self.is_complete else ("", "")
         self.digest = hashlib.sha256(access_token.encode()).digest()
-        self.is_complete = bool(api_key and access_token)
         self.says_expired = access_token == EXPIRED_TOKEN
 
 
-def parse_credentials(path: str) -> Credentials:
-    """Read the query of a request's path.
-
-    Examples
-    --------
-    >>> parse_credentials("/?api_key=key&access_token=secret").api_key
-    'key'
-    """
-    query = parse_qs(urlsplit(path).query)
-    keys, tokens = query.get("api_key", []), query.get("access_token", [])
-    if len(keys) != 1 or len(tokens) != 1:
-        return Credentials("", "")
-    return Credentials(keys[0], tokens[0])
-
-
 class Admission:
-    """Decides handshakes.
+    """Decides which handshakes are accepted.
 
     Parameters
     ----------
     connections
-        How many connections an API key may hold at once.
+        The most connections of an API key at a time.
     """
 
     def __init__(self, connections: int) -> None:
@@ -116,30 +117,30 @@ class Admission:
         self._scripted: Refusal | None = None
         self._scripted_times: int | None = None
 
-    def decide(self, credentials: Credentials, open_connections: Counter[str]) -> Refusal | None:
+    def decide(self, login: Login, open_connections: Counter[str]) -> Refusal | None:
         """Return why a client may not connect, or None if it may."""
         scripted = self._next_scripted()
         if scripted is not None:
             return scripted
-        if not credentials.is_complete:
+        if not login.is_complete:
             return refusal(400)
-        self._seen.add(credentials.digest)
-        if credentials.says_expired or credentials.digest in self._expired:
+        self._seen.add(login.digest)
+        if login.says_expired or login.digest in self._expired:
             return refusal(403)
-        if open_connections[credentials.api_key] >= self._limit:
+        if open_connections[login.api_key] >= self._limit:
             return refusal(429)
         return None
 
     def script(self, status: int, times: int | None, body: str | None) -> None:
-        """Refuse the coming handshakes, so many of them or until `accept`."""
+        """Refuse the next `times` handshakes, or all until `accept`."""
         self._scripted, self._scripted_times = refusal(status, body), times
 
     def accept(self) -> None:
-        """End what `script` began."""
+        """Stop refusing what `script` refuses."""
         self._scripted = self._scripted_times = None
 
     def expire(self) -> None:
-        """Refuse every token that was presented so far, from now on."""
+        """From now on, refuse every access token presented so far."""
         self._expired |= self._seen
 
     def _next_scripted(self) -> Refusal | None:

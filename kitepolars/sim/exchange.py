@@ -1,36 +1,41 @@
-"""What goes out when: the market's packets for each session, cycle by cycle.
+"""What Kite sends and when: the packets of each client, cycle by cycle, and text messages.
 
-No socket and no clock of its own; runs on the simulator's thread.
+No socket and no clock; the simulator's loop thread.
 """
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Iterable
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
+from kitepolars.sim.client import Subscriptions
 from kitepolars.sim.market import Market
-from kitepolars.sim.master import InstrumentMaster
-from kitepolars.sim.session import Session
+from kitepolars.sim.master import IST, InstrumentMaster
 from kitepolars.wire.encode import encode_messages, encode_packets
-from kitepolars.wire.layouts import LAYOUTS, SEGMENT_MASK, SEGMENTS, layout_for
+from kitepolars.wire.layouts import DEPTH_FIELDS, LAYOUTS, SEGMENT_MASK, SEGMENTS, layout_for
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "app_code", "error", "instruments_meta", "order"]
 
 _INDEX_CODES: Final = frozenset(code for code, known in SEGMENTS.items() if not known.tradable)
 
 
 class _Selection:
-    """A session's instruments as arrays, made anew when its subscriptions change."""
+    """The instruments of a client as arrays, rebuilt when its subscriptions change."""
 
-    def __init__(self, session: Session, master: InstrumentMaster) -> None:
-        self.version = session.version
-        known = [(master.row_of[token], token) for token in session.modes if token in master.row_of]
+    def __init__(self, subscriptions: Subscriptions, master: InstrumentMaster) -> None:
+        self.version = subscriptions.version
+        modes = subscriptions.modes
+        known = [(master.row_of[token], token) for token in modes if token in master.row_of]
         self.rows = np.array([row for row, _ in known], np.intp)
         self.layouts = np.array(
             [
-                layout_for(session.modes[token], index=token & SEGMENT_MASK in _INDEX_CODES).code
+                layout_for(modes[token], index=token & SEGMENT_MASK in _INDEX_CODES).code
                 for _, token in known
             ],
             np.intp,
@@ -38,18 +43,18 @@ class _Selection:
 
 
 class Exchange:
-    """The market and its clockwork.
+    """The market, and the cycle in which its packets are sent.
 
     Parameters
     ----------
     master
-        What is listed.
+        The instruments listed.
     now
-        When the simulation begins, in UTC epoch seconds.
+        The start of the simulation in UTC epoch seconds.
     seed
-        Of the market and of the instruments' phases.
+        Seed of the market and of the phases of the instruments.
     rate
-        Packets per second and instrument; 0 stands still but for `step`.
+        Packets per second and instrument; at 0 only `step` moves the market.
     packets_per_message
         The most packets in one message.
     """
@@ -72,45 +77,44 @@ class Exchange:
         self._due = np.zeros(len(master), np.bool_)
         self._selections: dict[int, _Selection] = {}
 
-    def advance(self, seconds: float, sessions: Iterable[Session], now: float) -> None:
-        """Let the market run on; `collect` then has the packets of what is due.
+    def advance(self, seconds: float, clients: Iterable[Subscriptions], now: float) -> None:
+        """Advance the market; `collect` then returns the packets that are due.
 
-        Each instrument has its phase, so that they do not all come at once.
+        Instruments have different phases, so that they are not all due in the same cycle.
         """
         before = np.floor(self._periods + self._phase)
         self._periods += seconds * self._rate
         self._due = np.floor(self._periods + self._phase) > before
-        self._move(seconds, sessions, now)
+        self._move(seconds, clients, now)
 
-    def step(self, seconds: float, sessions: Iterable[Session], now: float) -> None:
-        """Let every subscribed instrument tick once."""
+    def step(self, seconds: float, clients: Iterable[Subscriptions], now: float) -> None:
+        """Make every subscribed instrument tick once."""
         self._due = np.ones(len(self.master), np.bool_)
-        self._move(seconds, sessions, now)
+        self._move(seconds, clients, now)
 
     def rest(self) -> None:
-        """Let nothing be due: only snapshots go out."""
+        """Make nothing due: only snapshots are sent."""
         self._due = np.zeros(len(self.master), np.bool_)
 
-    def _move(self, seconds: float, sessions: Iterable[Session], now: float) -> None:
+    def _move(self, seconds: float, clients: Iterable[Subscriptions], now: float) -> None:
         subscribed = np.zeros(len(self.master), np.bool_)
-        for session in sessions:
-            subscribed[self._select(session).rows] = True
+        for client in clients:
+            subscribed[self._select(client).rows] = True
         self._due &= subscribed
         self.market.advance(seconds)
         self.market.tick(np.flatnonzero(self._due), now)
 
-    def collect(self, session: Session) -> list[tuple[int, bytes]]:
-        """Return the messages for a session, each with its count of packets.
+    def collect(self, client: Subscriptions) -> list[tuple[int, bytes]]:
+        """Return the messages for a client, each with its number of packets.
 
-        The cached snapshots that it is owed are among them, in the modes of
-        this moment.
+        They include the snapshots that the client is owed, in the current modes.
         """
-        selection = self._select(session)
+        selection = self._select(client)
         wanted = self._due[selection.rows]
-        if session.snapshots_owed:
+        if client.snapshots_owed:
             tokens = self.master.instrument_token[selection.rows]
-            wanted |= np.isin(tokens, np.fromiter(session.snapshots_owed, np.int64))
-            session.snapshots_owed.clear()
+            wanted |= np.isin(tokens, np.fromiter(client.snapshots_owed, np.int64))
+            client.snapshots_owed.clear()
         rows, layouts = selection.rows[wanted], selection.layouts[wanted]
         if not len(rows):
             return []
@@ -118,22 +122,83 @@ class Exchange:
         for layout in LAYOUTS:
             chosen = rows[layouts == layout.code]
             if len(chosen):
-                fields = (*layout.fields, *(_DEPTH_FIELDS if layout.depth else ()))
+                fields = (*layout.fields, *(DEPTH_FIELDS if layout.depth else ()))
                 columns = {field: self.market.columns[field][chosen] for field in fields}
                 framed.append(encode_packets(layout, columns))
         return encode_messages(framed, max_packets=self._packets_per_message)
 
-    def forget(self, session: Session) -> None:
-        """Drop what is kept for a session that has ended."""
-        self._selections.pop(session.connection, None)
+    def forget(self, client: Subscriptions) -> None:
+        """Drop what is cached for a client that has left."""
+        self._selections.pop(client.connection, None)
 
-    def _select(self, session: Session) -> _Selection:
-        selection = self._selections.get(session.connection)
-        if selection is None or selection.version != session.version:
-            selection = self._selections[session.connection] = _Selection(session, self.master)
+    def _select(self, client: Subscriptions) -> _Selection:
+        selection = self._selections.get(client.connection)
+        if selection is None or selection.version != client.version:
+            selection = self._selections[client.connection] = _Selection(client, self.master)
         return selection
 
 
-_DEPTH_FIELDS: Final = tuple(
-    f"{side}_{part}" for side in ("bid", "ask") for part in ("price", "quantity", "orders")
-)
+_FILLED_ORDER: Final[dict[str, Any]] = {
+    "unfilled_quantity": 0,
+    "app_id": 1234,
+    "checksum": "",
+    "exchange_order_id": "1000000001482421",
+    "parent_order_id": None,
+    "status": "COMPLETE",
+    "status_message": None,
+    "status_message_raw": None,
+    "variety": "regular",
+    "exchange": "NSE",
+    "tradingsymbol": "INFY",
+    "instrument_token": 408065,
+    "order_type": "MARKET",
+    "transaction_type": "BUY",
+    "validity": "DAY",
+    "product": "CNC",
+    "quantity": 1,
+    "disclosed_quantity": 0,
+    "price": 0,
+    "trigger_price": 0,
+    "average_price": 1573.7,
+    "filled_quantity": 1,
+    "pending_quantity": 0,
+    "cancelled_quantity": 0,
+    "market_protection": 0,
+    "meta": {},
+    "tag": None,
+    "guid": "01XXXXXXXXXXXXX",
+}
+"""A filled market order as the socket sends it: with ``account_id`` and an empty checksum."""
+
+
+def instruments_meta(instrument_tokens: npt.NDArray[np.int64]) -> str:
+    """Return the first message of a connection: how many instruments are listed, and a checksum."""
+    count = len(instrument_tokens)
+    etag = f'W/"{zlib.crc32(instrument_tokens.tobytes()):08x}-{count:x}"'
+    return _text({"type": "instruments_meta", "data": {"count": count, "etag": etag}})
+
+
+def app_code(now: float) -> str:
+    """Return the second message of a connection: the current time."""
+    moment = datetime.fromtimestamp(int(now), UTC).astimezone(IST)
+    return _text({"type": "app_code", "timestamp": moment.isoformat()})
+
+
+def error(message: str) -> str:
+    """Return an error message about a request."""
+    return _text({"type": "error", "data": message})
+
+
+def order(user_id: str, order_id: str, now: float, fields: dict[str, Any]) -> str:
+    """Return an order update; ``fields`` replace or extend those of a filled market order."""
+    moment = datetime.fromtimestamp(int(now), UTC).astimezone(IST)
+    local = f"{moment:%Y-%m-%d %H:%M:%S}"  # Kite sends times of orders without an offset
+    times = dict.fromkeys(
+        ("order_timestamp", "exchange_update_timestamp", "exchange_timestamp"), local
+    )
+    who = {"account_id": user_id, "placed_by": user_id, "order_id": order_id}
+    return _text({"type": "order", "id": "", "data": {**who, **_FILLED_ORDER, **times, **fields}})
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))

@@ -1,7 +1,6 @@
-"""Makes the instrument master of a day: shares, indices, futures, option chains.
+"""Generates the instrument master of a day: shares, indices, futures, option chains.
 
-The names and real tokens come from `sim.listings`; the rest is made up from a
-seed. Pure; any thread.
+Names and real tokens come from `sim.listings`; a seed determines the rest. Pure; any thread.
 """
 
 from __future__ import annotations
@@ -16,8 +15,13 @@ from typing import Final
 import numpy as np
 
 from kitepolars.sim import listings
-from kitepolars.sim.calendar import month_expiries, week_expiries
-from kitepolars.sim.master import InstrumentMaster, Listing, Underlying
+from kitepolars.sim.master import (
+    InstrumentMaster,
+    ListedInstrument,
+    Underlying,
+    month_expiries,
+    week_expiries,
+)
 from kitepolars.wire.layouts import SEGMENTS
 
 __all__ = ["generate_instruments"]
@@ -32,14 +36,14 @@ _EXPIRY_WEEKDAY: Final = {"NFO": 1, "BFO": 3}  # Tuesday, Thursday
 _COMMODITY_EXPIRY_DAY: Final = 19
 
 
-@cache  # a master never changes, and two simulators of a day can share it
+@cache  # a master never changes, so all simulators of a day share it
 def generate_instruments(*, on: date, seed: int = 0) -> InstrumentMaster:
-    """Make the instrument master of a day.
+    """Generate the instrument master of a day.
 
     Parameters
     ----------
     on
-        The day; futures and options expire on it at the earliest.
+        The day; no future or option expires before it.
     seed
         The same day and seed give the same master.
 
@@ -57,18 +61,18 @@ def generate_instruments(*, on: date, seed: int = 0) -> InstrumentMaster:
 
 
 class _Builder:
-    """Collects rows and underlyings; gives out exchange tokens that are free."""
+    """Collects rows and underlyings, and assigns unused exchange tokens."""
 
     def __init__(self, on: date, rng: np.random.Generator) -> None:
         self.on = on
         self.rng = rng
-        self.rows: list[Listing] = []
+        self.rows: list[ListedInstrument] = []
         self.underlyings: list[Underlying] = []
         self._number_of: dict[str, int] = {}
         self._tokens: dict[str, Iterator[int]] = {}
 
     def add_stocks(self) -> None:
-        """Add the shares, and the derivatives of those that have some."""
+        """Add the shares and their derivatives."""
         named = listings.STOCKS
         for stock in named:
             number = self._underlie(stock.symbol, stock.close, float(self.rng.uniform(0.18, 0.35)))
@@ -76,21 +80,21 @@ class _Builder:
             if stock.bse_code:
                 self._add_share("BSE", stock.symbol, stock.name, number, stock.bse_code)
             self._add_stock_derivatives(stock.symbol, number, stock.lot_size)
-        invented = listings.STOCK_COUNT - len(named)
-        names = self._invented_names()
-        prices = np.round(np.exp(self.rng.normal(5.8, 1.1, invented)) + 5.0, 2)
+        generated = listings.STOCK_COUNT - len(named)
+        names = self._generated_names()
+        prices = np.round(np.exp(self.rng.normal(5.8, 1.1, generated)) + 5.0, 2)
         for place, (symbol, close) in enumerate(zip(names, prices.tolist(), strict=False)):
             number = self._underlie(symbol, close, float(self.rng.uniform(0.25, 0.5)))
             name = f"{symbol} LIMITED"
             self._add_share("NSE", symbol, name, number)
             if place < listings.BSE_COUNT - len(named):
                 self._add_share("BSE", symbol, name, number)
-            if place < listings.INVENTED_WITH_DERIVATIVES:
+            if place < listings.GENERATED_WITH_DERIVATIVES:
                 lot = max(1, round(600_000 / close / 25)) * 25
                 self._add_stock_derivatives(symbol, number, lot)
 
     def add_contracts(self) -> None:
-        """Add currencies and commodities: futures, and options on the nearest ones."""
+        """Add currencies and commodities: futures, and options on the nearest of them."""
         for contract in listings.CONTRACTS:
             number = self._underlie(
                 f"{contract.exchange}:{contract.root}", contract.close, contract.volatility
@@ -105,7 +109,7 @@ class _Builder:
                 writer.options(expiries[:3], (), strikes)
 
     def add_indices(self) -> None:
-        """Add the indices, and the derivatives of those that have some."""
+        """Add the indices and their derivatives."""
         for index in listings.INDICES:
             members = tuple(self._number_of[symbol] for symbol in index.members)
             volatility = _VIX_VOLATILITY if "VIX" in index.symbol else _INDEX_VOLATILITY
@@ -173,12 +177,12 @@ class _Builder:
         tick_size: float = 0.0,
         lot_size: int = 0,
     ) -> None:
-        """Add a row; without an exchange token it gets the next free one."""
+        """Add a row; the default exchange token is the next unused one."""
         family = segment if segment in _SEGMENT_CODE else exchange
         if exchange_token is None:
             exchange_token = self._next_token(family)
         self.rows.append(
-            Listing(
+            ListedInstrument(
                 exchange_token << 8 | _SEGMENT_CODE[family],
                 exchange_token,
                 symbol,
@@ -198,7 +202,7 @@ class _Builder:
         first = _FIRST_TOKEN.get(family, _FIRST_TOKEN_ELSEWHERE)
         return next(self._tokens.setdefault(family, itertools.count(first)))
 
-    def _invented_names(self) -> Iterator[str]:
+    def _generated_names(self) -> Iterator[str]:
         parts = itertools.product(
             listings.NAME_ENDS, listings.NAME_MIDDLES, *listings.NAME_SYLLABLE
         )
@@ -207,7 +211,7 @@ class _Builder:
 
 @dataclass(frozen=True)
 class _Derivatives:
-    """Writes the futures and options of one underlying, named as Kite names them."""
+    """Adds the futures and options of one underlying, with symbols like those of Kite."""
 
     builder: _Builder
     exchange: str
@@ -257,7 +261,7 @@ def _week_code(expiry: date) -> str:
 
 
 def _share_tick_size(close: float) -> float:
-    """Return a share's tick by its price (NSE and BSE, since April 2025)."""
+    """Return the tick size of a share by its price (NSE and BSE, since April 2025)."""
     bands = ((250, 0.01), (1_000, 0.05), (5_000, 0.10), (10_000, 0.50), (20_000, 1.0))
     return next((tick for limit, tick in bands if close < limit), 5.0)
 

@@ -1,35 +1,37 @@
-"""The simulated Kite as Python code scripts it: one background thread with its own event loop.
+"""The simulated Kite, controlled from Python.
 
-`SimulatedKite` is called from any thread; what it does to the server it does on
-the simulator's thread.
+`SimulatedKite` is called from any thread; the server runs on a loop thread of its own.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
-from kitepolars.errors import ConfigError
+from kitepolars.errors import ConfigError, NotRunning
+from kitepolars.loop import LoopThread
 from kitepolars.sim.admission import Admission
-from kitepolars.sim.background import Background
-from kitepolars.sim.calendar import day_of
 from kitepolars.sim.exchange import Exchange
 from kitepolars.sim.instruments import generate_instruments
-from kitepolars.sim.master import InstrumentMaster
-from kitepolars.sim.record import ConnectionRecord, Handshake, Record
-from kitepolars.sim.server import KiteServer, Pace
-from kitepolars.sim.session import Request
+from kitepolars.sim.master import InstrumentMaster, day_of
+from kitepolars.sim.record import ConnectionRecord, Handshake, Record, Request
+from kitepolars.sim.server import KiteServer, PushSettings
 from kitepolars.wire.encode import MAX_PACKETS
 from kitepolars.wire.layouts import Mode
 
 __all__ = ["SimulatedKite"]
 
+T = TypeVar("T")
+
+_TIMEOUT: Final = 30.0
+
 
 class SimulatedKite:
     """A Kite server on loopback, in a thread of its own.
 
-    Any ``api_key`` is let in with any ``access_token`` but ``expired``.
+    It accepts any ``api_key``, and any ``access_token`` except ``expired``.
 
     Parameters
     ----------
@@ -38,26 +40,25 @@ class SimulatedKite:
     host
         Where to listen.
     seed
-        Of the instruments and the market.
+        Seed of the instruments and the market.
     rate
-        Packets per second and instrument. 0 lets the market stand still
-        but for `step`.
+        Packets per second and instrument; at 0 only `step` moves the market.
     instruments_per_connection
-        Beyond this, tokens are ignored and the client is told.
+        Tokens beyond this number are ignored, and the client gets an error message.
     connections
-        How many an API key may hold; the next gets 429.
+        The most connections of an API key; a further handshake gets 429.
     heartbeat
-        Seconds of quiet after which a 1-byte heartbeat is sent; None for never.
+        Seconds without a message after which a 1-byte heartbeat is sent; None for never.
     interval
-        Seconds between push cycles; shorter if ``rate`` asks for it.
+        Seconds between push cycles; shorter if ``rate`` requires it.
     packets_per_message
         The most packets in one message, up to 65,535.
     write_buffer
-        Bytes that may wait for a slow client before it is dropped.
+        The most bytes that may wait for a slow client before it is dropped.
     clock
-        The exchange's time in UTC epoch seconds.
+        The time of the exchange in UTC epoch seconds.
     users
-        API key → user id, for order updates; other keys get made-up ones.
+        API key → user id, for order updates; other keys get generated ones.
 
     Raises
     ------
@@ -103,7 +104,7 @@ class SimulatedKite:
             exchange,
             Admission(connections),
             self._record,
-            pace=Pace(
+            push=PushSettings(
                 interval=_shortest(interval, heartbeat, rate),
                 heartbeat=heartbeat,
                 write_buffer=write_buffer,
@@ -112,7 +113,8 @@ class SimulatedKite:
             users=dict(users or {}),
             limit=instruments_per_connection,
         )
-        self._background = Background(self._server, name="kitepolars-sim")
+        self._loop = LoopThread("kitepolars-sim")
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         if not self.is_running:
@@ -129,145 +131,157 @@ class SimulatedKite:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    # Life
-
     def start(self) -> None:
-        """Listen. Does nothing if it does already; works again after `stop`, on the same port.
+        """Listen; idempotent. After `stop`, it listens on the same port again.
 
         Raises
         ------
         OSError
             The port is taken.
         """
-        self._background.start()
+        with self._lock:
+            if self._loop.is_running:
+                return
+            self._loop.start()
+            try:
+                self._loop.run(self._server.open(), timeout=_TIMEOUT)
+            except BaseException:
+                self._loop.stop()
+                raise
 
     def stop(self) -> None:
-        """Close every connection and the port. Does nothing if it is stopped."""
-        self._background.stop()
+        """Close every connection and the port; idempotent."""
+        with self._lock:
+            if self._loop.is_running:
+                try:
+                    self._loop.run(self._server.close(), timeout=_TIMEOUT)
+                finally:
+                    self._loop.stop()
 
     @property
     def is_running(self) -> bool:
         """Whether it listens."""
-        return self._background.is_running
+        return self._loop.is_running and self._server.is_pushing
 
     @property
     def port(self) -> int:
-        """The TCP port that it listens on; 0 before a free one was taken."""
+        """The TCP port; 0 until a free one has been taken."""
         return self._server.address[1]
 
     @property
     def url(self) -> str:
-        """What clients connect to: ``ws://127.0.0.1:PORT/``."""
+        """The URL for clients: ``ws://127.0.0.1:PORT/``."""
         host, port = self._server.address
         return f"ws://{host}:{port}/"
 
     @property
     def instruments(self) -> InstrumentMaster:
-        """What is listed."""
+        """The instruments listed."""
         return self._instruments
 
     def instruments_csv(self) -> bytes:
-        """Return the instruments dump, as Kite's ``/instruments`` serves it."""
+        """Return the dump of instruments as Kite serves it under ``/instruments``."""
         return self._instruments.dump_csv()
 
-    # What it does to its clients
+    # Faults and messages on demand
 
     def send(self, data: bytes | str, connection: int | None = None) -> None:
-        """Send a message as it is, to one connection or all."""
-        self._background.call(lambda: self._server.send(data, connection))
+        """Send a message as it is, to a connection or to all."""
+        self._call(lambda: self._server.send(data, connection))
 
     def abort(self, connection: int | None = None) -> None:
-        """Cut off one connection or all, without a closing handshake."""
+        """Cut a connection or all, without a closing handshake."""
 
         def apply() -> None:
-            for line in self._server.lines(connection):
-                line.abort()
+            for client in self._server.clients(connection):
+                client.abort()
 
-        self._background.call(apply)
+        self._call(apply)
 
     def close(self, connection: int | None = None, code: int = 1000, reason: str = "") -> None:
-        """Close one connection or all with a WebSocket close code and a reason."""
-        self._background.run(self._server.say_goodbye(connection, code, reason))
+        """Close a connection or all with a WebSocket close code and a reason."""
+        self._check_running()
+        self._loop.run(self._server.disconnect(connection, code, reason), timeout=_TIMEOUT)
 
     def silence(
         self,
-        on: bool = True,  # noqa: FBT001, FBT002 - reads as it is said
+        on: bool = True,  # noqa: FBT001, FBT002 - kite.silence(False) reads well
         connection: int | None = None,
         *,
         pongs: bool = True,
         newcomers: bool = False,
     ) -> None:
-        """Keep connections open and send nothing, not even heartbeats; or speak again.
+        """Send nothing on open connections, not even heartbeats; or send again.
 
         Parameters
         ----------
         on
             Whether to be silent.
         connection
-            Which; None for all that are open.
+            The connection; None for all open ones.
         pongs
             Whether pings are still answered. If not, requests are not read either.
         newcomers
-            Whether connections to come are silent as well.
+            Whether new connections are silent as well.
         """
 
         def apply() -> None:
             self._server.silences_newcomers = on and newcomers
-            for line in self._server.lines(connection):
-                line.be_silent(on=on, pongs=pongs)
+            for client in self._server.clients(connection):
+                client.silence(on=on, pongs=pongs)
 
-        self._background.call(apply)
+        self._call(apply)
 
     def reject(self, status: int, times: int | None = None, body: str | None = None) -> None:
-        """Refuse the coming handshakes with an HTTP status: so many, or until `accept`.
+        """Refuse the next `times` handshakes, or all until `accept`, with an HTTP status.
 
-        The body is Kite's for that status if none is given.
+        The default body is that of Kite for the status.
         """
-        self._background.call(lambda: self._server.admission.script(status, times, body))
+        self._call(lambda: self._server.admission.script(status, times, body))
 
     def accept(self) -> None:
-        """End what `reject` and `flap` began."""
+        """Accept handshakes again, after `reject` and `flap`."""
 
         def apply() -> None:
             self._server.admission.accept()
             self._server.flaps_left = 0
 
-        self._background.call(apply)
+        self._call(apply)
 
     def flap(self, times: int | None = None) -> None:
-        """Accept the coming handshakes and cut off at once: so many, or until `accept`."""
-        self._background.call(lambda: setattr(self._server, "flaps_left", times))
+        """Cut the next `times` connections right after the handshake, or all until `accept`."""
+        self._call(lambda: setattr(self._server, "flaps_left", times))
 
     def expire_tokens(self) -> None:
-        """Refuse with 403 every access token that was presented so far. Connections stay."""
-        self._background.call(self._server.admission.expire)
+        """Refuse with 403 every access token presented so far. Open connections stay."""
+        self._call(self._server.admission.expire)
 
     def pause_market(self) -> None:
-        """Let nothing tick; snapshots, heartbeats and texts go on."""
-        self._background.call(lambda: setattr(self._server, "is_market_open", False))
+        """Stop the ticks; snapshots, heartbeats and texts are still sent."""
+        self._call(lambda: setattr(self._server, "is_market_open", False))
 
     def resume_market(self) -> None:
-        """Let the market run again."""
-        self._background.call(lambda: setattr(self._server, "is_market_open", True))
+        """Let the market tick again."""
+        self._call(lambda: setattr(self._server, "is_market_open", True))
 
     def step(self, seconds: float = 1.0) -> int:
-        """Let every subscribed instrument tick once, now; return how many packets were sent.
+        """Make every subscribed instrument tick once; return the number of packets sent.
 
         Parameters
         ----------
         seconds
-            The trading time that passes.
+            Trading time that passes.
         """
-        return self._background.call(lambda: self._server.step(seconds))
+        return self._call(lambda: self._server.step(seconds))
 
     def order_update(self, *, user_id: str | None = None, **fields: Any) -> None:
-        """Send an order update to every connection of a user, or of each user.
+        """Send an order update to every connection of a user, or of all users.
 
         ``fields`` replace or extend those of a filled market order.
         """
-        self._background.call(lambda: self._server.send_order(user_id, fields))
+        self._call(lambda: self._server.send_order(user_id, fields))
 
-    # What it remembers
+    # What happened
 
     @property
     def connections(self) -> list[ConnectionRecord]:
@@ -276,7 +290,7 @@ class SimulatedKite:
 
     @property
     def requests(self) -> list[Request]:
-        """What clients sent, in order."""
+        """The requests of clients, in order."""
         return self._record.requests()
 
     @property
@@ -286,11 +300,11 @@ class SimulatedKite:
 
     @property
     def packets_sent(self) -> int:
-        """How many packets were handed to open sockets, in all."""
+        """Packets written to open sockets so far."""
         return self._record.packets_sent
 
     def subscribed(self) -> dict[int, Mode]:
-        """Return what open connections are subscribed to: token → mode."""
+        """Return the subscriptions of all open connections: token → mode."""
         return {
             token: mode
             for connection in self.connections
@@ -299,18 +313,18 @@ class SimulatedKite:
         }
 
     def last_values(self, instrument_token: int) -> dict[str, Any]:
-        """Return the integers of the wire that an instrument's next snapshot would have.
+        """Return the integers of the wire that the next snapshot of an instrument would have.
 
         Parameters
         ----------
         instrument_token
-            A token that is listed.
+            The token of a listed instrument.
 
         Returns
         -------
         dict
-            By field: prices in units of the segment's divisor, times in UTC
-            epoch seconds, and five of each depth field, best first.
+            By field: prices in units of the divisor of the segment, times in UTC epoch seconds,
+            five values for each depth field, best first.
 
         Raises
         ------
@@ -318,26 +332,36 @@ class SimulatedKite:
             There is no such instrument.
         """
         row = self._instruments.row_of[instrument_token]
-        return self._background.call(lambda: self._server.market.last_values(row))
+        return self._call(lambda: self._server.market.last_values(row))
 
     def wait_for(self, predicate: Callable[[SimulatedKite], object], timeout: float = 60.0) -> bool:
-        """Block until a predicate on this simulator holds.
+        """Block until a predicate holds; it is evaluated whenever something has happened.
 
-        It is looked at again whenever something happens. Returns True, so that
-        it can be asserted.
+        Returns
+        -------
+        bool
+            Always True, so that a call can be asserted.
 
         Raises
         ------
         TimeoutError
-            It did not hold in time.
+            The predicate did not hold in time.
         """
         if not self._record.wait_for(lambda: bool(predicate(self)), timeout):
-            raise TimeoutError(f"it did not happen within {timeout} s: {self!r}")
+            raise TimeoutError(f"the predicate did not hold within {timeout} s: {self!r}")
         return True
+
+    def _call(self, action: Callable[[], T]) -> T:
+        self._check_running()
+        return self._loop.call(action)
+
+    def _check_running(self) -> None:
+        if not self._loop.is_running:
+            raise NotRunning("the simulated Kite is not running; call start() first")
 
 
 def _shortest(interval: float, heartbeat: float | None, rate: float) -> float:
-    """Return a push interval that keeps up with the heartbeat and the rate."""
+    """Return a push interval short enough for the heartbeat and the rate."""
     return min(interval, heartbeat or interval, 1 / rate if rate else interval)
 
 

@@ -1,8 +1,8 @@
-"""What is listed on the simulated exchanges: names, real tokens, prices. Pure data.
+"""Names, real tokens and prices of what the simulated exchanges list. Pure data.
 
-Exchange tokens of the named stocks and indices are the real ones, so that a
-token known from Kite means the same here. Prices are plausible previous
-closes in rupees; the rest of the market is generated in `sim.instruments`.
+The exchange tokens of the named stocks and indices are the real ones, so that a token known from
+Kite means the same instrument here. Prices are plausible previous closes in rupees.
+`sim.instruments` generates the rest of the market.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Stock(NamedTuple):
-    """A stock that is known by name: NSE exchange token, close in rupees, lot of its futures."""
+    """A named stock: NSE exchange token, close in rupees, lot size of its futures."""
 
     symbol: str
     name: str
@@ -83,7 +83,7 @@ STOCKS: Final = (
     Stock("FEDERALBNK", "FEDERAL BANK", 1023, 247.12, 5000, 500469),
     Stock("AUBANK", "AU SMALL FINANCE BANK", 21238, 922.80, 1000, 540611),
 )
-"""Stocks known by name; each has futures and options."""
+"""The named stocks; each has futures and options."""
 
 _NIFTY: Final = tuple(stock.symbol for stock in STOCKS[:50])
 _BANKS: Final = (
@@ -109,10 +109,10 @@ _ENERGY: Final = ("RELIANCE", "NTPC", "POWERGRID", "ONGC", "COALINDIA", "BPCL", 
 
 
 class Index(NamedTuple):
-    """An index: exchange token within the segment INDICES, close, and its members.
+    """An index: exchange token in the segment INDICES, close, members.
 
-    No members means that it has a life of its own. An ``option_step`` above 0
-    means that futures and options on it are listed under ``root``.
+    An index without members moves independently. With a ``root``, futures and options on it are
+    listed under that name.
     """
 
     symbol: str
@@ -150,8 +150,8 @@ INDICES: Final = (
 """The indices, with their real tokens: 256265 is NIFTY 50."""
 
 
-class Contract(NamedTuple):
-    """A currency pair or a commodity: monthly futures, and options if there are strikes."""
+class ContractRoot(NamedTuple):
+    """A currency pair or a commodity: monthly futures, and options if it has strikes."""
 
     exchange: str
     root: str
@@ -165,36 +165,36 @@ class Contract(NamedTuple):
 
 
 CONTRACTS: Final = (
-    Contract("CDS", "USDINR", "USDINR", 88.7075, 0.0025, 0.04, 12, 0.25, 41),
-    Contract("CDS", "EURINR", "EURINR", 102.455, 0.0025, 0.07, 4, 0.25, 21),
-    Contract("CDS", "GBPINR", "GBPINR", 116.2025, 0.0025, 0.08, 4, 0.25, 21),
-    Contract("CDS", "JPYINR", "JPYINR", 56.615, 0.0025, 0.09),
-    Contract("MCX", "CRUDEOIL", "CRUDEOIL", 5216.0, 1.0, 0.35, 6, 50, 61),
-    Contract("MCX", "NATURALGAS", "NATURALGAS", 412.3, 0.1, 0.55, 4, 5, 51),
-    Contract("MCX", "GOLD", "GOLD", 124191.0, 1.0, 0.16, 6, 500, 41),
-    Contract("MCX", "GOLDM", "GOLDM", 122846.0, 1.0, 0.16, 4, 500, 41),
-    Contract("MCX", "SILVER", "SILVER", 154151.0, 1.0, 0.28, 4, 1000, 41),
-    Contract("MCX", "SILVERM", "SILVERM", 155021.0, 1.0, 0.28),
-    Contract("MCX", "COPPER", "COPPER", 1003.55, 0.05, 0.2),
-    Contract("MCX", "ZINC", "ZINC", 301.4, 0.05, 0.22),
-    Contract("MCX", "ALUMINIUM", "ALUMINIUM", 267.25, 0.05, 0.2),
-    Contract("MCX", "LEAD", "LEAD", 180.95, 0.05, 0.18),
-    Contract("NCO", "BRCRUDEOIL", "BRENT CRUDE OIL", 5588.0, 1.0, 0.33),
-    Contract("NCO", "GOLD1G", "GOLD 1 GRAM", 12448.0, 1.0, 0.16),
-    Contract("NCO", "SILVER", "SILVER", 154168.0, 1.0, 0.28, 4, 1000, 21),
+    ContractRoot("CDS", "USDINR", "USDINR", 88.7075, 0.0025, 0.04, 12, 0.25, 41),
+    ContractRoot("CDS", "EURINR", "EURINR", 102.455, 0.0025, 0.07, 4, 0.25, 21),
+    ContractRoot("CDS", "GBPINR", "GBPINR", 116.2025, 0.0025, 0.08, 4, 0.25, 21),
+    ContractRoot("CDS", "JPYINR", "JPYINR", 56.615, 0.0025, 0.09),
+    ContractRoot("MCX", "CRUDEOIL", "CRUDEOIL", 5216.0, 1.0, 0.35, 6, 50, 61),
+    ContractRoot("MCX", "NATURALGAS", "NATURALGAS", 412.3, 0.1, 0.55, 4, 5, 51),
+    ContractRoot("MCX", "GOLD", "GOLD", 124191.0, 1.0, 0.16, 6, 500, 41),
+    ContractRoot("MCX", "GOLDM", "GOLDM", 122846.0, 1.0, 0.16, 4, 500, 41),
+    ContractRoot("MCX", "SILVER", "SILVER", 154151.0, 1.0, 0.28, 4, 1000, 41),
+    ContractRoot("MCX", "SILVERM", "SILVERM", 155021.0, 1.0, 0.28),
+    ContractRoot("MCX", "COPPER", "COPPER", 1003.55, 0.05, 0.2),
+    ContractRoot("MCX", "ZINC", "ZINC", 301.4, 0.05, 0.22),
+    ContractRoot("MCX", "ALUMINIUM", "ALUMINIUM", 267.25, 0.05, 0.2),
+    ContractRoot("MCX", "LEAD", "LEAD", 180.95, 0.05, 0.18),
+    ContractRoot("NCO", "BRCRUDEOIL", "BRENT CRUDE OIL", 5588.0, 1.0, 0.33),
+    ContractRoot("NCO", "GOLD1G", "GOLD 1 GRAM", 12448.0, 1.0, 0.16),
+    ContractRoot("NCO", "SILVER", "SILVER", 154168.0, 1.0, 0.28, 4, 1000, 21),
 )
 """Currency pairs and commodities; prices in rupees, volatility per year."""
 
 NAME_SYLLABLE: Final = ("BDGHJKLMNPRSTV", "AEIOU", "LNRS")
 NAME_MIDDLES: Final = ("AGRO", "CHEM", "FIN", "INFRA")
 NAME_ENDS: Final = ("IND", "TECH")
-"""Parts of the invented companies' symbols, like BALAGROIND: 280 × 4 × 2 of them."""
+"""Parts of the symbols of generated companies, such as BALAGROIND: 280 × 4 × 2 of them."""
 
 STOCK_COUNT: Final = 2_000
-"""Shares on the NSE, named and invented together."""
+"""Shares on the NSE, named and generated."""
 
 BSE_COUNT: Final = 2_000
-"""Shares on the BSE: the named ones as well, and others of its own."""
+"""Shares on the BSE, named and generated."""
 
-INVENTED_WITH_DERIVATIVES: Final = 40
-"""How many of the invented shares have futures and options."""
+GENERATED_WITH_DERIVATIVES: Final = 40
+"""Generated shares with futures and options."""

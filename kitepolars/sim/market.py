@@ -1,8 +1,7 @@
-"""The market model: the last values of every instrument, as integers of the wire.
+"""The market model: the latest values of every instrument, as integers of the wire.
 
-Owned by the simulator's exchange, on its thread. Nothing here knows sockets
-or reads a clock: time is handed in, so a seed and a sequence of steps give the
-same market every time.
+It belongs to the exchange of the simulator and runs on its thread. It reads no clock: the time is
+a parameter, so the same seed and the same steps always give the same market.
 """
 
 from __future__ import annotations
@@ -12,23 +11,41 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kitepolars.sim.book import OrderBook
 from kitepolars.sim.master import InstrumentMaster, Kind
-from kitepolars.sim.pricing import INTEREST_RATE, SECONDS_PER_YEAR, black_76
-from kitepolars.sim.underlyings import UnderlyingWalk
-from kitepolars.wire.layouts import FULL, INDEX_FULL, SEGMENT_MASK, SEGMENTS, segment_divisors
+from kitepolars.sim.prices import (
+    INTEREST_RATE,
+    SECONDS_PER_YEAR,
+    OrderBook,
+    UnderlyingWalk,
+    black_76,
+)
+from kitepolars.wire.layouts import (
+    DEPTH_FIELDS,
+    DEPTH_LEVELS,
+    FULL,
+    INDEX_FULL,
+    LAYOUTS,
+    SEGMENT_MASK,
+    SEGMENTS,
+    segment_divisors,
+)
 
 __all__ = ["Market"]
 
 _SHORTEST_YEARS: Final = 3_600 / SECONDS_PER_YEAR
-_SKEW: Final = -0.12  # low strikes are dearer
+_SKEW: Final = -0.12  # low strikes have the higher volatility
 _SMILE: Final = 0.25
-_DAY_PIECES: Final = 6  # how many times prices are looked at before the simulation begins
+_DAY_PIECES: Final = 6  # prices sampled for open, high and low before the simulation begins
 _DAY_PIECE_SECONDS: Final = 1_800.0
 _DAY_SECONDS: Final = 86_400.0
 _TRADE_PROBABILITY: Final = 0.7
-_BIGGEST: Final = 0xFFFF_FFFF
+_UINT32_MAX: Final = 0xFFFF_FFFF
 _OLDEST_TRADE: Final = 300  # seconds
+
+_MODELLED_FIELDS: Final = frozenset({*FULL.fields, *INDEX_FULL.fields})
+_UNMODELLED_FIELDS: Final = sorted(
+    {field for layout in LAYOUTS for field in layout.fields} - _MODELLED_FIELDS
+)  # of kinds of packets that were added since: they count up at random
 
 
 class Market:
@@ -37,9 +54,9 @@ class Market:
     Parameters
     ----------
     master
-        What is listed.
+        The instruments listed.
     now
-        When the simulation begins, in UTC epoch seconds.
+        The start of the simulation in UTC epoch seconds.
     seed
         The same master, seed and sequence of calls give the same values.
 
@@ -47,7 +64,7 @@ class Market:
     ----------
     columns
         Field of the wire → integers of shape ``(instruments,)`` or, for
-        the depth, ``(instruments, 5)``; what `wire.encode.encode_packets` takes.
+        the depth, ``(instruments, 5)``; as `wire.encode.encode_packets` takes them.
     """
 
     def __init__(self, master: InstrumentMaster, *, now: float, seed: int = 0) -> None:
@@ -73,27 +90,29 @@ class Market:
         self._open_day(now)
 
     def advance(self, seconds: float) -> None:
-        """Let trading time pass: what prices come from moves on."""
+        """Advance the underlyings by seconds of trading time."""
         self._walk.advance(seconds)
 
     def tick(self, rows: npt.NDArray[np.intp], now: float) -> None:
-        """Bring some instruments up to date with what they are priced from.
+        """Update the values of some instruments from their underlyings.
 
         Parameters
         ----------
         rows
-            Their rows, without repetition.
+            Their rows, without duplicates.
         now
-            The exchange's time in UTC epoch seconds.
+            The time of the exchange in UTC epoch seconds.
         """
         fair = self._fair(rows, now)
         self.columns["exchange_timestamp"][rows] = int(now)
+        for field in _UNMODELLED_FIELDS:
+            self.columns[field][rows] += self._rng.integers(0, 2, len(rows))
         tradable = self._tradable[rows]
         self._move_indices(rows[~tradable], fair[~tradable])
         self._trade(rows[tradable], fair[tradable], int(now))
 
     def last_values(self, row: int) -> dict[str, Any]:
-        """Return the values of one instrument as they would be sent, by field of the wire."""
+        """Return the values of an instrument as they would be sent, by field of the wire."""
         return {field: column[row].tolist() for field, column in self.columns.items()}
 
     def _fair(self, rows: npt.NDArray[np.intp], now: float) -> npt.NDArray[np.float64]:
@@ -116,7 +135,7 @@ class Market:
         return scaled
 
     def _implied_volatility(self, now: float) -> npt.NDArray[np.float64]:
-        """Give each strike its volatility once and for all: a skewed smile."""
+        """Return the volatility of each strike, a skewed smile; it stays the same all day."""
         years = np.maximum((self._expires_at - now) / SECONDS_PER_YEAR, 7 / 365)
         level = self._walk.close[self._underlying]
         base = self._walk.volatility[self._underlying]
@@ -129,7 +148,7 @@ class Market:
         return smile
 
     def _open_day(self, now: float) -> None:
-        """Live through the day so far: close, open, high, low and what was traded."""
+        """Simulate the day so far: close, open, high, low, volumes and open interest."""
         rows = np.arange(len(self._tick))
         columns, rng = self.columns, self._rng
         columns["close"][:] = self._on_tick(rows, self._fair(rows, now - _DAY_SECONDS))
@@ -185,7 +204,7 @@ class Market:
         self._change_interest(rows)
 
     def _print(self, rows: npt.NDArray[np.intp], price: npt.NDArray[np.int64]) -> None:
-        """Put a price on the tape; high and low follow."""
+        """Set the last price, and high and low with it."""
         columns = self.columns
         columns["last_price"][rows] = price
         columns["high"][rows] = np.maximum(columns["high"][rows], price)
@@ -201,7 +220,7 @@ class Market:
         volume = columns["volume_traded"][rows] + quantity
         self._traded_value[rows] += price * quantity
         average = np.rint(self._traded_value[rows] / volume).astype(np.int64)
-        columns["volume_traded"][rows] = np.minimum(volume, _BIGGEST)
+        columns["volume_traded"][rows] = np.minimum(volume, _UINT32_MAX)
         columns["average_traded_price"][rows] = np.clip(
             average, columns["low"][rows], columns["high"][rows]
         )
@@ -210,7 +229,7 @@ class Market:
         columns = self.columns
         rows = rows[self._kind[rows] != Kind.SPOT]
         change = self._lot[rows] * self._rng.integers(-2, 4, len(rows))
-        interest = np.clip(columns["oi"][rows] + change, 0, _BIGGEST)
+        interest = np.clip(columns["oi"][rows] + change, 0, _UINT32_MAX)
         columns["oi"][rows] = interest
         columns["oi_day_high"][rows] = np.maximum(columns["oi_day_high"][rows], interest)
         columns["oi_day_low"][rows] = np.minimum(columns["oi_day_low"][rows], interest)
@@ -224,7 +243,6 @@ class Market:
 
 
 def _empty_columns(count: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Make a column for every field that some packet has."""
-    scalars = dict.fromkeys((*FULL.fields, *INDEX_FULL.fields))
-    columns = {field: np.zeros(count, np.int64) for field in scalars}
-    return columns | OrderBook.empty_columns(count)
+    """Return a column of zeros for every field that packets of any layout have."""
+    columns = {field: np.zeros(count, np.int64) for layout in LAYOUTS for field in layout.fields}
+    return columns | {field: np.zeros((count, DEPTH_LEVELS), np.int64) for field in DEPTH_FIELDS}

@@ -1,27 +1,40 @@
-"""The instrument master: the rows of Kite's dump, and what each is priced from.
+"""The instruments listed on a day: the rows of Kite's dump, expiries, what each is priced from.
 
-Built once by `sim.instruments`, then read only; any thread.
+`sim.instruments` builds it once; after that it is only read, on any thread. Expiries follow the
+rules of the exchanges in simplified form: holidays are not known, and an expiry on a weekend
+moves to the Friday before it.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from enum import IntEnum
 from functools import cached_property
+from itertools import count, islice
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from kitepolars.sim.calendar import expires_at
+__all__ = [
+    "DUMP_COLUMNS",
+    "IST",
+    "InstrumentMaster",
+    "Kind",
+    "ListedInstrument",
+    "Underlying",
+    "day_of",
+    "expires_at",
+    "month_expiries",
+    "week_expiries",
+]
 
-__all__ = ["COLUMNS", "InstrumentMaster", "Kind", "Listing", "Underlying"]
-
-COLUMNS: Final = (
+DUMP_COLUMNS: Final = (
     "instrument_token",
     "exchange_token",
     "tradingsymbol",
@@ -37,6 +50,13 @@ COLUMNS: Final = (
 )
 """The columns of Kite's instruments dump."""
 
+IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
+"""Indian Standard Time, without daylight saving time."""
+
+_CLOSING_TIME: Final = {"CDS": (12, 30), "MCX": (23, 30), "NCO": (23, 30)}
+_SHARES_CLOSE: Final = (15, 30)
+_SATURDAY: Final = 5
+
 
 class Kind(IntEnum):
     """How an instrument's fair price follows from its underlying."""
@@ -48,15 +68,15 @@ class Kind(IntEnum):
 
 
 class Underlying(NamedTuple):
-    """What prices come from: a close in rupees, a yearly volatility, and an index's members."""
+    """A basis of prices: close in rupees, volatility per year, members if it is an index."""
 
     close: float
     volatility: float
     members: tuple[int, ...] = ()
 
 
-class Listing(NamedTuple):
-    """One row of the dump, and its place in the market model."""
+class ListedInstrument(NamedTuple):
+    """A row of the dump, and the number of its underlying."""
 
     instrument_token: int
     exchange_token: int
@@ -74,17 +94,17 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True)
 class InstrumentMaster:
-    """Everything that is listed on a day.
+    """All instruments listed on a day.
 
     Parameters
     ----------
     listings
         The rows of the dump.
     underlyings
-        What they are priced from; an index's members stand before it.
+        What they are priced from; the members of an index come before it.
     """
 
-    listings: Sequence[Listing] = field(repr=False)
+    listings: Sequence[ListedInstrument] = field(repr=False)
     underlyings: Sequence[Underlying] = field(repr=False)
 
     def __len__(self) -> int:
@@ -92,7 +112,7 @@ class InstrumentMaster:
 
     @cached_property
     def instrument_token(self) -> npt.NDArray[np.int64]:
-        """The tokens, in the order of the rows."""
+        """The token of each row."""
         return np.array([row.instrument_token for row in self.listings], np.int64)
 
     @cached_property
@@ -108,15 +128,15 @@ class InstrumentMaster:
 
     @cached_property
     def expires_at(self) -> npt.NDArray[np.float64]:
-        """When each row expires, in UTC epoch seconds; infinity if it does not."""
+        """The expiry of each row in UTC epoch seconds; infinity if it has none."""
         moments = {
             (row.exchange, row.expiry): expires_at(row.exchange, row.expiry)
             for row in self.listings
         }
         return np.array([moments[row.exchange, row.expiry] for row in self.listings])
 
-    def find(self, exchange: str, tradingsymbol: str) -> Listing:
-        """Return one row by its names.
+    def find(self, exchange: str, tradingsymbol: str) -> ListedInstrument:
+        """Return a row by its exchange and symbol.
 
         Raises
         ------
@@ -126,11 +146,11 @@ class InstrumentMaster:
         return self._by_name[exchange, tradingsymbol]
 
     @cached_property
-    def _by_name(self) -> dict[tuple[str, str], Listing]:
+    def _by_name(self) -> dict[tuple[str, str], ListedInstrument]:
         return {(row.exchange, row.tradingsymbol): row for row in self.listings}
 
     def dump_csv(self, exchange: str | None = None) -> bytes:
-        """Return the dump as Kite serves it, of all exchanges or of one.
+        """Return the dump as Kite serves it, for all exchanges or for one.
 
         Examples
         --------
@@ -139,10 +159,77 @@ class InstrumentMaster:
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(DUMP_COLUMNS)
         writer.writerows(
             (*row[:4], 0.0, row.expiry.isoformat() if row.expiry else "", *row[5:11])
             for row in self.listings
             if exchange in (None, row.exchange)
         )
         return text.getvalue().encode()
+
+
+def day_of(moment: float) -> date:
+    """Return the date in India at a moment in UTC epoch seconds."""
+    return datetime.fromtimestamp(moment, UTC).astimezone(IST).date()
+
+
+def expires_at(exchange: str, expiry: date | None) -> float:
+    """Return the end of trading of a contract in UTC epoch seconds; infinity without an expiry.
+
+    Examples
+    --------
+    >>> expires_at("NFO", date(2026, 11, 24))
+    1795514400.0
+    """
+    if expiry is None:
+        return inf
+    hour, minute = _CLOSING_TIME.get(exchange, _SHARES_CLOSE)
+    return datetime(expiry.year, expiry.month, expiry.day, hour, minute, tzinfo=IST).timestamp()
+
+
+def month_expiries(
+    on: date, number: int, *, weekday: int | None = None, day: int | None = None
+) -> list[date]:
+    """Return the next monthly expiries on or after a date.
+
+    Parameters
+    ----------
+    on
+        The date.
+    number
+        How many expiries.
+    weekday
+        Contracts expire on the last such weekday of the month; Monday is 0.
+    day
+        Without a weekday: contracts expire on this day of the month.
+
+    Examples
+    --------
+    >>> month_expiries(date(2026, 11, 22), 2, weekday=1)
+    [datetime.date(2026, 11, 24), datetime.date(2026, 12, 29)]
+    """
+    dates = (
+        _last_weekday(first, weekday) if weekday is not None else _working_day(first, day or 1)
+        for first in _months_from(on)
+    )
+    return list(islice((expiry for expiry in dates if expiry >= on), number))
+
+
+def week_expiries(on: date, number: int, *, weekday: int) -> list[date]:
+    """Return the next weekly expiries on or after a date."""
+    first = on + timedelta((weekday - on.weekday()) % 7)
+    return [first + timedelta(weeks=week) for week in range(number)]
+
+
+def _months_from(on: date) -> Iterator[date]:
+    return (date(on.year + n // 12, n % 12 + 1, 1) for n in count(on.month - 1))
+
+
+def _last_weekday(first: date, weekday: int) -> date:
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return last - timedelta((last.weekday() - weekday) % 7)
+
+
+def _working_day(first: date, day: int) -> date:
+    wanted = first.replace(day=day)
+    return wanted - timedelta(max(0, wanted.weekday() - _SATURDAY + 1))

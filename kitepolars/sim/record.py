@@ -1,6 +1,6 @@
-"""The simulator's memory of what happened: written on its thread, read and awaited on any.
+"""What happened in the simulator: written on its loop thread, read and awaited on any thread.
 
-One condition guards it. It never holds an access token.
+A condition guards all of it. Access tokens are never in it.
 """
 
 from __future__ import annotations
@@ -13,26 +13,50 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from kitepolars.sim.session import Request, Session
 from kitepolars.wire.layouts import Mode
 
-__all__ = ["ConnectionRecord", "Handshake", "Record"]
+__all__ = ["ConnectionRecord", "Handshake", "Record", "Request"]
 
 _KEPT: Final = 10_000
 
 
 @dataclass(frozen=True)
+class Request:
+    """A text message that a client sent.
+
+    Parameters
+    ----------
+    connection
+        The number of the connection.
+    action
+        ``"subscribe"``, ``"unsubscribe"``, ``"mode"``, or empty for anything else.
+    tokens
+        The instrument tokens in it, in order; tokens sent as strings are ignored.
+    mode
+        The mode of a mode request.
+    text
+        The message itself.
+    """
+
+    connection: int
+    action: str
+    tokens: tuple[int, ...]
+    mode: Mode | None
+    text: str
+
+
+@dataclass(frozen=True)
 class Handshake:
-    """One attempt to connect.
+    """An attempt to connect.
 
     Parameters
     ----------
     status
-        The HTTP status that it was answered with; 101 is success.
+        The HTTP status of the answer; 101 is success.
     api_key
-        As given; empty if there was none.
+        The API key presented; empty if there was none.
     connection
-        The number of the connection that it became, if it did.
+        The number of the connection, if it was accepted.
     """
 
     status: int
@@ -42,21 +66,20 @@ class Handshake:
 
 @dataclass(frozen=True)
 class ConnectionRecord:
-    """A connection, as it was at one moment.
+    """A connection at one moment.
 
     Parameters
     ----------
     id
-        Its number: 0 for the first that was accepted.
+        Its number; 0 is the first that was accepted.
     api_key, user_id
-        Whose it is.
+        The client that it belongs to.
     is_open
-        Whether it still is.
+        Whether it is still open.
     subscriptions
         Token → mode.
     messages_sent, packets_sent
-        What was handed to its socket while it was open. Texts and heartbeats
-        are no packets; a heartbeat is a message.
+        What was written to its socket. Texts and heartbeats count as messages without packets.
     """
 
     id: int
@@ -68,84 +91,87 @@ class ConnectionRecord:
     packets_sent: int
 
 
-class _Entry:
-    """The counters of one connection."""
+@dataclass
+class _Connection:
+    """A connection and its counters."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.is_open = True
-        self.messages_sent = 0
-        self.packets_sent = 0
+    api_key: str
+    user_id: str
+    modes: Mapping[int, Mode]
+    is_open: bool = True
+    messages_sent: int = 0
+    packets_sent: int = 0
 
-    def snapshot(self) -> ConnectionRecord:
-        session = self.session
+    def at_this_moment(self, number: int) -> ConnectionRecord:
         return ConnectionRecord(
-            session.connection,
-            session.api_key,
-            session.user_id,
+            number,
+            self.api_key,
+            self.user_id,
             self.is_open,
-            MappingProxyType(dict(session.modes)),
+            MappingProxyType(dict(self.modes)),
             self.messages_sent,
             self.packets_sent,
         )
 
 
 class Record:
-    """What was received, answered and sent. The last 10,000 of each kind are kept."""
+    """What was received, answered and sent: the latest 10,000 of each kind."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._requests: deque[Request] = deque(maxlen=_KEPT)
         self._handshakes: deque[Handshake] = deque(maxlen=_KEPT)
-        self._entries: dict[int, _Entry] = {}
+        self._connections: dict[int, _Connection] = {}
         self._packets_sent = 0
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock around a change, then wake whoever waits for one."""
+        """Hold the lock around a change, then wake the threads in `wait_for`."""
         with self._condition:
             yield
             self._condition.notify_all()
 
     def add_handshake(self, handshake: Handshake) -> None:
-        """Note an attempt to connect."""
+        """Record an attempt to connect."""
         with self.changing():
             self._handshakes.append(handshake)
 
     def add_request(self, request: Request) -> None:
-        """Note what a client sent."""
+        """Record a request of a client."""
         with self.changing():
             self._requests.append(request)
 
-    def opened(self, session: Session) -> None:
-        """Note a connection."""
+    def opened(
+        self, connection: int, api_key: str, user_id: str, modes: Mapping[int, Mode]
+    ) -> None:
+        """Record a new connection, with a live view of its subscriptions."""
         with self.changing():
-            self._entries[session.connection] = _Entry(session)
-            if len(self._entries) > _KEPT:
-                oldest = next(n for n, entry in self._entries.items() if not entry.is_open)
-                del self._entries[oldest]
+            self._connections[connection] = _Connection(api_key, user_id, modes)
+            if len(self._connections) > _KEPT:
+                oldest = next(n for n, kept in self._connections.items() if not kept.is_open)
+                del self._connections[oldest]
 
     def closed(self, connection: int) -> None:
-        """Note that a connection has ended."""
+        """Record the end of a connection."""
         with self.changing():
-            if connection in self._entries:
-                self._entries[connection].is_open = False
+            if connection in self._connections:
+                self._connections[connection].is_open = False
 
     def sent(self, connection: int, packets: int) -> None:
-        """Count a message that was handed to a socket. Wakes nobody: `changing` around it does."""
-        entry = self._entries[connection]
-        entry.messages_sent += 1
-        entry.packets_sent += packets
+        """Count a message written to a socket. The caller holds `changing`."""
+        counted = self._connections[connection]
+        counted.messages_sent += 1
+        counted.packets_sent += packets
         self._packets_sent += packets
 
     @property
     def packets_sent(self) -> int:
-        """How many packets were handed to sockets, in all."""
+        """Packets written to sockets so far."""
         with self._condition:
             return self._packets_sent
 
     def requests(self) -> list[Request]:
-        """Return what clients sent, in order."""
+        """Return the requests of clients, in order."""
         with self._condition:
             return list(self._requests)
 
@@ -157,9 +183,9 @@ class Record:
     def connections(self) -> list[ConnectionRecord]:
         """Return the connections, open and closed, in order."""
         with self._condition:
-            return [entry.snapshot() for entry in self._entries.values()]
+            return [kept.at_this_moment(number) for number, kept in self._connections.items()]
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float) -> bool:
-        """Block until a predicate holds; return whether it does."""
+        """Block until a predicate holds or the time is over; return whether it holds."""
         with self._condition:
             return self._condition.wait_for(predicate, timeout)

@@ -1,31 +1,29 @@
 """The server of the simulated Kite: handshakes, requests, and the push cycle.
 
-Owns every connection; all of it runs on one event loop, the simulator's.
+It owns the connections. All of it runs on the loop thread of the simulator.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
-from kitepolars.sim import texts
-from kitepolars.sim.admission import Admission, Refusal, parse_credentials
-from kitepolars.sim.exchange import Exchange
-from kitepolars.sim.line import Line, takes_a_place
+from kitepolars.sim.admission import Admission, Login
+from kitepolars.sim.client import Client, Subscriptions, counts_against_limit
+from kitepolars.sim.exchange import Exchange, app_code, error, instruments_meta, order
 from kitepolars.sim.record import Handshake, Record
-from kitepolars.sim.session import Session
 
-__all__ = ["KiteServer", "Pace"]
+__all__ = ["KiteServer", "PushSettings"]
 
 HEARTBEAT: Final = b"\x00"
 _SUCCESS: Final = 101
@@ -36,8 +34,8 @@ _LOGGER: Final = logging.getLogger(__name__)
 _TRANSPORT_LOGGER: Final = logging.getLogger("kitepolars.sim.transport")
 
 
-class _Discreet(logging.Filter):
-    """Keeps requests out of the log: they carry access tokens."""
+class _WithoutRequests(logging.Filter):
+    """Keeps requests out of the log: their URLs contain access tokens."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.msg == "opening handshake failed":
@@ -45,21 +43,21 @@ class _Discreet(logging.Filter):
         return record.levelno > logging.DEBUG
 
 
-_TRANSPORT_LOGGER.addFilter(_Discreet())
+_TRANSPORT_LOGGER.addFilter(_WithoutRequests())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
-    """When things go out, and how much of them may wait.
+class PushSettings:
+    """The push cycle, in seconds, and its limit.
 
     Parameters
     ----------
     interval
-        Seconds between two push cycles.
+        Between two cycles.
     heartbeat
-        Seconds without a message after which a heartbeat is sent; None for never.
+        Without a message, after which a heartbeat is sent; None for never.
     write_buffer
-        Bytes that may wait for a slow client; beyond, it is dropped.
+        The most bytes that may wait for a slow client before it is dropped.
     """
 
     interval: float
@@ -68,24 +66,24 @@ class Pace:
 
 
 class KiteServer:
-    """A Kite on one event loop.
+    """The server.
 
     Parameters
     ----------
     address
-        Host and port; port 0 takes a free one, and keeps it.
+        Host and port; port 0 takes a free one and keeps it.
     exchange
-        Where packets come from.
+        Provides packets.
     admission
-        Who may connect.
+        Decides which handshakes are accepted.
     record
-        What is written down.
-    pace
-        When things go out.
+        Records what happens.
+    push
+        The push cycle.
     clock
-        The exchange's time in UTC epoch seconds.
+        The time of the exchange in UTC epoch seconds.
     users
-        API key → user id; other keys get made-up ones.
+        API key → user id; other keys get generated ones.
     limit
         Instruments per connection.
     """
@@ -97,7 +95,7 @@ class KiteServer:
         admission: Admission,
         record: Record,
         *,
-        pace: Pace,
+        push: PushSettings,
         clock: Callable[[], float],
         users: dict[str, str],
         limit: int,
@@ -110,20 +108,19 @@ class KiteServer:
         self.silences_newcomers = False
         self._exchange = exchange
         self._record = record
-        self._pace = pace
+        self._push = push
         self._clock = clock
         self._users = users
         self._limit = limit
         self._port: Server
-        self._lines: dict[int, Line] = {}
+        self._pushing: asyncio.Task[None]
+        self._clients: dict[int, Client] = {}
         self._next_connection = 0
         self._next_order = 0
-        self._greeting = texts.instruments_meta(exchange.master.instrument_token)
-
-    # Life
+        self._greeting = instruments_meta(exchange.master.instrument_token)
 
     async def open(self) -> None:
-        """Open the port and begin to accept.
+        """Open the port, accept clients, and start the push cycle.
 
         Raises
         ------
@@ -141,185 +138,188 @@ class KiteServer:
             server_header=None,
             ping_interval=None,
             close_timeout=_CLOSE_TIMEOUT,
-            max_queue=None,  # so that nothing but silence pauses reading
+            max_queue=None,  # only `Client.silence` may pause reading
             logger=_TRANSPORT_LOGGER,
         )
         self.address = host, self._port.sockets[0].getsockname()[1]
+        self._pushing = asyncio.create_task(self._push_forever())
 
-    async def run(self) -> None:
-        """Push for ever, a cycle every interval."""
+    async def close(self) -> None:
+        """Close the port and every connection, within a second whatever clients do."""
+        self._port.close(close_connections=False)
+        for client in self.clients(None):
+            client.silence(on=False, pongs=True)  # its answer to the close must be read
+        await self.disconnect(None, _GOING_AWAY, "")
+        await self._port.wait_closed()
+        self._pushing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._pushing
+
+    @property
+    def is_pushing(self) -> bool:
+        """Whether the push cycle runs; it ends early only by a defect, which `close` raises."""
+        return not self._pushing.done()
+
+    async def _push_forever(self) -> None:
         loop = asyncio.get_running_loop()
         last = due = loop.time()
         while True:
-            due = max(due + self._pace.interval, last)  # what was missed is not made up for
+            due = max(due + self._push.interval, last)  # cycles that were missed are not repeated
             await asyncio.sleep(due - loop.time())
             now = loop.time()
             self.push(now - last)
             last = now
 
-    async def close(self) -> None:
-        """Close the port and every connection, within a second whatever clients do."""
-        self._port.close(close_connections=False)
-        for line in self.lines(None):
-            line.be_silent(on=False, pongs=True)  # so that its goodbye can be read
-        await self.say_goodbye(None, _GOING_AWAY, "")
-        await self._port.wait_closed()
-
     # The market
 
     def push(self, seconds: float) -> None:
-        """Run a push cycle: let the market go on, send what is due, keep alive."""
+        """Run a push cycle: advance the market, send what is due, send heartbeats."""
         if self.is_market_open:
-            self._exchange.advance(seconds, self._sessions(), self._clock())
+            self._exchange.advance(seconds, self._subscriptions(), self._clock())
         else:
             self._exchange.rest()
         self._send_collected()
-        self._keep_alive()
+        self._send_heartbeats()
 
     def step(self, seconds: float) -> int:
-        """Let every subscribed instrument tick once; return how many packets went out."""
+        """Make every subscribed instrument tick once; return the number of packets sent."""
         before = self._record.packets_sent
-        self._exchange.step(seconds, self._sessions(), self._clock())
+        self._exchange.step(seconds, self._subscriptions(), self._clock())
         self._send_collected()
         return self._record.packets_sent - before
 
-    def _sessions(self) -> list[Session]:
-        return [line.session for line in self._lines.values()]
+    def _subscriptions(self) -> list[Subscriptions]:
+        return [client.subscriptions for client in self._clients.values()]
 
     def _send_collected(self) -> None:
         with self._record.changing():
-            for line in self.lines(None):
-                if not line.is_silent:
-                    for packets, message in self._exchange.collect(line.session):
-                        line.write(message, packets)
+            for client in self.clients(None):
+                if not client.is_silent:
+                    for packets, message in self._exchange.collect(client.subscriptions):
+                        client.write(message, packets)
 
-    def _keep_alive(self) -> None:
-        if self._pace.heartbeat is None:
+    def _send_heartbeats(self) -> None:
+        if self._push.heartbeat is None:
             return
-        latest = asyncio.get_running_loop().time() - self._pace.heartbeat
+        latest = asyncio.get_running_loop().time() - self._push.heartbeat
         with self._record.changing():
-            for line in self.lines(None):
-                if line.last_sent <= latest:
-                    line.write(HEARTBEAT)
+            for client in self.clients(None):
+                if client.last_sent <= latest:
+                    client.write(HEARTBEAT)
 
-    # What is scripted
+    # Faults and messages on demand
 
-    def lines(self, connection: int | None) -> Iterator[Line]:
-        """Yield one open connection, or all.
+    def clients(self, connection: int | None) -> list[Client]:
+        """Return the client of an open connection, or all clients.
 
         Raises
         ------
         KeyError
             There is no such open connection.
         """
-        yield from list(self._lines.values()) if connection is None else [self._lines[connection]]
+        return list(self._clients.values()) if connection is None else [self._clients[connection]]
 
     def send(self, message: bytes | str, connection: int | None) -> None:
-        """Send a message as it is, to one or all."""
+        """Send a message as it is, to one client or all."""
         with self._record.changing():
-            for line in self.lines(connection):
-                line.write(message)
+            for client in self.clients(connection):
+                client.write(message)
 
     def send_order(self, user_id: str | None, fields: dict[str, Any]) -> None:
-        """Send an order update to every connection of a user, or of each user."""
+        """Send an order update to every connection of a user, or of all users."""
         self._next_order += 1
         now = self._clock()
         order_id = f"{now:.0f}{self._next_order:06}"
         with self._record.changing():
-            for line in self.lines(None):
-                owner = line.session.user_id
+            for client in self.clients(None):
+                owner = client.subscriptions.user_id
                 if user_id in (None, owner):
-                    line.write(texts.order(owner, order_id, now, fields))
+                    client.write(order(owner, order_id, now, fields))
 
-    async def say_goodbye(self, connection: int | None, code: int, reason: str) -> None:
-        """Close with a code and a reason; wait a moment for the clients' answers."""
-        await asyncio.gather(*(line.socket.close(code, reason) for line in self.lines(connection)))
+    async def disconnect(self, connection: int | None, code: int, reason: str) -> None:
+        """Close with a code and a reason, and wait a moment for the answers of clients."""
+        await asyncio.gather(
+            *(client.socket.close(code, reason) for client in self.clients(connection))
+        )
 
-    # One connection's life
+    # Connections
 
     def _answer_handshake(self, _: ServerConnection, request: HttpRequest) -> Response | None:
-        credentials = parse_credentials(request.path)
-        places = Counter(
-            line.session.api_key for line in self.lines(None) if takes_a_place(line.socket)
+        login = Login(request.path)
+        opened = Counter(
+            client.subscriptions.api_key
+            for client in self.clients(None)
+            if counts_against_limit(client.socket)
         )
-        refused = self.admission.decide(credentials, places)
+        refused = self.admission.decide(login, opened)
         if refused is None:
             return None
-        self._record.add_handshake(Handshake(refused.status, credentials.api_key))
-        return _response(refused)
+        self._record.add_handshake(Handshake(refused.status, login.api_key))
+        return refused.response()
 
     def _note_answer(
         self, socket: ServerConnection, request: HttpRequest, response: Response
     ) -> None:
-        """Write a connection down before its client can know that it is open."""
-        will_open = takes_a_place(socket) and self._port.is_serving()
+        """Record a connection before its client can know that it is open."""
+        will_open = counts_against_limit(socket) and self._port.is_serving()
         if response.status_code == _SUCCESS and will_open:
-            self._begin(socket, parse_credentials(request.path).api_key)
+            self._begin(socket, Login(request.path).api_key)
 
     async def _handle(self, socket: ServerConnection) -> None:
-        """Live with one connection, from its handshake to its end."""
-        line = next((line for line in self.lines(None) if line.socket is socket), None)
-        if line is None:
-            return  # it has ended before it began
-        if not self._flaps(line):
-            self._greet(line)
+        """Serve a connection from its handshake to its end."""
+        client = next((client for client in self.clients(None) if client.socket is socket), None)
+        if client is None:
+            return  # the client left during the handshake
+        if not self._flaps(client):
+            self._greet(client)
         try:
             async for message in socket:
-                self._receive(line, message)
+                self._receive(client, message)
         except ConnectionClosedError:
-            _LOGGER.debug("connection %d left without a goodbye", line.session.connection)
+            _LOGGER.debug(
+                "connection %d left without a closing handshake", client.subscriptions.connection
+            )
 
     def _begin(self, socket: ServerConnection, api_key: str) -> None:
-        session = Session(self._next_connection, api_key, self._user_of(api_key), limit=self._limit)
-        self._next_connection += 1
-        line = self._lines[session.connection] = Line(
-            session,
+        connection, self._next_connection = self._next_connection, self._next_connection + 1
+        user_id = self._user_of(api_key)
+        subscriptions = Subscriptions(connection, api_key, user_id, limit=self._limit)
+        client = self._clients[connection] = Client(
+            subscriptions,
             socket,
             self._record,
-            write_buffer=self._pace.write_buffer,
+            write_buffer=self._push.write_buffer,
             is_silent=self.silences_newcomers,
         )
         with self._record.changing():
-            self._record.opened(session)
-            self._record.add_handshake(Handshake(_SUCCESS, api_key, session.connection))
-        line.closed.add_done_callback(lambda _: self._end(line))
+            self._record.opened(connection, api_key, user_id, subscriptions.modes)
+            self._record.add_handshake(Handshake(_SUCCESS, api_key, connection))
+        client.closed.add_done_callback(lambda _: self._end(client))
 
-    def _end(self, line: Line) -> None:
-        del self._lines[line.session.connection]
-        self._exchange.forget(line.session)
-        self._record.closed(line.session.connection)
+    def _end(self, client: Client) -> None:
+        del self._clients[client.subscriptions.connection]
+        self._exchange.forget(client.subscriptions)
+        self._record.closed(client.subscriptions.connection)
 
-    def _flaps(self, line: Line) -> bool:
+    def _flaps(self, client: Client) -> bool:
         if self.flaps_left == 0:
             return False
         if self.flaps_left is not None:
             self.flaps_left -= 1
-        line.abort()
+        client.abort()
         return True
 
-    def _greet(self, line: Line) -> None:
+    def _greet(self, client: Client) -> None:
         with self._record.changing():
-            line.write(self._greeting)
-            line.write(texts.app_code(self._clock()))
+            client.write(self._greeting)
+            client.write(app_code(self._clock()))
 
-    def _receive(self, line: Line, message: str | bytes) -> None:
+    def _receive(self, client: Client, message: str | bytes) -> None:
         with self._record.changing():
-            request, error = line.session.receive(message)
+            request, problem = client.subscriptions.receive(message)
             self._record.add_request(request)
-            if error is not None:
-                line.write(texts.error(error))
+            if problem is not None:
+                client.write(error(problem))
 
     def _user_of(self, api_key: str) -> str:
         return self._users.setdefault(api_key, f"AB{len(self._users) + 1:04}")
-
-
-def _response(refused: Refusal) -> Response:
-    body = refused.body.encode()
-    headers = Headers(
-        {
-            "Connection": "close",
-            "Content-Type": refused.content_type,
-            "Content-Length": str(len(body)),
-        }
-    )
-    return Response(refused.status, refused.reason, headers, body)

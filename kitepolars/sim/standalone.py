@@ -1,10 +1,11 @@
-"""The simulator as a process of its own: it runs until a signal, or until stdin closes.
+"""The simulator as a process of its own, until a signal or until its stdin closes.
 
-`serve` blocks the thread that calls it; the server has a thread of its own.
+`serve` blocks the calling thread; the server runs on its loop thread.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -15,11 +16,11 @@ from typing import Any, Final
 
 from kitepolars.sim.kite import SimulatedKite
 
-__all__ = ["serve"]
+__all__ = ["main", "serve"]
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _STDIN: Final = 0
-_GLANCE: Final = 0.5  # seconds; where signals cannot end a wait, it looks up as often
+_POLL: Final = 0.5  # seconds; on Windows, signals do not interrupt a wait
 
 
 def serve(
@@ -39,16 +40,15 @@ def serve(
     host, port
         Where to listen; port 0 takes a free one.
     seed
-        Of the instruments and the market.
+        Seed of the instruments and the market.
     rate
         Packets per second and instrument.
     on_ready
-        Called with the URL once it listens. By default the URL is printed.
+        Called with the URL once it listens; by default the URL is printed.
     until_stdin_closes
-        Whether to end as well when stdin does, so that a parent that dies
-        leaves nothing behind.
+        Whether to end when stdin closes, so that it never outlives its parent process.
     **settings
-        Further settings of `SimulatedKite`.
+        More settings of `SimulatedKite`.
 
     Raises
     ------
@@ -58,16 +58,16 @@ def serve(
     ending = threading.Event()
     with _ending_on_signals(ending):
         if until_stdin_closes:
-            threading.Thread(target=_await_end_of_stdin, args=(ending,), daemon=True).start()
+            threading.Thread(target=_wait_for_end_of_stdin, args=(ending,), daemon=True).start()
         with SimulatedKite(host=host, port=port, seed=seed, rate=rate, **settings) as kite:
             (on_ready or _print_line)(kite.url)
-            while kite.is_running and not ending.wait(_GLANCE):
+            while kite.is_running and not ending.wait(_POLL):
                 pass
 
 
 @contextmanager
 def _ending_on_signals(ending: threading.Event) -> Iterator[None]:
-    """Set an event on SIGINT and SIGTERM, where signals can be caught: on the main thread."""
+    """Set an event on SIGINT and SIGTERM; only the main thread can catch them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -79,14 +79,25 @@ def _ending_on_signals(ending: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _await_end_of_stdin(ending: threading.Event) -> None:
+def _wait_for_end_of_stdin(ending: threading.Event) -> None:
     try:
         while os.read(_STDIN, 1 << 16):
             pass
     finally:
-        ending.set()  # also where there is no stdin at all
+        ending.set()  # also if there is no stdin at all
 
 
 def _print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def main() -> None:
+    """Run ``python -m kitepolars.sim``."""
+    parser = argparse.ArgumentParser(prog="python -m kitepolars.sim", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--rate", type=float, default=1.0, help="packets per second and instrument")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    serve(**vars(arguments), until_stdin_closes=True)

@@ -1,33 +1,32 @@
-"""The one table of Kite's wire: packet length → fields; modes; segments.
+"""Kite's wire format as tables: packet length → fields; modes; segments.
 
-Decoder, encoder, simulator, schema and documentation derive from the rows
-here, so a new kind of packet is one new `Layout`. Source: Kite Connect v3,
-"WebSocket streaming", and the official clients. Pure data, no I/O; safe to
-read from any thread.
+Decoder, encoder and simulator are derived from these tables, so a new kind of packet is one new
+row of `LAYOUTS`. Source: Kite Connect v3, "WebSocket streaming", and the official clients. Pure
+data; any thread.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 DEPTH_LEVELS: Final = 5
-"""Levels of the order book on each side."""
+"""Levels of the order book per side."""
 
 COUNT: Final = np.dtype(">u2")
-"""The packet count that opens a binary message, and each packet's length prefix."""
+"""The dtype of the packet count that starts a message, and of the length prefix of a packet."""
 
 PREFIX_SIZE: Final = COUNT.itemsize
 """Bytes of the count and of a length prefix."""
 
 
 class Mode(StrEnum):
-    """How much of an instrument Kite sends. ``"ltp"``, ``"quote"`` and ``"full"`` work too."""
+    """How much Kite sends about an instrument; the strings ``"ltp"`` … ``"full"`` work, too."""
 
     LTP = "ltp"
     QUOTE = "quote"
@@ -50,13 +49,13 @@ PRICE_FIELDS: Final = frozenset(
         "ask_price",
     }
 )
-"""The fields that are scaled by the segment's divisor (rupees after the division)."""
+"""The fields that are divided by the divisor of the segment to give rupees."""
 
 TIME_FIELDS: Final = frozenset({"exchange_timestamp", "last_trade_time"})
 """The fields that are UTC epoch seconds, 0 where absent."""
 
 _INTEGER: Final = ">u4"
-_PRICE: Final = ">i4"  # signed, but for the segments that say otherwise
+_PRICE: Final = ">i4"  # some segments have unsigned prices
 
 _HEAD: Final = ("instrument_token", "last_price")
 _TRADED: Final = (
@@ -84,30 +83,33 @@ DEPTH_ENTRY: Final = np.dtype(
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """One kind of packet. Its length on the wire is its type.
+    """One kind of packet. Its length on the wire identifies it.
 
     Parameters
     ----------
     name
-        What the kind is called in events and statistics.
-    code
-        A dense number of the kind, used as an array index.
+        The name of the kind in events and statistics.
     mode
-        The mode of the ticks that it yields.
+        The mode of its ticks.
     fields
         The 4-byte fields in wire order.
     depth
         Whether five bids and five asks follow the fields.
     index
-        Whether it carries an index, which is not tradable.
+        Whether Kite sends it for indices (True), for tradable instruments (False), or for both
+        (None).
     """
 
     name: str
-    code: int
     mode: Mode
     fields: tuple[str, ...]
     depth: bool = False
-    index: bool = False
+    index: bool | None = False
+
+    @cached_property
+    def code(self) -> int:
+        """The position in `LAYOUTS`, used as an array index."""
+        return LAYOUTS.index(self)
 
     @cached_property
     def dtype(self) -> np.dtype[np.void]:
@@ -120,7 +122,7 @@ class Layout:
 
     @cached_property
     def framed_dtype(self) -> np.dtype[np.void]:
-        """The packet with its length prefix: what stands in a message, back to back."""
+        """The packet with its length prefix; a message contains them back to back."""
         return np.dtype([("length", COUNT), ("packet", self.dtype)])
 
     @property
@@ -129,25 +131,31 @@ class Layout:
         return self.dtype.itemsize
 
 
-LTP: Final = Layout(name="ltp", code=0, mode=Mode.LTP, fields=_HEAD)
-QUOTE: Final = Layout(name="quote", code=1, mode=Mode.QUOTE, fields=_QUOTE)
-FULL: Final = Layout(name="full", code=2, mode=Mode.FULL, fields=_FULL, depth=True)
-INDEX_QUOTE: Final = Layout(name="index_quote", code=3, mode=Mode.QUOTE, fields=_INDEX, index=True)
-INDEX_FULL: Final = Layout(
-    name="index_full",
-    code=4,
-    mode=Mode.FULL,
-    fields=(*_INDEX, "exchange_timestamp"),
-    index=True,
+LAYOUTS: Final = (
+    Layout(name="ltp", mode=Mode.LTP, fields=_HEAD, index=None),
+    Layout(name="quote", mode=Mode.QUOTE, fields=_QUOTE),
+    Layout(name="full", mode=Mode.FULL, fields=_FULL, depth=True),
+    Layout(name="index_quote", mode=Mode.QUOTE, fields=_INDEX, index=True),
+    Layout(name="index_full", mode=Mode.FULL, fields=(*_INDEX, "exchange_timestamp"), index=True),
 )
+"""Every kind of packet, in the order of their codes. Append new kinds.
 
-LAYOUTS: Final = (LTP, QUOTE, FULL, INDEX_QUOTE, INDEX_FULL)
-"""Every kind of packet, in the order of their codes."""
+A later row replaces an earlier one for the same mode and instruments in what the simulator
+sends; the decoder reads all of them.
+"""
+
+LTP, QUOTE, FULL, INDEX_QUOTE, INDEX_FULL = LAYOUTS[:5]
 
 LAYOUT_BY_LENGTH: Final = {layout.length: layout for layout in LAYOUTS}
 """The kinds by their length on the wire: 8, 28, 32, 44 and 184 bytes."""
 
+DEPTH_FIELDS: Final = tuple(
+    f"{side}_{part}" for side in ("bid", "ask") for part in ("price", "quantity", "orders")
+)
+"""The columns of the book; each has `DEPTH_LEVELS` values per packet."""
 
+
+@cache
 def layout_for(mode: Mode, *, index: bool) -> Layout:
     """Return the kind of packet that Kite sends for an instrument in a mode.
 
@@ -163,25 +171,25 @@ def layout_for(mode: Mode, *, index: bool) -> Layout:
     >>> layout_for(Mode.FULL, index=True).name
     'index_full'
     """
-    if mode is Mode.LTP:
-        return LTP
-    if index:
-        return INDEX_QUOTE if mode is Mode.QUOTE else INDEX_FULL
-    return QUOTE if mode is Mode.QUOTE else FULL
+    return next(
+        layout
+        for layout in reversed(LAYOUTS)
+        if layout.mode is mode and layout.index in (index, None)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A segment of the market and how its prices are written on the wire.
+    """A segment of the market, and how the wire represents its prices.
 
     Parameters
     ----------
     code
         The low byte of an instrument token.
     name
-        The exchange segment's name.
+        The name of the segment.
     divisor
-        Integer prices are divided by this to give rupees.
+        The integer price divided by it is the price in rupees.
     signed
         Whether prices are signed 32-bit integers.
     tradable
@@ -210,7 +218,7 @@ SEGMENTS: Final = {
         Segment(code=12, name="NCO", divisor=10_000, signed=False),
     )
 }
-"""The segments by their code. A code that is not here is read as a divisor of 100, signed."""
+"""The segments by their code. Unknown codes are read with a divisor of 100, signed."""
 
 DEFAULT_DIVISOR: Final = 100
 """The divisor of most segments, and of unknown ones."""

@@ -173,7 +173,7 @@ def test_an_unknown_connection_is_a_key_error(kite: SimulatedKite) -> None:
 
 
 def test_waiting_has_an_end(kite: SimulatedKite) -> None:
-    with pytest.raises(TimeoutError, match="did not happen"):
+    with pytest.raises(TimeoutError, match="did not hold"):
         kite.wait_for(lambda kite: kite.packets_sent, timeout=0.01)
 
 

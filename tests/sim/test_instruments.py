@@ -9,9 +9,14 @@ from datetime import date
 
 import pytest
 
-from kitepolars.sim.calendar import day_of, expires_at, month_expiries, week_expiries
 from kitepolars.sim.instruments import generate_instruments
-from kitepolars.sim.master import InstrumentMaster
+from kitepolars.sim.master import (
+    InstrumentMaster,
+    day_of,
+    expires_at,
+    month_expiries,
+    week_expiries,
+)
 from kitepolars.wire.layouts import SEGMENTS
 
 TODAY = date(2026, 11, 22)

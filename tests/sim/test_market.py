@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kitepolars.sim.instruments import generate_instruments
 from kitepolars.sim.market import Market
 from kitepolars.sim.master import InstrumentMaster, Kind
-from kitepolars.sim.pricing import black_76, normal_cdf
+from kitepolars.sim.prices import black_76, normal_cdf
 from kitepolars.wire.encode import encode_packets
 from kitepolars.wire.layouts import FULL, INDEX_FULL, SEGMENT_MASK, SEGMENTS, segment_divisors
 
