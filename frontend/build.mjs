@@ -1,5 +1,5 @@
-// Bundles each widget of src/ into an ES module of its own, with everything that it needs
-// inside, so that nothing is fetched at run time. Called by hatch_build.py.
+// Bundles each widget of src/, and the script of exported pages, into an ES module of its own that
+// imports nothing, so that nothing is fetched at run time. Called by hatch_build.py.
 import { build } from "esbuild";
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const target = path.resolve(here, process.argv[2] ?? "../kitepolars/widgets/static");
-const widgets = ["table", "ladder", "chart", "search", "subscriptions", "monitor"];
+const entries = ["table", "ladder", "chart", "search", "subscriptions", "monitor", "page"];
 const bundled = ["lightweight-charts", "fancy-canvas"];
 
 // fancy-canvas names its licence, and has no file with its text.
@@ -42,7 +42,7 @@ await rm(target, { recursive: true, force: true });
 await mkdir(target, { recursive: true });
 await build({
   absWorkingDir: here,
-  entryPoints: widgets.map((name) => `src/${name}.js`),
+  entryPoints: entries.map((name) => `src/${name}.js`),
   outdir: target,
   bundle: true,
   minify: true,

@@ -24,8 +24,18 @@ function bars(values) {
   return rows;
 }
 
+const numbers = ({ time, open, high, low, close, volume }) => [
+  time - IST,
+  open,
+  high,
+  low,
+  close,
+  volume,
+];
+
 function render({ model, el }) {
   let data = [];
+  let described = {}; // instrument, interval, texts: the message that began these bars
   let hovered = null;
   const symbol = h("span");
   const remark = h("span", { class: "kp-soft" });
@@ -38,6 +48,7 @@ function render({ model, el }) {
     model.get("every"),
     (every) => link.send({ kind: "every", every }),
   );
+  intervals.group.classList.add("kp-asks-chips");
   const input = h("input", {
     type: "search",
     "aria-label": "Instrument",
@@ -51,7 +62,7 @@ function render({ model, el }) {
   const bar = h(
     "div",
     { class: "kp-bar" },
-    h("span", { class: "kp-pick" }, input),
+    h("span", { class: "kp-pick kp-asks" }, input),
     intervals.group,
     h("span", { class: "kp-grow" }),
     h(
@@ -76,6 +87,7 @@ function render({ model, el }) {
   const link = connect(model, root, {
     snapshot: take,
     delta: take,
+    picture: () => [described, [Float64Array.from(data.flatMap(numbers))]],
     paint: () => {
       if (!root.dataset.paper) paintTheme(); // in a box it is not on the page at first
       drawLegend();
@@ -168,6 +180,7 @@ function render({ model, el }) {
       hits.show(message.hits);
     }
     if (message.symbol !== undefined) {
+      described = message;
       symbolInto(symbol, message.symbol);
       if (document.activeElement !== input) input.value = message.symbol;
       intervals.press(message.every);

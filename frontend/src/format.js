@@ -8,6 +8,13 @@ const clock = new Intl.DateTimeFormat("en-GB", {
   minute: "2-digit",
   second: "2-digit",
 });
+const moment = new Intl.DateTimeFormat("en-GB", {
+  timeZone: "Asia/Kolkata",
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
 const modes = ["ltp", "quote", "full"];
 
 // Currency contracts have ticks of a quarter of a paisa: show what is there.
@@ -21,6 +28,7 @@ export const formats = {
   percent: (x) => `${signed(x, two.format(x))}%`,
   ratio: (x) => two.format(x),
   time: (x) => clock.format(x),
+  moment: (x) => `${moment.format(x)} IST`,
   mode: (x) => modes[x] ?? "",
 };
 

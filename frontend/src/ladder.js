@@ -40,7 +40,7 @@ function render({ model, el }) {
   const note = h("span");
   const switchMode = h(
     "button",
-    { type: "button", onclick: () => link.send({ kind: "full" }) },
+    { type: "button", class: "kp-asks", onclick: () => link.send({ kind: "full" }) },
     "Switch to full",
   );
   const notice = h("div", { class: "kp-note", hidden: true }, note, " ", switchMode);

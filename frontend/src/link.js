@@ -1,15 +1,20 @@
-// The view's end of the line to the kernel.
+// The view's end of the connection to the kernel.
 //
-// A view says "ready", and says it again until it has a snapshot; deltas follow, numbered. After a
-// missing number it asks again. It says "alive" now and then, so that the kernel stops working for
-// views that are gone, and "gone" when it leaves. The kernel says something every second; when it
-// is silent, what is on screen is marked as stale; when something failed there, the note says what.
-// Painting happens in animation frames only.
+// A view sends "ready" until it has a snapshot; numbered deltas follow. After a missing number it
+// sends "ready" again. It sends "alive" now and then, so that the kernel stops working for views
+// that are gone, and "gone" when it leaves. The kernel sends something every second; when it is
+// silent, the view is marked as stale; when something failed there, the note says what.
+//
+// Where no kernel answers, the model's recording is played: in a saved notebook, in an exported
+// page. What a live view shows is the recording that would be saved now. Painting happens in
+// animation frames only.
 import { h, setText } from "./dom.js";
+import { formats } from "./format.js";
 
 const BEAT = 1000;
 const ALIVE_EVERY = 5;
 const STALE_AFTER = 3500;
+const PAUSE = 1000; // between the end of a recording and its repetition
 
 export const arrays = {
   f64: (view) => new Float64Array(bytes(view)),
@@ -24,17 +29,36 @@ function bytes(view) {
   return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
 }
 
-export function connect(model, root, { snapshot, delta = () => {}, paint }) {
+// Plays messages in the rhythm in which they were sent, again and again; returns how to stop.
+function play(messages, take) {
+  let timers = [];
+  const start = messages[0].at;
+  const repeat = () => {
+    timers = messages.map(({ at, content, buffers }) =>
+      setTimeout(() => take(content, buffers), at - start),
+    );
+    if (messages.length > 1) timers.push(setTimeout(repeat, messages.at(-1).at - start + PAUSE));
+  };
+  repeat();
+  return () => timers.forEach(clearTimeout);
+}
+
+// `picture` returns what is shown as the content and the buffers of one snapshot; without it, the
+// last snapshot is what is shown.
+export function connect(model, root, { snapshot, delta = () => {}, paint, picture = () => last }) {
   const view = `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
   const badge = h("span", { class: "kp-badge", role: "status", hidden: true });
   const note = h("div", { class: "kp-note", role: "alert", hidden: true });
-  let expected = null;
+  let expected = null; // number of the next message
+  let last = null; // content and buffers of the last snapshot
+  let clock = 0; // the kernel's at the last message
   let heard = performance.now();
   let beats = 0;
   let frame = 0;
   let closed = false;
+  let stopPlayer = null;
 
-  // A model whose kernel has gone throws, now or in its promise: the view then grows stale.
+  // A model whose kernel has gone throws, now or in its promise: the view then becomes stale.
   function send(content) {
     try {
       Promise.resolve(model.send({ view, ...content })).catch(() => {});
@@ -50,6 +74,16 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
       });
   }
   function receive(message, buffers) {
+    if (stopPlayer) {
+      stopPlayer();
+      stopPlayer = null;
+      expected = null; // the recording's numbers mean nothing to the kernel
+    }
+    const isFirst = last === null;
+    take(message, buffers);
+    if (isFirst && last !== null) offerPicture();
+  }
+  function take(message, buffers) {
     heard = performance.now();
     if (message.notice !== undefined) {
       note.hidden = !message.notice;
@@ -57,6 +91,8 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
     }
     if (message.kind === "snapshot") {
       expected = message.seq + 1;
+      last = [message, buffers];
+      clock = message.clock;
       snapshot(message, buffers);
     } else if (expected !== null && message.kind === "delta") {
       if (message.seq < expected) return;
@@ -66,25 +102,45 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
         return;
       }
       expected += 1;
+      clock = message.clock;
       delta(message, buffers);
     } else return;
     root.dataset.seq = message.seq;
     mark();
     dirty();
   }
+  // The model is cloned when a notebook is saved: only then is the picture made. It is never
+  // sent to the kernel.
+  function offerPicture() {
+    model.set("recording", {
+      saved: true,
+      get messages() {
+        const [content, buffers] = picture();
+        const notice = note.hidden ? "" : note.textContent;
+        const line = { kind: "snapshot", seq: 1, clock, notice };
+        const own = buffers.map((buffer) => new DataView(bytes(buffer)));
+        return [{ at: 0, content: { ...content, ...line }, buffers: own }];
+      },
+    });
+  }
   function mark() {
     const silence = performance.now() - heard;
-    const stale = silence > STALE_AFTER;
+    const stale = !stopPlayer && silence > STALE_AFTER;
     root.classList.toggle("kp-stale", stale);
-    badge.hidden = !stale;
-    if (stale)
-      badge.textContent = `not connected for ${Math.round(silence / 1000)} s: the kernel is busy or gone`;
+    root.classList.toggle("kp-recorded", stopPlayer !== null);
+    badge.hidden = !stale && !stopPlayer;
+    if (stopPlayer) setText(badge, `Recorded ${formats.moment(clock)}`);
+    else if (stale)
+      setText(
+        badge,
+        `not connected for ${Math.round(silence / 1000)} s: the kernel is busy or gone`,
+      );
     return stale;
   }
   function beat() {
     beats += 1;
     const stale = mark();
-    if (expected === null || (stale && beats % 3 === 0)) send({ kind: "ready" });
+    if (expected === null || stopPlayer || (stale && beats % 3 === 0)) send({ kind: "ready" });
     else if (beats % ALIVE_EVERY === 0) send({ kind: "alive" });
   }
   const leave = () => send({ kind: "gone" });
@@ -97,13 +153,17 @@ export function connect(model, root, { snapshot, delta = () => {}, paint }) {
   addEventListener("pageshow", back);
   const timer = setInterval(beat, BEAT);
   send({ kind: "ready" });
+  const recorded = model.get("recording")?.messages ?? [];
+  if (recorded.length) stopPlayer = play(recorded, take);
   return {
     badge,
     note,
     send,
     dirty,
+    clock: () => (stopPlayer ? clock : clock + performance.now() - heard),
     close() {
       closed = true;
+      stopPlayer?.();
       clearInterval(timer);
       cancelAnimationFrame(frame);
       model.off("msg:custom", receive);

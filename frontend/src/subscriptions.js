@@ -28,7 +28,7 @@ function render({ model, el }) {
     oninput: refilter,
   });
   const count = h("span", { class: "kp-soft kp-count" });
-  const all = h("button", { type: "button", onclick: selectAll }, "Select all");
+  const all = h("button", { type: "button", class: "kp-asks", onclick: selectAll }, "Select all");
   const rows = virtualRows({ height: 208, label: "Subscribed instruments", make, fill });
   rows.box.setAttribute("aria-multiselectable", "true");
   const bar = h(
@@ -41,7 +41,12 @@ function render({ model, el }) {
     count,
   );
   const root = h("div", { class: "kp kp-card kp-subscriptions" }, bar, rows.box);
-  const link = connect(model, root, { snapshot: take, delta: take, paint: () => rows.paint() });
+  const link = connect(model, root, {
+    snapshot: take,
+    delta: take,
+    paint: () => rows.paint(),
+    picture: () => [{ symbols }, [modes, places, states, tokens]],
+  });
   bar.append(link.badge);
   bar.after(link.note);
   el.append(root);

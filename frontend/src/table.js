@@ -8,16 +8,18 @@ import { drawSparkline } from "./sparkline.js";
 
 const RESORT_EVERY = 700;
 const REPORT_EVERY = 200;
+const MAX_SAVED = 500; // rows in a saved notebook, as they are sorted and filtered
 const MOVEMENTS = {
   all: ["All", () => true],
   gainers: ["Gainers", (row, state) => state.change(row) > 0],
   losers: ["Losers", (row, state) => state.change(row) < 0],
-  quiet: ["Quiet", (row, state) => state.age(row) > state.staleAfter],
+  quiet: ["Quiet", (row, state, now) => state.age(row, now) > state.staleAfter],
 };
 
 class State {
   constructor(message, buffers) {
     this.columns = message.columns;
+    this.message = message;
     this.symbols = message.symbols;
     this.exchanges = message.symbols.map((symbol) => symbol.split(":", 1)[0]);
     this.rows = message.symbols.length;
@@ -31,7 +33,6 @@ class State {
     this.received = this.values[this.columns.findIndex((column) => column.key === "received_at")];
     this.changes = this.values[this.columns.findIndex((column) => column.key === "change")];
     this.last = this.values[this.columns.findIndex((column) => column.key === "last_price")];
-    this.setClock(message.clock);
     const byName = Array.from(this.symbols.keys()).sort((a, b) =>
       this.symbols[a] < this.symbols[b] ? -1 : 1,
     );
@@ -40,26 +41,33 @@ class State {
       this.rank[row] = place;
     });
   }
-  setClock(clock) {
-    this.offset = clock - performance.now();
-  }
-  now() {
-    return this.offset + performance.now();
-  }
-  age(row) {
-    return (this.now() - this.received[row]) / 1000;
+  age(row, now) {
+    return (now - this.received[row]) / 1000;
   }
   change(row) {
     return this.changes[row];
   }
   apply(message, buffers) {
-    this.setClock(message.clock);
     const rows = arrays.i32(buffers[0]);
     const values = arrays.f64(buffers[1]);
     this.values.forEach((column, c) => {
       for (let k = 0; k < rows.length; k += 1) column[rows[k]] = values[c * rows.length + k];
     });
     if (message.sample) this.sample();
+  }
+  // The snapshot that would show these rows as they are now.
+  picture(rows) {
+    const kept = Array.from(rows);
+    const column = (values) => kept.map((row) => values[row]);
+    const line = (row) => this.sparks.subarray(row * this.points, (row + 1) * this.points);
+    return [
+      { ...this.message, symbols: column(this.symbols) },
+      [
+        Uint32Array.from(column(this.tokens)),
+        Float64Array.from(this.values.flatMap(column)),
+        Float32Array.from(kept.flatMap((row) => [...line(row)])),
+      ],
+    ];
   }
   sample() {
     for (let row = 0; row < this.rows; row += 1) {
@@ -126,10 +134,10 @@ function render({ model, el }) {
       refilter();
     },
     delta(message, buffers) {
-      if (message.rows) state.apply(message, buffers);
-      else state.setClock(message.clock);
+      if (message.rows !== undefined) state.apply(message, buffers);
     },
     paint,
+    picture: () => state.picture(order.subarray(0, MAX_SAVED)),
   });
   bar.append(link.badge);
   bar.after(link.note);
@@ -196,11 +204,12 @@ function render({ model, el }) {
     if (!state) return;
     const words = filter.value.toUpperCase().split(/\s+/).filter(Boolean);
     const passes = MOVEMENTS[movement][1];
+    const now = link.clock();
     const kept = [];
     for (let row = 0; row < state.rows; row += 1) {
       if (exchange && state.exchanges[row] !== exchange) continue;
       if (words.length && !words.every((word) => state.symbols[row].includes(word))) continue;
-      if (passes(row, state)) kept.push(row);
+      if (passes(row, state, now)) kept.push(row);
     }
     order = Int32Array.from(kept);
     if (sort.key) order.sort(comparison());
@@ -270,7 +279,7 @@ function render({ model, el }) {
       else cell(entry, c, column, state.values[k][row], moved);
       c += 1;
     }
-    entry.element.classList.toggle("kp-old", !(state.age(row) < state.staleAfter));
+    entry.element.classList.toggle("kp-old", !(state.age(row, link.clock()) < state.staleAfter));
     entry.element.setAttribute("aria-selected", state.tokens[row] === selected);
   }
   function cell(entry, c, column, value, moved) {

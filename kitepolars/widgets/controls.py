@@ -25,7 +25,7 @@ from kitepolars.widgets.routing import keep_browser_routing
 from kitepolars.widgets.search import InstrumentSearch
 from kitepolars.widgets.subscriptions import SubscriptionList
 from kitepolars.widgets.surface import Feed
-from kitepolars.widgets.view import Composite
+from kitepolars.widgets.view import Composite, LiveWidget
 from kitepolars.wire.layouts import MODES, Mode
 
 UNDO_DEPTH: Final = 50
@@ -80,6 +80,10 @@ class Controls(Composite):
         self.add_class("kp-controls")
         for part in self.parts():
             keep_browser_routing(part)
+
+    def pictures(self) -> list[LiveWidget]:
+        """Return what a page without a kernel shows: the list of what is subscribed."""
+        return [self.subscribed]
 
     # The parts.
 

@@ -16,7 +16,7 @@ from kitepolars.widgets.monitor import Monitor
 from kitepolars.widgets.publisher import Publisher
 from kitepolars.widgets.surface import Feed
 from kitepolars.widgets.table import LiveTable
-from kitepolars.widgets.view import Composite
+from kitepolars.widgets.view import Composite, LiveWidget
 
 
 class Dashboard(Composite):
@@ -72,6 +72,10 @@ class Dashboard(Composite):
         super().__init__([market, self.table, panel])
         self.add_class("kp")
         self.add_class("kp-dashboard")
+
+    def pictures(self) -> list[LiveWidget]:
+        """Return what a page without a kernel shows: everything but the panel."""
+        return [self.chart, self.ladder, self.table, self.monitor]
 
     def _follow(self, change: Any) -> None:
         """Show the selected row's instrument."""

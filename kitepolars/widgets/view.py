@@ -19,11 +19,18 @@ from typing import Any, ClassVar, Final
 
 import anywidget
 import ipywidgets
+import traitlets
 
 from kitepolars.errors import KitePolarsError
 from kitepolars.widgets.failures import Faults, in_words
 from kitepolars.widgets.kernel import cell_watch
 from kitepolars.widgets.publisher import PUBLISHER, Publisher, Reading
+from kitepolars.widgets.recording import (
+    Recording,
+    record,
+    record_before_display,
+    write_page,
+)
 from kitepolars.widgets.routing import keep_browser_routing
 from kitepolars.widgets.surface import Feed
 
@@ -125,6 +132,9 @@ class LiveWidget(anywidget.AnyWidget):
 
     every: ClassVar[float] = 0.0
 
+    recording = traitlets.Dict().tag(sync=True)
+    """What `record` kept: a page without a kernel plays it."""
+
     def __init__(
         self, feed: Feed, *, publisher: Publisher | None = None, traits: Mapping[str, Any]
     ) -> None:
@@ -136,6 +146,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._wants_snapshot = False
         self._sequence = 0
         self._sent_at = float("-inf")
+        self._recordings: tuple[Recording, ...] = ()
         self._notice = Notice()
         self._faults = Faults(feed, type(self).__name__)
         super().__init__(**traits)
@@ -191,6 +202,80 @@ class LiveWidget(anywidget.AnyWidget):
         super().close()
         close_looks(self)
 
+    # What is kept for pages without a kernel.
+
+    def record(self, seconds: float = 0.0) -> None:
+        """Keep what the widget shows in its state, for pages without a kernel.
+
+        A notebook that is saved or converted with the widget's state then shows it.
+
+        Parameters
+        ----------
+        seconds
+            For how long, at most 60, while this call waits: the page plays it again and
+            again. With 0, a still picture.
+
+        Raises
+        ------
+        ConfigError
+            If `seconds` is out of range.
+        """
+        record([self], seconds)
+
+    def export_html(
+        self, path: str | Path, *, seconds: float = 0.0, title: str | None = None
+    ) -> Path:
+        """Write the widget as an HTML file that needs neither kernel nor network.
+
+        Parameters
+        ----------
+        path
+            The file; one that exists is replaced.
+        seconds
+            How long to record what the page plays; with 0, a still picture.
+        title
+            The page's title; the kind of widget by default.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        ConfigError
+            If `seconds` is out of range.
+        OSError
+            If the file cannot be written.
+        """
+        return export_html([self], path, seconds=seconds, title=title or type(self).__name__)
+
+    def start_recording(self) -> Recording:
+        """Record from now on what is sent to views, this recording being one of them."""
+        recording = Recording()
+        with self._guard:
+            self._recordings = (*self._recordings, recording)
+        self._receive(self, {"kind": "ready", "view": _view_of(recording)}, [])
+        return recording
+
+    def stop_recording(self, recording: Recording) -> None:
+        """End a recording, and keep it as the widget's own."""
+        with self._guard:
+            self._recordings = tuple(each for each in self._recordings if each is not recording)
+        self._receive(self, {"kind": "gone", "view": _view_of(recording)}, [])
+        if recording.wait(0):
+            self.recording = recording.state()
+
+    def page_state(self) -> Mapping[str, Any]:
+        """Return what a page needs to show the widget: its script and its own traits."""
+        own = self.traits(sync=True).keys() - ipywidgets.DOMWidget.class_traits(sync=True).keys()
+        traits = {name: getattr(self, name) for name in sorted(own) if not name.startswith("_")}
+        return {"script": self._esm, "traits": traits}
+
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        record_before_display([self])
+        return super()._repr_mimebundle_(**keywords)
+
     # What the UI thread asks.
 
     def is_live(self) -> bool:
@@ -243,8 +328,11 @@ class LiveWidget(anywidget.AnyWidget):
             "seq": self._sequence,
             "clock": time.time() * 1000,
         }
+        whole_content = {**content, **message.content, **line}
+        for recording in self._recordings:
+            recording.take(whole_content, message.buffers)
         try:
-            self.send({**content, **message.content, **line}, list(message.buffers))
+            self.send(whole_content, list(message.buffers))
         except Exception as error:  # noqa: BLE001 (nobody can be reached: the kernel may be going)
             self._faults.tell(error)
             with self._guard:
@@ -259,6 +347,25 @@ class Composite(ipywidgets.VBox):  # type: ignore[misc]
         yield from _inside(self)
         yield self
 
+    def pictures(self) -> list[LiveWidget]:
+        """Return the parts that a page without a kernel shows, in order."""
+        return [part for part in self.parts() if isinstance(part, LiveWidget)]
+
+    def record(self, seconds: float = 0.0) -> None:
+        """Keep what every part shows in its state; as `LiveWidget.record`."""
+        record(self.pictures(), seconds)
+
+    def export_html(
+        self, path: str | Path, *, seconds: float = 0.0, title: str | None = None
+    ) -> Path:
+        """Write the parts as one HTML file; as `LiveWidget.export_html`."""
+        name = title or type(self).__name__
+        return export_html(self.pictures(), path, seconds=seconds, title=name)
+
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        record_before_display(self.pictures())
+        return super()._repr_mimebundle_(**keywords)
+
     def close(self) -> None:
         """Close the widget and all its parts for good."""
         for part in tuple(self.parts()):
@@ -266,6 +373,19 @@ class Composite(ipywidgets.VBox):  # type: ignore[misc]
                 part.close()
             close_looks(part)
         super().close()
+
+
+def export_html(
+    widgets: Sequence[LiveWidget], path: str | Path, *, seconds: float, title: str
+) -> Path:
+    """Record widgets, and write them as one page."""
+    record(widgets, seconds)
+    css, script = asset("widgets.css"), asset("page.js")
+    return write_page(path, widgets, css=css, script=script, title=title)
+
+
+def _view_of(recording: Recording) -> str:
+    return f"recording-{id(recording)}"
 
 
 def close_looks(widget: Any) -> None:

@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from browser.notebook import PATIENCE, Notebook
 
@@ -154,6 +155,15 @@ class Lab:
             viewport={"width": width, "height": height}, device_scale_factor=scale
         )
         return Notebook(self, context.new_page(), name)
+
+    @contextmanager
+    def alone(self, **settings: Any) -> Iterator[Page]:
+        """Yield a page of the browser, without JupyterLab; Playwright's settings of a context."""
+        context = self._browser.new_context(**settings)
+        try:
+            yield context.new_page()
+        finally:
+            context.close()
 
     def address(self, name: str) -> str:
         """Return where a notebook is, in a workspace of its own."""

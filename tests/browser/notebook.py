@@ -267,12 +267,16 @@ class Notebook:
         self.page.reload()
         self.wait_until_ready()
 
-    def close(self) -> None:
-        """Shut the kernel down and close the page."""
+    def close_kernel(self) -> None:
+        """Shut the kernel down, as closing a notebook for the day does."""
         self.page.evaluate(
             "async () => {"
             " await window.jupyterapp?.shell.currentWidget?.sessionContext.shutdown(); }"
         )
+
+    def close(self) -> None:
+        """Shut the kernel down and close the page."""
+        self.close_kernel()
         self.page.context.close()
 
 
