@@ -14,6 +14,8 @@ from kitepolars.widgets.view import STATIC
 ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = sorted((ROOT / "frontend" / "src").glob("*.js"))
 BUNDLES: Final = sorted(STATIC.glob("*.js"))
+PAGE: Final = STATIC / "page.js"
+WIDGETS: Final = [bundle for bundle in BUNDLES if bundle != PAGE]
 
 
 def load_hook() -> Any:
@@ -63,12 +65,19 @@ def test_tools_are_asked_for_only_where_they_are_missing(monkeypatch: pytest.Mon
     assert hook.compiler_command() == ["ccache", "cc"]
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("bundle", WIDGETS, ids=lambda path: path.name)
 def test_a_bundle_needs_nothing_from_elsewhere(bundle: Path) -> None:
     text = bundle.read_text("utf-8")
     assert not re.search(r"""\bimport\s*[("'{*]|\bfrom\s*["']|importScripts""", text)
     assert "cdn" not in text.lower()
     assert "default" in text
+
+
+def test_a_page_imports_only_the_scripts_that_it_carries() -> None:
+    text = PAGE.read_text("utf-8")
+    assert re.findall(r"\bimport\b.", text) == ["import("]
+    assert "createObjectURL" in text
+    assert "://" not in text
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
@@ -78,7 +87,7 @@ def test_no_text_is_ever_taken_for_markup(source: Path) -> None:
 
 
 def test_what_is_bundled_keeps_its_licence() -> None:
-    assert len(BUNDLES) == 6
+    assert len(WIDGETS) == 6
     assert "Lightweight Charts" in (STATIC / "chart.js").read_text("utf-8")
     licences = (STATIC / "THIRD_PARTY_LICENSES.txt").read_text("utf-8")
     assert "lightweight-charts 5." in licences
