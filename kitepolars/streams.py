@@ -23,7 +23,10 @@ BACKLOG_ROWS: Final = 2_000_000
 """Ticks that a reader of batches may be behind before it misses the oldest of them."""
 
 BACKLOG_ITEMS: Final = 10_000
-"""Orders, events or messages that may wait for a callback."""
+"""Orders, events or messages that may wait for a callback, those in its hands included."""
+
+BACKLOG_BYTES: Final = 32 * 2**20
+"""Bytes of messages that may wait for a callback: about ten seconds of a busy market."""
 
 FAILURES_REPORTED: Final = 10
 """How many failures of one callback are described in `events()`; the rest are counted there."""
@@ -87,30 +90,65 @@ class Cursor:
 class Queue(Generic[T]):
     """A bounded queue between the loop thread and one reader.
 
+    What the reader took counts against the bounds until it comes back for more. Beyond them the
+    newest item is dropped and counted.
+
     Parameters
     ----------
     capacity
-        What may wait; beyond it the newest is dropped and counted.
+        The most items.
+    max_bytes
+        The most bytes, as `size` counts them.
+    size
+        Gives the bytes of an item. By default items are small, and only their number counts.
+
+    Examples
+    --------
+    >>> queue = Queue[bytes](max_bytes=10, size=len)
+    >>> for item in (b"1234567", b"12345", b"123"):
+    ...     queue.put(item)
+    >>> queue.take()
+    ([b'1234567', b'123'], 1)
     """
 
-    def __init__(self, capacity: int = BACKLOG_ITEMS) -> None:
+    def __init__(
+        self,
+        capacity: int = BACKLOG_ITEMS,
+        *,
+        max_bytes: int = BACKLOG_BYTES,
+        size: Callable[[T], int] = lambda _: 0,
+    ) -> None:
         self._items: deque[T] = deque()
         self._capacity = capacity
-        self._missed = 0  # ever; only the loop thread writes it
-        self._told = 0  # how many of them the reader knows of; only it writes that
+        self._max_bytes = max_bytes
+        self._size = size
+        # Totals since the beginning, each written by one thread alone.
+        self._put = self._put_bytes = self._missed = 0  # the loop thread
+        self._taken = self._taken_bytes = 0  # the reader
+        self._done = self._done_bytes = self._reported = 0  # the reader
 
     def put(self, item: T) -> None:
         """Append an item, or count it as missed. Loop thread."""
-        if len(self._items) < self._capacity:
+        size = self._size(item)
+        waiting = self._put - self._done
+        if (
+            waiting < self._capacity
+            and self._put_bytes - self._done_bytes + size <= self._max_bytes
+        ):
+            self._put += 1
+            self._put_bytes += size
             self._items.append(item)
         else:
             self._missed += 1
 
     def take(self) -> tuple[Sequence[T], int]:
         """Return what waits, and how many were dropped since the last time. Reader's thread."""
+        self._done, self._done_bytes = self._taken, self._taken_bytes
         items = [self._items.popleft() for _ in range(len(self._items))]
-        before, self._told = self._told, self._missed
-        return items, self._told - before
+        self._taken += len(items)
+        self._taken_bytes += sum(map(self._size, items))
+        before, self._reported = self._reported, self._missed
+        return items, self._reported - before
 
 
 class Worker:
@@ -182,7 +220,7 @@ class Worker:
         for item in items:
             try:
                 self.function(item)
-            except Exception as error:  # noqa: BLE001 - the user's failure is the user's to see
+            except BaseException as error:  # noqa: BLE001 - sys.exit() in it ends no thread either
                 self._failures += 1
                 if self._failures <= FAILURES_REPORTED:
                     self._report(f"{self._name} failed ({self._failures}): {error!r}")

@@ -173,7 +173,7 @@ class Streaming(TickerCore):
             Takes one `Message`: ``received_at``, ``connection`` and ``data``;
             `kitepolars.packets` finds the packets in it.
         """
-        queue: Queue[Message] = Queue()
+        queue: Queue[Message] = Queue(size=lambda message: len(message.data))
         return self._add(function, queue, _feeding(queue, self._pipeline.tap))
 
     def off(self, function: Callable[..., object]) -> None:
