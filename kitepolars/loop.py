@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import sys
 import threading
 import weakref
@@ -55,9 +56,18 @@ class _Turns:
             if not self._loops:
                 sys.setswitchinterval(self._before)
 
+    def forget(self) -> None:
+        """Start over in a forked process, which has none of the loops."""
+        self._lock = threading.Lock()
+        if self._loops:
+            self._loops = 0
+            sys.setswitchinterval(self._before)
+
 
 _turns = _Turns()
 _running: weakref.WeakSet[LoopThread] = weakref.WeakSet()
+_abandoned: list[object] = []
+"""In a forked process: loops and threads of its parent, which nothing here may close."""
 
 
 class LoopThread:
@@ -84,6 +94,7 @@ class LoopThread:
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._is_forked = False
         self.before_exit: Callable[[], None] | None = None
         """Called at the interpreter's exit while the loop runs: the place to close sockets."""
 
@@ -98,10 +109,22 @@ class LoopThread:
         return threading.current_thread() is self._thread
 
     def start(self) -> None:
-        """Start the thread, if it is not there, and wait until its loop runs."""
+        """Start the thread, if it is not there, and wait until its loop runs.
+
+        Raises
+        ------
+        NotRunning
+            In a process that was forked while the loop ran: the thread and its sockets are the
+            parent's.
+        """
         with self._lock:
             if self._loop is not None:
                 return
+            if self._is_forked:
+                raise NotRunning(
+                    "this process was forked while the ticker ran, and its connections belong to "
+                    "the parent: make a new ticker here, or start() it after the fork only"
+                )
             ready = threading.Event()
             loop = asyncio.new_event_loop()
             thread = threading.Thread(target=_run, args=(loop, ready), name=self._name, daemon=True)
@@ -176,6 +199,13 @@ class LoopThread:
             future.cancel()
             raise
 
+    def _forget(self) -> None:
+        """Let go, in a forked process, of a thread that exists in the parent only."""
+        _abandoned.extend((self._loop, self._thread))
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        self._loop = self._thread = None
+        self._is_forked = True
+
 
 def _fulfil(
     future: Future[T], function: Callable[..., T], args: tuple[Any, ...], keywords: dict[str, Any]
@@ -200,6 +230,22 @@ def _run(loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _forget_all() -> None:
+    """Leave the parent's loops alone, in a process that has just been forked.
+
+    Neither the loop nor a transport is closed: they share the parent's epoll instance, so that
+    closing them here would make the parent deaf.
+    """
+    for loop in tuple(_running):
+        loop._forget()  # noqa: SLF001 - it is this module's
+    _running.clear()
+    _turns.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 @atexit.register

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -164,3 +165,52 @@ loop.start()
 """
     done = run_script(script)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "closing True", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_has_no_loop_and_ends_and_the_parent_goes_on() -> None:
+    script = """
+import os, sys, threading, warnings
+from kitepolars.errors import NotRunning
+from kitepolars.loop import LoopThread
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on forks of threaded processes
+before = sys.getswitchinterval()
+loop = LoopThread()
+loop.before_exit = lambda: print("closing in the", "child" if child == 0 else "parent")
+loop.start()
+child = os.fork()
+if child == 0:
+    assert not loop.is_running
+    assert sys.getswitchinterval() == before
+    assert loop.call(threading.current_thread) is threading.current_thread()
+    loop.stop()
+    try:
+        loop.start()
+    except NotRunning as error:
+        assert "forked" in str(error)
+        other = LoopThread()
+        other.start()
+        assert other.call(lambda: other.is_current)
+        sys.exit(3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+print("parent", loop.call(lambda: loop.is_current))
+"""
+    done = run_script(script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n") == ["parent True", "closing in the parent", ""]
+
+
+def test_starts_and_stops_from_many_threads_leave_one_state() -> None:
+    loop = LoopThread("contended")
+    before = sys.getswitchinterval()
+
+    def work(number: int) -> None:
+        for turn in range(20):
+            (loop.start if (number + turn) % 2 else loop.stop)()
+            loop.call(lambda: None)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    loop.stop()
+    assert not loop.is_running
+    assert sys.getswitchinterval() == before
