@@ -29,7 +29,6 @@ HEAVY: Final = (
     "kitepolars.sim",
     "kitepolars.widgets",
     "rich",
-    "scipy",
 )
 """What no public name but `demo` may load; each is imported where it is used."""
 
@@ -74,10 +73,10 @@ PARTS: Final = {
         "numpy polars",
         asyncio=True,
     ),
-    "options": part("errors frames instruments analytics", "numpy polars scipy"),
+    "options": part("errors frames instruments analytics", "numpy polars"),
     "rest": part("errors frames feed instruments analytics", "dotenv httpx polars rich"),
     "demonstration": part("wire instruments sim ticker"),
-    "sim": part("errors loop wire", "numpy websockets", asyncio=True),
+    "sim": part("errors loop options wire", "numpy websockets", asyncio=True),
     "widgets": part(
         "errors wire frames feed health analytics",
         "IPython anywidget ipywidgets numpy polars traitlets",

@@ -1,16 +1,16 @@
-"""Owns Black's model of 1976 on arrays: prices, implied volatilities, greeks; pure, any thread.
+"""Black's model of 1976 on arrays: prices, implied volatilities, greeks. Pure; any thread.
 
-European options on a forward, which all of Kite's index, share and currency
-options are. Inputs broadcast against each other like NumPy's, and may be Polars
-columns; null, NaN and whatever has no answer give NaN. Source: F. Black, "The
-pricing of commodity contracts", Journal of Financial Economics 3, 1976.
+It values European options on a forward, which all of Kite's index, share, currency and
+commodity options are. Inputs broadcast against each other as in NumPy, and may be Polars
+columns. Null, NaN and whatever has no solution give NaN. Source: F. Black, "The pricing of
+commodity contracts", Journal of Financial Economics 3 (1976).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias, cast
+from math import erfc, pi, sqrt
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,31 +26,32 @@ Kinds: TypeAlias = npt.ArrayLike
 """``"CE"`` (call) or ``"PE"`` (put), or a sequence, array or Polars column of them."""
 
 DAYS_OF_YEAR: Final = 365.0
-"""Calendar days by which ``theta`` is a day's."""
+"""Days in a year: time to expiry is calendar time."""
 
-_POINT: Final = 0.01  # vega and rho are for one percentage point
-_MAX_DEVIATION: Final = 20.0  # of the forward's logarithm until expiry: 2,000 % over a year
+_POINT: Final = 0.01  # vega and rho are per percentage point
+_MAX_DEVIATION: Final = 20.0  # standard deviation of the log forward at expiry
 _STEPS: Final = 100
-_PRECISION: Final = 1e-12  # relative; Newton doubles the digits, so that the last step is beyond it
-_ROOT_TWO_PI: Final = float(np.sqrt(2.0 * np.pi))
+_PRECISION: Final = 1e-12  # relative; Newton doubles the digits, so the last step is beyond it
+_ROOT_TWO_PI: Final = sqrt(2.0 * pi)
+_ROOT_HALF: Final = sqrt(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Greeks:
-    """How an option's price moves with what it depends on.
+    """Sensitivities of option prices. Each is an array of float64, NaN where there is none.
 
     Parameters
     ----------
     delta
-        Rupees for a rupee of the forward.
+        Rupees per rupee of the forward.
     gamma
-        Delta for a rupee of the forward.
+        Change of delta per rupee of the forward.
     theta
-        Rupees for a calendar day that passes.
+        Rupees per calendar day that passes; negative when the option loses value.
     vega
-        Rupees for one percentage point of volatility.
+        Rupees per percentage point of volatility.
     rho
-        Rupees for one percentage point of the interest rate, the forward staying.
+        Rupees per percentage point of the interest rate, at an unchanged forward.
     """
 
     delta: Array
@@ -69,40 +70,38 @@ def price(
     volatility: Numbers,
     rate: Numbers = 0.0,
 ) -> Array:
-    """Return prices in rupees. Needs the extra ``options``.
+    """Return option prices in rupees.
 
     Parameters
     ----------
     kind
         ``"CE"`` or ``"PE"``.
     forward
-        The forward or futures price of the underlying for the day of expiry, in rupees.
+        Forward or futures price of the underlying for the day of expiry, in rupees.
     strike
         In rupees.
     years
-        Time to expiry.
+        Time to expiry, in years of 365 days.
     volatility
-        A year's, as a fraction: 0.15 for 15 %.
+        Annualised, as a fraction: 0.15 for 15 %.
     rate
-        The continuously compounded interest rate, as a fraction.
+        Annual interest rate, continuously compounded, as a fraction.
 
     Raises
     ------
     ConfigError
-        If a kind is neither.
-    ImportError
-        If ``scipy`` is not installed.
+        If `kind` contains anything else.
 
     Examples
     --------
     >>> price("CE", forward=100, strike=[90, 100, 110], years=1, volatility=0.2).round(2)
     array([13.59,  7.97,  4.29])
     """
-    sold = _Contract(kind, forward, strike, years, rate)
+    contract = _Contract(kind, forward, strike, years, rate)
     sigma = _array(volatility)
     with np.errstate(all="ignore"):
-        value = sold.price(sigma)
-    return _where(sold.usable & _positive(sigma), value)
+        value = contract.price(sigma)
+    return _where(contract.usable & _positive(sigma), value)
 
 
 def implied_volatility(
@@ -114,10 +113,10 @@ def implied_volatility(
     years: Numbers,
     rate: Numbers = 0.0,
 ) -> Array:
-    """Return the yearly volatilities at which the model gives these prices.
+    """Return the annualised volatilities at which the model gives these prices.
 
-    NaN where there is none: at or below the value of exercising at once, at or above
-    the forward (call) or the strike (put), or after expiry.
+    NaN where there is none: at or below intrinsic value, at or above the forward (call) or
+    the strike (put), and after expiry.
 
     Parameters
     ----------
@@ -133,7 +132,7 @@ def implied_volatility(
 
     Raises
     ------
-    ConfigError, ImportError
+    ConfigError
         As for `price`.
 
     Examples
@@ -142,14 +141,14 @@ def implied_volatility(
     >>> implied_volatility("CE", [13.589, 7.966, 9.0], **terms).round(3)
     array([0.2, 0.2, nan])
     """
-    sold = _Contract(kind, forward, strike, years, rate)
+    contract = _Contract(kind, forward, strike, years, rate)
     with np.errstate(all="ignore"):
-        # By parity both kinds have the time value of the one that is out of the money, and
-        # that is the part of the price that depends on volatility.
-        time_value = (_array(price) / sold.discount - sold.intrinsic) / sold.scale
-        moneyness, time_value = np.broadcast_arrays(-np.abs(sold.moneyness), time_value)
-        found = _deviation(moneyness, time_value) / np.sqrt(sold.years)
-    return _where(sold.usable, found)
+        # By put-call parity, call and put share the time value of whichever is out of the
+        # money, and only the time value depends on volatility.
+        time_value = (_array(price) / contract.discount - contract.intrinsic) / contract.scale
+        moneyness, time_value = np.broadcast_arrays(-np.abs(contract.moneyness), time_value)
+        found = _deviation(moneyness, time_value) / np.sqrt(contract.years)
+    return _where(contract.usable, found)
 
 
 def greeks(
@@ -161,7 +160,7 @@ def greeks(
     volatility: Numbers,
     rate: Numbers = 0.0,
 ) -> Greeks:
-    """Return the sensitivities of prices.
+    """Return the sensitivities of option prices.
 
     Parameters
     ----------
@@ -170,7 +169,7 @@ def greeks(
 
     Raises
     ------
-    ConfigError, ImportError
+    ConfigError
         As for `price`.
 
     Examples
@@ -178,21 +177,38 @@ def greeks(
     >>> greeks("PE", forward=100, strike=[90, 110], years=1, volatility=0.2).delta.round(3)
     array([-0.265, -0.647])
     """
-    sold = _Contract(kind, forward, strike, years, rate)
+    contract = _Contract(kind, forward, strike, years, rate)
     sigma = _array(volatility)
-    usable = sold.usable & _positive(sigma)
+    usable = contract.usable & _positive(sigma)
     with np.errstate(all="ignore"):
-        value, root = sold.price(sigma), np.sqrt(sold.years)
-        d1, _ = sold.quantiles(sigma)
-        density = sold.discount * np.exp(-d1 * d1 / 2) / _ROOT_TWO_PI
-        decay = sold.rate * value - sold.forward * density * sigma / (2 * root)
+        d1, d2 = contract.quantiles(sigma)
+        in_forward, value = contract.expected(d1, d2)
+        root = np.sqrt(contract.years)
+        density = contract.discount * np.exp(-d1 * d1 / 2) / _ROOT_TWO_PI
+        decay = contract.rate * value - contract.forward * density * sigma / (2 * root)
         return Greeks(
-            delta=_where(usable, sold.discount * sold.sign * _normal()(sold.sign * d1)),
-            gamma=_where(usable, density / (sold.forward * sigma * root)),
+            delta=_where(usable, contract.discount * contract.sign * in_forward),
+            gamma=_where(usable, density / (contract.forward * sigma * root)),
             theta=_where(usable, decay / DAYS_OF_YEAR),
-            vega=_where(usable, sold.forward * density * root * _POINT),
-            rho=_where(usable, -sold.years * value * _POINT),
+            vega=_where(usable, contract.forward * density * root * _POINT),
+            rho=_where(usable, -contract.years * value * _POINT),
         )
+
+
+def normal_distribution(x: Numbers) -> Array:
+    """Return the standard normal distribution function, accurate in relative terms in both tails.
+
+    It is C's ``erfc``, number by number: NumPy has no such function, and for the few hundred
+    options of a chain this is as fast as an array function.
+
+    Examples
+    --------
+    >>> normal_distribution([-1, 0, 1.96]).round(4)
+    array([0.1587, 0.5   , 0.975 ])
+    """
+    scaled = _array(x) * -_ROOT_HALF
+    tails = np.fromiter(map(erfc, scaled.ravel().tolist()), np.float64, scaled.size)
+    return tails.reshape(scaled.shape) / 2
 
 
 class _Contract:
@@ -202,9 +218,10 @@ class _Contract:
         self, kind: Kinds, forward: Numbers, strike: Numbers, years: Numbers, rate: Numbers
     ) -> None:
         kinds = np.asarray(kind)
-        if not np.isin(kinds, OPTION_TYPES).all():
+        is_call, is_put = (kinds == option_type for option_type in OPTION_TYPES)
+        if not np.all(is_call | is_put):
             raise ConfigError("kind", kind, "'CE' or 'PE'")
-        self.sign: Array = np.where(kinds == "CE", 1.0, -1.0)
+        self.sign: Array = np.where(is_call, 1.0, -1.0)
         self.forward, self.strike = _array(forward), _array(strike)
         self.years, self.rate = _array(years), _array(rate)
         self.usable = (
@@ -222,46 +239,52 @@ class _Contract:
         d1 = self.moneyness / deviation + deviation / 2
         return d1, d1 - deviation
 
+    def expected(self, d1: Array, d2: Array) -> tuple[Array, Array]:
+        """Return N(±d1), whose discounted value is the size of delta, and the price."""
+        in_forward = normal_distribution(self.sign * d1)
+        in_cash = normal_distribution(self.sign * d2)
+        value = self.discount * self.sign * (self.forward * in_forward - self.strike * in_cash)
+        return in_forward, value
+
     def price(self, volatility: Array) -> Array:
         """Return the price."""
-        normal, sign = _normal(), self.sign
-        d1, d2 = self.quantiles(volatility)
-        parts = self.forward * normal(sign * d1) - self.strike * normal(sign * d2)
-        return self.discount * sign * parts
+        return self.expected(*self.quantiles(volatility))[1]
 
 
 def _deviation(moneyness: Array, time_value: Array) -> Array:
-    """Return the standard deviation of the forward's logarithm until expiry.
+    """Return the standard deviation of the log forward at expiry.
 
-    Newton's method on the logarithm of the price, which is nearly straight where
-    prices are small, held between bounds that shrink at each step.
+    Newton's method on the logarithm of the price, which is nearly linear where prices are
+    small, inside a bracket that shrinks with each step. Solved options drop out.
     """
+    found = np.full(moneyness.shape, np.nan)
+    unsolved = np.flatnonzero((time_value > 0) & (time_value < np.exp(moneyness / 2)))
+    moneyness, time_value = moneyness.ravel()[unsolved], time_value.ravel()[unsolved]
     low, high = np.zeros_like(moneyness), np.full_like(moneyness, _MAX_DEVIATION)
     guess = np.clip(np.sqrt(-2.0 * moneyness), 1e-3, 1.0)
-    possible = (time_value > 0) & (time_value < np.exp(moneyness / 2))
-    wanted = np.log(np.where(possible, time_value, np.nan))
     for _ in range(_STEPS):
         value = _normalised_price(moneyness, guess)
         slope = np.exp(-((moneyness / guess) ** 2) / 2 - guess**2 / 8) / _ROOT_TWO_PI
-        low = np.where(value < time_value, guess, low)
-        high = np.where(value < time_value, high, guess)
-        step = guess + (wanted - np.log(value)) * value / slope
-        inside = (low < step) & (step < high)
-        following = np.where(inside, step, (low + high) / 2)
-        done = np.abs(following - guess) <= _PRECISION * guess
-        guess = following
-        if np.all(done | ~possible):
+        is_low = value < time_value
+        low, high = np.where(is_low, guess, low), np.where(is_low, high, guess)
+        step = guess + np.log(time_value / value) * value / slope
+        following = np.where((low < step) & (step < high), step, (low + high) / 2)
+        is_open = np.abs(following - guess) > _PRECISION * guess
+        found.flat[unsolved] = guess = following
+        if not is_open.any():
             break
-    return _where(possible & (guess < _MAX_DEVIATION * (1 - 1e-9)), guess)
+        unsolved, moneyness, time_value, low, high, guess = (
+            values[is_open] for values in (unsolved, moneyness, time_value, low, high, guess)
+        )
+    return _where(found < _MAX_DEVIATION * (1 - 1e-9), found)
 
 
 def _normalised_price(moneyness: Array, deviation: Array) -> Array:
     """Return an out-of-the-money option's price over the root of forward times strike."""
-    normal = _normal()
-    ratio = moneyness / deviation
-    bought = np.exp(moneyness / 2) * normal(ratio + deviation / 2)
-    sold = np.exp(-moneyness / 2) * normal(ratio - deviation / 2)
-    return bought - sold
+    ratio, half = moneyness / deviation, deviation / 2
+    in_forward = np.exp(moneyness / 2) * normal_distribution(ratio + half)
+    in_cash = np.exp(-moneyness / 2) * normal_distribution(ratio - half)
+    return in_forward - in_cash
 
 
 def _array(numbers: Numbers) -> Array:
@@ -274,12 +297,3 @@ def _positive(values: Array) -> npt.NDArray[np.bool_]:
 
 def _where(usable: npt.NDArray[np.bool_], values: Array) -> Array:
     return np.where(usable, values, np.nan)
-
-
-def _normal() -> Callable[[Array], Array]:
-    """Return the normal distribution function, which NumPy has not."""
-    try:
-        from scipy.special import ndtr  # noqa: PLC0415 -- an extra, and slow to load
-    except ImportError:
-        raise ImportError("option prices need scipy: pip install 'kitepolars[options]'") from None
-    return cast("Callable[[Array], Array]", ndtr)

@@ -54,8 +54,7 @@ def join_chain(
     """Put the latest quotes, implied volatilities and greeks beside the strikes of a chain.
 
     A contract's price is the middle of its best bid and ask, or its last price where one of
-    them is missing. Time runs to the close of the session on the day of expiry. Needs the
-    extra ``options``.
+    them is missing. Time runs to the close of the session on the day of expiry.
 
     Parameters
     ----------
@@ -88,8 +87,6 @@ def join_chain(
     ------
     ConfigError
         If a column is missing, ``strikes`` is negative, or there is no time to value them at.
-    ImportError
-        If ``scipy`` is not installed.
     """
     _require(chain, CHAIN_COLUMNS, "chain")
     _require(latest, ("instrument_token", "last_price"), "latest")

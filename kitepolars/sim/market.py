@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from kitepolars.options import price
 from kitepolars.sim.master import InstrumentMaster, Kind
 from kitepolars.sim.prices import (
     INTEREST_RATE,
     SECONDS_PER_YEAR,
     OrderBook,
     UnderlyingWalk,
-    black_76,
 )
 from kitepolars.wire.layouts import (
     DEPTH_FIELDS,
@@ -124,12 +124,13 @@ class Market:
         rupees[derived] *= np.exp(INTEREST_RATE * years[derived])
         options = kind >= Kind.PUT
         chosen = rows[options]
-        rupees[options] = black_76(
-            rupees[options],
-            self._strike[chosen],
-            years[options],
-            self._volatility[chosen],
-            kind[options] == Kind.CALL,
+        rupees[options] = price(
+            np.where(kind[options] == Kind.CALL, "CE", "PE"),
+            forward=rupees[options],
+            strike=self._strike[chosen],
+            years=years[options],
+            volatility=self._volatility[chosen],
+            rate=INTEREST_RATE,
         )
         scaled: npt.NDArray[np.float64] = rupees * self._divisor[rows]
         return scaled

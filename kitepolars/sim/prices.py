@@ -1,7 +1,8 @@
-"""Fair prices and the order books around them, vectorised.
+"""The levels of underlyings and the order books around fair prices, vectorised.
 
-Underlyings walk at random, futures and options follow from them, and five bids and five asks
-surround each fair price. Walks and books belong to one `sim.market.Market`, on its thread.
+Underlyings walk at random, the market prices futures and options from them, and five bids
+and five asks surround each fair price. Walks and books belong to one `sim.market.Market`, on
+its thread.
 """
 
 from __future__ import annotations
@@ -15,14 +16,7 @@ import numpy.typing as npt
 from kitepolars.sim.master import Underlying
 from kitepolars.wire.layouts import DEPTH_LEVELS
 
-__all__ = [
-    "INTEREST_RATE",
-    "SECONDS_PER_YEAR",
-    "OrderBook",
-    "UnderlyingWalk",
-    "black_76",
-    "normal_cdf",
-]
+__all__ = ["INTEREST_RATE", "SECONDS_PER_YEAR", "OrderBook", "UnderlyingWalk"]
 
 INTEREST_RATE: Final = 0.06
 """Interest per year: futures are above their underlying by it, and premiums are discounted."""
@@ -32,13 +26,6 @@ SECONDS_PER_YEAR: Final = 365 * 86_400.0
 
 TRADING_SECONDS_PER_YEAR: Final = 252 * 6.25 * 3_600
 """Volatility accrues while the market trades: 252 days of 6¼ hours."""
-
-FloatArray = npt.NDArray[np.float64]
-
-# Abramowitz and Stegun, 26.2.17: |error| < 7.5e-8, far below a tick of any option here.
-_POLYNOMIAL: Final = (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
-_SLOPE: Final = 0.2316419
-_DENSITY_AT_0: Final = 1 / np.sqrt(2 * np.pi)
 
 _SPREAD: Final = 2e-4  # of the price
 _WIDEST_SPREAD: Final = 40  # in tick sizes
@@ -95,50 +82,6 @@ class UnderlyingWalk:
         """Return the levels of underlyings by their numbers."""
         levels: npt.NDArray[np.float64] = self.level[numbers]
         return levels
-
-
-def normal_cdf(x: FloatArray) -> FloatArray:
-    """Return the standard normal distribution function, accurate to 7.5e-8."""
-    distance = np.abs(x)
-    t = 1.0 / (1.0 + _SLOPE * distance)
-    series = np.zeros_like(t)
-    for coefficient in reversed(_POLYNOMIAL):
-        series = (series + coefficient) * t
-    tail = _DENSITY_AT_0 * np.exp(-0.5 * distance * distance) * series
-    result: FloatArray = np.where(x < 0, tail, 1.0 - tail)
-    return result
-
-
-def black_76(
-    forward: FloatArray,
-    strike: FloatArray,
-    years: FloatArray,
-    volatility: FloatArray,
-    is_call: npt.NDArray[np.bool_],
-) -> FloatArray:
-    """Return the premiums of European options on futures, in rupees.
-
-    Parameters
-    ----------
-    forward
-        The future's price in rupees.
-    strike
-        In rupees, above 0.
-    years
-        Time to expiry, above 0.
-    volatility
-        Per year, above 0.
-    is_call
-        True for calls, False for puts.
-    """
-    deviation = volatility * np.sqrt(years)
-    d1 = np.log(forward / strike) / deviation + 0.5 * deviation
-    sign = np.where(is_call, 1.0, -1.0)
-    undiscounted = sign * (
-        forward * normal_cdf(sign * d1) - strike * normal_cdf(sign * (d1 - deviation))
-    )
-    premiums: FloatArray = np.maximum(undiscounted, 0.0) * np.exp(-INTEREST_RATE * years)
-    return premiums
 
 
 class OrderBook:

@@ -168,7 +168,7 @@ class Analysis(TickerCore):
         """Return calls and puts side by side around the money, with live quotes and greeks.
 
         Subscribe the chain first: ``ticker.subscribe(ticker.instruments.option_chain("NIFTY"))``.
-        Contracts without a tick have nulls. Needs the extra ``options``.
+        Contracts without a tick have nulls.
 
         Parameters
         ----------
@@ -194,10 +194,8 @@ class Analysis(TickerCore):
             When there are no options on it.
         ConfigError
             When none expires on that day.
-        ImportError
-            When ``scipy`` is not installed.
         """
-        from kitepolars.options import join_chain  # noqa: PLC0415 - scipy is an extra
+        from kitepolars.options import join_chain  # noqa: PLC0415 - loaded on use
 
         chain = self.instruments.option_chain(underlying, expiry, exchange=exchange)
         return join_chain(chain, self.latest(), rate=rate, strikes=strikes)

@@ -1,6 +1,5 @@
 """The model: known values, the laws it obeys, and what has no answer."""
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from kitepolars.errors import ConfigError
 from kitepolars.options import Greeks, greeks, implied_volatility, price
+from kitepolars.options.black76 import normal_distribution
 
 KINDS = st.sampled_from(["CE", "PE"])
 
@@ -170,7 +170,38 @@ def test_a_kind_that_is_none() -> None:
         price(["CE", "call"], forward=100, strike=100, years=1, volatility=0.2)
 
 
-def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.special", None)
-    with pytest.raises(ImportError, match=r"pip install 'kitepolars\[options\]'"):
-        price("CE", forward=100, strike=100, years=1, volatility=0.2)
+def test_the_normal_distribution_keeps_its_digits_in_the_tails() -> None:
+    # M. Abramowitz and I. Stegun, Handbook of Mathematical Functions, tables 26.1 and 26.2.
+    known = {-10.0: 7.6198530242e-24, -5.0: 2.8665157188e-7, 1.0: 0.84134474607, 5.0: 0.99999971335}
+    assert normal_distribution(list(known)) == pytest.approx(list(known.values()), rel=1e-10)
+    assert normal_distribution([[0.0]]).shape == (1, 1)
+    assert normal_distribution(np.inf) == 1
+    assert np.isnan(normal_distribution(np.nan))
+
+
+@given(KINDS, terms(years=(0.05, 2.0), volatility=(0.05, 0.8), strike=(0.7, 1.4)))
+def test_the_price_is_the_discounted_mean_payoff(kind: str, at: dict[str, float]) -> None:
+    """An independent oracle: the payoff integrated over the lognormal density of the forward."""
+    deviation = at["volatility"] * np.sqrt(at["years"])
+    z, step = np.linspace(-12, 12, 200_001, retstep=True)
+    terminal = at["forward"] * np.exp(deviation * z - deviation**2 / 2)
+    payoff = np.maximum((terminal - at["strike"]) * (1 if kind == "CE" else -1), 0)
+    mean = (payoff * np.exp(-z * z / 2)).sum() * step / np.sqrt(2 * np.pi)
+    expected = np.exp(-at["rate"] * at["years"]) * mean
+    assert price(kind, **at) == pytest.approx(expected, abs=1e-7 * at["forward"])
+
+
+@given(terms())
+def test_prices_rise_with_volatility(at: dict[str, float]) -> None:
+    volatilities = np.linspace(0.05, 1.5, 30)
+    for kind in ("CE", "PE"):
+        prices = price(kind, **(at | {"volatility": volatilities}))
+        assert (np.diff(prices) >= -1e-12 * at["forward"]).all()
+
+
+@given(terms())
+def test_calls_fall_and_puts_rise_with_the_strike(at: dict[str, float]) -> None:
+    strikes = at["forward"] * np.linspace(0.6, 1.6, 30)
+    for kind, sign in (("CE", -1), ("PE", 1)):
+        prices = price(kind, **(at | {"strike": strikes}))
+        assert (sign * np.diff(prices) >= -1e-12 * at["forward"]).all()

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from kitepolars.sim.instruments import generate_instruments
 from kitepolars.sim.market import Market
 from kitepolars.sim.master import InstrumentMaster, Kind
-from kitepolars.sim.prices import black_76, normal_cdf
 from kitepolars.wire.encode import encode_packets
 from kitepolars.wire.layouts import FULL, INDEX_FULL, SEGMENT_MASK, SEGMENTS, segment_divisors
 
@@ -218,19 +217,3 @@ def test_only_the_instruments_asked_for_change() -> None:
     assert np.flatnonzero(changed).tolist() == rows.tolist()
     untouched = np.setdiff1d(np.arange(len(master())), rows)
     assert all((market.columns[f][untouched] == before[f][untouched]).all() for f in before)
-
-
-def test_the_normal_distribution_is_right() -> None:
-    x = np.array([-3.0, -1.0, 0.0, 1.0, 1.959963984540054, 6.0])
-
-    expected = [0.0013498980, 0.1586552539, 0.5, 0.8413447461, 0.975, 1.0]
-    assert normal_cdf(x) == pytest.approx(expected, abs=1e-7)
-
-
-def test_black_76_is_right() -> None:
-    one = np.ones(2)
-    prices = black_76(100 * one, 95 * one, 0.5 * one, 0.2 * one, np.array([True, False]))
-
-    # by the error function: d1 = 0.433409, d2 = 0.291988, discounted at 6 % for half a year
-    assert prices == pytest.approx([8.106306, 3.254079], abs=1e-4)
-    assert prices[0] - prices[1] == pytest.approx(5 * np.exp(-0.03), abs=1e-4)
