@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from kitepolars._version import __version__
-from kitepolars.cli import bench, demo, lab, sim
+from kitepolars.cli import bench, demo, journal, lab, sim
 from kitepolars.errors import KitePolarsError
 
 __all__ = ["main"]
@@ -31,7 +31,13 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final[Mapping[str, Command]] = {"bench": bench, "demo": demo, "lab": lab, "sim": sim}
+COMMANDS: Final[Mapping[str, Command]] = {
+    "bench": bench,
+    "demo": demo,
+    "journal": journal,
+    "lab": lab,
+    "sim": sim,
+}
 """Name → module. A new command is one module and one entry."""
 
 

@@ -28,8 +28,8 @@ else:
 FRAME: Final = 256 * 2**10
 """Bytes of records that are compressed together at least: the cost of a flipped bit."""
 
-LEVEL: Final = 3
-"""zstd's level; see `docs/performance.md`."""
+LEVEL: Final = 1
+"""zstd's level: on a market's messages 3 is as small and takes 1.7 times as long."""
 
 # The seekable format of zstd: a skippable frame at the end lists the frames.
 _SKIPPABLE: Final = 0x184D2A5E

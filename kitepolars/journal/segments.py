@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class Segment:
                 head = file.read(SEGMENT_HEADER_SIZE)
         return self._checked(SegmentHeader.decode(head))
 
-    def read(self, scan: Scan | None = None) -> Iterator[Entry]:
+    def read(self, scan: Scan | None = None) -> Generator[Entry]:
         """Yield the intact records; `scan` knows what is damaged.
 
         Parameters

@@ -1,0 +1,142 @@
+"""The records of a journal, as a source would deliver them; what is damaged becomes a gap."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kitepolars.errors import JournalError
+from kitepolars.journal.codec import UnreadableRecord, decode
+from kitepolars.journal.format import Damage, Entry, Scan
+from kitepolars.journal.segments import Segment, segments
+from kitepolars.journal.standing import Standing
+from kitepolars.source import Record
+
+
+class EntryReader:
+    """Entries → records, in one journal's order.
+
+    Where sequence numbers are missing, the beginning of a gap is returned for every instrument
+    that is subscribed there. A number that was read before is passed over.
+    """
+
+    def __init__(self) -> None:
+        self.standing = Standing()
+        """The listing and the subscriptions after the records so far."""
+        self.missing = 0
+        """Sequence numbers that were passed over: records that are damaged."""
+        self.unreadable = 0
+        """Records that are intact and of a kind, or a content, that is not known."""
+        self._next: int | None = None
+        self._at = 0
+
+    def read(self, entry: Entry) -> list[Record]:
+        """Return the record of the next entry, after whatever its place says was lost."""
+        expected, self._next = self._next, max(entry.sequence + 1, self._next or 0)
+        if expected is not None and entry.sequence < expected:
+            return []
+        found: list[Record] = []
+        if expected is not None and entry.sequence > expected:
+            missing = entry.sequence - expected
+            self.missing += missing
+            reason = f"{missing:,} records of the recording are damaged"
+            found += self.standing.lost(entry.at, self._at, reason)
+        self._at = entry.at
+        try:
+            record = decode(entry)
+        except UnreadableRecord:
+            self.unreadable += 1
+            return found
+        self.standing.take(record)
+        found.append(record)
+        return found
+
+
+def read_records(
+    path: str | os.PathLike[str], *, start: int | None = None, end: int | None = None
+) -> Iterator[Record]:
+    """Yield the records of a journal.
+
+    Parameters
+    ----------
+    path
+        The journal's folder, a day's folder in it, or a segment.
+    start, end
+        Only the segments that may have records between these times, in microseconds since the
+        Unix epoch, UTC; `end` is excluded.
+
+    Raises
+    ------
+    JournalError
+        When there is no recording, or a newer version of the format was used.
+    """
+    reader = EntryReader()
+    for segment in between(path, start, end):
+        for entry in segment.read():
+            yield from reader.read(entry)
+
+
+def between(
+    path: str | os.PathLike[str], start: int | None = None, end: int | None = None
+) -> list[Segment]:
+    """Return the segments that may have records between two times; see `read_records`."""
+    found = segments(path)
+    if not found:
+        raise JournalError("there is no recording", path=path)
+    if start is None and end is None:
+        return found
+    headers = [segment.header() for segment in found]
+    begins = [None if header is None else header.at for header in headers]
+    first = 0
+    for number, at in enumerate(begins):
+        if start is not None and at is not None and at <= start:
+            first = number
+    return [
+        segment
+        for segment, at in zip(found[first:], begins[first:], strict=True)
+        if end is None or at is None or at < end
+    ]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What `verify` found in a segment.
+
+    Parameters
+    ----------
+    segment
+        Which one.
+    records
+        How many records are intact.
+    bytes
+        Their bytes and the header's, uncompressed.
+    damages
+        What is no record.
+    unreadable
+        Records whose content is not known.
+    first, last
+        The sequence numbers of the first and the last record; None if there is none.
+    """
+
+    segment: Segment
+    records: int = 0
+    bytes: int = 0
+    damages: list[Damage] = field(default_factory=list)
+    unreadable: int = 0
+    first: int | None = None
+    last: int | None = None
+
+
+def verify(segment: Segment) -> Verdict:
+    """Check every record of a segment."""
+    verdict, scan = Verdict(segment), Scan()
+    reader = EntryReader()
+    for entry in segment.read(scan):
+        verdict.records += 1
+        verdict.first = entry.sequence if verdict.first is None else verdict.first
+        verdict.last = entry.sequence
+        reader.read(entry)
+    verdict.bytes, verdict.damages = scan.intact, scan.damages
+    verdict.unreadable = reader.unreadable
+    return verdict
