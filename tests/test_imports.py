@@ -84,7 +84,8 @@ PARTS: Final = {
     ),
     "lab": part("errors"),
     "cli": part(
-        "kitepolars _version demonstration errors feed frames health journal lab pipeline process sim",
+        "kitepolars _version demonstration errors feed frames health journal lab pipeline process "
+        "sim",
         "kiteconnect polars rich",
         asyncio=True,
     ),
