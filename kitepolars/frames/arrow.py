@@ -1,12 +1,10 @@
-"""NumPy columns → Polars, without a copy, over the Arrow C data interface.
+"""NumPy columns → Polars, without a copy, over the Arrow C data interface. Any thread.
 
-NumPy has no nulls, so a column that has some needs a validity bitmap beside
-its values, and the Arrow C data interface is the public way to hand both to
-Polars. One record batch crosses at a time; Polars then shares the arrays'
-memory and releases it, from whichever thread, when the last frame is gone:
-the release callbacks are compiled ones (`native.c`).
-The layout of the two structs is fixed by the Arrow specification, "The Arrow C
-data interface". Callable from any thread.
+NumPy has no nulls: a column with nulls needs a validity bitmap beside its values, and the Arrow C
+data interface is the public way to pass both to Polars. Polars then shares the memory of the
+arrays. It releases it from an arbitrary thread when the last frame is gone, so the release
+callbacks are compiled (`native.c`). The layout of the two structs is that of the Arrow
+specification, "The Arrow C data interface".
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ import polars as pl
 
 from kitepolars import native
 
-__all__ = ["RecordBatch"]
+__all__ = ["RecordBatch", "numpy_dtype"]
 
 _NULLABLE: Final = 2  # ARROW_FLAG_NULLABLE
 
@@ -70,28 +68,62 @@ _keep.argtypes = [ctypes.py_object]
 _WORDS: Final = ctypes.sizeof(_ArrowArray) // 8  # every member is 8 bytes wide
 _LENGTH, _NULL_COUNT, _OFFSET, _N_BUFFERS, _N_CHILDREN, _BUFFERS, _CHILDREN = range(7)
 _RELEASE, _PRIVATE_DATA = 8, 9
-_POINTERS: Final = 2  # a validity bitmap and the values; a nested array leaves the second empty
+_POINTERS: Final = 2  # validity bitmap and values; a nested array has no values of its own
 
 
-def _arrow_format(dtype: pl.DataType) -> str:
-    """Return the Arrow format string of a flat Polars dtype."""
-    if isinstance(dtype, pl.Datetime):
-        return f"tsu:{dtype.time_zone or ''}"
-    return _FORMATS[type(dtype)]
-
-
-_FORMATS: Final[Mapping[type[pl.DataType], str]] = {
-    pl.Boolean: "b",
-    pl.UInt8: "C",
-    pl.UInt16: "S",
-    pl.UInt32: "I",
-    pl.Int64: "l",
-    pl.Float64: "g",
+_FIXED_WIDTH: Final[Mapping[type[pl.DataType], tuple[str, str]]] = {
+    pl.UInt8: ("u1", "C"),
+    pl.UInt16: ("u2", "S"),
+    pl.UInt32: ("u4", "I"),
+    pl.UInt64: ("u8", "L"),
+    pl.Int8: ("i1", "c"),
+    pl.Int16: ("i2", "s"),
+    pl.Int32: ("i4", "i"),
+    pl.Int64: ("i8", "l"),
+    pl.Float32: ("f4", "f"),
+    pl.Float64: ("f8", "g"),
+    pl.Datetime: ("i8", "tsu:"),
+    pl.Duration: ("i8", "tDu"),
 }
+"""Polars dtype → NumPy dtype, Arrow format; of times those in microseconds."""
+
+
+def numpy_dtype(column: str, dtype: Any) -> np.dtype[Any]:
+    """Return the NumPy dtype that represents a Polars dtype in memory.
+
+    Raises
+    ------
+    TypeError
+        The dtype has no fixed width, or its times are not microseconds.
+
+    Examples
+    --------
+    >>> numpy_dtype("volume", pl.UInt64())
+    dtype('uint64')
+    """
+    return np.dtype(_fixed_width(column, _instance(dtype))[0])
+
+
+def _fixed_width(column: str, dtype: pl.DataType) -> tuple[str, str]:
+    known = _FIXED_WIDTH.get(type(dtype))
+    if known is None or getattr(dtype, "time_unit", "us") != "us":
+        names = ", ".join(each.__name__ for each in _FIXED_WIDTH)
+        raise TypeError(
+            f"the column {column!r} cannot be {dtype!r}: it must be one of {names} (of times those "
+            "in microseconds), or an Array of one"
+        )
+    return known
+
+
+def _arrow_format(column: str, dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Boolean):
+        return "b"
+    time_zone = dtype.time_zone or "" if isinstance(dtype, pl.Datetime) else ""
+    return f"{_fixed_width(column, dtype)[1]}{time_zone}"
 
 
 def _schema(name: str, dtype: pl.DataType, keep: list[object]) -> _ArrowSchema:
-    """Describe one column; what the description points at is appended to `keep`."""
+    """Describe a column; `keep` gets the objects that the description points to."""
     if isinstance(dtype, pl.Struct):
         children = [_schema(field.name, _instance(field.dtype), keep) for field in dtype.fields]
         form = "+s"
@@ -99,7 +131,7 @@ def _schema(name: str, dtype: pl.DataType, keep: list[object]) -> _ArrowSchema:
         children = [_schema("item", _instance(dtype.inner), keep)]
         form = f"+w:{dtype.size}"
     else:
-        children, form = [], _arrow_format(dtype)
+        children, form = [], _arrow_format(name, dtype)
     pointers = (ctypes.POINTER(_ArrowSchema) * len(children))(*map(ctypes.pointer, children))
     texts = (form.encode(), name.encode())
     keep.append((children, pointers, texts))
@@ -115,7 +147,7 @@ def _schema(name: str, dtype: pl.DataType, keep: list[object]) -> _ArrowSchema:
 
 @functools.cache
 def _batch_schema(columns: tuple[tuple[str, pl.DataType], ...]) -> _ArrowSchema:
-    """Describe a record batch. Nobody writes into it, so batches alike share it for good."""
+    """Describe a record batch. It is never written, so batches with the same columns share it."""
     keep: list[object] = []
     schema = _schema("", pl.Struct(dict(columns)), keep)
     _descriptions.append(keep)
@@ -131,18 +163,18 @@ def _instance(dtype: Any) -> pl.DataType:
 
 
 class RecordBatch:
-    """Preallocated columns of a record batch, of which frames are made as they fill.
+    """Preallocated columns, from which frames are made while they fill up.
 
     Parameters
     ----------
     schema
         Column → flat dtype, or `polars.Array` of one, in order.
     values
-        A C-contiguous array a column, of shape ``(n,)`` or ``(n, size)``; a Boolean column is
-        bit-packed, least significant bit first.
+        For each column a C-contiguous array of shape ``(n,)`` or ``(n, size)``; a Boolean column
+        is a bitmap, least significant bit first.
     validity
-        Per column a bitmap (1: valid, least significant bit first), or None where no row is ever
-        null.
+        For each column a bitmap (1: valid, least significant bit first), or None if it has no
+        nulls.
 
     Examples
     --------
@@ -174,7 +206,7 @@ class RecordBatch:
         values: Sequence[npt.NDArray[Any]],
         validity: Sequence[npt.NDArray[np.uint8] | None],
     ) -> npt.NDArray[np.int64]:
-        """List the buffers of the batch, then of its columns, then of the nested columns' items."""
+        """Return the buffers of the batch, of its columns, and of the items of nested columns."""
         columns, nested = self._columns, self._nested
         pointers = np.zeros((1 + columns + len(nested), _POINTERS), np.int64)
         data = np.array([array.ctypes.data for array in values])
@@ -188,7 +220,7 @@ class RecordBatch:
     def _make_strides(
         self, schema: Mapping[str, pl.DataType], values: Sequence[npt.NDArray[Any]]
     ) -> npt.NDArray[np.int64]:
-        """List by how many bytes each of the pointers moves in eight rows."""
+        """Return by how many bytes each pointer advances in eight rows."""
         widths = [
             1 if isinstance(dtype, pl.Boolean) else 8 * array.strides[0]
             for dtype, array in zip(schema.values(), values, strict=True)
@@ -200,7 +232,7 @@ class RecordBatch:
         return strides
 
     def _make_template(self) -> npt.NDArray[np.int64]:
-        """Fill in all of the structs that does not change, in the order of the pointers."""
+        """Return the structs, in the order of the pointers, without the fields that vary."""
         nested = 1 + self._nested
         arrays = np.zeros((len(self._pointers), _WORDS), np.int64)
         arrays[:, _N_BUFFERS] = _POINTERS
@@ -208,32 +240,30 @@ class RecordBatch:
         arrays[0, _N_CHILDREN] = self._columns
         arrays[nested, _N_BUFFERS] = 1
         arrays[nested, _N_CHILDREN] = 1
-        # -1: there may be nulls, and Polars counts them when it needs to know.
+        # -1 is unknown: Polars counts the nulls when it needs the number.
         arrays[:, _NULL_COUNT] = -(self._pointers[:, 0] != 0).astype(np.int64)
         arrays[:, _RELEASE] = native.RELEASE_ARRAY
         return arrays
 
     def frame(self, start: int, stop: int, without_nulls: Sequence[int] = ()) -> pl.DataFrame:
-        """Return a DataFrame that shares the memory of rows.
-
-        They must not be written again. Callable from any thread.
+        """Return a DataFrame that shares the memory of rows. They must not be written again.
 
         Parameters
         ----------
         start, stop
-            The rows; `start` is a multiple of 8, so that bitmaps can begin there.
+            The rows; `start` must be a multiple of 8, because a bitmap starts at a whole byte.
         without_nulls
-            The positions of columns whose bitmap holds no 0 in these rows: they are passed
-            without it, which makes queries faster.
+            Positions of columns that have no null in these rows: Polars then skips their bitmaps,
+            which makes queries faster.
         """
         batch = _Batch(self._schema, self._fill(start, stop - start, without_nulls))
         return pl.Series(batch).struct.unnest()
 
     def _fill(self, start: int, length: int, without_nulls: Sequence[int]) -> npt.NDArray[np.int64]:
-        """Fill the structs of one frame, which live until Polars lets go of them."""
+        """Return the structs of a frame; they live until Polars releases them."""
         arrays = self._template.copy()
-        # Bitmaps move by a bit a row, values by their width: pointers rather than offsets,
-        # because a nested array's items are not moved by its offset.
+        # The pointers advance instead of the offset, because the offset of a nested array does not
+        # apply to its items.
         pointers = self._pointers + start // 8 * self._strides
         addresses = arrays.ctypes.data + _WORDS * 8 * np.arange(1, len(arrays))
         arrays[:, _BUFFERS] = pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
@@ -252,15 +282,15 @@ class RecordBatch:
 
 
 class _Batch:
-    """What Polars asks for the two structs of a batch."""
+    """An object that exports the two structs to Polars."""
 
     def __init__(self, schema: _ArrowSchema, arrays: npt.NDArray[np.int64]) -> None:
-        # The consumer moves the top struct out, so each batch shows a copy of its own.
+        # The consumer takes ownership of the outermost struct, so each batch exports a copy.
         self._schema = _ArrowSchema.from_buffer_copy(schema)
         self._arrays = arrays
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        del requested_schema  # Polars takes what there is
+        del requested_schema  # optional in the specification; Polars converts nothing here
         return (
             _new_capsule(ctypes.addressof(self._schema), b"arrow_schema", None),
             _new_capsule(self._arrays.ctypes.data, b"arrow_array", None),

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError
-from kitepolars.frames.buffers import SLOT, Slabs, TickBuffer, merge_latest
+from kitepolars.frames.buffers import SLOT, TickBuffer, merge_latest
 from kitepolars.frames.index import TokenIndex
+from kitepolars.frames.memory import Slabs
 from kitepolars.frames.schema import MODE, SCHEMA
 from kitepolars.wire.decode import MICROSECONDS
 from kitepolars.wire.layouts import MODES

@@ -38,7 +38,7 @@ def test_without_a_terminal_it_prints_lines_and_the_results(tmp_path: Path) -> N
     assert (finished.returncode, finished.stderr) == (0, "")
     assert "Subscribing to 300 of a simulated exchange's instruments" in finished.stdout
     assert "ticks/s" in finished.stdout
-    assert "shape (3, 28)" in finished.stdout
+    assert f"shape (3, {len(SCHEMA)})" in finished.stdout
     assert "NSE:NIFTY 50" in finished.stdout
     assert "Every instrument ticked; nothing was rejected, dropped or missed." in finished.stdout
     assert "\x1b" not in finished.stdout
