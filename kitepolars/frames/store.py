@@ -237,21 +237,23 @@ class TickStore:
     def name_instruments(self, symbol_of: SymbolOf) -> None:
         """Use other symbols for the ticks that are not sealed yet, and for those to come."""
         self._symbol_of = symbol_of
-        self._symbols = self._make_symbols()
+        self._symbols = self._symbols.clear()
+        self._name_new()
         self.held = self.held._replace(symbols=self._symbols, naming=self.held.naming + 1)
 
-    def _make_symbols(self) -> pl.Series:
-        tokens = self.index.tokens.tolist()
-        return pl.Series("symbol", self._symbol_of(tokens), dtype=pl.Categorical, strict=False)
+    def _name_new(self) -> None:
+        """Name the instruments that have no symbol yet. The published symbols stay as they are."""
+        symbols = self._symbol_of(self.index.tokens[len(self._symbols) :].tolist())
+        new = pl.Series("symbol", symbols, dtype=pl.Categorical, strict=False)
+        self._symbols = pl.concat([self._symbols, new], rechunk=True)
 
     def slots(
         self, tokens: npt.NDArray[np.uint32], out: npt.NDArray[np.int32] | None = None
     ) -> npt.NDArray[np.int32]:
         """Return the slots of instrument tokens, new ones included; see `TokenIndex.slots`."""
-        known = len(self.index)
         slots = self.index.slots(tokens, out)
-        if len(self.index) > known:
-            self._symbols = self._make_symbols()
+        if len(self.index) > len(self._symbols):
+            self._name_new()
         return slots
 
     def place(self, rows: int) -> npt.NDArray[np.int32]:

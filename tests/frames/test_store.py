@@ -19,6 +19,7 @@ from kitepolars.frames import store as store_module
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.frames.store import Retention, TickStore
 from kitepolars.wire.layouts import FULL, INDEX_FULL, INDEX_QUOTE, LAYOUTS, LTP, QUOTE, Layout
+from script import run_script
 
 INFY = 408065
 NIFTY = 256265
@@ -36,6 +37,39 @@ def test_an_empty_store_has_the_contracts_columns() -> None:
     assert frame.height == 0
     assert frame.schema == SCHEMA
     assert TickStore().held.latest().schema == SCHEMA
+
+
+def test_polars_knows_numpy_before_two_threads_can_race_for_it() -> None:
+    script = """
+import polars
+from polars import _dependencies
+before = type(_dependencies.numpy).__name__
+import kitepolars.frames
+print(before, type(_dependencies.numpy).__name__)
+"""
+    done = run_script(script)
+    assert (done.stdout, done.stderr) == ("_LazyModule module\n", "")
+
+
+def test_only_instruments_that_are_new_are_named() -> None:
+    asked: list[list[int]] = []
+
+    def name(tokens: Sequence[int]) -> list[str]:
+        asked.append(list(tokens))
+        return [f"T{token}" for token in tokens]
+
+    store = TickStore()
+    push(store, [packet_message([INFY, NIFTY], [1.0, 2.0])])
+    before = store.held
+    store.name_instruments(name)
+    push(store, [packet_message([5], [3.0])])
+    push(store, [packet_message([INFY, 5], [4.0, 5.0])])
+    assert asked == [[INFY, NIFTY], [5]]
+    assert before.frame()["symbol"].to_list() == [None, None]
+    symbols = [f"T{token}" for token in (INFY, NIFTY, 5, INFY, 5)]
+    assert store.held.frame()["symbol"].to_list() == symbols
+    store.name_instruments(lambda tokens: ["other"] * len(tokens))
+    assert store.held.frame()["symbol"].to_list() == ["other"] * 5
 
 
 def test_a_full_tick_fills_every_column_but_an_indexs() -> None:
