@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -161,11 +161,9 @@ class Scanner:
         Packets
             Every packet is in it, as a row to decode or as a rejection.
         """
-        items = [item if isinstance(item, bytes) else item.data for item in batch]
-        bounds = [(0, -1) if isinstance(item, bytes) else (item.start, item.stop) for item in batch]
+        items, limits = _located(batch)
         cursor = np.array([0, -1, 0, 0], np.int64)  # item, place, end, packets
         counts = np.zeros(len(items), np.int64)
-        limits = np.array(bounds, np.int64)
         room = _Room(self._room)
         faults = _Faults()
         while (state := self._split(items, limits, room, counts, cursor)) != _SPLIT_ALL:
@@ -206,6 +204,23 @@ class Scanner:
             native.address(cursor),
         )
         return state
+
+
+def _located(batch: Sequence[bytes | RawMessages]) -> tuple[list[bytes], npt.NDArray[np.int64]]:
+    """Return the bytes of each item, and where its messages start and stop; -1 is one message."""
+    limits = np.empty((len(batch), 2), np.int64)
+    limits[:] = 0, -1
+    # Of many small messages, a look at each costs more than to find its packets.
+    if set(map(type, batch)) <= {bytes}:
+        return cast("list[bytes]", list(batch)), limits
+    items = []
+    for number, item in enumerate(batch):
+        if isinstance(item, RawMessages):
+            limits[number] = item.start, item.stop
+            items.append(item.data)
+        else:
+            items.append(item)
+    return items, limits
 
 
 def _walk(
