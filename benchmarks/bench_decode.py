@@ -13,9 +13,9 @@ import filling
 import harness
 import messages
 import official
-from kitepolars.feed.records import EventLog
 from kitepolars.frames.buffers import TickBuffer
 from kitepolars.frames.store import CHUNK_ROWS, Chunk, TickStore
+from kitepolars.ledger.events import Events
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.wire.decode import decode
 from kitepolars.wire.layouts import FULL
@@ -133,10 +133,11 @@ class _Passing(TickStore):
         self.held = self.held._replace(buffer=TickBuffer(CHUNK_ROWS))
 
     def _seal(self) -> None:
-        assert Chunk(self.buffer, self.held.symbols).frame().height == self.buffer.capacity
-        for bitmap in self.buffer.bitmaps():
+        buffer = self.held.buffer
+        assert Chunk(buffer, self.held.symbols).frame().height == buffer.capacity
+        for bitmap in buffer.bitmaps():
             bitmap.bytes[:] = 0
-        self.buffer.length = 0
+        buffer.length = 0
         self.held = self.held._replace(length=0)
 
 
@@ -149,7 +150,7 @@ class _Running:
 
     def renew(self) -> None:
         """Drop what came since: the next rows go into memory new to the process, if any is kept."""
-        self._pipeline = Pipeline(self._store(), EventLog(), Flush())
+        self._pipeline = Pipeline(self._store(), Events(), Flush())
         source = filling.batch_messages()
         while source.sent < filling.SETTLED_ROWS:
             self.feed(source.round())

@@ -25,6 +25,7 @@ from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.wire.decode import decode
 from kitepolars.wire.layouts import COUNT, FULL
 from kitepolars.wire.scan import Scanner
+from kitepolars.wire.stream import RawMessages
 from timing import best_of
 
 RATE: Final = 400_000
@@ -49,8 +50,9 @@ class _Counter:
     def __init__(self) -> None:
         self.size = 0
 
-    def binary(self, _received_at: int, messages: list[bytes]) -> None:
-        self.size += sum(map(len, messages))
+    def binary(self, received_at: int, messages: RawMessages) -> None:
+        assert received_at
+        self.size += messages.size
 
     def text(self, text: str) -> None:
         assert not text, text

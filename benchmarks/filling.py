@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from kitepolars.feed.records import EventLog
 from kitepolars.frames.store import CHUNK_ROWS, Retention, TickStore
+from kitepolars.ledger.events import Events
 from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.source import Messages, now_us
 from kitepolars.ticker import Ticker
 from kitepolars.wire.layouts import COUNT, FULL
 from messages import PACKETS, FullMessages, tokens
@@ -32,7 +32,7 @@ RATE: Final = 18_000
 
 def new_pipeline(retention: Retention | None = None) -> Pipeline:
     """Return a pipeline that nobody feeds yet, with the flush that a ticker has by default."""
-    return Pipeline(TickStore(retention), EventLog(), Flush())
+    return Pipeline(TickStore(retention), Events(), Flush())
 
 
 def batch_messages(packets: int = PACKETS) -> FullMessages:
@@ -81,7 +81,7 @@ def feed(pipeline: Pipeline, messages: Sequence[bytes], read_bytes: int = READ_B
     size = max(1, read_bytes // max(map(len, messages), default=1))
     for number, first in enumerate(range(0, len(messages), size)):
         read = messages[first : first + size]
-        pipeline.messages(time.time_ns() // 1000, number % 3, read)
+        pipeline.take(Messages(now_us(), number % 3, read))
     pipeline.flush()
     return pipeline.stats().ticks - before
 
@@ -111,4 +111,5 @@ def fill(pipeline: Pipeline, rows: int, source: FullMessages | None = None) -> F
 
 def on_loop_thread(ticker: Ticker, function: Callable[[Pipeline], T]) -> T:
     """Call a function with a running ticker's pipeline on its loop thread, past the sockets."""
-    return ticker._loop.call(lambda: function(ticker._pipeline))  # noqa: SLF001 - as the feed would
+    runtime = ticker._runtime  # noqa: SLF001 - as the feed would
+    return runtime.call(function, runtime.pipeline)

@@ -42,10 +42,10 @@ def snapshots(rows: int, *, mixed: bool) -> list[dict[str, float]]:
             row: dict[str, float] = {"rows": ticker.frame().height}
             row |= _times(ticker, "")
             row["ticks_per_second"] = _rate(ticker, source)
-            room = filling.on_loop_thread(ticker, lambda pipeline: pipeline.store.buffer.room)
+            room = filling.on_loop_thread(ticker, lambda pipeline: pipeline.store.held.buffer.room)
             _grow(ticker, source, ticker.frame().height + room - messages.PACKETS, mixed=mixed)
             row["tail"] = filling.on_loop_thread(
-                ticker, lambda pipeline: pipeline.store.buffer.length
+                ticker, lambda pipeline: pipeline.store.held.buffer.length
             )
             row |= _times(ticker, "_full_tail")
             found.append(row)

@@ -82,10 +82,10 @@ def run(
         marks = _watch(ticker, workload.seconds)
         sent = server.sent()
         total = sum(sent)
-        if not ticker.wait(until=lambda it: it.held().total >= total, timeout=PATIENCE):
+        if not ticker.wait(until=lambda it: _arrived(it) >= total, timeout=PATIENCE):
             raise LostTicksError(f"{ticker.stats().ticks:,} of {total:,} ticks arrived")
         seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-        check(ticker.frame(), sent, ticker.held().first)
+        check(ticker.frame(), sent, _arrived(ticker) - ticker.frame().height)
         stats = ticker.stats()
         losses = {name: count for name, count in stats.losses.items() if count}
         if losses or stats.reconnects:
@@ -160,9 +160,12 @@ def _watch(ticker: Ticker, seconds: float) -> list[tuple[float, int]]:
 
 
 def _total(ticker: Ticker) -> int:
-    held = ticker.held()
-    assert held.frame().height == held.height
-    return held.total
+    assert ticker.frame().height == ticker.stats().rows
+    return _arrived(ticker)
+
+
+def _arrived(ticker: Ticker) -> int:
+    return ticker.stats().ticks
 
 
 def _rates(marks: list[tuple[float, int]]) -> Iterator[float]:

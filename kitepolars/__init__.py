@@ -42,6 +42,7 @@ from kitepolars.errors import (
     ConnectionLost,
     JournalError,
     KitePolarsError,
+    NotLive,
     NotRunning,
     UnknownInstrument,
 )
@@ -53,12 +54,14 @@ if TYPE_CHECKING:
     from kitepolars.feed.manager import TickerManager
     from kitepolars.feed.plan import Limits
     from kitepolars.feed.reconnect import ReconnectPolicy
-    from kitepolars.feed.records import Event, Gap, Message, OrderUpdate
     from kitepolars.frames.store import Retention
     from kitepolars.instruments import Instruments
+    from kitepolars.ledger.gaps import Gap
+    from kitepolars.ledger.orders import OrderUpdate
     from kitepolars.nesting import allow_nested_asyncio, run
-    from kitepolars.pipeline import Flush
+    from kitepolars.pipeline import Flush, Message
     from kitepolars.rest import Session, generate_session, historical, login_url
+    from kitepolars.source import Event
     from kitepolars.ticker import Stats, Ticker
     from kitepolars.wire.views import PacketRun, packets
 
@@ -81,6 +84,7 @@ __all__ = [
     "Limits",
     "Message",
     "Mode",
+    "NotLive",
     "NotRunning",
     "OrderUpdate",
     "PacketRun",
@@ -118,13 +122,13 @@ __all__ = [
 _LATE: Final = {
     "Account": "kitepolars.feed.account",
     "DemoTicker": "kitepolars.demonstration",
-    "Event": "kitepolars.feed.records",
+    "Event": "kitepolars.source",
     "Flush": "kitepolars.pipeline",
-    "Gap": "kitepolars.feed.records",
+    "Gap": "kitepolars.ledger.gaps",
     "Instruments": "kitepolars.instruments",
     "Limits": "kitepolars.feed.plan",
-    "Message": "kitepolars.feed.records",
-    "OrderUpdate": "kitepolars.feed.records",
+    "Message": "kitepolars.pipeline",
+    "OrderUpdate": "kitepolars.ledger.orders",
     "PacketRun": "kitepolars.wire.views",
     "ReconnectPolicy": "kitepolars.feed.reconnect",
     "Retention": "kitepolars.frames.store",

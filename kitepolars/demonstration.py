@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import Final, Self
+from typing import Final
 
+from kitepolars.feed.account import Account
+from kitepolars.feed.manager import TickerManager
+from kitepolars.feed.plan import Limits
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.sim import SimulatedKite
 from kitepolars.ticker import Ticker
+from kitepolars.ticker.runtime import Runtime
 from kitepolars.wire.layouts import Mode
 
 WATCH_LIST: Final = (
@@ -40,23 +44,14 @@ class DemoTicker(Ticker):
     def __init__(self, exchange: SimulatedKite) -> None:
         self.exchange = exchange
         exchange.start()
-        super().__init__(
-            "demo",
-            "demo",
-            url=exchange.url,
+        manager = TickerManager([Account("demo", *exchange.credentials)], url=exchange.url)
+        runtime = Runtime(manager, ledger=manager.ledger, host=exchange)
+        self._compose(
+            runtime,
             instruments=Instruments.read_csv(exchange.instruments_csv()),
             default_mode=Mode.FULL,
+            limits=Limits(),
         )
-
-    def start(self) -> Self:
-        """Start the exchange, if it was stopped, and connect to it."""
-        self.exchange.start()
-        return super().start()
-
-    def stop(self) -> None:
-        """Disconnect and stop the exchange."""
-        super().stop()
-        self.exchange.stop()
 
 
 def demo(
@@ -90,7 +85,7 @@ def demo(
     """
     if _in_notebook():
         for before in tuple(_demonstrations):
-            before.give_way()
+            before._runtime.give_way()  # noqa: SLF001 - the same class
     ticker = DemoTicker(SimulatedKite(seed=seed, rate=rate))
     _demonstrations.add(ticker)
     try:

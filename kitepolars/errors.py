@@ -7,6 +7,7 @@
     ├ AuthenticationError              fatal: a bad or expired token, never retried
     ├ ConnectionLost                   attempts exhausted; .attempts
     ├ NotRunning(RuntimeError)
+    ├ NotLive(RuntimeError)            a recording cannot be told what to deliver
     ├ CapacityExceeded(ValueError)     .requested .available
     ├ UnknownInstrument(KeyError)      .name .suggestions
     └ JournalError(OSError)            .path
@@ -27,6 +28,7 @@ __all__ = [
     "ConnectionLost",
     "JournalError",
     "KitePolarsError",
+    "NotLive",
     "NotRunning",
     "UnknownInstrument",
 ]
@@ -77,6 +79,10 @@ class ConnectionLost(KitePolarsError):
 
 class NotRunning(KitePolarsError, RuntimeError):
     """The ticker is not running, and what was asked needs it to run."""
+
+
+class NotLive(KitePolarsError, RuntimeError):
+    """What was asked needs a live feed, and the ticker runs on a recording."""
 
 
 class CapacityExceeded(KitePolarsError, ValueError):

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import polars as pl
 
-from kitepolars.feed.records import ConnectionState
+from kitepolars.source import ConnectionState
 
 QUIET_AFTER: Final = 5.0
 """Seconds without a byte, heartbeats included, after which an open connection is suspect."""

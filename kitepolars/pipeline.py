@@ -1,25 +1,29 @@
-"""The one junction: messages → decode → buffers → whoever waits for ticks. Loop thread.
+"""Messages → decoded, stored ticks → listeners. A sink for any source. Loop thread.
 
-A source, whichever it is, delivers messages; they wait in the inbox until a
-flush decodes all of them together. Only `store.held`, which a flush replaces
-as a whole, is read by other threads.
+Messages wait in the inbox until a flush decodes all of them together. Only `TickStore.held`, which
+a flush replaces as a whole, is read by other threads.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from kitepolars.errors import ConfigError
-from kitepolars.feed.records import EventLog, Message
-from kitepolars.frames.store import TickStore
-from kitepolars.wire.decode import decode
+from kitepolars.frames.store import NewRows, TickStore
+from kitepolars.ledger.events import Events
+from kitepolars.listeners import Listeners
+from kitepolars.source import Lost, Messages, Record, SnapshotsExpected, Unsubscribed
 from kitepolars.wire.scan import Packets, Scanner
+from kitepolars.wire.stream import RawMessages
+
+ANSWER: Final = 1_000_000
+"""Microseconds after a subscription in which the server sends the values that it has cached."""
 
 FLUSH_BYTES: Final = 1024 * 1024
 """A batch of this size still fits a core's cache; larger ones are decoded no faster."""
@@ -77,8 +81,102 @@ class PipelineStats:
     dropped: int = 0
 
 
+class Message(NamedTuple):
+    """One binary WebSocket message as it came.
+
+    Parameters
+    ----------
+    received_at
+        Microseconds since the Unix epoch, UTC.
+    connection
+        The index of the connection.
+    data
+        Its bytes; `kitepolars.packets` finds the packets in them.
+    """
+
+    received_at: int
+    connection: int
+    data: bytes
+
+
+class _FirstPackets:
+    """The instruments whose next packet means something: a cached value, or the end of a gap.
+
+    By slot, so that a batch of rows is looked up at once.
+    """
+
+    def __init__(self) -> None:
+        self._subscribed_at = np.zeros(0, np.int64)  # 0: no cached value is expected
+        self._is_lost = np.zeros(0, np.bool_)
+        self._are_expected = self._are_lost = False  # any
+
+    def expect(self, slots: npt.NDArray[np.int32], at: int) -> None:
+        """Take the next packet of each for the value that the server had cached at a time."""
+        self._make_room(slots)
+        self._subscribed_at[slots] = at
+        self._are_expected = True
+
+    def lose(self, slots: npt.NDArray[np.int32]) -> None:
+        """Report the next packet of each."""
+        self._make_room(slots)
+        self._is_lost[slots] = True
+        self._are_lost = True
+
+    def forget(self, slots: npt.NDArray[np.int32]) -> None:
+        """Report no packet of these."""
+        self._make_room(slots)
+        self._is_lost[slots] = False
+
+    def cached(self, rows: NewRows) -> npt.NDArray[np.bool_] | None:
+        """Say which rows are cached values, if any is.
+
+        The first packet after a subscription is one, unless its own exchange time and its arrival
+        say that it happened later. Packets without an exchange time get the benefit of no doubt:
+        they count as cached.
+        """
+        if not self._are_expected:
+            return None
+        self._make_room(rows.slots)
+        candidates = np.flatnonzero(self._subscribed_at[rows.slots])
+        if not len(candidates):
+            return None
+        slots, first = np.unique(rows.slots[candidates], return_index=True)
+        firsts, subscribed_at = candidates[first], self._subscribed_at[slots]
+        is_fresh = (rows.column("exchange_timestamp")[firsts] > subscribed_at) & (
+            rows.column("received_at")[firsts] > subscribed_at + ANSWER
+        )
+        is_fresh &= rows.has_exchange_time()[firsts]
+        self._subscribed_at[slots] = 0
+        self._are_expected = bool(self._subscribed_at.any())
+        is_snapshot = np.zeros(len(rows.slots), np.bool_)
+        is_snapshot[firsts[~is_fresh]] = True
+        return is_snapshot
+
+    def found(self, rows: NewRows) -> Mapping[int, int]:
+        """Return the instruments with a packet after a loss: token → when it was read."""
+        if not self._are_lost:
+            return {}
+        self._make_room(rows.slots)
+        candidates = np.flatnonzero(self._is_lost[rows.slots])
+        if not len(candidates):
+            return {}
+        slots, first = np.unique(rows.slots[candidates], return_index=True)
+        self._is_lost[slots] = False
+        self._are_lost = bool(self._is_lost.any())
+        firsts = candidates[first]
+        tokens, times = rows.column("instrument_token")[firsts], rows.column("received_at")[firsts]
+        return dict(zip(tokens.tolist(), times.tolist(), strict=True))
+
+    def _make_room(self, slots: npt.NDArray[np.int32]) -> None:
+        new = int(slots.max(initial=-1)) + 1 - len(self._is_lost)
+        if new > 0:
+            more = max(new, len(self._is_lost))  # doubling: slots come one by one, too
+            self._subscribed_at = np.concatenate([self._subscribed_at, np.zeros(more, np.int64)])
+            self._is_lost = np.concatenate([self._is_lost, np.zeros(more, np.bool_)])
+
+
 class Pipeline:
-    """Turns messages into published ticks; a `Sink` for any source.
+    """Turns the messages of any source into published ticks; a `Sink`.
 
     Parameters
     ----------
@@ -88,25 +186,34 @@ class Pipeline:
         Where rejections are reported.
     flush
         When to decode.
+    arrived
+        Called with the first packets of instruments after a loss: token → when it was read.
     """
 
-    def __init__(self, store: TickStore, events: EventLog, flush: Flush | None = None) -> None:
+    def __init__(
+        self,
+        store: TickStore,
+        events: Events,
+        flush: Flush | None = None,
+        *,
+        arrived: Callable[[Mapping[int, int]], object] | None = None,
+    ) -> None:
         self.store = store
         self._events = events
         self._flush = flush or Flush()
+        self._arrived = arrived
         self._scanner = Scanner()
         # Lists of what the garbage collector does not look at.
-        self._messages: list[bytes] = []
-        self._reads: list[int] = []  # of each its time, its connection and how many messages
+        self._inbox: list[bytes | RawMessages] = []
+        self._reads: list[int] = []  # for each its time, its connection and how many items
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._awaiting = np.zeros(0, np.bool_)  # by slot, whether a snapshot is expected
-        self._is_awaiting = False  # any of them
+        self._first = _FirstPackets()
         self._unknown_segments: set[int] = set()
         self._packets = self._ticks = 0
         self._rejected_packets = self._rejected_messages = self._dropped = 0
-        self._listeners: list[Callable[[], None]] = []
-        self._taps: list[Callable[[Message], None]] = []
+        self._listeners = Listeners[None]()
+        self._taps = Listeners[Message]()
 
     def stats(self) -> PipelineStats:
         """Return the counters of this moment."""
@@ -118,68 +225,48 @@ class Pipeline:
             dropped=self._dropped,
         )
 
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` after each flush that published ticks; it must be quick and not raise.
+    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call `listener` after each flush; what is returned ends that."""
+        return self._listeners.add(lambda _: listener())
 
-        Returns
-        -------
-        Callable
-            Ends it.
-        """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def tap(self, listener: Callable[[Message], object]) -> Callable[[], None]:
+        """Call `listener` with each message as it comes; what is returned ends that."""
+        return self._taps.add(listener)
 
-    def tap(self, listener: Callable[[Message], None]) -> Callable[[], None]:
-        """Call `listener` with each message as it comes; it must be quick and not raise.
+    def take(self, record: Record) -> None:
+        """Take a record; see `Sink.take`. Those that are not about ticks are ignored."""
+        if isinstance(record, Messages):
+            self._receive(record)
+        elif isinstance(record, SnapshotsExpected):
+            self.flush()  # what waits came before the subscription
+            self._first.expect(self._slots(record.instrument_tokens), record.at)
+        elif isinstance(record, Lost):
+            self.flush()  # what waits came before the loss
+            self._first.lose(self._slots(record.instrument_tokens))
+        elif isinstance(record, Unsubscribed):
+            self._first.forget(self._slots(record.instrument_tokens))
 
-        Returns
-        -------
-        Callable
-            Ends it.
-        """
-        self._taps.append(listener)
-        return lambda: self._taps.remove(listener)
+    def _slots(self, tokens: Collection[int]) -> npt.NDArray[np.int32]:
+        return self.store.slots(np.fromiter(tokens, np.uint32, len(tokens)))
 
-    def messages(self, received_at: int, connection: int, messages: Sequence[bytes]) -> None:
-        """Take the messages of one read; see `Sink.messages`."""
-        self._messages += messages
-        self._reads += (received_at, connection, len(messages))
-        self._bytes += sum(map(len, messages))
+    def _receive(self, record: Messages) -> None:
+        received_at, connection, messages = record
+        if isinstance(messages, RawMessages):
+            self._inbox.append(messages)
+            self._reads += (received_at, connection, 1)
+            self._bytes += messages.size
+        else:
+            self._inbox += messages
+            self._reads += (received_at, connection, len(messages))
+            self._bytes += sum(map(len, messages))
         if self._taps:
-            self._tell(received_at, connection, messages)
+            for data in messages:
+                self._taps.tell(Message(received_at, connection, data))
         if self._bytes >= self._flush.max_bytes:
             self.flush()
         elif self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._flush.interval, self._due)
-
-    def _tell(self, received_at: int, connection: int, messages: Sequence[bytes]) -> None:
-        for data in messages:
-            message = Message(received_at, connection, data)
-            for tap in self._taps:
-                tap(message)
-
-    def expect_snapshots(self, instrument_tokens: Collection[int]) -> None:
-        """Mark the next packet of each instrument as the server's cached value."""
-        self.flush()  # what waits came before the subscription
-        self._await(instrument_tokens, awaiting=True)
-
-    def forget(self, instrument_tokens: Collection[int]) -> None:
-        """Expect no snapshot of these any more."""
-        self.flush()
-        self._await(instrument_tokens, awaiting=False)
-
-    def _await(self, instrument_tokens: Collection[int], *, awaiting: bool) -> None:
-        tokens = np.fromiter(instrument_tokens, np.uint32, len(instrument_tokens))
-        slots = self.store.slots(tokens)
-        self._make_room()
-        self._awaiting[slots] = awaiting
-        self._is_awaiting = bool(self._awaiting.any())
-
-    def _make_room(self) -> None:
-        new = len(self.store.index) - len(self._awaiting)
-        if new > 0:
-            self._awaiting = np.concatenate([self._awaiting, np.zeros(new, np.bool_)])
 
     def _due(self) -> None:
         """Flush for the timer, which a flush for another reason does not stop: that costs more."""
@@ -188,55 +275,31 @@ class Pipeline:
 
     def flush(self) -> None:
         """Decode and publish every message that waits."""
-        if not self._messages:
+        if not self._inbox:
             return
-        messages, self._messages = self._messages, []
+        batch, self._inbox = self._inbox, []
         reads, self._reads = self._reads, []
         self._bytes = 0
         try:
-            self._decode(messages, reads)
+            self._decode(batch, reads)
         except Exception as error:  # noqa: BLE001 - the feed outlives any failure here
-            self._dropped += len(messages)
-            self._events.add("dropped", f"{len(messages)} messages could not be kept: {error!r}")
-        for listener in tuple(self._listeners):
-            listener()
+            messages = sum(len(item) if isinstance(item, RawMessages) else 1 for item in batch)
+            self._dropped += messages
+            self._events.add("dropped", f"{messages} messages could not be kept: {error!r}")
+        self._listeners.tell(None)
 
-    def _decode(self, messages: list[bytes], reads: list[int]) -> None:
-        packets = self._scanner.scan(messages)
+    def _decode(self, batch: list[bytes | RawMessages], reads: list[int]) -> None:
+        packets = self._scanner.scan(batch)
         table = np.fromiter(reads, np.int64, len(reads)).reshape(-1, 3)
         self._report(packets, table)
-        start = 0
-        while start < len(packets):
-            stop = min(len(packets), start + self.store.buffer.room)
-            self._append(packets, table, start, stop)
-            start = stop
+        unknown = self.store.write(packets, table, self._mark)
+        self._ticks += len(packets)
+        self._report_segments(unknown)
 
-    def _append(
-        self, packets: Packets, reads: npt.NDArray[np.int64], start: int, stop: int
-    ) -> None:
-        """Write packets into the buffer, which has room for them, and publish them."""
-        buffer = self.store.buffer
-        unknown = decode(packets, start, stop, buffer.target, buffer.length)
-        buffer.stamp(reads, packets.counts, start, stop)
-        slots = self.store.place(stop - start)
-        self.store.append(packets.codes[start:stop], self._take_snapshots(slots))
-        self._ticks += stop - start
-        self._report_segments(unknown.tolist())
-
-    def _take_snapshots(self, slots: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_] | None:
-        """Say which rows are the first of an instrument after a subscribe, if any is."""
-        if not self._is_awaiting:
-            return None
-        self._make_room()
-        candidates = np.flatnonzero(self._awaiting[slots])
-        if not len(candidates):
-            return None
-        _, first = np.unique(slots[candidates], return_index=True)
-        is_snapshot = np.zeros(len(slots), np.bool_)
-        is_snapshot[candidates[first]] = True
-        self._awaiting[slots[candidates]] = False
-        self._is_awaiting = bool(self._awaiting.any())
-        return is_snapshot
+    def _mark(self, rows: NewRows) -> npt.NDArray[np.bool_] | None:
+        if self._arrived is not None and (found := self._first.found(rows)):
+            self._arrived(found)
+        return self._first.cached(rows)
 
     def _report(self, packets: Packets, reads: npt.NDArray[np.int64]) -> None:
         self._packets += len(packets) + packets.rejected_packets

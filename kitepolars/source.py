@@ -10,7 +10,10 @@ Times are microseconds since the Unix epoch, UTC. A record never changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
 
 from kitepolars.wire.layouts import Mode
@@ -175,6 +178,74 @@ class Listing(NamedTuple):
     csv: bytes
 
 
+class Event(NamedTuple):
+    """Something worth knowing that is not a tick.
+
+    Parameters
+    ----------
+    at
+        When.
+    connection
+        Index of the connection, or None when it concerns no single one.
+    kind
+        A word to filter by.
+    detail
+        What happened, printable and bounded.
+    """
+
+    at: int
+    connection: int | None
+    kind: str
+    detail: str
+
+
+class ConnectionState(StrEnum):
+    """The state of a connection."""
+
+    IDLE = "idle"
+    """Not needed so far, or not started."""
+    CONNECTING = "connecting"
+    """A handshake is under way."""
+    OPEN = "open"
+    """Subscribed and receiving."""
+    WAITING = "waiting"
+    """Lost or refused; the next attempt comes after a delay."""
+    EXPIRED = "expired"
+    """The account's credentials were refused; `set_access_token` revives it."""
+    FAILED = "failed"
+    """Given up: the attempts that the policy allows are exhausted."""
+
+
+class ConnectionChanged(NamedTuple):
+    """The state of a connection, or the number of its instruments, is another one from now on.
+
+    Parameters
+    ----------
+    at
+        When.
+    connection
+        Its index: ``account index * limits.connections + place``.
+    account
+        Name of its account.
+    state
+        Its state from now on.
+    url
+        The server's address, without credentials.
+    instruments
+        How many instruments are assigned to it.
+    reconnects
+        How many times it has been opened again after a loss.
+    """
+
+    at: int
+    connection: int
+    account: str
+    state: ConnectionState
+    url: str
+    instruments: int
+    reconnects: int
+
+
 Record: TypeAlias = (
     Messages
     | Heartbeats
@@ -185,6 +256,8 @@ Record: TypeAlias = (
     | Lost
     | Stopped
     | Listing
+    | Event
+    | ConnectionChanged
 )
 """Whatever a source may deliver."""
 
@@ -197,13 +270,76 @@ class Sink(Protocol):
         ...
 
 
-class Source(Protocol):
-    """Whatever delivers records to a sink. Loop thread."""
+def now_us() -> int:
+    """Return the wall clock in microseconds since the Unix epoch, UTC."""
+    return time.time_ns() // 1000
 
-    async def start(self, sink: Sink) -> None:
-        """Begin to deliver; return once the first data can come, or raise what prevents it."""
-        ...
 
+class Source(ABC):
+    """Whatever delivers records. Loop thread."""
+
+    def __init__(self) -> None:
+        self._sinks: tuple[Sink, ...] = ()
+
+    def deliver_to(self, sink: Sink, *, first: bool = False) -> Callable[[], None]:
+        """Deliver each record from now on to one more sink.
+
+        Parameters
+        ----------
+        sink
+            The sink.
+        first
+            Whether before the sinks it has, instead of after them.
+
+        Returns
+        -------
+        Callable
+            Ends that; it may be called twice.
+        """
+        self._sinks = (sink, *self._sinks) if first else (*self._sinks, sink)
+
+        def end() -> None:
+            self._sinks = tuple(one for one in self._sinks if one is not sink)
+
+        return end
+
+    def deliver(self, record: Record) -> None:
+        """Hand a record to every sink."""
+        for sink in self._sinks:
+            sink.take(record)
+
+    def now(self) -> int:
+        """Return the time of the source: the wall clock, or that of the recording."""
+        return now_us()
+
+    def note(self, kind: str, detail: str, connection: int | None = None) -> None:
+        """Deliver an event of this moment."""
+        self.deliver(Event(self.now(), connection, kind, detail))
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Begin to deliver; return once data can come, or raise what prevents it."""
+
+    @abstractmethod
     async def stop(self) -> None:
         """Deliver nothing more; harmless when stopped."""
-        ...
+
+
+class LiveSource(Source):
+    """A source that can be told what to deliver. A recording holds what was subscribed then."""
+
+    @abstractmethod
+    def subscribe(self, tokens: Collection[int], mode: Mode) -> None:
+        """Deliver ticks of these instruments, too, in a mode."""
+
+    @abstractmethod
+    def unsubscribe(self, tokens: Collection[int]) -> None:
+        """Deliver ticks of these instruments no more."""
+
+    @abstractmethod
+    def set_mode(self, tokens: Collection[int], mode: Mode) -> None:
+        """Deliver ticks of these instruments in another mode."""
+
+    @abstractmethod
+    def set_access_token(self, token: str, account: str | None = None) -> None:
+        """Use a new access token from now on."""

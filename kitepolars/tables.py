@@ -9,8 +9,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from kitepolars.feed.records import ConnectionStatus, Event, Gap, OrderUpdate
 from kitepolars.frames.schema import MODE, TIME_ZONE, TIMESTAMP
+from kitepolars.ledger.connections import ConnectionStatus
+from kitepolars.ledger.gaps import Gap
+from kitepolars.ledger.orders import OrderUpdate
+from kitepolars.source import Event
 from kitepolars.wire.layouts import Mode
 
 CONNECTIONS: Final = pl.Schema(
@@ -47,9 +50,10 @@ GAPS: Final = pl.Schema(
         "ended_at": TIMESTAMP,
         "reason": pl.String(),
         "instruments": pl.UInt32(),
+        "waiting": pl.UInt32(),
     }
 )
-"""The columns of ``gaps()``; ``ended_at`` is null while the hole is open."""
+"""The columns of ``gaps()``; ``ended_at`` is null while no instrument of it has had a packet."""
 
 EVENTS: Final = pl.Schema(
     {"at": TIMESTAMP, "connection": pl.UInt8(), "kind": pl.String(), "detail": pl.String()}
@@ -120,7 +124,7 @@ def gaps_frame(gaps: Sequence[Gap]) -> pl.DataFrame:
 
 def events_frame(events: Sequence[Event]) -> pl.DataFrame:
     """Return events with the columns `EVENTS`."""
-    return _frame(map(asdict, events), EVENTS)
+    return _frame((event._asdict() for event in events), EVENTS)
 
 
 def connections_frame(connections: Sequence[ConnectionStatus], capacity: int) -> pl.DataFrame:

@@ -55,45 +55,47 @@ PARTS: Final = {
     "native": part("", "numpy"),
     "source": part("errors wire"),
     "calendar": part("wire"),
+    "listeners": part(),
+    "ledger": part("wire source listeners"),
     "wire": part("errors native", "numpy"),
     "frames": part("errors native wire", "numpy polars"),
-    "feed": part("errors wire", "websockets", asyncio=True),
+    "feed": part("errors wire source ledger", "websockets", asyncio=True),
     "journal": part("errors source wire", "backports compression"),
     "instruments": part("errors", "numpy polars"),
     "analytics": part("errors native calendar wire frames", "numpy polars"),
-    "pipeline": part("errors wire frames feed", "numpy polars", asyncio=True),
-    "tables": part("wire frames feed", "polars"),
+    "pipeline": part("errors wire frames source ledger listeners", "numpy", asyncio=True),
+    "tables": part("wire frames source ledger", "polars"),
     "streams": part("frames", "polars"),
     "process": part(),
-    "health": part("feed", "polars"),
+    "health": part("source", "polars"),
     "loop": part("errors", asyncio=True),
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
-        "errors calendar wire frames feed instruments analytics options rest pipeline tables "
-        "streams loop nesting widgets",
+        "errors calendar wire frames source listeners ledger feed instruments analytics options "
+        "rest pipeline tables streams loop nesting widgets",
         "numpy polars",
         asyncio=True,
     ),
     "options": part("errors calendar frames instruments analytics", "numpy polars"),
     "rest": part("errors calendar frames feed instruments analytics", "dotenv httpx polars rich"),
-    "demonstration": part("wire instruments sim ticker"),
+    "demonstration": part("wire feed instruments sim ticker"),
     "sim": part("errors calendar loop options wire", "numpy websockets", asyncio=True),
     "widgets": part(
-        "errors wire frames feed health analytics",
+        "errors wire frames source feed health analytics",
         "IPython anywidget ipywidgets numpy polars traitlets",
         asyncio=True,
     ),
     "lab": part("errors"),
     "cli": part(
-        "kitepolars _version demonstration errors feed frames health journal lab pipeline process "
-        "sim",
+        "kitepolars _version demonstration errors feed frames health journal lab ledger pipeline  "
+        "process sim source",
         "kiteconnect polars rich",
         asyncio=True,
     ),
     "__main__": part("cli"),
     "__init__": part(
-        "_version errors wire frames feed instruments analytics nesting pipeline rest ticker "
-        "demonstration"
+        "_version errors wire frames source ledger feed instruments analytics nesting pipeline "
+        "rest ticker demonstration"
     ),
 }
 """A new part is a new row: think about its arrows first (docs/architecture.md)."""

@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 
 from kitepolars.errors import ConfigError
-from kitepolars.feed.records import EventLog
 from kitepolars.frames.store import Retention, TickStore
+from kitepolars.ledger.events import Events
 from kitepolars.loop import LoopThread
 from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.source import Messages, SnapshotsExpected
 from kitepolars.wire.layouts import FULL, LTP
 from patience import PATIENCE
 
@@ -27,18 +28,18 @@ def ltp(*ticks: tuple[int, int]) -> bytes:
 
 
 @pytest.fixture
-def events() -> EventLog:
-    return EventLog()
+def events() -> Events:
+    return Events()
 
 
 @pytest.fixture
-def pipeline(events: EventLog) -> Pipeline:
+def pipeline(events: Events) -> Pipeline:
     return Pipeline(TickStore(), events, Flush(interval=60))
 
 
 async def test_messages_wait_until_a_flush(pipeline: Pipeline) -> None:
-    pipeline.messages(NOW, 1, [ltp((257, 100), (513, 200))])
-    pipeline.messages(NOW + 7, 2, [ltp((257, 101))])
+    pipeline.take(Messages(NOW, 1, [ltp((257, 100), (513, 200))]))
+    pipeline.take(Messages(NOW + 7, 2, [ltp((257, 101))]))
     assert pipeline.store.held.height == 0
     pipeline.flush()
     frame = pipeline.store.held.frame()
@@ -50,51 +51,50 @@ async def test_messages_wait_until_a_flush(pipeline: Pipeline) -> None:
     assert pipeline.store.held.height == 3
 
 
-async def test_the_timer_flushes_and_listeners_hear_of_it(events: EventLog) -> None:
+async def test_the_timer_flushes_and_listeners_hear_of_it(events: Events) -> None:
     pipeline = Pipeline(TickStore(), events, Flush(interval=0.001))
     published = asyncio.Event()
     unlisten = pipeline.listen(published.set)
-    pipeline.messages(NOW, 0, [ltp((257, 100))])
+    pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
     await asyncio.wait_for(published.wait(), PATIENCE)
     assert pipeline.store.held.height == 1
     unlisten()
     published.clear()
-    pipeline.messages(NOW, 0, [ltp((257, 100))])
+    pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
     pipeline.flush()
     assert not published.is_set()
 
 
-async def test_many_bytes_flush_at_once(events: EventLog) -> None:
+async def test_many_bytes_flush_at_once(events: Events) -> None:
     pipeline = Pipeline(TickStore(), events, Flush(interval=60, max_bytes=30))
-    pipeline.messages(NOW, 0, [ltp((257, 100))])
+    pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
     assert pipeline.store.held.height == 0
-    pipeline.messages(NOW, 0, [ltp((257, 100), (513, 2))])
+    pipeline.take(Messages(NOW, 0, [ltp((257, 100), (513, 2))]))
     assert pipeline.store.held.height == 3
 
 
 async def test_the_first_tick_after_a_subscribe_is_a_snapshot(pipeline: Pipeline) -> None:
-    pipeline.messages(NOW, 0, [ltp((257, 1))])  # came before the subscribe was sent
-    pipeline.expect_snapshots([257, 513, 769])
-    pipeline.messages(NOW, 0, [ltp((257, 2), (257, 3), (1025, 9))])
-    pipeline.messages(NOW, 0, [ltp((513, 4), (257, 5))])
+    pipeline.take(Messages(NOW, 0, [ltp((257, 1))]))  # came before the subscribe was sent
+    pipeline.take(SnapshotsExpected(NOW, 0, (257, 513, 769)))
+    pipeline.take(Messages(NOW, 0, [ltp((257, 2), (257, 3), (1025, 9))]))
+    pipeline.take(Messages(NOW, 0, [ltp((513, 4), (257, 5))]))
     pipeline.flush()
-    pipeline.forget([769])
-    pipeline.messages(NOW, 0, [ltp((513, 6), (769, 7))])
-    pipeline.expect_snapshots([257])
-    pipeline.messages(NOW, 0, [ltp((257, 8))])
+    pipeline.take(Messages(NOW, 0, [ltp((513, 6), (769, 7))]))
+    pipeline.take(SnapshotsExpected(NOW, 0, (257,)))
+    pipeline.take(Messages(NOW, 0, [ltp((257, 8))]))
     pipeline.flush()
     frame = pipeline.store.held.frame()
     paise = (pl.col("last_price") * 100).round()
     assert dict(frame.select(paise, "is_snapshot").rows()) == {
-        1: False, 2: True, 3: False, 9: False, 4: True, 5: False, 6: False, 7: False, 8: True,
+        1: False, 2: True, 3: False, 9: False, 4: True, 5: False, 6: False, 7: True, 8: True,
     }  # fmt: skip
 
 
 async def test_rejections_become_events_with_bytes_and_place(
-    pipeline: Pipeline, events: EventLog
+    pipeline: Pipeline, events: Events
 ) -> None:
-    pipeline.messages(NOW, 0, [ltp((257, 1))])
-    pipeline.messages(NOW, 2, [b"\x00\x02\x00\x03abc\x00\x08\x00\x00\x01"])
+    pipeline.take(Messages(NOW, 0, [ltp((257, 1))]))
+    pipeline.take(Messages(NOW, 2, [b"\x00\x02\x00\x03abc\x00\x08\x00\x00\x01"]))
     pipeline.flush()
     stats = pipeline.stats()
     assert (stats.packets, stats.ticks) == (2, 1)
@@ -106,27 +106,27 @@ async def test_rejections_become_events_with_bytes_and_place(
     assert "cut message: length 5, offset 7" in details
 
 
-async def test_an_unknown_segment_is_reported_once(pipeline: Pipeline, events: EventLog) -> None:
+async def test_an_unknown_segment_is_reported_once(pipeline: Pipeline, events: Events) -> None:
     for _ in range(3):
-        pipeline.messages(NOW, 0, [ltp((256 + 77, 12345))])
+        pipeline.take(Messages(NOW, 0, [ltp((256 + 77, 12345))]))
         pipeline.flush()
     assert pipeline.store.held.frame()["last_price"].to_list() == [123.45] * 3
     assert [event.kind for event in events.snapshot()] == ["unknown_segment"]
 
 
 async def test_a_failure_is_counted_and_the_next_messages_are_kept(
-    pipeline: Pipeline, events: EventLog, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: object) -> None:
         raise MemoryError
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline.store, "slots", broken)
-        pipeline.messages(NOW, 0, [ltp((257, 1))])
+        pipeline.take(Messages(NOW, 0, [ltp((257, 1))]))
         pipeline.flush()
     assert pipeline.stats().dropped == 1
     assert [event.kind for event in events.snapshot()] == ["dropped"]
-    pipeline.messages(NOW, 0, [ltp((257, 2))])
+    pipeline.take(Messages(NOW, 0, [ltp((257, 2))]))
     pipeline.flush()
     assert pipeline.store.held.frame()["last_price"].to_list() == [0.02]
 
@@ -175,7 +175,7 @@ def assert_whole(frame: pl.DataFrame, last: int) -> None:
     assert (frame["ask_quantity"].arr.get(4) == numbers).all()
 
 
-def test_a_thousand_snapshots_during_five_million_ticks(loop: LoopThread, events: EventLog) -> None:
+def test_a_thousand_snapshots_during_five_million_ticks(loop: LoopThread, events: Events) -> None:
     rows, messages, snapshots, ahead = 2_000, 2_500, 1_000, 5
     pipeline = Pipeline(TickStore(Retention(max_rows=600_000)), events)
     exchange = Exchange(rows)
@@ -184,7 +184,7 @@ def test_a_thousand_snapshots_during_five_million_ticks(loop: LoopThread, events
     async def feed() -> None:
         for _ in range(messages):
             await may_send.acquire()
-            pipeline.messages(NOW, 0, [exchange.message()])
+            pipeline.take(Messages(NOW, 0, [exchange.message()]))
 
     fed = loop.submit(feed())
     kept: list[tuple[pl.DataFrame, int]] = []

@@ -22,11 +22,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from kitepolars import KitePolarsError, Message, Ticker
-from kitepolars.feed.records import EventLog
 from kitepolars.frames.store import TickStore
+from kitepolars.ledger.events import Events
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.process import ServerProcess
-from kitepolars.sim import SimulatedKite
+from kitepolars.sim import SimulatedKitefrom kitepolars.source import Messages, now_us
+
 
 HELP: Final = "measure on this machine: decoding, snapshots, latency, load of a market"
 
@@ -125,10 +126,10 @@ def _decode(sent: list[bytes]) -> pl.DataFrame:
     """Decode messages into a frame, by the same way as those of sockets."""
 
     async def feed() -> pl.DataFrame:  # the pipeline needs a running loop
-        pipeline = Pipeline(TickStore(), EventLog(), Flush())
+        pipeline = Pipeline(TickStore(), Events(), Flush())
         at_once = max(1, READ_BYTES // len(sent[0]))
         for first in range(0, len(sent), at_once):
-            pipeline.messages(time.time_ns() // 1000, 0, sent[first : first + at_once])
+            pipeline.take(Messages(now_us(), 0, sent[first : first + at_once]))
         pipeline.flush()
         return pipeline.store.held.frame()
 
@@ -165,11 +166,11 @@ def _decoding(_: float) -> Iterator[Measurement]:
 def _snapshots(_: float) -> Iterator[Measurement]:
     """Time snapshots of a long history."""
     sent = _messages()
-    pipeline = Pipeline(TickStore(), EventLog(), Flush())
+    pipeline = Pipeline(TickStore(), Events(), Flush())
 
     async def fill() -> None:
         while pipeline.store.held.height < HELD_ROWS:
-            pipeline.messages(time.time_ns() // 1000, 0, sent)
+            pipeline.take(Messages(now_us(), 0, sent))
             pipeline.flush()
 
     asyncio.run(fill())

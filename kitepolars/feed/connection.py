@@ -1,9 +1,9 @@
 """One socket: open, send, read, watch. It never reconnects. Loop thread only.
 
-`Connection` is the transport's own protocol object, with two of its callbacks
-overridden: a read is stamped, and the whole messages that it completes go
-straight to the receiver, without a queue and without waking a task, which costs
-a third less than ``recv()``. No exception of the transport leaves this module:
+`Connection` is the transport's own protocol object, an `asyncio.Protocol`. What a
+read of the socket brings is stamped and divided: steady binary messages go to the
+receiver where they lie, and everything else goes through the library as always.
+No task is woken for a message. No exception of the transport leaves this module:
 they hold the URL, and the URL holds the token. A `Failure` says what happened.
 """
 
@@ -22,11 +22,13 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.http11 import Response
+from websockets.protocol import State
 
 from kitepolars.feed.account import HEADERS, Account, connection_url, is_loopback
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
-from kitepolars.feed.records import now_us
+from kitepolars.source import now_us
 from kitepolars.wire.control import printable
+from kitepolars.wire.stream import RawMessages, StreamWalker
 
 MAX_MESSAGE: Final = 16 * 2**20
 """Bytes of a message: 3,000 full packets are 558,002, so this is generous."""
@@ -42,6 +44,8 @@ _HINTS: Final[dict[int, str]] = {
     "does another program use it?",
 }
 
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
 _URL_PASSWORD: Final = re.compile(r"//[^/@\s]*@")
 
 _log = logging.getLogger("kitepolars.feed.websocket")
@@ -53,8 +57,8 @@ _log.addFilter(lambda record: record.levelno >= logging.WARNING)
 class Receiver(Protocol):
     """Takes what a connection receives. Quick, and never raises."""
 
-    def binary(self, received_at: int, messages: list[bytes]) -> None:
-        """Take the binary messages of one read of the socket, heartbeats included, and its time.
+    def binary(self, received_at: int, messages: RawMessages) -> None:
+        """Take binary messages of one read of the socket, heartbeats included, and its time.
 
         The time is in microseconds since the Unix epoch, UTC.
         """
@@ -87,7 +91,8 @@ class Connection(ClientConnection):
         self._receiver = receiver
         self._account = account
         self._read_at = 0
-        self._messages: list[bytes] = []  # of this read
+        self._answer = b""  # the end of what has come of the answer to the handshake
+        self._walker = StreamWalker(MAX_MESSAGE)
         self._fragments = bytearray()
         self._fragmented: Opcode | None = None
         self._opened_at = self._last_byte = self.loop.time()
@@ -146,20 +151,51 @@ class Connection(ClientConnection):
     def data_received(self, data: bytes) -> None:
         """Stamp and pass on; called by the event loop."""
         self._read_at, self._last_byte = now_us(), self.loop.time()
+        if self.response is None and not (data := self._shake_hands(data)):
+            return
+        for part in self._walker.feed(data):
+            if isinstance(part, RawMessages):
+                self._receiver.binary(self._read_at, part)
+            else:
+                self._pass_on(part)
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        """Leave the answer to the handshake to the library; return what comes after it.
+
+        An answer that refuses has a body, which is the library's, too.
+        """
+        seen = self._answer + data
+        end = seen.find(_END_OF_HEAD)
+        here = len(data) if end < 0 else end + len(_END_OF_HEAD) - len(self._answer)
+        self._answer = seen[1 - len(_END_OF_HEAD) :] if end < 0 else b""
+        super().data_received(data[:here])
+        if self.protocol.state is State.OPEN:
+            return data[here:]
+        if here < len(data):
+            super().data_received(data[here:])
+        return b""
+
+    def eof_received(self) -> None:
+        """Let the library see an incomplete message, and then the end; called by the event loop."""
+        if held := self._walker.give_up():
+            self._pass_on(held)
+        super().eof_received()
+
+    def _pass_on(self, data: bytes) -> None:
+        """Leave bytes to the library, which decides what they are and what is an error."""
         super().data_received(data)
-        self._deliver()
+        if self.protocol.state is not State.OPEN:
+            self._walker.give_up()
         if self._deadline is None and self.protocol.close_expected():
             # The library would wait for the server to close, however long that takes.
             self._deadline = self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     def process_event(self, event: Any) -> None:
-        """Keep messages for the receiver, and hand all else to the library, which calls this."""
-        if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
-            super().process_event(event)
-        elif event.opcode is Opcode.BINARY and event.fin:
-            self._messages.append(bytes(event.data))
-        else:
+        """Keep data for the receiver, and hand all else to the library, which calls this."""
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
             self._collect(event)
+        else:
+            super().process_event(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timers; called by the event loop."""
@@ -177,15 +213,9 @@ class Connection(ClientConnection):
             return
         data, self._fragments = bytes(self._fragments), bytearray()
         if self._fragmented is Opcode.TEXT:
-            self._deliver()  # what came before
             self._receiver.text(data.decode("utf-8", "replace"))
         else:
-            self._messages.append(data)
-
-    def _deliver(self) -> None:
-        if self._messages:
-            messages, self._messages = self._messages, []
-            self._receiver.binary(self._read_at, messages)
+            self._receiver.binary(self._read_at, RawMessages.of_message(data))
 
     def _check(self, due: float) -> None:
         now = self.loop.time()

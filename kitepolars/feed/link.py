@@ -1,9 +1,9 @@
 """What keeps a connection alive at one place of one account. Loop thread only.
 
-A `Link` lives as long as its manager: it opens a `Connection`, brings it what
-is to be sent, counts what it receives, and when it ends opens the next one,
-after the delays of the reconnect policy. What that means for instruments, gaps
-and events its `Hub` decides.
+A `Link` lives as long as its manager: it opens a `Connection`, sends what is
+waiting, passes on what it receives, and when the connection ends opens the next one,
+after the delays of the reconnect policy. Its `Owner` decides what that means for
+instruments, gaps and events.
 """
 
 from __future__ import annotations
@@ -27,9 +27,17 @@ from kitepolars.feed.reconnect import (
     Verdict,
     authentication_error,
 )
-from kitepolars.feed.records import ConnectionState, Sink, now_us
+from kitepolars.source import (
+    ConnectionState,
+    Heartbeats,
+    Messages,
+    Record,
+    SnapshotsExpected,
+    now_us,
+)
 from kitepolars.wire import control
 from kitepolars.wire.layouts import Mode
+from kitepolars.wire.stream import RawMessages
 
 if TYPE_CHECKING:
     from kitepolars.feed.connection import Connection
@@ -42,13 +50,13 @@ REFUSED_BEFORE: Final = Failure("the credentials were refused before", HTTPStatu
 
 
 @dataclass(slots=True)
-class Tenant:
-    """An account in use, and what its connections share.
+class AccountInUse:
+    """An account, and what its connections share.
 
     Parameters
     ----------
-    account
-        The credentials of this moment.
+    credentials
+        Those of this moment.
     error
         Why they were refused; nobody tries them again while it stands.
     live
@@ -57,7 +65,7 @@ class Tenant:
         Handshakes go one by one, so that bad credentials are tried once.
     """
 
-    account: Account
+    credentials: Account
     error: AuthenticationError | None = None
     live: int = 0
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -85,8 +93,16 @@ class Tenant:
                 self.gate.release()
 
 
-class Hub(Protocol):
-    """Whom a link reports to."""
+class Owner(Protocol):
+    """Whom a link reports to: its manager."""
+
+    def deliver(self, record: Record) -> None:
+        """Take a record of what was received or is about to be sent."""
+        ...
+
+    def text(self, link: Link, text: str) -> None:
+        """Take a text message."""
+        ...
 
     def opened(self, link: Link) -> None:
         """Take note that the link can send now."""
@@ -94,14 +110,6 @@ class Hub(Protocol):
 
     def ended(self, link: Link, failure: Failure, *, was_open: bool) -> None:
         """Take note that a connection ended, or that an attempt to open one failed."""
-        ...
-
-    def resumed(self, link: Link, at: int) -> None:
-        """Take note of the first data after a subscribe."""
-        ...
-
-    def text(self, link: Link, at: int, text: str) -> None:
-        """Take a text message."""
         ...
 
     def changed(self, link: Link) -> None:
@@ -116,51 +124,46 @@ class Link:
     ----------
     index
         Its number over all accounts.
-    tenant
+    account
         The account that it belongs to.
     url
         The server, without credentials.
     policy
         Delays and time-outs.
-    sink
-        Where binary messages go.
-    hub
+    owner
         Whom to report to.
     """
 
     def __init__(
         self,
         index: int,
-        tenant: Tenant,
+        account: AccountInUse,
         *,
         url: str,
         policy: ReconnectPolicy,
-        sink: Sink,
-        hub: Hub,
+        owner: Owner,
     ) -> None:
         self.index = index
-        self.tenant = tenant
+        self.account = account
         self.state = ConnectionState.IDLE
         self.since = now_us()
         self.failure: Failure | None = None
-        self.messages = self.bytes = self.heartbeats = self.texts = self.reconnects = 0
+        self.reconnects = 0
         self.last_message_at: int | None = None
         self.opened_at = self.since
         self.delay: float | None = None
         self._url = url
         self._policy = policy
-        self._sink = sink
-        self._hub = hub
+        self._owner = owner
         self._backoff = Backoff(policy)
         self._was_open = False
-        self._resuming = False
         self._outbox: deque[Command] = deque()
         self._wake = asyncio.Event()
         self._retry_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Link {self.index} of {self.tenant.account.name!r}: {self.state}>"
+        return f"<Link {self.index} of {self.account.credentials.name!r}: {self.state}>"
 
     @property
     def attempts(self) -> int:
@@ -212,26 +215,18 @@ class Link:
         self._outbox.append(command)
         self._wake.set()
 
-    def binary(self, received_at: int, messages: list[bytes]) -> None:
-        """Take the binary messages of one read, count them and hand them on."""
+    def binary(self, received_at: int, messages: RawMessages) -> None:
+        """Take the binary messages of one read of the socket."""
         self.last_message_at = received_at
-        if min(map(len, messages)) <= 1:
-            received, messages = messages, [data for data in messages if len(data) > 1]
-            self.heartbeats += len(received) - len(messages)
-            if not messages:
-                return
-        self.messages += len(messages)
-        self.bytes += sum(map(len, messages))
-        self._sink.messages(received_at, self.index, messages)
-        if self._resuming:
-            self._resuming = False
-            self._hub.resumed(self, received_at)
+        if messages.heartbeats:
+            self._owner.deliver(Heartbeats(received_at, self.index, messages.heartbeats))
+        if messages:
+            self._owner.deliver(Messages(received_at, self.index, messages))
 
     def text(self, text: str) -> None:
         """Take a text message of the connection."""
-        at = self.last_message_at = now_us()
-        self.texts += 1
-        self._hub.text(self, at, text)
+        self.last_message_at = now_us()
+        self._owner.text(self, text)
 
     async def _run(self) -> None:
         while True:
@@ -241,7 +236,7 @@ class Link:
             self.failure = failure
             self.delay = self._backoff.delay(failure, lived=lived)
             self._enter(self._after(failure))
-            self._hub.ended(self, failure, was_open=was_open)
+            self._owner.ended(self, failure, was_open=was_open)
             if self.state is not ConnectionState.WAITING or self.delay is None:
                 return
             await self._pause(self.delay)
@@ -254,30 +249,30 @@ class Link:
 
     async def _attempt(self) -> tuple[Failure, float]:
         """Connect and stay until the end; return why it came and how long the data flowed."""
-        async with self.tenant.admission():
+        async with self.account.admission():
             opened = await self._open()
             if isinstance(opened, Failure):
                 return opened, 0.0
-            self.tenant.live += 1
+            self.account.live += 1
         try:
             return await self._serve(opened), opened.lived
         finally:
-            self.tenant.live -= 1
+            self.account.live -= 1
             await opened.shut()
 
     async def _open(self) -> Connection | Failure:
-        tenant = self.tenant
-        if tenant.error is not None:
+        account = self.account
+        if account.error is not None:
             return REFUSED_BEFORE
         # The transport is loaded when it is first needed: importing the package stays quick.
         from kitepolars.feed.connection import open_connection  # noqa: PLC0415
 
-        account = tenant.account
-        opened = await open_connection(self._url, account, self, self._policy)
+        credentials = account.credentials
+        opened = await open_connection(self._url, credentials, self, self._policy)
         if isinstance(opened, Failure) and opened.verdict is Verdict.FATAL:
-            if account is not tenant.account:  # there are newer credentials
+            if credentials is not account.credentials:  # there are newer ones
                 return Failure(opened.reason)
-            tenant.error = authentication_error(account.name, opened)
+            account.error = authentication_error(credentials.name, opened)
         return opened
 
     async def _serve(self, connection: Connection) -> Failure:
@@ -287,7 +282,7 @@ class Link:
         self._was_open = True
         self.opened_at = now_us()
         self._enter(ConnectionState.OPEN)
-        self._hub.opened(self)
+        self._owner.opened(self)
         writer = asyncio.get_running_loop().create_task(self._write(connection))
         writer.add_done_callback(partial(_abort_on_error, connection))
         try:
@@ -306,13 +301,10 @@ class Link:
     async def _carry_out(self, connection: Connection, command: Command) -> bool:
         for batch in control.batches(command.tokens):
             if command.action is Action.SUBSCRIBE:
-                self._sink.expect_snapshots(batch)
-                self._resuming = True
+                self._owner.deliver(SnapshotsExpected(now_us(), self.index, tuple(batch)))
             for request in requests(command, batch):
                 if not await connection.send_request(request):
                     return False
-            if command.action is Action.UNSUBSCRIBE:
-                self._sink.forget(batch)
         return True
 
     async def _pause(self, delay: float) -> None:
@@ -326,7 +318,7 @@ class Link:
     def _enter(self, state: ConnectionState) -> None:
         if state is not self.state:
             self.state, self.since = state, now_us()
-            self._hub.changed(self)
+            self._owner.changed(self)
 
     def _crashed(self, task: asyncio.Task[None]) -> None:
         """Say so when a defect ended the task: it ends by itself only when it gives up."""

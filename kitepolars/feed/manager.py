@@ -1,8 +1,8 @@
 """Every connection of every account: the asynchronous core. All of it on the loop thread.
 
-`TickerManager` is what a user of the feed calls; the state behind it is the
-`Feed`'s. What is handed out is an immutable copy that any thread may read;
-every method belongs to the loop thread.
+`TickerManager` owns the planner, that is the desired state, and the links, one for each connection.
+A planner returns the work that a change entails; the manager has the links do it. What happens, it
+delivers as records; orders, gaps, events and counters are kept by its `Ledger`.
 """
 
 from __future__ import annotations
@@ -22,27 +22,35 @@ from kitepolars.errors import (
     UnknownInstrument,
 )
 from kitepolars.feed.account import Account, public_url
-from kitepolars.feed.commands import Action
-from kitepolars.feed.hub import Feed
-from kitepolars.feed.link import Tenant
-from kitepolars.feed.plan import MAX_PLACES, Limits
-from kitepolars.feed.reconnect import ReconnectPolicy
-from kitepolars.feed.records import (
+from kitepolars.feed.commands import Plan
+from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
+from kitepolars.feed.plan import MAX_PLACES, Limits, Planner
+from kitepolars.feed.reconnect import Failure, ReconnectPolicy, Verdict
+from kitepolars.ledger import FeedStats, Ledger
+from kitepolars.ledger.connections import ConnectionStatus
+from kitepolars.ledger.gaps import Gap
+from kitepolars.ledger.orders import OrderUpdate
+from kitepolars.source import (
+    ConnectionChanged,
     ConnectionState,
-    ConnectionStatus,
     Event,
-    EventLog,
-    FeedStats,
-    Gap,
-    OrderUpdate,
+    LiveSource,
+    Lost,
     Sink,
+    Stopped,
+    Subscribed,
+    Text,
+    Unsubscribed,
 )
 from kitepolars.wire.layouts import Mode
+
+PATIENCE: Final = 2
+"""Attempts in a row after which a connection counts as lost, so that its instruments move."""
 
 _TOKENS: Final = range(2**32)
 
 
-class TickerManager:
+class TickerManager(LiveSource):
     """The feed: connections, subscriptions, orders, events, gaps.
 
     Subscribing calls are synchronous: they change the desired state, or raise and change
@@ -54,15 +62,13 @@ class TickerManager:
     accounts
         One or more; each has `limits.connections` connections of its own.
     sink
-        Where binary messages are delivered.
+        Where records are delivered, `kitepolars.source.Messages` among them.
     url
         The server. Parameters that it has, as the sandbox's ``user_id``, are kept.
     limits
         What Kite allows per account.
     reconnect
         Delays and time-outs.
-    events
-        A log to share; by default one of its own.
 
     Raises
     ------
@@ -83,37 +89,45 @@ class TickerManager:
         self,
         accounts: Sequence[Account],
         *,
-        sink: Sink,
+        sink: Sink | None = None,
         url: str = "wss://ws.kite.trade/",
         limits: Limits | None = None,
         reconnect: ReconnectPolicy | None = None,
-        events: EventLog | None = None,
     ) -> None:
         limits = limits or Limits()
         _check_accounts(accounts, limits)
+        super().__init__()
+        self.ledger = Ledger(self.now)
+        if sink is not None:
+            self.deliver_to(sink)
+        self.deliver_to(self.ledger)
         self._policy = reconnect or ReconnectPolicy()
-        self._sink = sink
-        self._feed = Feed(
-            accounts,
-            sink=sink,
-            url=url,
-            public_url=public_url(url),
-            limits=limits,
-            policy=self._policy,
-            events=EventLog() if events is None else events,
-        )
+        self._public_url = public_url(url)
+        self._planner = Planner(len(accounts), limits)
+        self._accounts = {account.name: AccountInUse(account) for account in accounts}
+        self._links = [
+            Link(index, account, url=url, policy=self._policy, owner=self)
+            for index, account in enumerate(
+                account for account in self._accounts.values() for _ in range(limits.connections)
+            )
+        ]
+        self._loads: dict[int, int] = {}  # instruments by connection, as delivered last
+        self._is_running = False
+        self._is_started = False  # the first connections have been open: now a loss is a gap
+        self._state_change = asyncio.Event()
+        self._redacted = list(accounts)
 
     def __repr__(self) -> str:
         stats = self.stats()
         return (
-            f"<TickerManager {self._feed.public_url} accounts={list(self._feed.tenants)} "
+            f"<TickerManager {self._public_url} accounts={list(self._accounts)} "
             f"connected={stats.connected} instruments={stats.instruments}>"
         )
 
     @property
     def is_running(self) -> bool:
         """Whether connections are being kept alive: from `start()` to `stop()`."""
-        return self._feed.running
+        return self._is_running
 
     async def start(self) -> None:
         """Connect, and return once every account has its first connection open.
@@ -131,22 +145,27 @@ class TickerManager:
         """
         fresh = not self.is_running
         if fresh:
-            self._feed.prepare()
+            self._prepare()
         try:
-            self._feed.execute(self._feed.planner.start())
+            self._execute(self._planner.start())
             await self._first_connections()
         except BaseException:
             if fresh:
                 await self.stop()
             raise
-        self._feed.started = True
+        self._is_started = True
 
     async def stop(self) -> None:
         """Close every connection; returns within about a second whatever the server does.
 
         Subscriptions are remembered for the next `start()`. Harmless when not running.
         """
-        await self._feed.stop()
+        self._is_running = self._is_started = False
+        await asyncio.gather(*(link.stop() for link in self._links))
+        self.deliver(Stopped(self.now()))
+        for link in self._links:
+            self._planner.closed(link.index)
+            self._planner.revived(link.index)
 
     def subscribe(self, tokens: Collection[int], mode: Mode) -> None:
         """Want instruments in a mode. Those subscribed already change to it where they differ.
@@ -158,18 +177,17 @@ class TickerManager:
         UnknownInstrument
             When one is no unsigned 32-bit number. Likewise.
         """
-        self._feed.execute(self._feed.planner.subscribe(_tokens(tokens), Mode(mode)))
+        wanted = _tokens(tokens)
+        plan = self._planner.subscribe(wanted, Mode(mode))
+        self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
+        self._execute(plan)
 
     def unsubscribe(self, tokens: Collection[int]) -> None:
         """Want instruments no more; those that are not subscribed are passed over."""
-        planner = self._feed.planner
-        gone = [token for token in dict.fromkeys(_tokens(tokens)) if token in planner]
-        plan = planner.unsubscribe(gone)
-        sent = [command for command in plan.commands if command.action is Action.UNSUBSCRIBE]
-        told = {token for command in sent for token in command.tokens}
-        if silent := [token for token in gone if token not in told]:
-            self._sink.forget(silent)
-        self._feed.execute(plan)
+        gone = [token for token in dict.fromkeys(_tokens(tokens)) if token in self._planner]
+        plan = self._planner.unsubscribe(gone)
+        self.deliver(Unsubscribed(self.now(), tuple(gone)))
+        self._execute(plan)
 
     def set_mode(self, tokens: Collection[int], mode: Mode) -> None:
         """Change the mode of subscribed instruments: one request for each 500 that differ.
@@ -179,7 +197,10 @@ class TickerManager:
         UnknownInstrument
             When one of them is not subscribed. Nothing has changed then.
         """
-        self._feed.execute(self._feed.planner.set_mode(_tokens(tokens), Mode(mode)))
+        wanted = _tokens(tokens)
+        plan = self._planner.set_mode(wanted, Mode(mode))
+        self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
+        self._execute(plan)
 
     def set_access_token(self, token: str, account: str | None = None) -> None:
         """Use a new access token, as after the daily expiry at about 06:00 IST.
@@ -199,51 +220,39 @@ class TickerManager:
         ConfigError
             When the account is unknown or not named, or the token is empty.
         """
-        tenant = self._tenant(account)
-        self._feed.renew(tenant, replace(tenant.account, access_token=token))
+        self._renew(self._account(account), token)
 
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
         """Return what is wanted: instrument token → mode and connection index. It never changes.
 
         As long as the wishes do not change either, the same object is returned.
         """
-        return self._feed.planner.subscriptions()
+        return self._planner.subscriptions()
 
     def connections(self) -> tuple[ConnectionStatus, ...]:
         """Return every connection that is needed, by index."""
-        needed = self._feed.planner.needed
-        return tuple(self._feed.status(self._feed.links[index]) for index in needed)
+        needed = self._planner.needed
+        return tuple(one for one in self.ledger.connections.snapshot() if one.index in needed)
 
     def stats(self) -> FeedStats:
         """Return the counters over all connections, since the manager was made."""
-        links = self._feed.links
-        return FeedStats(
-            messages=sum(link.messages for link in links),
-            bytes=sum(link.bytes for link in links),
-            heartbeats=sum(link.heartbeats for link in links),
-            texts=sum(link.texts for link in links),
-            reconnects=sum(link.reconnects for link in links),
-            connected=sum(link.state is ConnectionState.OPEN for link in links),
-            instruments=len(self._feed.planner),
-            orders=len(self._feed.orders),
-            gaps=len(self._feed.gaps),
-        )
+        return self.ledger.stats()
 
     def orders(self) -> tuple[OrderUpdate, ...]:
         """Return every distinct order update, oldest first."""
-        return self._feed.orders.snapshot()
+        return self.ledger.orders.snapshot()
 
     def events(self) -> tuple[Event, ...]:
         """Return the latest events, oldest first."""
-        return self._feed.events.snapshot()
+        return self.ledger.events.snapshot()
 
-    def note(self, kind: str, detail: str) -> None:
-        """Keep an event of somebody else's, without any credential that its text may hold."""
-        self._feed.note(kind, detail)
+    def note(self, kind: str, detail: str, connection: int | None = None) -> None:
+        """Deliver an event, without any credential that its text may hold."""
+        super().note(kind, self._redact(detail), connection)
 
     def gaps(self) -> tuple[Gap, ...]:
-        """Return every hole in the data, by its start; those still open have no end."""
-        return self._feed.gaps.snapshot()
+        """Return every gap in the data, by its start; those still open have no end."""
+        return self.ledger.gaps.snapshot()
 
     def error(self, account: str | None = None) -> KitePolarsError | None:
         """Return why an account has no connection any more and tries none, or None.
@@ -253,7 +262,7 @@ class TickerManager:
         AuthenticationError, ConnectionLost or None
             Refused credentials, or exhausted attempts.
         """
-        return self._error(self._tenant(account))
+        return self._error(self._account(account))
 
     def on_order(self, listener: Callable[[OrderUpdate], object]) -> Callable[[], None]:
         """Call `listener` on the loop thread with each distinct order update.
@@ -263,61 +272,173 @@ class TickerManager:
         Callable
             Ends it. The same goes for `on_event` and `on_state`.
         """
-        return self._feed.order_listeners.add(listener)
+        return self.ledger.orders.listen(listener)
 
     def on_event(self, listener: Callable[[Event], object]) -> Callable[[], None]:
         """Call `listener` on the loop thread with each event."""
-        return self._feed.events.listen(listener)
+        return self.ledger.events.listen(listener)
 
     def on_state(self, listener: Callable[[ConnectionStatus], object]) -> Callable[[], None]:
         """Call `listener` on the loop thread when a connection changes its state."""
-        return self._feed.state_listeners.add(listener)
+        return self.ledger.connections.listen(listener)
+
+    # What links report; see `kitepolars.feed.link.Owner`:
+
+    def text(self, link: Link, text: str) -> None:
+        """Deliver a text message, without any credential that it may hold."""
+        self.deliver(Text(self.now(), link.index, self._redact(text)))
+
+    def opened(self, link: Link) -> None:
+        """Bring a connection that opened to the desired state of this moment."""
+        instruments = self._planner.load(link.index)
+        self.note("connected", f"{instruments:,} instruments to subscribe", link.index)
+        self._execute(self._planner.opened(link.index))
+
+    def ended(self, link: Link, failure: Failure, *, was_open: bool) -> None:
+        """Deliver what ended, and move its instruments when it will not be back soon."""
+        self._planner.closed(link.index)
+        self._lose(link, failure, was_open=was_open)
+        if failure is not REFUSED_BEFORE:
+            self.note(_kind(link, was_open=was_open), _detail(link, failure), link.index)
+        if _is_lost(link, failure):
+            self._execute(self._planner.lost(link.index))
+        if failure.verdict is Verdict.FATAL:
+            self._give_up(link.account)
+
+    def changed(self, link: Link) -> None:
+        """Deliver a connection's state, and wake `start`."""
+        load = self._loads[link.index] = self._planner.load(link.index)
+        self.deliver(
+            ConnectionChanged(
+                self.now(),
+                link.index,
+                link.account.credentials.name,
+                link.state,
+                self._public_url,
+                load,
+                link.reconnects,
+            )
+        )
+        self._state_change.set()
+
+    def _prepare(self) -> None:
+        """Make ready for a start: forget refusals, and take the running loop."""
+        self._is_running = True
+        self._state_change = asyncio.Event()
+        for account in self._accounts.values():
+            account.reset()
+
+    def _execute(self, plan: Plan) -> None:
+        """Do the work that a change entails."""
+        for move in plan.moves:
+            detail = f"{move.instruments:,} instruments moved to connection {move.target}"
+            self.note("failover", detail, move.source)
+        for index in plan.opens if self._is_running else ():
+            self._links[index].start()
+        for command in plan.commands:
+            self._links[command.connection].send(command)
+        for index in self._planner.needed:
+            if self._loads.get(index) != self._planner.load(index):
+                self.changed(self._links[index])
+
+    def _renew(self, account: AccountInUse, token: str) -> None:
+        """Use new credentials for an account, at once where the old ones had failed."""
+        account.credentials, account.error = replace(account.credentials, access_token=token), None
+        self._redacted.append(account.credentials)
+        for link in self._links_of(account):
+            if link.state is not ConnectionState.OPEN:
+                self._planner.revived(link.index)
+                if self._is_running and link.index in self._planner.needed:
+                    link.retry()
+
+    def _lose(self, link: Link, failure: Failure, *, was_open: bool) -> None:
+        """Deliver the loss of a connection's instruments, or of order updates alone."""
+        tokens = self._planner.tokens(link.index)
+        if self._is_started and (tokens or was_open):
+            name = link.account.credentials.name
+            at, reason = self.now(), failure.reason
+            self.deliver(Lost(at, link.index, name, link.heard_at, reason, tokens))
+
+    def _give_up(self, account: AccountInUse) -> None:
+        """Count on none of an account's connections that is down, and do not try them either."""
+        for link in self._links_of(account):
+            if link.state is not ConnectionState.OPEN:
+                self._execute(self._planner.lost(link.index))
+            if link.state is ConnectionState.WAITING:
+                link.retry()  # finds the account refused, without a handshake
+
+    def _links_of(self, account: AccountInUse) -> list[Link]:
+        return [link for link in self._links if link.account is account]
+
+    def _redact(self, text: str) -> str:
+        for account in self._redacted:
+            text = account.redact(text)
+        return text
 
     async def _first_connections(self) -> None:
         """Wait until every account has a connection; raise as soon as one cannot have it."""
         timeout = self._policy.connect_timeout
         try:
             async with asyncio.timeout(timeout):
-                while waiting := [one for one in self._feed.tenants.values() if not one.live]:
+                while waiting := [one for one in self._accounts.values() if not one.live]:
                     self._raise_errors(waiting)
-                    self._feed.state_change.clear()
-                    await self._feed.state_change.wait()
+                    self._state_change.clear()
+                    await self._state_change.wait()
         except TimeoutError:
             error = self._lost(waiting[0], f"no connection within {timeout:g} s")
             raise error from error.__cause__
 
-    def _raise_errors(self, tenants: Iterable[Tenant]) -> None:
+    def _raise_errors(self, accounts: Iterable[AccountInUse]) -> None:
         if not self.is_running:
             raise NotRunning("the manager was stopped while it was starting")
-        for tenant in tenants:
-            if (error := self._error(tenant)) is not None:
+        for account in accounts:
+            if (error := self._error(account)) is not None:
                 raise error
 
-    def _error(self, tenant: Tenant) -> KitePolarsError | None:
-        if tenant.error is not None:
-            return AuthenticationError(str(tenant.error))
-        links = [link for link in self._feed.links_of(tenant) if link.is_wanted]
+    def _error(self, account: AccountInUse) -> KitePolarsError | None:
+        if account.error is not None:
+            return AuthenticationError(str(account.error))
+        links = [link for link in self._links_of(account) if link.is_wanted]
         if links and all(link.state is ConnectionState.FAILED for link in links):
-            return self._lost(tenant, "attempts exhausted")
+            return self._lost(account, "attempts exhausted")
         return None
 
-    def _lost(self, tenant: Tenant, what: str) -> ConnectionLost:
-        links = self._feed.links_of(tenant)
+    def _lost(self, account: AccountInUse, what: str) -> ConnectionLost:
+        links = self._links_of(account)
         attempts = max(1, *(link.attempts for link in links))
         reasons = [link.failure.reason for link in links if link.failure is not None]
         reason = reasons[-1] if reasons else "no answer"
-        message = f"account {tenant.account.name!r}: {what} ({reason})"
+        message = f"account {account.credentials.name!r}: {what} ({reason})"
         error = ConnectionLost(message, attempts=attempts)
         error.__cause__ = ConnectionError(reason)
         return error
 
-    def _tenant(self, account: str | None) -> Tenant:
-        tenants = self._feed.tenants
-        if account is None and len(tenants) == 1:
-            return next(iter(tenants.values()))
-        if account is None or account not in tenants:
-            raise ConfigError("account", account, f"one of {', '.join(map(repr, tenants))}")
-        return tenants[account]
+    def _account(self, name: str | None) -> AccountInUse:
+        if name is None and len(self._accounts) == 1:
+            return next(iter(self._accounts.values()))
+        if name is None or name not in self._accounts:
+            raise ConfigError("account", name, f"one of {', '.join(map(repr, self._accounts))}")
+        return self._accounts[name]
+
+
+def _is_lost(link: Link, failure: Failure) -> bool:
+    given_up = link.state is ConnectionState.FAILED or failure.verdict is not Verdict.TRANSIENT
+    return given_up or link.attempts >= PATIENCE
+
+
+def _kind(link: Link, *, was_open: bool) -> str:
+    """Name the event of an end: what it led to, or what it was."""
+    if link.state in {ConnectionState.EXPIRED, ConnectionState.FAILED}:
+        return link.state.value
+    return "disconnected" if was_open else "refused"
+
+
+def _detail(link: Link, failure: Failure) -> str:
+    if link.account.error is not None:
+        return str(link.account.error)
+    if link.state is ConnectionState.FAILED:
+        return f"{failure.reason}; given up after {link.attempts} attempts"
+    return f"{failure.reason}; next attempt in {link.delay:.1f} s"
 
 
 def _check_accounts(accounts: Sequence[Account], limits: Limits) -> None:

@@ -161,6 +161,10 @@ class Planner:
         """Return how many instruments have their place on a connection."""
         return len(self._places[connection].members)
 
+    def tokens(self, connection: int) -> tuple[int, ...]:
+        """Return the instruments that have their place on a connection."""
+        return tuple(self._places[connection].members)
+
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
         """Return instrument token → mode and connection index; one object until that changes."""
         if self._listed is None:

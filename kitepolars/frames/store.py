@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,9 @@ from kitepolars.frames.buffers import SLOT, TickBuffer, merge_latest
 from kitepolars.frames.index import TokenIndex
 from kitepolars.frames.memory import Slabs
 from kitepolars.frames.schema import MODE, SCHEMA
-from kitepolars.wire.decode import MICROSECONDS
-from kitepolars.wire.layouts import MODES
+from kitepolars.wire.decode import MICROSECONDS, decode
+from kitepolars.wire.layouts import LAYOUTS, MODES
+from kitepolars.wire.scan import Packets
 
 CHUNK_ROWS: Final = 524_288
 """Rows of a full chunk (about 136 MB). Chunks are few and large, so that queries stay fast."""
@@ -34,6 +35,8 @@ RETENTION_CHUNKS: Final = 16
 """A bounded history is kept in at least so many chunks: one is dropped at a time."""
 
 _MODE_VALUES: Final = pl.Series("mode", list(MODES), dtype=MODE)
+
+_HAS_EXCHANGE_TIME: Final = np.array(["exchange_timestamp" in layout.fields for layout in LAYOUTS])
 
 SymbolOf = Callable[[Sequence[int]], Sequence[str | None]]
 """Instrument tokens → symbols such as ``"NSE:INFY"``, None where unknown."""
@@ -210,6 +213,39 @@ class Held(NamedTuple):
         return merge_latest(self.settled, self.buffer, self.length, len(self.symbols))
 
 
+class NewRows(NamedTuple):
+    """Rows that are complete but for what `TickStore.write` asks about them.
+
+    Parameters
+    ----------
+    slots
+        The slot of each row's instrument.
+    codes
+        The layout code of each row.
+    columns
+        The buffer's columns.
+    place
+        Which of their rows these are.
+    """
+
+    slots: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.uint8]
+    columns: Mapping[str, npt.NDArray[Any]]
+    place: slice
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return the values of a column; what a row's layout lacks is whatever was there before."""
+        return self.columns[name][self.place]
+
+    def has_exchange_time(self) -> npt.NDArray[np.bool_]:
+        """Say which rows have an exchange time by their layout, though it may be 0: absent."""
+        return _HAS_EXCHANGE_TIME[self.codes]
+
+
+Mark = Callable[[NewRows], npt.NDArray[np.bool_] | None]
+"""New rows → which of them are cached values; None for none."""
+
+
 class TickStore:
     """Buffers ticks, seals them into chunks, and publishes what is held.
 
@@ -228,11 +264,6 @@ class TickStore:
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
         self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), _Sealed())
         """The published state: one assignment replaces it as a whole."""
-
-    @property
-    def buffer(self) -> TickBuffer:
-        """The buffer that takes the next ticks; it always has room."""
-        return self.held.buffer
 
     def name_instruments(self, symbol_of: SymbolOf) -> None:
         """Use other symbols for the ticks that are not sealed yet, and for those to come."""
@@ -256,43 +287,54 @@ class TickStore:
             self._name_new()
         return slots
 
-    def place(self, rows: int) -> npt.NDArray[np.int32]:
-        """Find the slots of rows that have been written into `buffer` behind its length.
+    def write(self, packets: Packets, reads: npt.NDArray[np.int64], mark: Mark) -> Collection[int]:
+        """Decode packets into rows and publish them.
 
         Parameters
         ----------
-        rows
-            How many.
+        packets
+            What a scanner found in the items of `reads`.
+        reads
+            For each read of a socket its time in microseconds since the epoch, UTC, its connection
+            and how many items it brought; shape ``(n, 3)``.
+        mark
+            Called with new rows before they are published: which are cached values, None for none.
 
         Returns
         -------
-        numpy.ndarray
-            The slot of each row's instrument: the buffer's own column.
+        Collection
+            The segment codes that are not known.
         """
-        columns, place = self.buffer.columns, slice(self.buffer.length, self.buffer.length + rows)
-        return self.slots(columns["instrument_token"][place], columns[SLOT][place].view(np.int32))
+        unknown: set[int] = set()
+        start = 0
+        while start < len(packets):
+            stop = min(len(packets), start + self.held.buffer.room)
+            unknown.update(self._write(packets, reads, mark, start, stop))
+            start = stop
+        return unknown
 
-    def append(
-        self, codes: npt.NDArray[np.uint8], is_snapshot: npt.NDArray[np.bool_] | None = None
-    ) -> None:
-        """Publish rows behind the length of `buffer`, when they are complete but for their nulls.
-
-        Parameters
-        ----------
-        codes
-            The layout code of each row.
-        is_snapshot
-            Whether each row is the server's cached value; none is, if not given.
-        """
-        held, buffer = self.held, self.buffer
-        buffer.publish(codes, is_snapshot)
+    def _write(
+        self, packets: Packets, reads: npt.NDArray[np.int64], mark: Mark, start: int, stop: int
+    ) -> list[int]:
+        """Write packets for which the buffer has room; publish; seal a buffer that is full."""
+        held, buffer = self.held, self.held.buffer
+        first = buffer.length
+        unknown = decode(packets, start, stop, buffer.target, first)
+        buffer.stamp(reads, packets.counts, start, stop)
+        place = slice(first, first + stop - start)
+        tokens, slot_column = buffer.columns["instrument_token"], buffer.columns[SLOT]
+        slots = self.slots(tokens[place], slot_column[place].view(np.int32))
+        codes = packets.codes[start:stop]
+        buffer.publish(codes, mark(NewRows(slots, codes, buffer.columns, place)))
         self.held = held._replace(length=buffer.length, symbols=self._symbols)
         if not buffer.room:
             self._seal()
+        codes_unknown: list[int] = unknown.tolist()
+        return codes_unknown
 
     def _seal(self) -> None:
         """Turn the full buffer into a chunk, drop what retention says, and begin a new buffer."""
-        capacity = min(self.retention.chunk_rows, self.buffer.capacity * 2)
+        capacity = min(self.retention.chunk_rows, self.held.buffer.capacity * 2)
         self._drop(capacity)  # before the new buffer, which may take the memory
         held = self.held
         self.held = held._replace(

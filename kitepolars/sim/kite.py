@@ -175,6 +175,11 @@ class SimulatedKite:
         return f"ws://{host}:{port}/"
 
     @property
+    def credentials(self) -> tuple[str, str]:
+        """An API key and an access token that it admits, as it does any that were never refused."""
+        return "demo", "demo"
+
+    @property
     def instruments(self) -> InstrumentMaster:
         """The instruments listed."""
         return self._instruments

@@ -1,25 +1,68 @@
 """The façade: names, threads, DataFrames. Every method of `Ticker` works from any thread.
 
-`core` starts and stops, subscribes and hands out ticks; `waiting` waits for
-them; `analysis` answers questions about them; `streaming` passes them on;
-`views` shows them.
+A ticker holds its parts: the `Runtime` that ticks come from, its callbacks, the candles it has been
+asked for. The methods here translate names to tokens and snapshots to DataFrames.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+import datetime as dt
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
-from kitepolars.feed.account import Account
-from kitepolars.ticker.core import KITE_URL
+import polars as pl
+
+from kitepolars.analytics import Clock
+from kitepolars.analytics import depth as depth_of
+from kitepolars.analytics import movers as movers_of
+from kitepolars.analytics.market import with_market
+from kitepolars.errors import ConfigError, UnknownInstrument
+from kitepolars.feed.account import Account, Secret
+from kitepolars.feed.manager import TickerManager
+from kitepolars.feed.plan import Limits
+from kitepolars.feed.reconnect import ReconnectPolicy
+from kitepolars.frames.store import Held, Retention
+from kitepolars.instruments import Instrument, Instruments, SomeInstruments
+from kitepolars.nesting import run
+from kitepolars.pipeline import Flush
+from kitepolars.source import Source
+from kitepolars.tables import (
+    connections_frame,
+    events_frame,
+    gaps_frame,
+    orders_frame,
+    subscriptions_frame,
+)
+from kitepolars.ticker.callbacks import Callbacks, stream
+from kitepolars.ticker.kept_candles import KeptCandles
+from kitepolars.ticker.runtime import Companion, Runtime
 from kitepolars.ticker.stats import Stats
-from kitepolars.ticker.streaming import Streaming
-from kitepolars.ticker.views import Views
-from kitepolars.ticker.waiting import Waiting
+from kitepolars.ticker.summary import ticker_html
+from kitepolars.ticker.waiting import wait, wait_async
+from kitepolars.wire.layouts import MODES, Mode
+
+if TYPE_CHECKING:
+    from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
 
 __all__ = ["KITE_URL", "Stats", "Ticker"]
 
+F = TypeVar("F", bound=Callable[..., object])
 
-class Ticker(Waiting, Streaming, Views):
+KITE_URL: Final = "wss://ws.kite.trade/"
+"""Kite Connect's streaming endpoint. Source: Kite Connect v3, "WebSocket streaming"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The frame of `subscriptions()` and what it was made of; another object makes another."""
+
+    subscriptions: Mapping[int, tuple[Mode, int | None]]
+    names: Instruments
+    frame: pl.DataFrame
+
+
+class Ticker:
     """Kite's live ticks as growing Polars DataFrames.
 
     Parameters
@@ -54,6 +97,62 @@ class Ticker(Waiting, Streaming, Views):
     >>> ticker
     <Ticker: stopped, 0 instruments, 0 ticks>
     """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        access_token: str | None = None,
+        *,
+        accounts: Sequence[Account] | None = None,
+        url: str = KITE_URL,
+        limits: Limits | None = None,
+        reconnect: ReconnectPolicy | None = None,
+        retention: Retention | None = None,
+        flush: Flush | None = None,
+        instruments: Instruments | str | bytes | None = None,
+        default_mode: str = Mode.QUOTE,
+    ) -> None:
+        limits = limits or Limits()
+        mode, names = _mode(default_mode), _instruments(instruments)
+        accounts = _accounts(api_key, access_token, accounts)
+        manager = TickerManager(accounts, url=url, limits=limits, reconnect=reconnect)
+        claims: dict[Hashable, int] = {
+            (url, Secret(account.api_key)): limits.connections for account in accounts
+        }
+        runtime = Runtime(
+            manager, ledger=manager.ledger, retention=retention, flush=flush, claims=claims
+        )
+        self._compose(runtime, instruments=names, default_mode=mode, limits=limits)
+
+    @classmethod
+    def _over(
+        cls,
+        source: Source,
+        *,
+        instruments: Instruments,
+        default_mode: Mode = Mode.QUOTE,
+        limits: Limits | None = None,
+        retention: Retention | None = None,
+        flush: Flush | None = None,
+        host: Companion | None = None,
+    ) -> Self:
+        """Return a ticker over any source, such as a recording."""
+        runtime = Runtime(source, retention=retention, flush=flush, host=host)
+        return cls.__new__(cls)._compose(  # noqa: SLF001 - it is one of this class
+            runtime, instruments=instruments, default_mode=default_mode, limits=limits or Limits()
+        )
+
+    def _compose(
+        self, runtime: Runtime, *, instruments: Instruments, default_mode: Mode, limits: Limits
+    ) -> Self:
+        self._runtime = runtime
+        self._callbacks = Callbacks(runtime)
+        self._candles = KeptCandles(runtime)
+        self._limits = limits
+        self._default_mode = default_mode
+        self._listing: _Listing | None = None
+        self.instruments = instruments
+        return self
 
     @classmethod
     def from_env(cls, **settings: Any) -> Self:
@@ -92,3 +191,638 @@ class Ticker(Waiting, Streaming, Views):
             When it has no access token yet.
         """
         return cls(accounts=[Account("default", kite.api_key, kite.access_token)], **settings)
+
+    # -- life ------------------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the feed runs: after `start()`, until `stop()`."""
+        return self._runtime.is_running
+
+    def start(self) -> Self:
+        """Connect; return once a connection of each account is open. Harmless when it runs.
+
+        An older ticker of this process that holds the connections of the same account, as when
+        a notebook's cell is run again, gives way and is stopped: Kite allows three for an API
+        key. Tickers whose `limits` leave room for each other go on side by side.
+
+        Returns
+        -------
+        Ticker
+            Itself.
+
+        Raises
+        ------
+        AuthenticationError
+            When Kite refuses the credentials. Tokens expire daily about 06:00 IST.
+        ConnectionLost
+            When no connection could be opened within the reconnect policy's `connect_timeout`.
+        NotRunning
+            When another thread called `stop()` meanwhile.
+        """
+        self._runtime.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection, within two seconds whatever the server does.
+
+        What has been received stays readable, subscriptions are remembered, and
+        `start()` goes on from there.
+        """
+        self._runtime.stop()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def set_access_token(self, token: str, account: str | None = None) -> None:
+        """Use a new access token, after the daily expiry; subscriptions resume.
+
+        Parameters
+        ----------
+        token
+            The token of today's login.
+        account
+            Whose, by name; not needed with one account.
+
+        Raises
+        ------
+        ConfigError
+            When the account is not known, or none is named and there are several.
+        """
+        self._runtime.call(self._runtime.live.set_access_token, token, account)
+
+    # -- subscriptions ---------------------------------------------------------------------
+
+    @property
+    def instruments(self) -> Instruments:
+        """The instruments known by name. Assign another list at any time."""
+        return self._instruments
+
+    @instruments.setter
+    def instruments(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self._runtime.call(
+            self._runtime.store.name_instruments,
+            lambda tokens: instruments.symbols(tokens).to_list(),
+        )
+
+    def subscribe(self, instruments: SomeInstruments, mode: str | None = None) -> None:
+        """Subscribe instruments; those subscribed already change their mode at most.
+
+        Before `start()` the subscription is remembered and made then.
+
+        Parameters
+        ----------
+        instruments
+            Names such as ``"NSE:INFY"``, tokens, or a frame with such a column.
+        mode
+            ``"ltp"``, ``"quote"`` or ``"full"``; by default the ticker's `default_mode`.
+
+        Raises
+        ------
+        UnknownInstrument
+            When a name is not known. Nothing is changed.
+        CapacityExceeded
+            When there is no room for all. Nothing is sent or changed.
+        """
+        tokens = self._instruments.tokens(instruments)
+        wanted = self._default_mode if mode is None else _mode(mode)
+        self._runtime.call(self._runtime.live.subscribe, tokens, wanted)
+
+    def unsubscribe(self, instruments: SomeInstruments) -> None:
+        """Unsubscribe instruments; those that are not subscribed are passed over.
+
+        Raises
+        ------
+        UnknownInstrument
+            When a name is not known. Nothing is changed.
+        """
+        self._runtime.call(self._runtime.live.unsubscribe, self._instruments.tokens(instruments))
+
+    def set_mode(self, instruments: SomeInstruments, mode: str) -> None:
+        """Change the mode of subscribed instruments.
+
+        Raises
+        ------
+        UnknownInstrument
+            When one is not known, or not subscribed. Nothing is changed.
+        """
+        tokens = self._instruments.tokens(instruments)
+        self._runtime.call(self._runtime.live.set_mode, tokens, _mode(mode))
+
+    # -- ticks -----------------------------------------------------------------------------
+
+    def frame(self) -> pl.DataFrame:
+        """Return every tick held, in arrival order, up to now.
+
+        No data is copied: it costs the same after ten million ticks as after ten
+        thousand. The frame never changes.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `kitepolars.frames.schema.SCHEMA`: prices in rupees, quantities in
+            units, times in Asia/Kolkata, nulls where the mode has no such field.
+        """
+        return self._runtime.held().frame()
+
+    def lazy(self) -> pl.LazyFrame:
+        """Return the same as `frame`, as a LazyFrame."""
+        return self.frame().lazy()
+
+    # -- the state of things ---------------------------------------------------------------
+
+    def subscriptions(self) -> pl.DataFrame:
+        """Return one row an instrument: token, symbol, mode, connection."""
+        runtime, names = self._runtime, self._instruments
+        subscriptions = runtime.call(runtime.ledger.connections.subscriptions)
+        listing = self._listing
+        if (
+            listing is None
+            or listing.subscriptions is not subscriptions
+            or listing.names is not names
+        ):
+            frame = subscriptions_frame(subscriptions, names.symbols(list(subscriptions)))
+            listing = self._listing = _Listing(subscriptions, names, frame)
+        return listing.frame.clone()  # its columns are shared; what is done to it is the caller's
+
+    def connections(self) -> pl.DataFrame:
+        """Return one row a connection: state, instruments, messages, bytes, reconnects, times."""
+        statuses = self._runtime.call(self._runtime.ledger.connections.snapshot)
+        return connections_frame(statuses, self._limits.instruments_per_connection)
+
+    def orders(self, *, latest: bool = False) -> pl.DataFrame:
+        """Return one row a distinct order update, times in IST, prices in rupees.
+
+        Parameters
+        ----------
+        latest
+            One row an order instead: the update that is furthest on, whatever order the
+            updates arrived in.
+        """
+        return orders_frame(self._runtime.call(self._runtime.ledger.orders.snapshot), latest=latest)
+
+    def events(self) -> pl.DataFrame:
+        """Return what happened besides ticks: errors, alerts, rejections, reconnects."""
+        return events_frame(self._runtime.flushed(self._runtime.ledger.events.snapshot))
+
+    def note(self, kind: str, detail: str) -> None:
+        """Add an event of your own, such as what a strategy decided; credentials are taken out.
+
+        Parameters
+        ----------
+        kind
+            What sort of event it is, in a word.
+        detail
+            What happened.
+        """
+        self._runtime.note(kind, detail)
+
+    def gaps(self) -> pl.DataFrame:
+        """Return the holes in the data, open ones included."""
+        return gaps_frame(self._runtime.flushed(self._runtime.ledger.gaps.snapshot))
+
+    def stats(self) -> Stats:
+        """Return the counters of this moment."""
+        return self._runtime.stats()
+
+    def __repr__(self) -> str:
+        """Say how things stand in one line."""
+        stats = self.stats()
+        state = f"{stats.connected} connections" if self.is_running else "stopped"
+        parts = [state, f"{stats.instruments:,} instruments", f"{stats.ticks:,} ticks"]
+        parts += [f"{count:,} {name}" for name, count in stats.losses.items() if count]
+        return f"<Ticker: {', '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        """Show how things stand, with a row for each connection."""
+        stats = self.stats()
+        return ticker_html(
+            is_running=self.is_running,
+            figures={
+                "instruments": stats.instruments,
+                "ticks": stats.ticks,
+                "rows held": stats.rows,
+            },
+            losses=stats.losses,
+            connections=self.connections(),
+        )
+
+    # -- waiting, streams, callbacks ----------------------------------------------------------
+
+    def wait(
+        self,
+        *,
+        rows: int | None = None,
+        until: Callable[[Self], object] | None = None,
+        timeout: float | None = None,
+        keep_loop: bool = False,
+    ) -> bool:
+        """Block the calling cell until a condition holds. It can be interrupted.
+
+        Parameters
+        ----------
+        rows
+            Until so many rows are held.
+        until
+            Until this predicate, called with the ticker in this thread, is true.
+        timeout
+            At most so many seconds. With neither `rows` nor `until`: just so long.
+        keep_loop
+            Let an event loop that already runs in this thread go on meanwhile (this applies
+            `allow_nested_asyncio`).
+
+        Returns
+        -------
+        bool
+            Whether the condition held; False after the time-out.
+
+        Raises
+        ------
+        ConfigError
+            When there is nothing to wait for.
+        """
+        if keep_loop:
+            return run(self.wait_async(rows=rows, until=until, timeout=timeout))
+        return wait(self._runtime, self._condition(rows, until, timeout), timeout)
+
+    async def wait_async(
+        self,
+        *,
+        rows: int | None = None,
+        until: Callable[[Self], object] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the same words as `wait`
+    ) -> bool:
+        """Wait as `wait` does, without blocking the calling event loop."""
+        holds = self._condition(rows, until, timeout)
+        return await wait_async(self._runtime, holds, timeout)
+
+    def _condition(
+        self,
+        rows: int | None,
+        until: Callable[[Self], object] | None,
+        timeout: float | None,
+    ) -> Callable[[], bool]:
+        if rows is None and until is None and timeout is None:
+            raise ConfigError("timeout", timeout, "given when neither rows nor until is")
+        if rows is None and until is None:
+            return lambda: False
+
+        def holds() -> bool:
+            enough = rows is None or self._runtime.store.held.height >= rows
+            return enough and (until is None or bool(until(self)))
+
+        return holds
+
+    async def stream(
+        self, instruments: SomeInstruments | None = None, *, connection: int | None = None
+    ) -> AsyncGenerator[pl.DataFrame, None]:
+        """Yield the ticks that come from now on, in batches, as they are flushed.
+
+        A reader that is slow gets larger batches. One that falls two million ticks behind
+        misses the oldest, which `events()` reports with their number. The stream ends when
+        the ticker stops.
+
+        Parameters
+        ----------
+        instruments
+            Only these; all by default.
+        connection
+            Only ticks of this connection: each is a channel of its own.
+
+        Yields
+        ------
+        polars.DataFrame
+            The columns of `frame`.
+        """
+        batches = stream(self._runtime, self._tokens(instruments), connection)
+        try:
+            async for batch in batches:
+                yield batch
+        finally:
+            await batches.aclose()
+
+    @overload
+    def on_batch(self, function: F) -> F: ...
+    @overload
+    def on_batch(
+        self, *, instruments: SomeInstruments | None = None, connection: int | None = None
+    ) -> Callable[[F], F]: ...
+    def on_batch(
+        self,
+        function: Callable[..., object] | None = None,
+        *,
+        instruments: SomeInstruments | None = None,
+        connection: int | None = None,
+    ) -> Any:
+        """Call a function with each batch of new ticks, a DataFrame, on a thread of its own.
+
+        A slow function gets larger batches; what it raises is reported in `events()`. It
+        works as a decorator too, with or without arguments; `off` ends it.
+
+        Parameters
+        ----------
+        function
+            Takes one `polars.DataFrame` with the columns of `frame`.
+        instruments
+            Only ticks of these; all by default.
+        connection
+            Only ticks of this connection.
+        """
+        if function is None:
+            return lambda given: self.on_batch(  # type: ignore[call-overload]
+                given, instruments=instruments, connection=connection
+            )
+        self._callbacks.on_batch(function, self._tokens(instruments), connection)
+        return function
+
+    def on_order(self, function: F) -> F:
+        """Call a function with each distinct order update, on a thread of its own.
+
+        Parameters
+        ----------
+        function
+            Takes one `OrderUpdate`: ``received_at``, ``connection`` and ``data``, the order's
+            fields as sent.
+        """
+        self._callbacks.on_item(function, self._runtime.ledger.orders.listen)
+        return function
+
+    def on_event(self, function: F) -> F:
+        """Call a function with each event, on a thread of its own.
+
+        Parameters
+        ----------
+        function
+            Takes one `Event`: ``at``, ``connection``, ``kind`` and ``detail``.
+        """
+        self._callbacks.on_item(function, self._runtime.ledger.events.listen)
+        return function
+
+    def on_message(self, function: F) -> F:
+        """Call a function with each binary message as it came, on a thread of its own.
+
+        Parameters
+        ----------
+        function
+            Takes one `Message`: ``received_at``, ``connection`` and ``data``;
+            `kitepolars.packets` finds the packets in it.
+        """
+        self._callbacks.on_item(
+            function, self._runtime.pipeline.tap, size=lambda message: len(message.data)
+        )
+        return function
+
+    def off(self, function: Callable[..., object]) -> None:
+        """End every callback to a function. Harmless when there is none."""
+        self._callbacks.off(function)
+
+    def _tokens(self, instruments: SomeInstruments | None) -> Sequence[int] | None:
+        return None if instruments is None else self.instruments.tokens(instruments)
+
+    def _held(self) -> Held:
+        """Decode what waits, and return the immutable state behind `frame`; for views."""
+        return self._runtime.held()
+
+    def _now(self) -> dt.datetime:
+        """Return the source's time."""
+        return dt.datetime.fromtimestamp(self._runtime.source.now() / 1e6, dt.UTC)
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def latest(self) -> pl.DataFrame:
+        """Return the last tick of each instrument. It costs the same whatever the history.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `frame`, then ``change`` (percent to the previous close),
+            ``range_position`` (0 at the day's low, 1 at its high) and ``staleness`` (the time
+            since the tick arrived); in the order in which instruments were first subscribed.
+        """
+        return with_market(self._runtime.held().latest(), now=self._now())
+
+    def movers(self, n: int = 10) -> pl.DataFrame:
+        """Return the instruments that rose most and those that fell most since the last close.
+
+        Parameters
+        ----------
+        n
+            How many of each, at most.
+
+        Raises
+        ------
+        ConfigError
+            If `n` is not a positive whole number.
+        """
+        return movers_of(self.latest(), n)
+
+    def depth(self, instrument: Instrument) -> pl.DataFrame:
+        """Return the order book of an instrument's last tick: five bids, five asks, best first.
+
+        Parameters
+        ----------
+        instrument
+            A name such as ``"NSE:INFY"`` or a token.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `kitepolars.analytics.DEPTH`; prices in rupees.
+
+        Raises
+        ------
+        UnknownInstrument
+            When there is no such instrument, or no tick of it yet.
+        ConfigError
+            When it has no book: an index, or not in full mode.
+        """
+        token = self.instruments.resolve(instrument)
+        ticks = self._runtime.held().latest()
+        if token not in ticks["instrument_token"]:
+            hint = "There is no tick of it yet: subscribe it in full mode, or wait for the first."
+            raise UnknownInstrument(str(instrument), hint=hint)
+        return depth_of(ticks, token)
+
+    def candles(
+        self,
+        every: str | dt.timedelta = "1m",
+        instruments: SomeInstruments | None = None,
+        *,
+        on: Clock = "exchange_timestamp",
+        include_partial: bool = True,
+        fill: bool = False,
+    ) -> pl.DataFrame:
+        """Return open, high, low, close and volume of intervals, aligned to the session.
+
+        Asking again costs the ticks that came since, not the day.
+
+        Parameters
+        ----------
+        every
+            ``"1s"`` to ``"1d"``, or a `datetime.timedelta`.
+        instruments
+            Only these; all by default.
+        on
+            The clock that cuts the bars: ``"exchange_timestamp"`` or ``"received_at"``.
+        include_partial
+            Whether to include bars that are not over yet.
+        fill
+            Whether to put flat bars where nothing traded.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `kitepolars.analytics.CANDLES`; prices in rupees, ``start`` in
+            Asia/Kolkata.
+
+        Raises
+        ------
+        ConfigError
+            When the interval or the clock is impossible.
+        """
+        tokens = None if instruments is None else self.instruments.tokens(instruments)
+        frame = self._candles.frame(every, on, include_partial=include_partial, fill=fill)
+        return frame if tokens is None else frame.filter(pl.col("instrument_token").is_in(tokens))
+
+    def option_chain(
+        self,
+        underlying: str,
+        expiry: dt.date | str | None = None,
+        *,
+        strikes: int | None = 10,
+        exchange: str | None = None,
+        rate: float = 0.0,
+    ) -> pl.DataFrame:
+        """Return calls and puts side by side around the money, with live quotes and greeks.
+
+        Subscribe the chain first: ``ticker.subscribe(ticker.instruments.option_chain("NIFTY"))``.
+        Contracts without a tick have nulls.
+
+        Parameters
+        ----------
+        underlying
+            ``"NIFTY"``, ``"INFY"``, ``"CRUDEOIL"``, …
+        expiry
+            A date or YYYY-MM-DD; the nearest by default.
+        strikes
+            How many strikes on each side of the forward; None for all.
+        exchange
+            Where, if the options are listed on several.
+        rate
+            The continuously compounded interest rate of a year, as a fraction.
+
+        Returns
+        -------
+        polars.DataFrame
+            As `kitepolars.options.join_chain`.
+
+        Raises
+        ------
+        UnknownInstrument
+            When there are no options on it.
+        ConfigError
+            When none expires on that day.
+        """
+        from kitepolars.options import join_chain  # noqa: PLC0415 - loaded on use
+
+        chain = self.instruments.option_chain(underlying, expiry, exchange=exchange)
+        return join_chain(chain, self.latest(), rate=rate, strikes=strikes)
+
+    # -- widgets; keyword arguments are those of the widget -----------------------------------
+
+    def controls(self, **settings: Any) -> Controls:
+        """Return the subscription panel: search, add, change mode, remove, undo, start, stop."""
+        from kitepolars.widgets import Controls  # noqa: PLC0415 - widgets are loaded on use
+
+        return Controls(self, **settings)
+
+    def watch(self, instruments: Any = None, **settings: Any) -> LiveTable:
+        """Return a live table of the latest values.
+
+        Parameters
+        ----------
+        instruments
+            Names or tokens; whatever is subscribed by default.
+        settings
+            Such as ``columns``; see `kitepolars.widgets.LiveTable`.
+        """
+        from kitepolars.widgets import LiveTable  # noqa: PLC0415 - widgets are loaded on use
+
+        return LiveTable(self, instruments, **settings)
+
+    def chart(self, instrument: str | int, every: str = "1m", **settings: Any) -> Chart:
+        """Return live candles with volume.
+
+        Parameters
+        ----------
+        instrument
+            A name or a token.
+        every
+            The interval of a bar.
+        settings
+            Such as ``history``; see `kitepolars.widgets.Chart`.
+        """
+        from kitepolars.widgets import Chart  # noqa: PLC0415 - widgets are loaded on use
+
+        return Chart(self, instrument, every=every, **settings)
+
+    def ladder(self, instrument: str | int, **settings: Any) -> Ladder:
+        """Return the five-level order book of an instrument, live."""
+        from kitepolars.widgets import Ladder  # noqa: PLC0415 - widgets are loaded on use
+
+        return Ladder(self, instrument, **settings)
+
+    def monitor(self, **settings: Any) -> Monitor:
+        """Return the health of the feed: connections, rates, losses, gaps, events."""
+        from kitepolars.widgets import Monitor  # noqa: PLC0415 - widgets are loaded on use
+
+        return Monitor(self, **settings)
+
+    def dashboard(self, instrument: str | int | None = None, **settings: Any) -> Dashboard:
+        """Return all of them together, in one cell.
+
+        Parameters
+        ----------
+        instrument
+            What the chart and the ladder show first; the first subscribed by default.
+        settings
+            See `kitepolars.widgets.Dashboard`.
+        """
+        from kitepolars.widgets import Dashboard  # noqa: PLC0415 - widgets are loaded on use
+
+        return Dashboard(self, instrument, **settings)
+
+
+def _mode(mode: str) -> Mode:
+    try:
+        return Mode(mode)
+    except ValueError:
+        expected = ", ".join(f"{known.value!r}" for known in MODES)
+        raise ConfigError("mode", mode, f"one of {expected}") from None
+
+
+def _accounts(
+    api_key: str | None, access_token: str | None, accounts: Sequence[Account] | None
+) -> Sequence[Account]:
+    if accounts is not None:
+        if api_key is not None or access_token is not None:
+            raise ConfigError("accounts", accounts, "None when api_key and access_token are given")
+        return accounts
+    if api_key is None or access_token is None:
+        missing = "api_key" if api_key is None else "access_token"
+        raise ConfigError(missing, None, "given, or several accounts instead")
+    return [Account("default", api_key, access_token)]
+
+
+def _instruments(instruments: Instruments | str | bytes | None) -> Instruments:
+    if isinstance(instruments, Instruments):
+        return instruments
+    if instruments is None:
+        return Instruments.from_records([])
+    return Instruments.read_csv(instruments)

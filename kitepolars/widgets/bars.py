@@ -40,7 +40,7 @@ class LiveBars:
 
         Ticks without an exchange time (modes ltp and quote) let all bars be cut on arrival.
         """
-        held = self._feed.held()
+        held = self._feed._held()  # noqa: SLF001 - a ticker's own views are its friends
         own = pl.col("instrument_token") == self.instrument_token
         ticks = held.since(self._next).filter(own)
         if self.on != "received_at" and ticks["exchange_timestamp"].null_count():

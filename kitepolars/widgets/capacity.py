@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from kitepolars.feed.records import ConnectionState
+from kitepolars.source import ConnectionState
 
 HIGH: Final = 0.9
 """From this share on, a bar warns."""

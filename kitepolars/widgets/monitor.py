@@ -7,8 +7,8 @@ from collections import deque
 from datetime import datetime
 from typing import Any, Final
 
-from kitepolars.feed.records import ConnectionState
 from kitepolars.health import TONE_OF_STATE, Counters, Rates, judge, silence
+from kitepolars.source import ConnectionState
 from kitepolars.widgets.publisher import Publisher, Reading
 from kitepolars.widgets.surface import Feed
 from kitepolars.widgets.view import LiveWidget, Message, asset

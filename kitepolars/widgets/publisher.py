@@ -42,7 +42,7 @@ class Reading:
     @cached_property
     def latest(self) -> pl.DataFrame:
         """The last tick of each instrument, with the columns of ``frame()``, in any order."""
-        return self.feed.held().latest()
+        return self.feed._held().latest()  # noqa: SLF001 - a ticker's own views are its friends
 
     @cached_property
     def subscriptions(self) -> pl.DataFrame:

@@ -78,7 +78,7 @@ class Feed(Protocol):
         """Return every tick held."""
         ...
 
-    def held(self) -> Ticks:
+    def _held(self) -> Ticks:
         """Return the ticks held now."""
         ...
 

@@ -22,7 +22,8 @@ _LAST_OPCODES: Final = (*range(0x3, 0x8), 0x8, *range(0xB, 0x10))  # reserved on
 _MASKED: Final = 0x80
 _STEADY: Final = 0x82  # final and binary, no reserved bit
 _LENGTH: Final = 0x7F
-_LENGTH_BYTES: Final = {126: 2, 127: 8}
+_TWO_BYTES, _EIGHT_BYTES = 126, 127
+_LENGTH_BYTES: Final = {_TWO_BYTES: 2, _EIGHT_BYTES: 8}
 _CONTINUATION, _TEXT, _BINARY = 0x0, 0x1, 0x2
 _SMALLEST_HEAD: Final = 2
 _NEVER: Final = 0
@@ -69,6 +70,18 @@ class RawMessages(Sequence[bytes]):
     def of(cls, stream: bytes) -> RawMessages:
         """Return the messages of the complete steady frames that a stream begins with."""
         return walk(stream, 0, len(stream))
+
+    @classmethod
+    def of_message(cls, message: bytes) -> RawMessages:
+        """Return one message as if it had come in a steady frame."""
+        size = len(message)
+        if size < _TWO_BYTES:
+            head = bytes((_STEADY, size))
+        elif size < 2**16:
+            head = bytes((_STEADY, _TWO_BYTES)) + size.to_bytes(2)
+        else:
+            head = bytes((_STEADY, _EIGHT_BYTES)) + size.to_bytes(8)
+        return cls.of(head + message)
 
     def __len__(self) -> int:
         """Return the number of messages, heartbeats excluded."""

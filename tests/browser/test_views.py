@@ -42,7 +42,7 @@ def counted(name, function):
         calls[name] += 1
         return function(*args, **keywords)
     return call
-ticker.held = counted("ticks were read", ticker.held)
+ticker._held = counted("ticks were read", ticker._held)
 ticker.subscriptions = counted("subscriptions were read", ticker.subscriptions)
 table = LiveTable(ticker)
 table.send = counted("a message was sent", table.send)

@@ -9,10 +9,8 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Collection,
     Iterable,
     Iterator,
-    Sequence,
 )
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +22,7 @@ from kitepolars.feed.connection import LATE
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.sim import SimulatedKite
+from kitepolars.source import Messages, Record, SnapshotsExpected, Unsubscribed
 from patience import PATIENCE
 
 TURN = LATE * 0.8
@@ -52,18 +51,16 @@ class RecordingSink:
     pulse: asyncio.Event = field(default_factory=asyncio.Event)
     received: list[tuple[int, int, bytes]] = field(default_factory=list)
     expected: list[int] = field(default_factory=list)
-    forgotten: list[int] = field(default_factory=list)
+    unsubscribed: list[int] = field(default_factory=list)
 
-    def messages(self, received_at: int, connection: int, messages: Sequence[bytes]) -> None:
-        self.received += ((received_at, connection, data) for data in messages)
-        self.pulse.set()
-
-    def expect_snapshots(self, instrument_tokens: Collection[int]) -> None:
-        self.expected.extend(instrument_tokens)
-        self.pulse.set()
-
-    def forget(self, instrument_tokens: Collection[int]) -> None:
-        self.forgotten.extend(instrument_tokens)
+    def take(self, record: Record) -> None:
+        if isinstance(record, Messages):
+            at, connection, messages = record
+            self.received += ((at, connection, data) for data in messages)
+        elif isinstance(record, SnapshotsExpected):
+            self.expected.extend(record.instrument_tokens)
+        elif isinstance(record, Unsubscribed):
+            self.unsubscribed.extend(record.instrument_tokens)
         self.pulse.set()
 
 

@@ -12,7 +12,7 @@ from kitepolars.errors import CapacityExceeded, ConfigError, NotRunning, Unknown
 from kitepolars.feed.account import Account
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.plan import Limits
-from kitepolars.feed.records import ConnectionState, EventLog
+from kitepolars.source import ConnectionState
 from kitepolars.wire.layouts import Mode
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ async def test_modes_and_subscriptions_change_without_reconnecting(
         ("unsubscribe", (b,), None),
     ]
     assert rig.sink.expected == [a, b, c]
-    assert rig.sink.forgotten == [b]
+    assert rig.sink.unsubscribed == [b]
     assert len(kite.handshakes) == 1
     assert rig.manager.subscriptions() == {a: (Mode.QUOTE, 0), c: (Mode.QUOTE, 0)}
 
@@ -122,7 +122,7 @@ async def test_what_is_unsubscribed_while_nothing_is_open_is_forgotten_at_once(
     rig = make_rig("ws://127.0.0.1:1/")
     rig.manager.subscribe([1, 2], Mode.LTP)
     rig.manager.unsubscribe([2, 3])
-    assert rig.sink.forgotten == [2]
+    assert rig.sink.unsubscribed == [2]
     assert rig.manager.subscriptions() == {1: (Mode.LTP, 0)}
 
 
@@ -252,15 +252,6 @@ async def test_a_stop_during_the_start_ends_it(make_rig: MakeRig) -> None:
     await manager.stop()
     with pytest.raises(NotRunning):
         await starting
-
-
-async def test_a_shared_log_takes_the_events(kite: Kite, make_rig: MakeRig) -> None:
-    log = EventLog()
-    log.add("before", "it began")
-    rig = make_rig(kite.url, events=log)
-    await rig.manager.start()
-    await rig.until(lambda: "connected" in rig.kinds())
-    assert rig.manager.events()[0].kind == "before"
 
 
 @pytest.mark.parametrize(

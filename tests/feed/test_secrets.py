@@ -39,7 +39,7 @@ def assert_clean(text: str) -> None:
 
 def everything(rig: Rig) -> str:
     manager = rig.manager
-    told = (manager, manager._feed, manager._feed.links, manager._feed.tenants, manager.error())
+    told = (manager, manager._links, manager._accounts, manager.error())
     return repr((told, manager.events(), manager.gaps(), manager.connections(), manager.orders()))
 
 

@@ -245,7 +245,7 @@ def test_memory_is_used_again_only_when_no_frame_shares_it() -> None:
     frames: list[tuple[pl.DataFrame, list[float]]] = []
     for number in range(2_000):
         push(store, [packet_message([INFY], [number])])
-        places.append(store.buffer.columns["last_price"].ctypes.data)
+        places.append(store.held.buffer.columns["last_price"].ctypes.data)
         if 500 <= number < 1_000 and number % 37 == 0:
             frame = store.held.frame().select("last_price", "bid_price").slice(3)
             frames.append((frame, frame["last_price"].to_list()))

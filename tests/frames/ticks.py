@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from kitepolars.frames.store import TickStore
-from kitepolars.wire.decode import decode
 from kitepolars.wire.layouts import FULL, Layout
 from kitepolars.wire.scan import Scanner
 
@@ -38,13 +37,4 @@ def packet_message(
 def push(store: TickStore, messages: Sequence[bytes], at: int = 1_700_000_000_000_000) -> None:
     """Append the ticks of messages to a store."""
     packets = Scanner().scan(list(messages))
-    start = 0
-    while start < len(packets):
-        buffer = store.buffer
-        stop = min(len(packets), start + buffer.room)
-        first, last = buffer.length, buffer.length + stop - start
-        decode(packets, start, stop, buffer.target, first)
-        buffer.columns["received_at"][first:last] = at
-        store.place(stop - start)
-        store.append(packets.codes[start:stop])
-        start = stop
+    store.write(packets, np.array([(at, 0, len(messages))], np.int64), lambda _: None)

@@ -132,7 +132,7 @@ def test_a_failing_callback_is_reported_and_goes_on(
 def test_a_slow_callback_misses_with_a_count_and_the_feed_does_not(
     subscribed: kp.Ticker, kite: SimulatedKite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kitepolars.ticker.streaming.Queue", partial(Queue, 5))
+    monkeypatch.setattr("kitepolars.ticker.callbacks.Queue", partial(Queue, 5))
     busy, release, seen = threading.Event(), threading.Event(), Collector()
 
     @subscribed.on_event

@@ -298,7 +298,7 @@ def test_a_subscription_is_confirmed_by_a_tick_that_is_newer(
         return list(listed._rows(Reading(own_ticker))["state"])
 
     def is_quiet(ticker: kp.Ticker) -> bool:
-        last = ticker.held().latest()["received_at"].dt.epoch("ms").item()
+        last = ticker._held().latest()["received_at"].dt.epoch("ms").item()
         return bool(time.time() * 1000 - last > 300)
 
     assert look() == [CONFIRMED]

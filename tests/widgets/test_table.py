@@ -25,11 +25,11 @@ class Frozen:
     """A ticker whose ticks stand still until a test changes them."""
 
     def __init__(self, ticker: kp.Ticker) -> None:
-        self.ticks = ticker.held().latest()
+        self.ticks = ticker._held().latest()
         self.subscribed = ticker.subscriptions()
         self.instruments = ticker.instruments
 
-    def held(self) -> Frozen:
+    def _held(self) -> Frozen:
         return self
 
     def latest(self) -> pl.DataFrame:
@@ -142,11 +142,11 @@ def test_a_page_gets_live_rows(ticker: kp.Ticker, publisher: Publisher, show: Sh
 
 def test_every_column_can_be_computed_from_the_contract(ticker: kp.Ticker) -> None:
     empty = pl.DataFrame(schema=SCHEMA)
-    for frame in (empty, ticker.held().latest()):
+    for frame in (empty, ticker._held().latest()):
         values = frame.select(expressions(tuple(COLUMNS)))
         assert values.columns == list(COLUMNS)
         assert set(values.dtypes) == {pl.Float64()}
-    infy = ticker.held().latest().filter(pl.col("instrument_token") == INFY)
+    infy = ticker._held().latest().filter(pl.col("instrument_token") == INFY)
     row, shown = (
         infy.row(0, named=True),
         infy.select(expressions(tuple(COLUMNS))).row(0, named=True),

@@ -1,7 +1,8 @@
-"""Callables that are told of something as it happens. Loop thread only.
+"""Callables that are called with something as it happens: the one mechanism for all of it.
 
-A listener belongs to someone else: when it raises, that is logged with its
-traceback, and the feed goes on.
+Owned by the loop thread. A listener belongs to somebody else: when it raises, that is logged with
+its traceback, and neither the other listeners nor the feed notice. One that can never work again,
+such as a wake-up of an event loop that was closed, says so by raising `Gone` and is removed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Gone(Exception):
+    """Raised by a listener whose owner is gone: it is removed without a word."""
+
+
 class Listeners(Generic[T]):
-    """A list of listeners, told one after the other.
+    """Listeners, called one after the other.
 
     Examples
     --------
@@ -31,33 +36,35 @@ class Listeners(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._listeners: tuple[Callable[[T], object], ...] = ()
+        self._listeners: tuple[_Entry[T], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._listeners)
 
     def add(self, listener: Callable[[T], object]) -> Callable[[], None]:
-        """Tell `listener` from now on; what is returned ends that, and may be called twice."""
+        """Call `listener` from now on; what is returned ends that, and may be called twice."""
         entry = _Entry(listener)
         self._listeners = (*self._listeners, entry)
         return lambda: self._remove(entry)
 
     def tell(self, item: T) -> None:
-        """Hand an item to every listener."""
-        for listener in self._listeners:
+        """Call every listener with an item."""
+        for entry in self._listeners:
             try:
-                listener(item)
+                entry.listener(item)
+            except Gone:
+                self._remove(entry)
             except Exception:  # noqa: BLE001 - whatever it is, it is not the feed that failed
                 _log.exception("a listener failed")
 
-    def _remove(self, entry: Callable[[T], object]) -> None:
+    def _remove(self, entry: _Entry[T]) -> None:
         self._listeners = tuple(one for one in self._listeners if one is not entry)
 
 
 class _Entry(Generic[T]):
     """One registration, so that the same callable may be added twice and removed once."""
 
-    __slots__ = ("_listener",)
+    __slots__ = ("listener",)
 
     def __init__(self, listener: Callable[[T], object]) -> None:
-        self._listener = listener
-
-    def __call__(self, item: T) -> object:
-        return self._listener(item)
+        self.listener = listener

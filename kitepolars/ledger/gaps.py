@@ -1,0 +1,173 @@
+"""The gaps in the data. Loop thread only.
+
+A gap belongs to instruments: it opens when the connection that delivered them is lost, and an
+instrument is out of it with its own next packet, wherever that comes from.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from kitepolars.source import (
+    ConnectionChanged,
+    ConnectionState,
+    Lost,
+    Messages,
+    Record,
+    SnapshotsExpected,
+    Stopped,
+    Unsubscribed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A hole in the data: what was lost when, and for how many instruments.
+
+    Parameters
+    ----------
+    connection
+        Index of the connection that was lost.
+    account
+        Name of its account.
+    started_at
+        The last message before the loss, in microseconds since the Unix epoch, UTC.
+    ended_at
+        The first packet after it of one of the instruments, likewise; None while there is none.
+    reason
+        Why the connection was lost.
+    instruments
+        How many instruments are concerned; 0 where only order updates may be missing.
+    waiting
+        How many of them have not had a packet since. Kite sends nothing for an instrument that
+        has no cached value, so that some may wait for their next trade.
+    """
+
+    connection: int
+    account: str
+    started_at: int
+    ended_at: int | None
+    reason: str
+    instruments: int
+    waiting: int = 0
+
+
+class _Open:
+    """A gap some of whose instruments have not had a packet."""
+
+    def __init__(self, gap: Gap, tokens: Iterable[int]) -> None:
+        self.gap = gap
+        self.waiting = set(tokens)
+
+    def arrived(self, tokens: Iterable[int], at: int) -> None:
+        """Take note that instruments of it have had a packet, the first of them at a time."""
+        self.waiting.difference_update(tokens)
+        self.gap = replace(
+            self.gap,
+            ended_at=at if self.gap.ended_at is None else min(at, self.gap.ended_at),
+            waiting=len(self.waiting),
+        )
+
+    def forget(self, tokens: Iterable[int], at: int) -> None:
+        """Take note that nobody wants instruments any more."""
+        self.waiting.difference_update(tokens)
+        ended_at = at if not self.waiting and self.gap.ended_at is None else self.gap.ended_at
+        self.gap = replace(self.gap, waiting=len(self.waiting), ended_at=ended_at)
+
+
+class Gaps:
+    """All gaps, closed and open.
+
+    Who decodes packets reports the first ones of instruments that wait by `arrived`, once
+    `decoded` is set. Until then the first message after a subscription counts for all its
+    instruments.
+
+    Examples
+    --------
+    >>> gaps = Gaps()
+    >>> gaps.take(Lost(9_000_000, 1, "main", 5_000_000, "silent for 5.0 s", (408065, 884737)))
+    >>> gaps.arrived({408065: 11_000_000})
+    >>> gap, = gaps.snapshot()
+    >>> gap.ended_at, gap.waiting
+    (11000000, 1)
+    """
+
+    def __init__(self) -> None:
+        self.decoded = False
+        self._closed: list[Gap] = []
+        self._open: list[_Open] = []
+        self._subscribed: defaultdict[int, set[int]] = defaultdict(set)  # by connection
+
+    def __len__(self) -> int:
+        return len(self._closed) + len(self._open)
+
+    def take(self, record: Record) -> None:
+        """Take a record; those that say nothing about gaps are ignored."""
+        if isinstance(record, Messages):
+            self._resume(record)
+        elif isinstance(record, Lost):
+            self._lose(record)
+        elif not self._open:
+            return
+        elif isinstance(record, SnapshotsExpected) and not self.decoded:
+            self._subscribed[record.connection].update(record.instrument_tokens)
+        elif isinstance(record, Unsubscribed):
+            for entry in self._open:
+                entry.forget(record.instrument_tokens, record.at)
+            self._close()
+        elif isinstance(record, Stopped):
+            self._stop(record.at)
+        elif isinstance(record, ConnectionChanged) and record.state is ConnectionState.OPEN:
+            self._reopen(record)
+
+    def arrived(self, first: Mapping[int, int]) -> None:
+        """Take note of the first packets of instruments: instrument token → when it was read."""
+        for entry in self._open:
+            came = entry.waiting & first.keys()
+            if came:
+                entry.arrived(came, min(first[token] for token in came))
+        self._close()
+
+    def snapshot(self) -> tuple[Gap, ...]:
+        """Return all gaps by their start."""
+        gaps = [*self._closed, *(entry.gap for entry in self._open)]
+        return tuple(sorted(gaps, key=lambda gap: (gap.started_at, gap.connection)))
+
+    def _lose(self, record: Lost) -> None:
+        """Open a gap for the instruments that are not in an open one already."""
+        self._subscribed.pop(record.connection, None)
+        waiting = set().union(*(entry.waiting for entry in self._open))
+        tokens = [token for token in record.instrument_tokens if token not in waiting]
+        if tokens or not record.instrument_tokens:
+            count = len(tokens)
+            account, since = record.account, record.since
+            gap = Gap(record.connection, account, since, None, record.reason, count, count)
+            self._open.append(_Open(gap, tokens))
+
+    def _resume(self, record: Messages) -> None:
+        tokens = self._subscribed.pop(record.connection, None) if self._subscribed else None
+        if tokens:
+            self.arrived(dict.fromkeys(tokens, record.received_at))
+
+    def _reopen(self, record: ConnectionChanged) -> None:
+        """Close the gaps in which only order updates may be missing."""
+        for entry in self._open:
+            if not entry.gap.instruments and entry.gap.connection == record.connection:
+                entry.forget((), record.at)
+        self._close()
+
+    def _stop(self, at: int) -> None:
+        self._subscribed.clear()
+        for entry in self._open:
+            entry.forget(tuple(entry.waiting), at)
+        self._close()
+
+    def _close(self) -> None:
+        """Keep what nobody waits for any more, as it is."""
+        done = [
+            entry for entry in self._open if not entry.waiting and entry.gap.ended_at is not None
+        ]
+        self._closed += (entry.gap for entry in done)
+        self._open = [entry for entry in self._open if entry not in done]

@@ -1,0 +1,86 @@
+"""The order updates, each kept once. Loop thread only.
+
+Kite sends an update to every connection of the user: with three connections each arrives three
+times. Two updates are the same when all their fields are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import Any
+
+from kitepolars.listeners import Listeners
+from kitepolars.wire.control import TextMessage
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate:
+    """One distinct order update, however many connections delivered it.
+
+    Parameters
+    ----------
+    received_at
+        When it first arrived, in microseconds since the Unix epoch, UTC.
+    connection
+        Index of the connection that delivered it first.
+    data
+        The order's fields as sent. Times in it are IST without an offset.
+    """
+
+    received_at: int
+    connection: int
+    data: Mapping[str, Any]
+
+
+class Orders:
+    """All distinct order updates, in the order of their first arrival.
+
+    Examples
+    --------
+    >>> from kitepolars.wire.control import parse
+    >>> filled = parse('{"type": "order", "data": {"order_id": "1", "filled_quantity": 5}}')
+    >>> orders = Orders()
+    >>> for connection in (0, 1, 2):
+    ...     orders.add(1_000_000, connection, filled)
+    >>> len(orders)
+    1
+    """
+
+    def __init__(self) -> None:
+        self._updates: list[OrderUpdate] = []
+        self._seen: set[bytes] = set()
+        self._listeners = Listeners[OrderUpdate]()
+
+    def __len__(self) -> int:
+        return len(self._updates)
+
+    def add(self, at: int, connection: int, message: TextMessage) -> None:
+        """Keep an order message, unless it is known already.
+
+        Parameters
+        ----------
+        at
+            When it arrived, in microseconds since the Unix epoch, UTC.
+        connection
+            Index of the connection that delivered it.
+        message
+            The message.
+        """
+        key = blake2b(message.canonical.encode(), digest_size=16).digest()
+        if message.order is None or key in self._seen:
+            return
+        self._seen.add(key)
+        update = OrderUpdate(at, connection, MappingProxyType(dict(message.order)))
+        self._updates.append(update)
+        self._listeners.tell(update)
+
+    def snapshot(self) -> tuple[OrderUpdate, ...]:
+        """Return all of them, oldest first."""
+        return tuple(self._updates)
+
+    def listen(self, listener: Callable[[OrderUpdate], object]) -> Callable[[], None]:
+        """Call `listener` with each distinct update; what is returned ends that."""
+        return self._listeners.add(listener)

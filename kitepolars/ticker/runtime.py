@@ -1,0 +1,216 @@
+"""What runs behind a `Ticker`: a source, the thread that it delivers on, and what it fills.
+
+`Runtime` puts the parts together and starts and stops them. Its methods work from any thread:
+they cross to the loop thread only through `LoopThread.call`, and what they return is immutable.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import CancelledError
+from typing import Any, Final, Protocol, TypeVar
+
+from kitepolars.errors import NotLive, NotRunning
+from kitepolars.feed.plan import Limits
+from kitepolars.frames.store import Held, Retention, TickStore
+from kitepolars.ledger import Ledger
+from kitepolars.loop import LoopThread
+from kitepolars.nesting import refuse_broken_nesting
+from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.source import LiveSource, Source
+from kitepolars.ticker.stats import Stats
+
+T = TypeVar("T")
+
+STOP_TIMEOUT: Final = 1.2
+"""Seconds that closing the connections may take; then they are cut."""
+
+CONNECTIONS_ALLOWED: Final = Limits().connections
+"""Connections that Kite allows for an API key."""
+
+
+class Companion(Protocol):
+    """What starts and stops with a ticker, such as the threads of its callbacks."""
+
+    def start(self) -> object:
+        """Begin; harmless when begun."""
+        ...
+
+    def stop(self) -> object:
+        """End, quickly; harmless when ended."""
+        ...
+
+
+class Runtime:
+    """A source, its loop thread, and the pipeline and store behind it.
+
+    Parameters
+    ----------
+    source
+        What delivers.
+    ledger
+        The ledger that the source delivers to already; by default one is made.
+    retention
+        How much history is kept.
+    flush
+        When waiting messages are decoded.
+    claims
+        Account → connections that may be opened for it.
+    host
+        What has to run before the source starts and until it has stopped.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        ledger: Ledger | None = None,
+        retention: Retention | None = None,
+        flush: Flush | None = None,
+        claims: Mapping[Hashable, int] | None = None,
+        host: Companion | None = None,
+    ) -> None:
+        self.source = source
+        self.ledger = ledger or Ledger(source.now)
+        if ledger is None:
+            source.deliver_to(self.ledger)
+        self.store = TickStore(retention)
+        self.pipeline = Pipeline(
+            self.store, self.ledger.events, flush, arrived=self.ledger.gaps.arrived
+        )
+        self.ledger.gaps.decoded = True
+        source.deliver_to(self.pipeline, first=True)
+        self.companions: list[Companion] = []
+        self.claims = dict(claims or {})
+        self._host = host
+        self._loop = LoopThread()
+        self._loop.before_exit = self.stop
+        self._lifecycle = threading.RLock()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the source delivers: from `start()` to `stop()`."""
+        return self._loop.is_running
+
+    @property
+    def live(self) -> LiveSource:
+        """The source, where it can be told what to deliver.
+
+        Raises
+        ------
+        NotLive
+            When it is a recording.
+        """
+        if not isinstance(self.source, LiveSource):
+            raise NotLive(
+                "this ticker runs on a recording, which holds what was subscribed then; "
+                "subscriptions, modes and access tokens need a live ticker"
+            )
+        return self.source
+
+    def call(self, function: Callable[..., T], *args: Any, **keywords: Any) -> T:
+        """Call a function on the loop thread; see `LoopThread.call`."""
+        return self._loop.call(function, *args, **keywords)
+
+    def start(self) -> None:
+        """Start everything; see `Ticker.start`."""
+        refuse_broken_nesting()
+        self._take_over()
+        if self._host is not None:
+            self._host.start()
+        self._loop.start()
+        try:  # without the lock: stop() need not wait for a server that does not answer
+            self._loop.run(self.source.start())
+        except CancelledError:
+            raise NotRunning("the ticker was stopped while it started") from None
+        except BaseException:
+            self.stop()
+            raise
+        with self._lifecycle:
+            for companion in tuple(self.companions):
+                companion.start()
+
+    def stop(self) -> None:
+        """Stop everything; see `Ticker.stop`."""
+        with self._lifecycle:
+            if self._loop.is_running:
+                try:
+                    self._loop.run(self.source.stop(), timeout=STOP_TIMEOUT)
+                except TimeoutError:
+                    self.note("stop", "connections did not close in time and were cut")
+                self._loop.call(self.pipeline.flush)
+                self._loop.stop()
+            for companion in tuple(self.companions):
+                companion.stop()
+            if self._host is not None:
+                self._host.stop()
+
+    def give_way(self) -> None:
+        """Stop, because a newer ticker of this process needs the account's connections."""
+        self.note("replaced", "a newer ticker of this process took the connections over")
+        self.stop()
+
+    def held(self) -> Held:
+        """Decode what waits, and return the immutable state of this moment."""
+        self.call(self.pipeline.flush)
+        return self.store.held
+
+    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call `listener` on the loop thread after each flush; what is returned ends that."""
+        unlisten = self.call(self.pipeline.listen, listener)
+        return lambda: self.call(unlisten)
+
+    def note(self, kind: str, detail: str) -> None:
+        """Deliver an event of somebody else's, as the source would one of its own."""
+        self.call(self.source.note, kind, detail)
+
+    def flushed(self, function: Callable[[], T]) -> T:
+        """Call a function on the loop thread, when all that waits has been decoded."""
+
+        def after_flush() -> T:
+            self.pipeline.flush()
+            return function()
+
+        return self.call(after_flush)
+
+    def stats(self) -> Stats:
+        """Return the counters of this moment."""
+        return self.flushed(self._count)
+
+    def _count(self) -> Stats:
+        feed, pipeline = self.ledger.stats(), self.pipeline.stats()
+        return Stats(
+            messages=feed.messages,
+            bytes=feed.bytes,
+            packets=pipeline.packets,
+            ticks=pipeline.ticks,
+            rejected_packets=pipeline.rejected_packets,
+            rejected_messages=pipeline.rejected_messages,
+            dropped=pipeline.dropped,
+            rows=self.store.held.height,
+            reconnects=feed.reconnects,
+            connected=feed.connected,
+            instruments=feed.instruments,
+            orders=feed.orders,
+            gaps=feed.gaps,
+        )
+
+    def _take_over(self) -> None:
+        """Stop older runtimes of this process with which this one would exceed what Kite allows.
+
+        A notebook's cell that is run again makes a new ticker while the old one still holds the
+        connections, and the new one would be refused with 429 for a reason that nobody sees.
+        """
+        with _registry_lock:
+            others = [one for one in _registry if one is not self and one.is_running]
+            _registry.add(self)
+        for other in others:
+            shared = self.claims.keys() & other.claims.keys()
+            if any(self.claims[key] + other.claims[key] > CONNECTIONS_ALLOWED for key in shared):
+                other.give_way()
+
+
+_registry_lock = threading.Lock()
+_registry: weakref.WeakSet[Runtime] = weakref.WeakSet()
