@@ -26,8 +26,8 @@ from kitepolars.frames.store import TickStore
 from kitepolars.ledger.events import Events
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.process import ServerProcess
-from kitepolars.sim import SimulatedKitefrom kitepolars.source import Messages, now_us
-
+from kitepolars.sim import SimulatedKite
+from kitepolars.source import Messages, now_us
 
 HELP: Final = "measure on this machine: decoding, snapshots, latency, load of a market"
 

@@ -190,7 +190,7 @@ def test_a_view_that_is_gone_costs_nothing_while_another_goes_on(
     left.say("ready")
     other.say("ready")
     left.wait(lambda message: message["kind"] == "snapshot")
-    assert asked.calls["held"] + asked.calls["stats"]
+    assert asked.calls["_held"] + asked.calls["stats"]
     left.say("gone")
     other.refreshed(2)  # the first of them may have begun before
     calls, sent = Tally(asked.calls), len(left.received)
