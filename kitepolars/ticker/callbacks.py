@@ -71,7 +71,7 @@ class Callbacks:
         self,
         function: Callable[..., object],
         listen: Listen,
-        size: Callable[[Any], int] | None = None,
+        size: Callable[[Any], int] = lambda _: 0,
     ) -> None:
         """Call a function with each item that a listener gets; `size` gives an item's bytes."""
         queue: Queue[Any] = Queue(size=size)
