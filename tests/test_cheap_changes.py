@@ -15,7 +15,7 @@ import kitepolars
 from patience import PATIENCE
 
 PACKAGE: Final = Path(kitepolars.__file__).parent
-LAST_COLUMN: Final = '    Column("ask_orders", _ORDERS),\n'
+LAST_COLUMN: Final = '    FrameColumn("ask_orders", _ORDERS),\n'
 
 
 class Copy:
@@ -67,7 +67,7 @@ print("right")
 
 def test_a_computed_column_is_one_row(copy: Copy) -> None:
     row = (
-        '    Column("delay", pl.Int64(), lambda new: new["received_at"] - '
+        '    FrameColumn("delay", pl.Int64(), lambda new: new["received_at"] - '
         'new["exchange_timestamp"]),\n'
     )
     copy.insert("frames/schema.py", row, before=LAST_COLUMN)
@@ -76,12 +76,12 @@ def test_a_computed_column_is_one_row(copy: Copy) -> None:
 
 
 def test_a_column_that_nothing_fills_is_refused(copy: Copy) -> None:
-    copy.insert("frames/schema.py", '    Column("delay", pl.Int64()),\n', before=LAST_COLUMN)
+    copy.insert("frames/schema.py", '    FrameColumn("delay", pl.Int64()),\n', before=LAST_COLUMN)
     assert "nothing fills the column 'delay'" in copy.run("import kitepolars").stderr
 
 
 def test_a_dtype_without_a_fixed_width_is_refused_by_name(copy: Copy) -> None:
-    row = '    Column("remark", pl.String(), lambda new: new["last_price"]),\n'
+    row = '    FrameColumn("remark", pl.String(), lambda new: new["last_price"]),\n'
     copy.insert("frames/schema.py", row, before=LAST_COLUMN)
     done = copy.run("from kitepolars import Ticker")
     assert "the column 'remark' cannot be String: it must be one of UInt8, " in done.stderr

@@ -18,7 +18,7 @@ import polars as pl
 from kitepolars.analytics.columns import require
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.frames.schema import SCHEMA
-from kitepolars.wire.layouts import DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS
+from kitepolars.wire.layouts import BOOK_SIDES, DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS
 
 __all__ = [
     "DEPTH",
@@ -30,11 +30,10 @@ __all__ = [
     "spread",
 ]
 
-_SIDES: Final = ("bid", "ask")
 
 DEPTH: Final = pl.Schema(
     {
-        "side": pl.Enum(_SIDES),
+        "side": pl.Enum(BOOK_SIDES),
         "level": pl.UInt8(),
         "price": pl.Float64(),
         "quantity": pl.UInt32(),
@@ -43,7 +42,7 @@ DEPTH: Final = pl.Schema(
 )
 """The columns of `depth`: bids, best first, then asks, best first."""
 
-_COLUMNS: Final = tuple(f"{side}_{what}" for side in _SIDES for what in tuple(DEPTH)[2:])
+_COLUMNS: Final = tuple(f"{side}_{what}" for side in BOOK_SIDES for what in tuple(DEPTH)[2:])
 
 
 def _quantity(side: str, level: int) -> pl.Expr:
@@ -201,7 +200,7 @@ def depth(frame: pl.DataFrame | pl.LazyFrame, instrument: int | str | None = Non
             schema=DEPTH,
             strict=False,
         )
-        for side in _SIDES
+        for side in BOOK_SIDES
     ]
     return pl.concat(sides).with_columns(
         pl.when(pl.col("quantity") > 0).then("price").alias("price")

@@ -17,7 +17,7 @@ INTERRUPTED: Final = 130
 """The exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 
-class Command(Protocol):
+class Subcommand(Protocol):
     """What a module of a command has."""
 
     HELP: str
@@ -31,7 +31,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final[Mapping[str, Command]] = {
+SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
     "bench": bench,
     "demo": demo,
     "journal": journal,
@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"kitepolars {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
-    for name, command in COMMANDS.items():
+    for name, command in SUBCOMMANDS.items():
         command.add_arguments(
             commands.add_parser(name, help=command.HELP, description=command.HELP)
         )
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = build_parser().parse_args(arguments)
     try:
-        return COMMANDS[parsed.command].run(parsed)
+        return SUBCOMMANDS[parsed.command].run(parsed)
     except KeyboardInterrupt:
         return INTERRUPTED
     except (KitePolarsError, OSError) as error:

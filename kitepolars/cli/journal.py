@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from kitepolars.journal.folder import IST
+from kitepolars.calendar import IST
 from kitepolars.journal.format import TORN
 from kitepolars.journal.reader import Verdict, between, verify
 from kitepolars.journal.repair import repair

@@ -27,7 +27,7 @@ Fill: TypeAlias = Callable[[Mapping[str, npt.NDArray[Any]]], npt.NDArray[Any]]
 """Columns of new rows, as NumPy arrays by name → the values of another column for these rows."""
 
 
-class Column(NamedTuple):
+class FrameColumn(NamedTuple):
     """A column of ``frame()``.
 
     Parameters
@@ -43,8 +43,10 @@ class Column(NamedTuple):
 
     Examples
     --------
-    >>> Column("delay", pl.Int64(), lambda new: new["received_at"] - new["exchange_timestamp"])[:2]
-    ('delay', Int64)
+    >>> def delay(new: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    ...     return new["received_at"] - new["exchange_timestamp"]
+    >>> FrameColumn("delay", pl.Int64(), delay).dtype
+    Int64
     """
 
     name: str
@@ -55,42 +57,42 @@ class Column(NamedTuple):
 COLUMNS_OF_THE_STORE: Final = ("received_at", "symbol", "connection", "mode", "is_snapshot")
 """The columns that the store itself fills, from when and how rows arrived."""
 
-COLUMNS: Final = (
-    Column("received_at", TIMESTAMP),
-    Column("exchange_timestamp", TIMESTAMP),
-    Column("instrument_token", pl.UInt32()),
-    Column("symbol", pl.Categorical()),
-    Column("connection", pl.UInt8()),
-    Column("mode", MODE),
-    Column("is_snapshot", pl.Boolean()),
-    Column("last_price", pl.Float64()),
-    Column("last_traded_quantity", pl.UInt32()),
-    Column("average_traded_price", pl.Float64()),
-    Column("volume_traded", pl.UInt32()),
-    Column("total_buy_quantity", pl.UInt32()),
-    Column("total_sell_quantity", pl.UInt32()),
-    Column("open", pl.Float64()),
-    Column("high", pl.Float64()),
-    Column("low", pl.Float64()),
-    Column("close", pl.Float64()),
-    Column("price_change", pl.Float64()),
-    Column("last_trade_time", TIMESTAMP),
-    Column("oi", pl.UInt32()),
-    Column("oi_day_high", pl.UInt32()),
-    Column("oi_day_low", pl.UInt32()),
-    Column("bid_price", _PRICES),
-    Column("ask_price", _PRICES),
-    Column("bid_quantity", _QUANTITIES),
-    Column("ask_quantity", _QUANTITIES),
-    Column("bid_orders", _ORDERS),
-    Column("ask_orders", _ORDERS),
+FRAME_COLUMNS: Final = (
+    FrameColumn("received_at", TIMESTAMP),
+    FrameColumn("exchange_timestamp", TIMESTAMP),
+    FrameColumn("instrument_token", pl.UInt32()),
+    FrameColumn("symbol", pl.Categorical()),
+    FrameColumn("connection", pl.UInt8()),
+    FrameColumn("mode", MODE),
+    FrameColumn("is_snapshot", pl.Boolean()),
+    FrameColumn("last_price", pl.Float64()),
+    FrameColumn("last_traded_quantity", pl.UInt32()),
+    FrameColumn("average_traded_price", pl.Float64()),
+    FrameColumn("volume_traded", pl.UInt32()),
+    FrameColumn("total_buy_quantity", pl.UInt32()),
+    FrameColumn("total_sell_quantity", pl.UInt32()),
+    FrameColumn("open", pl.Float64()),
+    FrameColumn("high", pl.Float64()),
+    FrameColumn("low", pl.Float64()),
+    FrameColumn("close", pl.Float64()),
+    FrameColumn("price_change", pl.Float64()),
+    FrameColumn("last_trade_time", TIMESTAMP),
+    FrameColumn("oi", pl.UInt32()),
+    FrameColumn("oi_day_high", pl.UInt32()),
+    FrameColumn("oi_day_low", pl.UInt32()),
+    FrameColumn("bid_price", _PRICES),
+    FrameColumn("ask_price", _PRICES),
+    FrameColumn("bid_quantity", _QUANTITIES),
+    FrameColumn("ask_quantity", _QUANTITIES),
+    FrameColumn("bid_orders", _ORDERS),
+    FrameColumn("ask_orders", _ORDERS),
 )
 """The columns of ``frame()``, in order. A new column is one new row."""
 
-SCHEMA: Final = pl.Schema({column.name: column.dtype for column in COLUMNS})
+SCHEMA: Final = pl.Schema({column.name: column.dtype for column in FRAME_COLUMNS})
 """Column → dtype of ``frame()``, in order."""
 
-FILLS: Final = {column.name: column.fill for column in COLUMNS if column.fill is not None}
+FILLS: Final = {column.name: column.fill for column in FRAME_COLUMNS if column.fill is not None}
 """The columns that are computed, and how."""
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.instruments.search import EXCHANGES, OPTION_TYPES
 from kitepolars.instruments.spelling import SpellingIndex
-
-IST: Final = timezone(timedelta(hours=5, minutes=30))
-"""Indian Standard Time, which knows no daylight saving."""
 
 INDEX_UNDERLYINGS: Final = {
     "NIFTY 50": "NIFTY",
@@ -33,7 +31,7 @@ DEFAULT_STRIKES: Final = 10
 """Strikes on each side of the money, where a price is given and no number."""
 
 _CONTRACT: Final = r"^(.+?)\d{2}(?:[A-Z]{3}|[1-9OND]\d{2})"
-_SIDES: Final = dict(zip(OPTION_TYPES, ("call", "put"), strict=True))
+_OPTION_SIDES: Final = dict(zip(OPTION_TYPES, ("call", "put"), strict=True))
 
 
 def contracts(
@@ -158,14 +156,14 @@ def option_chain(
         raise ConfigError("strikes", strikes, "0 or more")
     chain = options.group_by("strike").agg(
         pl.col("underlying", "expiry", "lot_size").first(),
-        *(column for kind, name in _SIDES.items() for column in _side(kind, name)),
+        *(column for kind, name in _OPTION_SIDES.items() for column in _side(kind, name)),
     )
     chain = chain.sort("strike").select(
         "underlying",
         "expiry",
         "strike",
         "lot_size",
-        *(f"{side}_{what}" for side in _SIDES.values() for what in ("token", "symbol")),
+        *(f"{side}_{what}" for side in _OPTION_SIDES.values() for what in ("token", "symbol")),
     )
     if around is None:
         return chain

@@ -20,8 +20,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, ConnectionLost
-from kitepolars.instruments.derivatives import IST
 from kitepolars.instruments.dump import DUMP_URL, MAX_BYTES, Dump, read_dump
 
 TIMEOUT: Final = 30.0

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from kitepolars.calendar import IST
+
 OPEN: Final = ".kpj"
 CLOSED: Final = ".kpj.zst"
 DIGITS: Final = 12
@@ -24,9 +26,8 @@ FOLDER_MODE: Final = 0o700
 BLOCK: Final = 4 * 2**20
 """Bytes that are read at a time."""
 
-IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 _DAY: Final = 86_400_000_000  # microseconds
-_OFFSET: Final = 19_800_000_000  # microseconds that India is ahead of UTC
+_INDIA_OFFSET: Final = 19_800_000_000  # microseconds that India is ahead of UTC
 
 
 def trading_day(at: int) -> dt.date:
@@ -36,7 +37,7 @@ def trading_day(at: int) -> dt.date:
 
 def end_of_day(at: int) -> int:
     """Return when the trading day of a time ends: midnight in India, likewise."""
-    return (at + _OFFSET) // _DAY * _DAY + _DAY - _OFFSET
+    return (at + _INDIA_OFFSET) // _DAY * _DAY + _DAY - _INDIA_OFFSET
 
 
 def segment_path(root: Path, sequence: int, at: int) -> Path:

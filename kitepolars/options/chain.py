@@ -8,12 +8,13 @@ from typing import Final
 import polars as pl
 
 from kitepolars.analytics.sessions import DAY, closes_at
+from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIME_ZONE
-from kitepolars.instruments.derivatives import IST, near_the_money
+from kitepolars.instruments.derivatives import near_the_money
 from kitepolars.options.black76 import DAYS_OF_YEAR, greeks, implied_volatility
 
-SIDES: Final = {"call": "CE", "put": "PE"}
+OPTION_TYPE_OF_SIDE: Final = {"call": "CE", "put": "PE"}
 """The two halves of a chain and their kind of option."""
 
 QUOTE_COLUMNS: Final = {
@@ -95,7 +96,7 @@ def join_chain(
     quoted = _quoted(chain, latest).with_columns(_years(_valued_at(latest, at)).alias("years"))
     implied = pl.lit(forward, pl.Float64) if forward is not None else _parity_forward(rate)
     quoted = quoted.with_columns(implied.alias("forward"))
-    for side in SIDES:
+    for side in OPTION_TYPE_OF_SIDE:
         quoted = quoted.with_columns(_model(quoted, side, rate))
     quoted = quoted.select(_order(quoted.columns))
     centre = quoted["forward"].drop_nulls()
@@ -113,7 +114,7 @@ def _require(frame: pl.DataFrame, names: tuple[str, ...], field: str) -> None:
 def _quoted(chain: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
     known = [quote for name, quote in _SOURCES.items() if name in latest.columns]
     quotes = latest.unique("instrument_token", keep="last").select("instrument_token", *known)
-    for side in SIDES:
+    for side in OPTION_TYPE_OF_SIDE:
         names = {name: f"{side}_{name}" for name in quotes.columns}
         chain = chain.join(
             quotes.rename(names | {"instrument_token": f"{side}_token"}),
@@ -122,7 +123,7 @@ def _quoted(chain: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
         )
     absent = [
         pl.lit(None, dtype).alias(f"{side}_{name}")
-        for side in SIDES
+        for side in OPTION_TYPE_OF_SIDE
         for name, dtype in QUOTE_COLUMNS.items()
         if f"{side}_{name}" not in chain.columns
     ]
@@ -164,8 +165,8 @@ def _parity_forward(rate: float) -> pl.Expr:
 def _model(quoted: pl.DataFrame, side: str, rate: float) -> list[pl.Series]:
     terms = {name: quoted[name].to_numpy().astype(float) for name in ("forward", "strike", "years")}
     price = quoted.select(_price(side)).to_series().to_numpy().astype(float)
-    iv = implied_volatility(SIDES[side], price, **terms, rate=rate)
-    moves = greeks(SIDES[side], **terms, volatility=iv, rate=rate)
+    iv = implied_volatility(OPTION_TYPE_OF_SIDE[side], price, **terms, rate=rate)
+    moves = greeks(OPTION_TYPE_OF_SIDE[side], **terms, volatility=iv, rate=rate)
     columns = {"iv": iv} | {name: getattr(moves, name) for name in MODEL_COLUMNS[1:]}
     return [pl.Series(f"{side}_{name}", values).fill_nan(None) for name, values in columns.items()]
 

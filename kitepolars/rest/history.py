@@ -16,10 +16,10 @@ import polars as pl
 
 from kitepolars.analytics.schema import CANDLES
 from kitepolars.analytics.sessions import bar_end, parse_interval
+from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, KitePolarsError, UnknownInstrument
 from kitepolars.frames.schema import TIME_ZONE
 from kitepolars.instruments import Instruments
-from kitepolars.instruments.derivatives import IST
 from kitepolars.rest.client import API, Client, Credentials
 from kitepolars.rest.pace import Pace
 

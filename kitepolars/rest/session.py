@@ -9,9 +9,9 @@ from datetime import datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
+from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, KitePolarsError
 from kitepolars.feed.account import Account, Secret
-from kitepolars.instruments.derivatives import IST
 from kitepolars.rest.client import API, Client
 from kitepolars.rest.pace import Pace
 

@@ -1,6 +1,7 @@
 """One connected client: what it has subscribed, as Kite keeps it, and its socket.
 
-`Subscriptions` knows neither socket nor clock; `Client` lives on the simulator's loop thread.
+`Subscriptions` knows neither socket nor clock; `ConnectedClient` lives on the loop thread of the
+simulator.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from websockets.protocol import State
 from kitepolars.sim.record import Record, Request
 from kitepolars.wire.layouts import Mode
 
-__all__ = ["Client", "Subscriptions", "counts_against_limit"]
+__all__ = ["ConnectedClient", "Subscriptions", "counts_against_limit"]
 
 _TOKEN_LIMIT: Final = 1 << 32
 _LOGGER: Final = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def counts_against_limit(socket: ServerConnection) -> bool:
     return socket.protocol.state in (State.CONNECTING, State.OPEN)
 
 
-class Client:
+class ConnectedClient:
     """A client and its socket.
 
     Parameters

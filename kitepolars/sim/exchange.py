@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from kitepolars.calendar import IST
 from kitepolars.sim.client import Subscriptions
-from kitepolars.sim.market import Market
-from kitepolars.sim.master import IST, InstrumentMaster
+from kitepolars.sim.market import MarketModel
+from kitepolars.sim.master import InstrumentMaster
 from kitepolars.wire.encode import encode_messages, encode_packets
 from kitepolars.wire.layouts import DEPTH_FIELDS, LAYOUTS, SEGMENT_MASK, SEGMENTS, layout_for
 
@@ -69,7 +70,7 @@ class Exchange:
         packets_per_message: int,
     ) -> None:
         self.master = master
-        self.market = Market(master, now=now, seed=seed)
+        self.market = MarketModel(master, now=now, seed=seed)
         self._rate = rate
         self._packets_per_message = packets_per_message
         self._phase = np.random.default_rng((seed, 2)).random(len(master))

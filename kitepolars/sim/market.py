@@ -30,7 +30,7 @@ from kitepolars.wire.layouts import (
     segment_divisors,
 )
 
-__all__ = ["Market"]
+__all__ = ["MarketModel"]
 
 _SHORTEST_YEARS: Final = 3_600 / SECONDS_PER_YEAR
 _SKEW: Final = -0.12  # low strikes have the higher volatility
@@ -48,7 +48,7 @@ _UNMODELLED_FIELDS: Final = sorted(
 )  # of kinds of packets that were added since: they count up at random
 
 
-class Market:
+class MarketModel:
     """Prices, volumes, open interest and order books of all instruments.
 
     Parameters

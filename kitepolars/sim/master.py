@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
 from functools import cached_property
 from itertools import count, islice
@@ -21,9 +21,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kitepolars.calendar import IST
+
 __all__ = [
     "DUMP_COLUMNS",
-    "IST",
     "InstrumentMaster",
     "Kind",
     "ListedInstrument",
@@ -49,9 +50,6 @@ DUMP_COLUMNS: Final = (
     "exchange",
 )
 """The columns of Kite's instruments dump."""
-
-IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
-"""Indian Standard Time, without daylight saving time."""
 
 _CLOSING_TIME: Final = {"CDS": (12, 30), "MCX": (23, 30), "NCO": (23, 30)}
 _SHARES_CLOSE: Final = (15, 30)

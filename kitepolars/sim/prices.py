@@ -1,7 +1,7 @@
 """The levels of underlyings and the order books around fair prices, vectorised.
 
 Underlyings walk at random, the market prices futures and options from them, and five bids
-and five asks surround each fair price. Walks and books belong to one `sim.market.Market`, on
+and five asks surround each fair price. Walks and books belong to one `sim.market.MarketModel`, on
 its thread.
 """
 
@@ -30,7 +30,7 @@ TRADING_SECONDS_PER_YEAR: Final = 252 * 6.25 * 3_600
 _SPREAD: Final = 2e-4  # of the price
 _WIDEST_SPREAD: Final = 40  # in tick sizes
 _LEVEL_GAPS: Final = (1, 3)  # tick sizes between two levels
-_BOOK: Final = {"bid": ("total_buy_quantity", -1), "ask": ("total_sell_quantity", 1)}
+_QUOTED_SIDES: Final = {"bid": ("total_buy_quantity", -1), "ask": ("total_sell_quantity", 1)}
 
 _MARKET_CORRELATION: Final = 0.6
 _OVERNIGHT: Final = 0.2 * 6.25 * 3_600  # a night moves prices like a fifth of a trading day
@@ -123,7 +123,7 @@ class OrderBook:
         room = 1 + (spread * self._rng.random(len(rows))).astype(np.int64)
         lower = room // 2
         best = {"bid": below - lower, "ask": below + room - lower}
-        for side, (total, direction) in _BOOK.items():
+        for side, (total, direction) in _QUOTED_SIDES.items():
             self._quote(side, rows, best[side], direction)
             self._total(total, side, rows)
 

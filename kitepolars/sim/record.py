@@ -92,7 +92,7 @@ class ConnectionRecord:
 
 
 @dataclass
-class _Connection:
+class _CountedConnection:
     """A connection and its counters."""
 
     api_key: str
@@ -121,7 +121,7 @@ class Record:
         self._condition = threading.Condition()
         self._requests: deque[Request] = deque(maxlen=_KEPT)
         self._handshakes: deque[Handshake] = deque(maxlen=_KEPT)
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, _CountedConnection] = {}
         self._packets_sent = 0
 
     @contextmanager
@@ -146,7 +146,7 @@ class Record:
     ) -> None:
         """Record a new connection, with a live view of its subscriptions."""
         with self.changing():
-            self._connections[connection] = _Connection(api_key, user_id, modes)
+            self._connections[connection] = _CountedConnection(api_key, user_id, modes)
             if len(self._connections) > _KEPT:
                 oldest = next(n for n, kept in self._connections.items() if not kept.is_open)
                 del self._connections[oldest]

@@ -19,7 +19,7 @@ from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
 from kitepolars.sim.admission import Admission, Login
-from kitepolars.sim.client import Client, Subscriptions, counts_against_limit
+from kitepolars.sim.client import ConnectedClient, Subscriptions, counts_against_limit
 from kitepolars.sim.exchange import Exchange, app_code, error, instruments_meta, order
 from kitepolars.sim.record import Handshake, Record
 
@@ -114,7 +114,7 @@ class KiteServer:
         self._limit = limit
         self._port: Server
         self._pushing: asyncio.Task[None]
-        self._clients: dict[int, Client] = {}
+        self._clients: dict[int, ConnectedClient] = {}
         self._next_connection = 0
         self._next_order = 0
         self._greeting = instruments_meta(exchange.master.instrument_token)
@@ -138,7 +138,7 @@ class KiteServer:
             server_header=None,
             ping_interval=None,
             close_timeout=_CLOSE_TIMEOUT,
-            max_queue=None,  # only `Client.silence` may pause reading
+            max_queue=None,  # only `ConnectedClient.silence` may pause reading
             logger=_TRANSPORT_LOGGER,
         )
         self.address = host, self._port.sockets[0].getsockname()[1]
@@ -209,7 +209,7 @@ class KiteServer:
 
     # Faults and messages on demand
 
-    def clients(self, connection: int | None) -> list[Client]:
+    def clients(self, connection: int | None) -> list[ConnectedClient]:
         """Return the client of an open connection, or all clients.
 
         Raises
@@ -284,7 +284,7 @@ class KiteServer:
         connection, self._next_connection = self._next_connection, self._next_connection + 1
         user_id = self._user_of(api_key)
         subscriptions = Subscriptions(connection, api_key, user_id, limit=self._limit)
-        client = self._clients[connection] = Client(
+        client = self._clients[connection] = ConnectedClient(
             subscriptions,
             socket,
             self._record,
@@ -296,12 +296,12 @@ class KiteServer:
             self._record.add_handshake(Handshake(_SUCCESS, api_key, connection))
         client.closed.add_done_callback(lambda _: self._end(client))
 
-    def _end(self, client: Client) -> None:
+    def _end(self, client: ConnectedClient) -> None:
         del self._clients[client.subscriptions.connection]
         self._exchange.forget(client.subscriptions)
         self._record.closed(client.subscriptions.connection)
 
-    def _flaps(self, client: Client) -> bool:
+    def _flaps(self, client: ConnectedClient) -> bool:
         if self.flaps_left == 0:
             return False
         if self.flaps_left is not None:
@@ -309,12 +309,12 @@ class KiteServer:
         client.abort()
         return True
 
-    def _greet(self, client: Client) -> None:
+    def _greet(self, client: ConnectedClient) -> None:
         with self._record.changing():
             client.write(self._greeting)
             client.write(app_code(self._clock()))
 
-    def _receive(self, client: Client, message: str | bytes) -> None:
+    def _receive(self, client: ConnectedClient, message: str | bytes) -> None:
         with self._record.changing():
             request, problem = client.subscriptions.receive(message)
             self._record.add_request(request)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from kitepolars import native
 from kitepolars.wire.layouts import (
+    BOOK_SIDES,
     DEPTH_ENTRY,
     DEPTH_LEVELS,
     LAYOUTS,
@@ -30,29 +31,26 @@ from kitepolars.wire.scan import Packets
 MICROSECONDS: Final = 1_000_000
 """Microseconds a second: times leave the wire in seconds and enter columns in microseconds."""
 
-SIDES: Final = ("bid", "ask")
-"""The sides of the book in wire order, as the depth columns' names begin."""
-
 Columns = Mapping[str, npt.NDArray[Any]]
 
-_INTEGER, _SHORT, _TIME, _PRICE = range(4)  # as in native.c
-_DTYPES: Final = {_INTEGER: "u4", _SHORT: "u2", _TIME: "i8", _PRICE: "f8"}
+_UINT32, _UINT16, _TIME_FIELD, _PRICE_FIELD = range(4)  # as in native.c
+_DTYPES: Final = {_UINT32: "u4", _UINT16: "u2", _TIME_FIELD: "i8", _PRICE_FIELD: "f8"}
 _WORD: Final = 4
 
 
 def _kind(name: str) -> int:
     if name in PRICE_FIELDS:
-        return _PRICE
+        return _PRICE_FIELD
     if name in TIME_FIELDS:
-        return _TIME
-    return _SHORT if name.endswith("_orders") else _INTEGER
+        return _TIME_FIELD
+    return _UINT16 if name.endswith("_orders") else _UINT32
 
 
 def _places(layout: Layout) -> dict[str, tuple[int, int]]:
     """Return, by column, where it begins in a packet, and how far apart its levels are or 0."""
     places = {name: (_WORD * number, 0) for number, name in enumerate(layout.fields)}
     if layout.depth:
-        for number, side in enumerate(SIDES):
+        for number, side in enumerate(BOOK_SIDES):
             start = _WORD * len(layout.fields) + number * DEPTH_LEVELS * DEPTH_ENTRY.itemsize
             for name, (_, offset) in _entry_fields().items():
                 places[f"{side}_{name}"] = (start + offset, DEPTH_ENTRY.itemsize)

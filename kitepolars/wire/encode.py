@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kitepolars.wire.layouts import (
+    BOOK_SIDES,
     COUNT,
     PRICE_FIELDS,
     SEGMENT_MASK,
@@ -35,7 +36,6 @@ MAX_PACKETS: Final = int(np.iinfo(COUNT).max)
 
 _DIVISORS: Final = segment_divisors()
 _SIGNED: Final = segment_signs()
-_SIDES: Final = {"bids": "bid", "asks": "ask"}
 _LOW_32: Final = 0xFFFF_FFFF
 _INT32: Final = np.iinfo(np.int32)
 
@@ -120,10 +120,10 @@ def encode_packets(layout: Layout, columns: Mapping[str, npt.ArrayLike]) -> npt.
     packet = framed["packet"]
     for field in layout.fields:
         packet[field] = _fit(field, columns[field], packet.dtype[field])
-    for side, prefix in _SIDES.items() if layout.depth else ():
-        book = packet[side]
+    for side in BOOK_SIDES if layout.depth else ():
+        book = packet[f"{side}s"]
         for part in ("quantity", "price", "orders"):
-            field = f"{prefix}_{part}"
+            field = f"{side}_{part}"
             book[part] = _fit(field, columns[field], book.dtype[part])
     return framed
 

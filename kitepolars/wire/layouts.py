@@ -18,6 +18,9 @@ import numpy.typing as npt
 DEPTH_LEVELS: Final = 5
 """Levels of the order book per side."""
 
+BOOK_SIDES: Final = ("bid", "ask")
+"""The sides of the order book, in the order of the wire."""
+
 COUNT: Final = np.dtype(">u2")
 """The dtype of the packet count that starts a message, and of the length prefix of a packet."""
 
@@ -150,7 +153,7 @@ LAYOUT_BY_LENGTH: Final = {layout.length: layout for layout in LAYOUTS}
 """The kinds by their length on the wire: 8, 28, 32, 44 and 184 bytes."""
 
 DEPTH_FIELDS: Final = tuple(
-    f"{side}_{part}" for side in ("bid", "ask") for part in ("price", "quantity", "orders")
+    f"{side}_{part}" for side in BOOK_SIDES for part in ("price", "quantity", "orders")
 )
 """The columns of the book; each has `DEPTH_LEVELS` values per packet."""
 

@@ -24,14 +24,14 @@ MAX_REPORTS: Final = 16
 """How many rejections of one scan are described; all are counted."""
 
 # As in native.c:
-_UNKNOWN: Final = 255
+_UNKNOWN_LENGTH: Final = 255
 _SPLIT_ALL, _SPLIT_FULL = 0, 2
 _PLACE, _PACKETS = 1, 3  # of the cursor
 
 _SMALLEST_ROOM: Final = 4_096
 """Packets that a scanner has room for at first; it doubles as needed."""
 
-_CODE_BY_LENGTH: Final = native.Pinned(np.full(2**16, _UNKNOWN, np.uint8))
+_CODE_BY_LENGTH: Final = native.Pinned(np.full(2**16, _UNKNOWN_LENGTH, np.uint8))
 for _layout in LAYOUTS:
     _CODE_BY_LENGTH.array[_layout.length] = _layout.code
 
@@ -102,7 +102,7 @@ class Packets:
 
 
 @dataclass(slots=True)
-class _Faults:
+class _Rejected:
     """What was wrong with the messages of a batch."""
 
     packets: int = 0
@@ -165,7 +165,7 @@ class Scanner:
         cursor = np.array([0, -1, 0, 0], np.int64)  # item, place, end, packets
         counts = np.zeros(len(items), np.int64)
         room = _Room(self._room)
-        faults = _Faults()
+        faults = _Rejected()
         while (state := self._split(items, limits, room, counts, cursor)) != _SPLIT_ALL:
             if state == _SPLIT_FULL:
                 room.grow(2 * len(room))
@@ -228,7 +228,7 @@ def _walk(
     room: _Room,
     counts: npt.NDArray[np.int64],
     cursor: npt.NDArray[np.int64],
-    faults: _Faults,
+    faults: _Rejected,
 ) -> None:
     """Follow the length prefixes of the message at the cursor, which is malformed, and go past it.
 
@@ -238,7 +238,7 @@ def _walk(
     data = items[item]
     places, lengths, position = _follow(data, begin, end)
     codes = _CODE_BY_LENGTH.array[lengths]
-    known = codes != _UNKNOWN
+    known = codes != _UNKNOWN_LENGTH
     known_count = int(np.count_nonzero(known))
     for packet in np.flatnonzero(~known)[:MAX_REPORTS].tolist():
         place, length = int(places[packet]), int(lengths[packet])

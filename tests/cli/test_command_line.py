@@ -16,7 +16,7 @@ from patience import PATIENCE
 def substitute(monkeypatch: pytest.MonkeyPatch, run: Callable[[object], int]) -> None:
     """Put a command ``stub`` in the place of all others."""
     stub = SimpleNamespace(HELP="nothing", add_arguments=lambda _: None, run=run)
-    monkeypatch.setattr(cli, "COMMANDS", {"stub": stub})
+    monkeypatch.setattr(cli, "SUBCOMMANDS", {"stub": stub})
 
 
 def test_as_a_module_it_says_its_version() -> None:
@@ -33,7 +33,7 @@ def test_a_wrong_line_is_refused(arguments: list[str], capsys: pytest.CaptureFix
     assert "usage: kitepolars" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+@pytest.mark.parametrize("name", sorted(cli.SUBCOMMANDS))
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leave:
         cli.main([name, "--help"])

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, ConnectionLost
 from kitepolars.instruments import Instruments, download
-from kitepolars.instruments.derivatives import IST
 from kitepolars.instruments.download import default_cache_dir, dump_day, fetch_dump
 from kitepolars.instruments.dump import DUMP_SCHEMA
 

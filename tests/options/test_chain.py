@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import SCHEMA
-from kitepolars.instruments.derivatives import IST
 from kitepolars.options import join_chain, price
 
 EXPIRY = date(2026, 11, 26)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kitepolars.analytics.schema import CANDLES
+from kitepolars.calendar import IST
 from kitepolars.errors import (
     AuthenticationError,
     ConfigError,
@@ -20,7 +21,6 @@ from kitepolars.errors import (
 )
 from kitepolars.feed.account import Account
 from kitepolars.instruments import Instruments
-from kitepolars.instruments.derivatives import IST
 from kitepolars.rest import historical
 from kitepolars.rest.history import INTERVALS, split
 from rest.stand_in import Answer, FakeTime, KiteApi, Request

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitepolars.sim.instruments import generate_instruments
-from kitepolars.sim.market import Market
+from kitepolars.sim.market import MarketModel
 from kitepolars.sim.master import InstrumentMaster, Kind
 from kitepolars.wire.encode import encode_packets
 from kitepolars.wire.layouts import FULL, INDEX_FULL, SEGMENT_MASK, SEGMENTS, segment_divisors
@@ -31,9 +31,9 @@ def master() -> InstrumentMaster:
     return generate_instruments(on=date(2026, 11, 24), seed=0)
 
 
-def run(seed: int, steps: list[float]) -> tuple[Market, list[dict[str, np.ndarray[Any, Any]]]]:
+def run(seed: int, steps: list[float]) -> tuple[MarketModel, list[dict[str, np.ndarray[Any, Any]]]]:
     """Return a market that ran, and its columns before and after each step."""
-    market = Market(master(), now=NOW, seed=seed)
+    market = MarketModel(master(), now=NOW, seed=seed)
     history = [copy(market.columns)]
     rows = np.arange(len(master()))
     now = NOW
@@ -206,7 +206,7 @@ def test_the_same_seed_and_steps_give_the_same_market() -> None:
 
 
 def test_only_the_instruments_asked_for_change() -> None:
-    market = Market(master(), now=NOW)
+    market = MarketModel(master(), now=NOW)
     before = copy(market.columns)
     rows = np.array([0, 5, 17], np.intp)
 
