@@ -87,8 +87,8 @@ PARTS: Final = {
     ),
     "lab": part("errors"),
     "cli": part(
-        "kitepolars _version demonstration errors feed frames health journal lab ledger pipeline  "
-        "process sim source",
+        "kitepolars _version calendar demonstration errors feed frames health journal lab ledger "
+        "pipeline process sim source",
         "kiteconnect polars rich",
         asyncio=True,
     ),
