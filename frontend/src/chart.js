@@ -1,4 +1,4 @@
-// Live candles with volume, drawn by lightweight-charts (Apache-2.0, its logo links to its makers).
+// Live candles with volume, drawn by lightweight-charts (Apache-2.0; its logo links to its makers).
 import {
   CandlestickSeries,
   ColorType,
@@ -12,7 +12,7 @@ import { hitList } from "./hits.js";
 import { arrays, connect } from "./link.js";
 
 const FIELDS = 6; // time, open, high, low, close, volume
-const IST = 5.5 * 3600; // the library shows times as UTC: they are shifted to Indian Standard Time
+const IST = 5.5 * 3600; // the library shows times as UTC, so they are shifted to Indian Standard Time
 const DAY = 86400;
 
 function bars(values) {
@@ -89,7 +89,7 @@ function render({ model, el }) {
     delta: take,
     picture: () => [described, [Float64Array.from(data.flatMap(numbers))]],
     paint: () => {
-      if (!root.dataset.paper) paintTheme(); // in a box it is not on the page at first
+      if (!root.dataset.paper) paintTheme(); // inside a box it is attached later
       drawLegend();
     },
   });
@@ -117,7 +117,7 @@ function render({ model, el }) {
     link.dirty();
   });
   paintTheme();
-  // JupyterLab changes attributes of the body when its theme changes.
+  // JupyterLab's theme is an attribute of the body.
   const theme = new MutationObserver(() => requestAnimationFrame(paintTheme));
   theme.observe(document.body, { attributes: true });
 
@@ -208,7 +208,7 @@ function render({ model, el }) {
         chart.timeScale().resetTimeScale();
       }
     } else {
-      // replaces the bars from that place on, nearly always the last one
+      // replaces the bars from `from` on, nearly always the last one only
       data.splice(message.from, data.length, ...fresh);
       for (const bar of fresh) {
         candles.update(bar);

@@ -1,4 +1,4 @@
-// Elements and texts. Whatever came from a server goes in as a text node, never as markup.
+// Elements and texts. What a server sent becomes a text node, never markup.
 
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -15,7 +15,7 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Chips of which one is pressed. `choose` gets the key.
+// A group of buttons of which one is pressed; `choose` is called with its key.
 export function chips(entries, pressed, choose) {
   const group = h("div", { class: "kp-chips", role: "group" });
   const buttons = entries.map(([key, label]) =>
@@ -40,7 +40,7 @@ export function chips(entries, pressed, choose) {
   return { group, press };
 }
 
-// Keys that a widget uses must not reach the notebook, whose single letters are commands.
+// Keeps keys from the notebook, where single letters are commands.
 export function keepKeys(root) {
   root.setAttribute("data-lm-suppress-shortcuts", "true");
   for (const kind of ["keydown", "keypress", "keyup"]) {
@@ -48,7 +48,7 @@ export function keepKeys(root) {
   }
 }
 
-// "NSE:INFY" with its exchange in a softer ink, as text nodes.
+// Shows "NSE:INFY" as "INFY NSE", the exchange in a softer colour.
 export function symbolInto(element, symbol) {
   const [exchange, ...rest] = symbol.split(":");
   if (!rest.length) {

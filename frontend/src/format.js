@@ -1,4 +1,4 @@
-// Values as traders in India write them: lakh grouping, Indian Standard Time.
+// Values as Indian traders write them: lakh grouping, Indian Standard Time.
 const grouped = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
 const two = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const four = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 4, maximumFractionDigits: 4 });
@@ -17,7 +17,7 @@ const moment = new Intl.DateTimeFormat("en-GB", {
 });
 const modes = ["ltp", "quote", "full"];
 
-// Currency contracts have ticks of a quarter of a paisa: show what is there.
+// Two decimals, or four where the price has them: currencies trade in quarters of a paisa.
 const price = (x) => (Math.abs(x * 100 - Math.round(x * 100)) > 1e-6 ? four : two).format(x);
 const signed = (x, text) => (x > 0 ? `+${text}` : text);
 

@@ -1,4 +1,4 @@
-// The list of instruments that a search found: search panel and chart use it.
+// The hits of a search, in the search box and in the chart's menu.
 import { h, symbolInto } from "./dom.js";
 import { step } from "./rows.js";
 

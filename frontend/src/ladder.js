@@ -1,10 +1,10 @@
-// The five-level book of one instrument. Each message is the whole book: it is small.
+// The five-level book of one instrument. Each message is the whole book.
 import { h, keepKeys, setText, symbolInto } from "./dom.js";
 import { direction, duration, show } from "./format.js";
 import { arrays, connect } from "./link.js";
 
 const LEVELS = 5;
-// What each place in a row shows: its index among the six numbers of a level, and how.
+// The columns of the book: index among the six numbers of a level, format, classes.
 const PLACES = [
   { label: "Orders", at: 0, kind: "quantity", of: "" },
   { label: "Quantity", at: 1, kind: "quantity", of: "kp-bid kp-quantity" },

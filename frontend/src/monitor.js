@@ -1,4 +1,4 @@
-// Health: one word, the counters, each connection, losses and gaps on a time line, events.
+// Health: the verdict, counters, connections, rates and gaps on a timeline, events.
 import { h, keepKeys, setText } from "./dom.js";
 import { duration, formats } from "./format.js";
 import { connect } from "./link.js";

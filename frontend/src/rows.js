@@ -1,4 +1,4 @@
-// Rows of equal height of which only those on screen exist. The owner fills them.
+// Virtual rows: only those on screen exist as elements; the owner fills them.
 import { h } from "./dom.js";
 
 export const ROW_HEIGHT = 24;
@@ -35,7 +35,7 @@ export function virtualRows({ height, label, shrink = false, make, fill, moved =
     }
     return pool[k];
   }
-  // A row keeps its element while it stays on screen: position modulo the pool.
+  // A row keeps its element while it is on screen: its position modulo the size of the pool.
   function paint() {
     const visible = Math.ceil(box.clientHeight / ROW_HEIGHT) + 2 * SPARE;
     first = Math.max(0, Math.floor(box.scrollTop / ROW_HEIGHT) - SPARE);
@@ -83,7 +83,7 @@ export function virtualRows({ height, label, shrink = false, make, fill, moved =
   };
 }
 
-// Where a key moves the cursor in a list of `count` rows, or null if it does not.
+// Returns where a key moves the cursor in a list of `count` rows, null if it does not.
 export function step(key, at, count, page) {
   const moves = {
     ArrowDown: 1,

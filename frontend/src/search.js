@@ -1,4 +1,4 @@
-// The search box: what is typed goes to the kernel, which ranks; arrows, Enter and the mouse choose.
+// The search box: the kernel ranks the hits; arrows, Enter and the mouse choose.
 import { h, keepKeys, setText } from "./dom.js";
 import { hitList } from "./hits.js";
 import { connect } from "./link.js";
@@ -39,7 +39,7 @@ function render({ model, el }) {
   }
   function take(message) {
     if (message.hits === undefined) return;
-    if (message.text !== input.value.trim() && document.activeElement === input) return; // an answer to an older question
+    if (message.text !== input.value.trim() && document.activeElement === input) return; // the answer to an older query
     hits.show(message.hits);
     setText(hint, message.hint);
     if (!message.hits.length) hits.box.append(hint);

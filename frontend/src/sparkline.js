@@ -1,4 +1,4 @@
-// A line of recent prices on a small canvas, coloured by where it ends against where it began.
+// Draws recent prices as a line on a small canvas, green if the last is not below the first.
 export function drawSparkline(canvas, points, { up, down }) {
   const width = canvas.clientWidth;
   const height = canvas.clientHeight;

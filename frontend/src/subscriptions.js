@@ -1,11 +1,11 @@
-// What is subscribed, thousands of rows: filter, select several with mouse or keyboard.
+// The subscribed instruments, thousands of rows: filter and select, with mouse or keyboard.
 import { h, keepKeys, setText, symbolInto } from "./dom.js";
 import { formats } from "./format.js";
 import { arrays, connect } from "./link.js";
 import { step, virtualRows } from "./rows.js";
 
 const STATES = [
-  ["…", "kp-warn", "asked for, not yet confirmed by a tick"],
+  ["…", "kp-warn", "requested, not yet confirmed by a tick"],
   ["✓", "kp-up", "ticks arrive in this mode"],
   ["∅", "kp-soft", "no tick so far"],
 ];

@@ -1,5 +1,5 @@
-// The live table: all values are held here as one array per column, the rows on screen exist in
-// the page. The kernel sends changed rows: those on screen at each refresh, the rest more seldom.
+// The live table. All values are held here, one array per column; only the rows on screen exist as
+// elements. The kernel sends changed rows: those on screen at each refresh, the others less often.
 import { chips, h, keepKeys, setText, symbolInto } from "./dom.js";
 import { direction, formats } from "./format.js";
 import { arrays, connect } from "./link.js";
@@ -231,7 +231,7 @@ function render({ model, el }) {
         : state.values[state.columns.findIndex((c) => c.key === sort.key)];
     const sign = sort.descending ? -1 : 1;
     return (a, b) => {
-      // absent values stay at the end, ties keep their order
+      // missing values stay at the end, ties keep their order
       const x = keys[a],
         y = keys[b];
       if (x !== x || y !== y) return x === y ? a - b : (x !== x) - (y !== y) || a - b;
@@ -289,7 +289,7 @@ function render({ model, el }) {
     element.textContent = value === value ? formats[column.kind](value) : "";
     const tone = column.toned ? direction(value) : "";
     const flashes = !moved && column.flash && value !== before;
-    entry.flip[c] ^= 1; // two names of one animation: changing the name starts it again
+    entry.flip[c] ^= 1; // two names of one animation: a new name restarts it
     element.className = flashes
       ? `${tone} ${value > before ? "kp-rise" : "kp-fall"}${entry.flip[c]}`
       : tone;
@@ -309,7 +309,7 @@ function render({ model, el }) {
     if (live && performance.now() - sorted > RESORT_EVERY) refilter();
     rows.paint();
   }
-  // Which rows are on screen, so that the kernel sends those first.
+  // Reports the rows on screen: the kernel sends those first.
   function reportWindow() {
     if (reporting) return;
     reporting = setTimeout(() => {

@@ -1,8 +1,7 @@
 """The widgets of the notebook: live views and the subscription panel. Imported on use.
 
-Each is made by a method of `kitepolars.Ticker` or from its class here. Views
-are fed by one UI thread (`publisher`), controls post commands to another
-(`commands`), and nothing here is ever called by the feed.
+Each is made by a method of `kitepolars.Ticker`, or from its class here. One thread publishes
+the views, another runs what controls ask for (`threads`); the feed never calls anything here.
 """
 
 from kitepolars.widgets.chart import Chart

@@ -1,4 +1,4 @@
-"""Live candles, ``ticker.chart()``: the bars that changed go out as binary rows. UI thread."""
+"""Live candles, ``ticker.chart()``: the bars that changed are sent as binary rows. UI thread."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy.typing as npt
 import polars as pl
 import traitlets
 
+from kitepolars.analytics import CandleBuilder, Clock
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
-from kitepolars.widgets.bars import LiveBars
-from kitepolars.widgets.hits import found
-from kitepolars.widgets.publisher import TICK, Publisher, Reading
-from kitepolars.widgets.surface import Feed, symbol_of, tokens_of
-from kitepolars.widgets.view import LiveWidget, Message, asset
+from kitepolars.widgets.host import asset
+from kitepolars.widgets.reading import HeldTicks, Reading, WatchedTicker, symbol_of, tokens_of
+from kitepolars.widgets.search import find
+from kitepolars.widgets.threads import TICK, Publisher
+from kitepolars.widgets.view import LiveWidget, Update
 
 INTERVALS: Final = {
     "1s": 1,
@@ -30,15 +31,54 @@ INTERVALS: Final = {
     "1h": 3600,
     "1d": 86_400,
 }
-"""The intervals offered, in seconds."""
+"""Intervals of the chart, in seconds."""
 
 FIELDS: Final = ("open", "high", "low", "close", "volume")
-"""A bar's numbers after its time, as the view expects them."""
+"""Columns of a bar after its time, in the order in which the view reads them."""
 
 MAX_BARS: Final = 20_000
-"""Bars shown at most, the latest ones."""
+"""Most bars shown: the latest ones."""
 
 Bars = npt.NDArray[np.float64]
+
+
+class LiveBars:
+    """Candles of one instrument and interval, updated with the ticks that are new. UI thread.
+
+    A chart keeps its own: it shows one instrument out of thousands.
+
+    Parameters
+    ----------
+    instrument_token
+        The instrument.
+    every
+        The interval, such as ``"1m"``.
+    """
+
+    def __init__(self, instrument_token: int, every: str) -> None:
+        self.instrument_token = instrument_token
+        self.every = every
+        self.on: Clock = "exchange_timestamp"
+        self._restart()
+
+    def _restart(self) -> None:
+        self._builder = CandleBuilder(self.every, on=self.on)
+        self._next = 0
+
+    def read(self, held: HeldTicks) -> pl.DataFrame:
+        """Add the new ticks of those held, and return all bars with the columns of ``candles()``.
+
+        Modes ltp and quote have no exchange time: with such a tick all bars are cut on arrival.
+        """
+        own = pl.col("instrument_token") == self.instrument_token
+        ticks = held.since(self._next).filter(own)
+        if self.on != "received_at" and ticks["exchange_timestamp"].null_count():
+            self.on = "received_at"
+            self._restart()
+            ticks = held.since(0).filter(own)
+        self._builder.update(ticks)
+        self._next = held.total
+        return self._builder.frame()
 
 
 class Chart(LiveWidget):
@@ -47,14 +87,14 @@ class Chart(LiveWidget):
     Parameters
     ----------
     ticker
-        What is shown.
+        The ticker.
     instrument
         A name or a token.
     every
         The interval: one of `INTERVALS`.
     history
-        Older candles with the columns of ``candles()``, such as those of
-        ``kp.historical``; where a bar is in both, the live one is shown.
+        Older candles with the columns of ``candles()``, for example from ``kp.historical``.
+        A live bar replaces an older one of the same time.
     height
         Height of the chart in pixels.
     publisher
@@ -63,9 +103,9 @@ class Chart(LiveWidget):
     Raises
     ------
     ConfigError
-        If the interval is not offered, or the history lacks a column.
+        If the interval is not one of `INTERVALS`, or the history lacks a column.
     UnknownInstrument
-        If the name is not known.
+        If the name is unknown.
 
     Examples
     --------
@@ -79,14 +119,14 @@ class Chart(LiveWidget):
 
     _esm = asset("chart.js")
 
-    every = TICK
+    refresh_every = TICK
 
     height = traitlets.Int(340).tag(sync=True)
     intervals = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(
         self,
-        ticker: Feed,
+        ticker: WatchedTicker,
         instrument: str | int,
         *,
         every: str = "1m",
@@ -95,7 +135,7 @@ class Chart(LiveWidget):
         publisher: Publisher | None = None,
     ) -> None:
         (token,) = tokens_of(ticker, instrument)
-        self._live = LiveBars(ticker, token, _checked_interval(every))
+        self._live = LiveBars(token, _checked_interval(every))
         self._history = None if history is None else _checked_history(history)
         self._hits: dict[str, Any] = {}
         self._tick: object = None
@@ -108,12 +148,12 @@ class Chart(LiveWidget):
     @property
     def instrument(self) -> str:
         """The instrument shown. Set a name or a token to show another."""
-        return symbol_of(self.feed, self._live.instrument_token)
+        return symbol_of(self.ticker, self._live.instrument_token)
 
     @instrument.setter
     def instrument(self, instrument: str | int) -> None:
-        (token,) = tokens_of(self.feed, instrument)
-        self._live = LiveBars(self.feed, token, self.interval)
+        (token,) = tokens_of(self.ticker, instrument)
+        self._live = LiveBars(token, self.interval)
         self._publisher.wake()
 
     @property
@@ -123,27 +163,27 @@ class Chart(LiveWidget):
 
     @interval.setter
     def interval(self, every: str) -> None:
-        self._live = LiveBars(self.feed, self._live.instrument_token, _checked_interval(every))
+        self._live = LiveBars(self._live.instrument_token, _checked_interval(every))
         self._publisher.wake()
 
-    def heard(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Take another interval or instrument, or look for instruments."""
+    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Take an interval, an instrument or a search query."""
         if kind == "every":
             self.interval = content["every"]
         elif kind == "instrument":
             self.instrument = int(content["token"])
         elif kind == "query":
-            self._hits = {"hits": found(self.feed, str(content["text"]))}
+            self._hits = {"hits": find(self.ticker, str(content["text"]))}
 
-    def forgotten(self) -> None:
-        """Drop the bars: the next view gets new ones."""
+    def release(self) -> None:
+        """Drop the bars; the next view makes new ones."""
         self._sent = _NO_BARS
         self._shown = self._tick = None
 
-    def snapshot(self, reading: Reading) -> Message:
+    def snapshot(self, reading: Reading) -> Update:
         """Return every bar."""
         live = self._live
-        bars = self._bars(live)
+        bars = self._bars(live, reading)
         self._sent, self._shown, self._clock = bars, live, live.on
         self._tick = _last_tick(reading, live.instrument_token)
         content = {
@@ -155,30 +195,30 @@ class Chart(LiveWidget):
             "empty": _WAITING,
             "remark": "" if live.on == "exchange_timestamp" else _ON_ARRIVAL,
         }
-        return Message({**content, **self._found()}, [bars.tobytes()], whole=True)
+        return Update({**content, **self._new_hits()}, [bars.tobytes()], whole=True)
 
-    def changes(self, reading: Reading) -> Message | None:
-        """Return the bars from the first one that changed on."""
+    def changes(self, reading: Reading) -> Update | None:
+        """Return the bars from the first changed one on."""
         live = self._live
         if self._shown is not live:
             return self.snapshot(reading)
         tick = _last_tick(reading, live.instrument_token)
         if tick == self._tick:
-            return Message(self._found()) if self._hits else None
+            return Update(self._new_hits()) if self._hits else None
         self._tick = tick
-        bars = self._bars(live)
+        bars = self._bars(live, reading)
         start = _first_change(self._sent, bars)
         if start == 0 or not len(self._sent) or live.on != self._clock:
             return self.snapshot(reading)
         self._sent = bars
-        return Message({"from": start, **self._found()}, [bars[start:].tobytes()])
+        return Update({"from": start, **self._new_hits()}, [bars[start:].tobytes()])
 
-    def _found(self) -> dict[str, Any]:
+    def _new_hits(self) -> dict[str, Any]:
         self._hits, hits = {}, self._hits
         return hits
 
-    def _bars(self, live: LiveBars) -> Bars:
-        bars = live.read().select("start", *FIELDS)
+    def _bars(self, live: LiveBars, reading: Reading) -> Bars:
+        bars = live.read(reading.held).select("start", *FIELDS)
         if self._history is not None:
             older = self._history.filter(pl.col("instrument_token") == live.instrument_token)
             bars = pl.concat([older.select("start", *FIELDS), bars])
@@ -202,12 +242,12 @@ _HISTORY: Final = pl.Schema(
     }
 )
 _WAITING: Final = "Waiting for the first bar; the call auction (equity, 09:00 to 09:15) makes none"
-_ON_ARRIVAL: Final = "cut on arrival time: this mode has no exchange time"
+_ON_ARRIVAL: Final = "cut on arrival time: this mode carries no exchange time"
 _NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
 
 
 def _last_tick(reading: Reading, token: int) -> list[object]:
-    """Return what changes with each tick: without a new one, no bar is looked at."""
+    """Return what changes with each tick, so that bars are read only after a new one."""
     return reading.latest.filter(pl.col("instrument_token") == token)["received_at"].to_list()
 
 
@@ -224,7 +264,7 @@ def _checked_history(history: pl.DataFrame) -> pl.DataFrame:
 
 
 def _first_change(old: Bars, new: Bars) -> int:
-    """Return where the new bars begin to differ; the view keeps those before."""
+    """Return the index of the first bar that differs; the view keeps those before it."""
     both = min(len(old), len(new))
     same = (old[:both] == new[:both]) | (np.isnan(old[:both]) & np.isnan(new[:both]))
     different = np.flatnonzero(~same.all(axis=1))

@@ -1,4 +1,4 @@
-"""The columns of the live table: label, format and expression, one row each. Pure data."""
+"""The columns of the live table, one row each: label, format, expression. Pure data."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from kitepolars.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column of the live table.
+class TableColumn:
+    """A column of the live table.
 
     Parameters
     ----------
     label
-        Its title.
+        The heading.
     expression
-        Its value from the columns of ``latest()``.
+        The value, from the columns of ``latest()``.
     kind
-        How it is shown: price, quantity, change, percent, ratio, time, mode or spark.
+        The format: price, quantity, change, percent, ratio, time, mode or spark.
     width
-        Least width in pixels, and its share of what is left over.
+        Least width in pixels, and share of the remaining width.
     flash
-        Whether a change is shown by a short colour.
+        Whether a change flashes.
     toned
-        Whether positive and negative values have colours.
+        Whether the sign is coloured.
     title
-        An explanation.
+        The tooltip.
     """
 
     label: str
@@ -59,46 +59,46 @@ _OI: Final = pl.when(pl.col("oi") > 0).then(pl.col("oi"))  # shares have none
 _RANGE: Final = pl.col("high") - pl.col("low")
 
 COLUMNS: Final = {
-    "last_price": Column(label="Last", expression=_LAST, kind="price", flash=True),
-    "spark": Column(
+    "last_price": TableColumn(label="Last", expression=_LAST, kind="price", flash=True),
+    "spark": TableColumn(
         label="Trend", expression=_LAST, kind="spark", width=96, title="the last few minutes"
     ),
-    "price_change": Column(
+    "price_change": TableColumn(
         label="Net", expression=_LAST - _CLOSE, kind="change", toned=True, title="against close"
     ),
-    "change": Column(
+    "change": TableColumn(
         label="Change",
         expression=100 * (_LAST - _CLOSE) / _CLOSE,
         kind="percent",
         toned=True,
         title="against the previous close",
     ),
-    "bid": Column(label="Bid", expression=_best("bid_price"), kind="price", flash=True),
-    "ask": Column(label="Ask", expression=_best("ask_price"), kind="price", flash=True),
-    "spread": Column(
+    "bid": TableColumn(label="Bid", expression=_best("bid_price"), kind="price", flash=True),
+    "ask": TableColumn(label="Ask", expression=_best("ask_price"), kind="price", flash=True),
+    "spread": TableColumn(
         label="Spread", expression=_best("ask_price") - _best("bid_price"), kind="price", width=70
     ),
-    "volume_traded": Column(
+    "volume_traded": TableColumn(
         label="Volume", expression=pl.col("volume_traded"), kind="quantity", width=96
     ),
-    "last_traded_quantity": Column(
+    "last_traded_quantity": TableColumn(
         label="Qty", expression=pl.col("last_traded_quantity"), kind="quantity", width=64
     ),
-    "average_traded_price": Column(
+    "average_traded_price": TableColumn(
         label="Average", expression=pl.col("average_traded_price"), kind="price"
     ),
-    "open": Column(label="Open", expression=pl.col("open"), kind="price"),
-    "high": Column(label="High", expression=pl.col("high"), kind="price"),
-    "low": Column(label="Low", expression=pl.col("low"), kind="price"),
-    "close": Column(label="Close", expression=pl.col("close"), kind="price"),
-    "day_range": Column(
+    "open": TableColumn(label="Open", expression=pl.col("open"), kind="price"),
+    "high": TableColumn(label="High", expression=pl.col("high"), kind="price"),
+    "low": TableColumn(label="Low", expression=pl.col("low"), kind="price"),
+    "close": TableColumn(label="Close", expression=pl.col("close"), kind="price"),
+    "day_range": TableColumn(
         label="Range",
         expression=100 * (_LAST - pl.col("low")) / pl.when(_RANGE > 0).then(_RANGE),
         kind="ratio",
         width=64,
         title="where in the day's range: 0 at the low, 100 at the high",
     ),
-    "imbalance": Column(
+    "imbalance": TableColumn(
         label="Imbalance (all)",
         expression=100 * (_BUY - _SELL) / pl.when(_BUY + _SELL > 0).then(_BUY + _SELL),
         kind="percent",
@@ -106,23 +106,27 @@ COLUMNS: Final = {
         width=108,
         title="all buy orders against all sell orders, in percent (the ladder: its five levels)",
     ),
-    "total_buy_quantity": Column(
+    "total_buy_quantity": TableColumn(
         label="All bids", expression=pl.col("total_buy_quantity"), kind="quantity"
     ),
-    "total_sell_quantity": Column(
+    "total_sell_quantity": TableColumn(
         label="All asks", expression=pl.col("total_sell_quantity"), kind="quantity"
     ),
-    "oi": Column(label="OI", expression=_OI, kind="quantity", width=92),
-    "oi_day_high": Column(label="OI high", expression=pl.col("oi_day_high"), kind="quantity"),
-    "oi_day_low": Column(label="OI low", expression=pl.col("oi_day_low"), kind="quantity"),
-    "mode": Column(label="Mode", expression=pl.col("mode").to_physical(), kind="mode", width=56),
-    "last_trade_time": Column(label="Traded", expression=_epoch("last_trade_time"), kind="time"),
-    "exchange_timestamp": Column(
+    "oi": TableColumn(label="OI", expression=_OI, kind="quantity", width=92),
+    "oi_day_high": TableColumn(label="OI high", expression=pl.col("oi_day_high"), kind="quantity"),
+    "oi_day_low": TableColumn(label="OI low", expression=pl.col("oi_day_low"), kind="quantity"),
+    "mode": TableColumn(
+        label="Mode", expression=pl.col("mode").to_physical(), kind="mode", width=56
+    ),
+    "last_trade_time": TableColumn(
+        label="Traded", expression=_epoch("last_trade_time"), kind="time"
+    ),
+    "exchange_timestamp": TableColumn(
         label="Exchange", expression=_epoch("exchange_timestamp"), kind="time"
     ),
-    "received_at": Column(label="Received", expression=_epoch("received_at"), kind="time"),
+    "received_at": TableColumn(label="Received", expression=_epoch("received_at"), kind="time"),
 }
-"""Name → column. A new column of the table is a new row here."""
+"""Columns by name. A new column of the table is a new row here."""
 
 DEFAULT_COLUMNS: Final = (
     "last_price",
@@ -136,34 +140,34 @@ DEFAULT_COLUMNS: Final = (
     "imbalance",
     "received_at",
 )
-"""What is shown unless asked otherwise."""
+"""Columns shown by default."""
 
 NEEDED: Final = ("received_at", "change", "last_price")
-"""What the view needs for staleness, movers and sparklines, shown or not."""
+"""Columns that the view needs for staleness, movers and sparklines, shown or not."""
 
 
-def checked(columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the names as a tuple if each is a column of the table, once.
+def checked_columns(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of columns as a tuple.
 
     Raises
     ------
     ConfigError
-        If a name is unknown or there twice.
+        If a name is unknown or occurs twice.
 
     Examples
     --------
-    >>> checked(["last_price", "change"])
+    >>> checked_columns(["last_price", "change"])
     ('last_price', 'change')
     """
     names = (columns,) if isinstance(columns, str) else tuple(columns)
     unknown = [name for name in names if name not in COLUMNS]
     if unknown or len(set(names)) < len(names):
-        raise ConfigError("columns", columns, f"distinct names out of {', '.join(COLUMNS)}")
+        raise ConfigError("columns", columns, f"distinct names from {', '.join(COLUMNS)}")
     return names
 
 
 def expressions(names: Sequence[str]) -> list[pl.Expr]:
-    """Return one Float64 expression per name; what is absent is NaN."""
+    """Return one Float64 expression per column, with NaN for null."""
     return [
         COLUMNS[name].expression.cast(pl.Float64).fill_null(float("nan")).alias(name)
         for name in names

@@ -1,7 +1,7 @@
 """The subscription panel, ``ticker.controls()``: ipywidgets around a search box and a list.
 
-Callbacks run on whatever thread the kernel chooses; they only post commands.
-The command thread talks to the ticker, the UI thread shows how things stand.
+The kernel runs callbacks on any thread; they only post commands. The command thread calls the
+ticker, the UI thread refreshes the panel.
 """
 
 from __future__ import annotations
@@ -15,38 +15,34 @@ import polars as pl
 
 from kitepolars.errors import KitePolarsError, UnknownInstrument
 from kitepolars.widgets import watchlist
-from kitepolars.widgets.capacity import meters, status_line
-from kitepolars.widgets.changes import Change, modes_of
-from kitepolars.widgets.commands import COMMANDS, CommandQueue
-from kitepolars.widgets.failures import Faults, in_words
-from kitepolars.widgets.markup import message
-from kitepolars.widgets.publisher import Publisher, Reading
-from kitepolars.widgets.routing import keep_browser_routing
-from kitepolars.widgets.search import InstrumentSearch
-from kitepolars.widgets.subscriptions import SubscriptionList
-from kitepolars.widgets.surface import Feed
-from kitepolars.widgets.view import Composite, LiveWidget
+from kitepolars.widgets.host import keep_browser_routing
+from kitepolars.widgets.markup import message, meters, status_line
+from kitepolars.widgets.reading import Reading, WatchedTicker
+from kitepolars.widgets.search import SearchBox
+from kitepolars.widgets.subscriptions import SubscriptionChange, SubscriptionList, modes_of
+from kitepolars.widgets.threads import COMMANDS, CommandQueue, Publisher
+from kitepolars.widgets.view import Composite, Faults, LiveWidget, error_text
 from kitepolars.wire.layouts import MODES, Mode
 
 UNDO_DEPTH: Final = 50
-"""Changes that can be undone."""
+"""Number of changes that can be undone."""
 NAMES_SHOWN: Final = 5
-"""Unknown names that a message lists."""
+"""Unknown names listed in a message."""
 
 
 class Controls(Composite):
-    """Search, subscribe, change modes, remove, undo: the subscriptions of a ticker by hand.
+    """The subscriptions of a ticker by hand: search, subscribe, change modes, remove, undo.
 
     Parameters
     ----------
     ticker
-        Whose subscriptions are shown and changed.
+        The ticker.
     mode
-        The mode in which instruments are added at first.
+        The mode that is selected at first for new subscriptions.
     watch_list
-        The file name that is offered for saving and loading.
+        The file name proposed for saving and loading.
     publisher, commands
-        The two threads; of its own for tests.
+        The UI thread and the command thread; its own ones for tests.
 
     Examples
     --------
@@ -59,20 +55,20 @@ class Controls(Composite):
 
     def __init__(
         self,
-        ticker: Feed,
+        ticker: WatchedTicker,
         *,
         mode: Mode | str = Mode.QUOTE,
         watch_list: str = "watchlist.txt",
         publisher: Publisher | None = None,
         commands: CommandQueue | None = None,
     ) -> None:
-        self._feed = ticker
+        self._ticker = ticker
         self._commands = COMMANDS if commands is None else commands
         self._faults = Faults(ticker, type(self).__name__)
-        self._undo: list[Change] = []
-        self.search = InstrumentSearch(ticker, add=self._add, publisher=publisher)
+        self._undo: list[SubscriptionChange] = []
+        self.search = SearchBox(ticker, add=self._add, publisher=publisher)
         self.subscribed = SubscriptionList(
-            ticker, remove=self._remove, notice=self._refresh, publisher=publisher
+            ticker, remove=self._remove, on_reading=self._refresh, publisher=publisher
         )
         self._make_parts(Mode(mode), watch_list)
         super().__init__(self._arranged())
@@ -82,10 +78,10 @@ class Controls(Composite):
             keep_browser_routing(part)
 
     def pictures(self) -> list[LiveWidget]:
-        """Return what a page without a kernel shows: the list of what is subscribed."""
+        """Return the list of subscriptions; everything else needs a kernel."""
         return [self.subscribed]
 
-    # The parts.
+    # -- the parts ---------------------------------------------------------------------------
 
     def _make_parts(self, mode: Mode, watch_list: str) -> None:
         self.status = ipywidgets.HTML()
@@ -109,7 +105,7 @@ class Controls(Composite):
         )
         self.paste.layout.width = "100%"
         self.paste_button = self._button("Subscribe these", "plus", self._add_pasted, width="160px")
-        self.file = ipywidgets.Text(watch_list, placeholder="a file's name")
+        self.file = ipywidgets.Text(watch_list, placeholder="file name")
         self.load_button = self._button("Load", "folder-open", self._load)
         self.save_button = self._button("Save", "save", self._save)
 
@@ -139,7 +135,7 @@ class Controls(Composite):
         )
         return [top, both, self.message, self.meters, more]
 
-    # What the buttons do: each posts a command.
+    # -- the buttons: each posts a command ---------------------------------------------------
 
     def _add_picked(self) -> None:
         self._add(self.search.picked)
@@ -147,14 +143,14 @@ class Controls(Composite):
     def _add(self, tokens: list[int]) -> None:
         mode = Mode(self.mode.value)
         if not tokens:
-            self._say("Search first, then choose what to subscribe.", "error")
+            self._say("Search first, then choose instruments.", "error")
             return
-        self._post(lambda: self._feed.subscribe(tokens, mode=mode))
+        self._post(lambda: self._ticker.subscribe(tokens, mode=mode))
 
     def _selected(self) -> list[int]:
         tokens = list(self.subscribed.selected)
         if not tokens:
-            self._say("Select rows of the list first.", "error")
+            self._say("Select rows in the list first.", "error")
         return tokens
 
     def _remove_selected(self) -> None:
@@ -162,28 +158,28 @@ class Controls(Composite):
 
     def _remove(self, tokens: list[int]) -> None:
         if tokens:
-            self._post(lambda: self._feed.unsubscribe(tokens))
+            self._post(lambda: self._ticker.unsubscribe(tokens))
 
     def _set_mode(self, mode: Mode) -> None:
         if tokens := self._selected():
-            self._post(lambda: self._feed.set_mode(tokens, mode))
+            self._post(lambda: self._ticker.set_mode(tokens, mode))
 
     def _start(self) -> None:
         self._say("Connecting …")
-        self._post(self._feed.start, done="Started.")
+        self._post(self._ticker.start, done="Started.")
 
     def _stop(self) -> None:
-        self._post(self._feed.stop, done="Stopped. Subscriptions are kept.")
+        self._post(self._ticker.stop, done="Stopped. Subscriptions are kept.")
 
     def _undo_last(self) -> None:
         self._commands.post(lambda: self._attempt(self._undo_now))
 
     def _undo_now(self) -> None:
         if not self._undo:
-            self._say("There is nothing to undo.", "error")
+            self._say("Nothing to undo.", "error")
             return
         change = self._undo.pop()
-        change.undo(self._feed)
+        change.undo(self._ticker)
         self._say(f"Undone: {change}.", "good")
 
     def _add_pasted(self) -> None:
@@ -200,61 +196,61 @@ class Controls(Composite):
 
     def _save_now(self, path: str) -> None:
         name = pl.coalesce(pl.col("symbol").cast(str), pl.col("instrument_token").cast(str))
-        rows = self._feed.subscriptions().select(name.alias("name"), pl.col("mode").cast(str))
+        rows = self._ticker.subscriptions().select(name.alias("name"), pl.col("mode").cast(str))
         file = watchlist.save(path, rows.iter_rows())
         self._say(f"Saved {rows.height:,} instruments to {file}.", "good")
 
     def _subscribe_list(self, entries: dict[str | int, Mode]) -> None:
-        """Subscribe what is known, then say what is not."""
+        """Subscribe the known names, then raise for the unknown ones."""
         known: dict[int, str] = {}
         unknown: list[str] = []
         for name, mode in entries.items():
             try:
-                known.update(dict.fromkeys(_tokens(self._feed, name), mode))
+                known.update(dict.fromkeys(_tokens(self._ticker, name), mode))
             except UnknownInstrument as error:
                 unknown.append(str(error))
         for mode, tokens in watchlist.by_mode(known).items():
-            self._feed.subscribe(tokens, mode=mode)
+            self._ticker.subscribe(tokens, mode=mode)
         if unknown:
             more = len(unknown) - NAMES_SHOWN
             rest = [f"… and {more:,} more"] if more > 0 else []
             raise _PartlyUnknownError("\n".join([*unknown[:NAMES_SHOWN], *rest]))
 
-    # On the command thread.
+    # -- on the command thread ---------------------------------------------------------------
 
     def _post(self, act: Callable[[], object], *, done: str = "") -> None:
         self._commands.post(lambda: self._attempt(lambda: self._run(act, done)))
 
     def _run(self, act: Callable[[], object], done: str) -> None:
-        """Do it, say what it changed, and remember how to undo that."""
-        before = modes_of(self._feed.subscriptions())
+        """Run a command, show what it changed, and keep that for undo."""
+        before = modes_of(self._ticker.subscriptions())
         try:
             act()
         finally:
-            change = Change.between(before, modes_of(self._feed.subscriptions()))
+            change = SubscriptionChange.between(before, modes_of(self._ticker.subscriptions()))
             if change:
                 self._undo = [*self._undo[1 - UNDO_DEPTH :], change]
         self._say(done or f"{str(change)[0].upper()}{str(change)[1:]}.", "good")
 
-    # On any thread.
+    # -- on any thread -----------------------------------------------------------------------
 
     def _attempt(self, act: Callable[[], object]) -> None:
         try:
             act()
-        except Exception as error:  # noqa: BLE001 (whatever it is, the panel says it in words)
-            self._faults.tell_unless_in_vain(error)
-            text = str(error) if isinstance(error, _PartlyUnknownError) else in_words(error)
+        except Exception as error:  # noqa: BLE001 (the panel shows it)
+            self._faults.report_unexpected(error)
+            text = str(error) if isinstance(error, _PartlyUnknownError) else error_text(error)
             self._say(text, "error")
         finally:
-            self.subscribed.hurry()
+            self.subscribed.refresh_soon()
 
     def _say(self, text: str, tone: str = "") -> None:
         self.message.value = message(text, tone)
 
-    # On the UI thread.
+    # -- on the UI thread --------------------------------------------------------------------
 
     def _refresh(self, reading: Reading) -> None:
-        running = reading.feed.is_running
+        running = reading.ticker.is_running
         _set(self.status, value=status_line(reading.connections, running=running))
         _set(self.meters, value=meters(reading.connections))
         _set(self.start_button, disabled=running)
@@ -263,19 +259,19 @@ class Controls(Composite):
 
 
 class _PartlyUnknownError(KitePolarsError):
-    """Some entries of a list are unknown; the others are subscribed."""
+    """Some names of a list are unknown; the others are subscribed."""
 
 
-def _tokens(feed: Feed, name: str | int) -> list[int]:
-    if feed.instruments is None:
+def _tokens(ticker: WatchedTicker, name: str | int) -> list[int]:
+    if ticker.instruments is None:
         if isinstance(name, int):
             return [name]
-        raise UnknownInstrument(name, hint="This ticker knows no instruments; use tokens.")
-    return feed.instruments.tokens([name])
+        raise UnknownInstrument(name, hint="This ticker has no list of instruments; use tokens.")
+    return ticker.instruments.tokens([name])
 
 
 def _set(part: Any, **values: object) -> None:
-    """Set what differs: an equal value would still be sent."""
+    """Set the attributes that differ: ipywidgets would send equal values, too."""
     for name, value in values.items():
         if getattr(part, name) != value:
             setattr(part, name, value)

@@ -13,9 +13,9 @@ from kitepolars.widgets.columns import DEFAULT_COLUMNS
 from kitepolars.widgets.controls import Controls
 from kitepolars.widgets.ladder import Ladder
 from kitepolars.widgets.monitor import Monitor
-from kitepolars.widgets.publisher import Publisher
-from kitepolars.widgets.surface import Feed
+from kitepolars.widgets.reading import WatchedTicker
 from kitepolars.widgets.table import LiveTable
+from kitepolars.widgets.threads import Publisher
 from kitepolars.widgets.view import Composite, LiveWidget
 
 
@@ -25,9 +25,9 @@ class Dashboard(Composite):
     Parameters
     ----------
     ticker
-        What is shown.
+        The ticker.
     instrument
-        What chart and ladder show at first; None takes the first that is subscribed.
+        What chart and ladder show at first; None for the first subscribed instrument.
     every
         The chart's interval.
     columns
@@ -38,7 +38,7 @@ class Dashboard(Composite):
     Raises
     ------
     ConfigError
-        If no instrument is given and none is subscribed, or a setting is wrong.
+        If no instrument is given and none is subscribed, or a setting is out of range.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class Dashboard(Composite):
 
     def __init__(
         self,
-        ticker: Feed,
+        ticker: WatchedTicker,
         instrument: str | int | None = None,
         *,
         every: str = "1m",
@@ -74,7 +74,7 @@ class Dashboard(Composite):
         self.add_class("kp-dashboard")
 
     def pictures(self) -> list[LiveWidget]:
-        """Return what a page without a kernel shows: everything but the panel."""
+        """Return everything but the panel, which needs a kernel."""
         return [self.chart, self.ladder, self.table, self.monitor]
 
     def _follow(self, change: Any) -> None:
@@ -83,7 +83,7 @@ class Dashboard(Composite):
             self.chart.instrument = self.ladder.instrument = change["new"]
 
 
-def _first(ticker: Feed) -> int:
+def _first(ticker: WatchedTicker) -> int:
     tokens = ticker.subscriptions()["instrument_token"]
     if tokens.is_empty():
         raise ConfigError("instrument", None, "given, because nothing is subscribed yet")

@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from kitepolars.widgets.commands import COMMANDS
-from kitepolars.widgets.publisher import TICK, Publisher, Reading
-from kitepolars.widgets.surface import Feed, symbol_of, tokens_of
-from kitepolars.widgets.view import LiveWidget, Message, asset
+from kitepolars.widgets.host import asset
+from kitepolars.widgets.reading import Reading, WatchedTicker, symbol_of, tokens_of
+from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
+from kitepolars.widgets.view import LiveWidget, Update
 from kitepolars.wire.layouts import DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS, Mode
 
 PLACES: Final = (
@@ -23,7 +23,7 @@ PLACES: Final = (
     "ask_quantity",
     "ask_orders",
 )
-"""A level's six numbers, as the view expects them."""
+"""Columns of a level, in the order in which the view reads them."""
 
 FACTS: Final = (
     "last_price",
@@ -33,7 +33,7 @@ FACTS: Final = (
     "total_buy_quantity",
     "total_sell_quantity",
 )
-"""What goes to the view beside the book, as it stands in ``latest()``."""
+"""Columns of ``latest()`` that are sent as they are."""
 
 
 class Ladder(LiveWidget):
@@ -42,16 +42,16 @@ class Ladder(LiveWidget):
     Parameters
     ----------
     ticker
-        What is shown.
+        The ticker.
     instrument
-        A name or a token. It should be subscribed in mode full; the widget offers to.
+        A name or a token. The book needs mode full, which the widget offers to subscribe.
     publisher
         The UI thread; one of its own for tests.
 
     Raises
     ------
     UnknownInstrument
-        If the name is not known.
+        If the name is unknown.
 
     Examples
     --------
@@ -65,10 +65,10 @@ class Ladder(LiveWidget):
 
     _esm = asset("ladder.js")
 
-    every = TICK
+    refresh_every = TICK
 
     def __init__(
-        self, ticker: Feed, instrument: str | int, *, publisher: Publisher | None = None
+        self, ticker: WatchedTicker, instrument: str | int, *, publisher: Publisher | None = None
     ) -> None:
         (self._token,) = tokens_of(ticker, instrument)
         self._shown: object = None
@@ -77,34 +77,34 @@ class Ladder(LiveWidget):
     @property
     def instrument(self) -> str:
         """The instrument shown. Set a name or a token to show another."""
-        return symbol_of(self.feed, self._token)
+        return symbol_of(self.ticker, self._token)
 
     @instrument.setter
     def instrument(self, instrument: str | int) -> None:
-        (self._token,) = tokens_of(self.feed, instrument)
+        (self._token,) = tokens_of(self.ticker, instrument)
         self._shown = None
         self._publisher.wake()
 
-    def heard(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Switch to mode full, when the view's button was pressed."""
+    def handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Subscribe in mode full, when the view's button was pressed."""
         if kind == "full":
             token = self._token
-            COMMANDS.post(lambda: self.attempt(lambda: _in_full(self.feed, token)))
+            COMMANDS.post(lambda: self.attempt(lambda: _in_full(self.ticker, token)))
 
-    def snapshot(self, reading: Reading) -> Message:
+    def snapshot(self, reading: Reading) -> Update:
         """Return the whole book."""
         row = _row(reading, self._token)
         self._shown = self._state(row)
         subscribed = self._token in reading.subscriptions["instrument_token"]
         content = {"symbol": self.instrument, **_advice(self._token, row, subscribed=subscribed)}
         if row is None:
-            return Message({**content, "received_at": None}, whole=True)
+            return Update({**content, "received_at": None}, whole=True)
         book = _book(row)
         buffers = [] if book is None else [book.tobytes()]
-        return Message({**content, **_figures(row)}, buffers, whole=True)
+        return Update({**content, **_figures(row)}, buffers, whole=True)
 
-    def changes(self, reading: Reading) -> Message | None:
-        """Return the whole book if there is a new tick or another instrument."""
+    def changes(self, reading: Reading) -> Update | None:
+        """Return the whole book after a new tick or a change of instrument."""
         same = self._state(_row(reading, self._token)) == self._shown
         return None if same else self.snapshot(reading)
 
@@ -112,8 +112,8 @@ class Ladder(LiveWidget):
         return (self._token, None if row is None else (row["received_at"], row["mode"]))
 
 
-def _in_full(feed: Feed, token: int) -> None:
-    feed.subscribe([token], mode=Mode.FULL)
+def _in_full(ticker: WatchedTicker, token: int) -> None:
+    ticker.subscribe([token], mode=Mode.FULL)
 
 
 def _row(reading: Reading, token: int) -> dict[str, Any] | None:
@@ -128,7 +128,7 @@ def _book(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]] | Non
 
 
 def _advice(token: int, row: Mapping[str, Any] | None, *, subscribed: bool) -> dict[str, Any]:
-    """Say why there is no book, and whether mode full would bring one."""
+    """Return why there is no book, and whether mode full would bring one."""
     segment = SEGMENTS.get(token & SEGMENT_MASK)
     if segment is not None and not segment.tradable:
         return {"advice": "An index is not traded: it has no order book.", "offers_full": False}

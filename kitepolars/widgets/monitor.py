@@ -9,25 +9,26 @@ from typing import Any, Final
 
 from kitepolars.health import TONE_OF_STATE, Counters, Rates, judge, silence
 from kitepolars.source import ConnectionState
-from kitepolars.widgets.publisher import Publisher, Reading
-from kitepolars.widgets.surface import Feed
-from kitepolars.widgets.view import LiveWidget, Message, asset
+from kitepolars.widgets.host import asset
+from kitepolars.widgets.reading import Reading, WatchedTicker
+from kitepolars.widgets.threads import Publisher
+from kitepolars.widgets.view import LiveWidget, Update
 
 SPAN: Final = 300
-"""Seconds on the time line."""
+"""Length of the timeline in seconds."""
 EVENTS_SHOWN: Final = 50
-"""Events listed, newest first."""
+"""Most events listed, newest first."""
 GAPS_SHOWN: Final = 100
-"""Gaps on the time line at most."""
+"""Most gaps drawn on the timeline."""
 
 
 class Monitor(LiveWidget):
-    """Whether all is well, in one word; then the numbers behind it.
+    """The health of the feed: a one-word verdict, and the numbers behind it.
 
     Parameters
     ----------
     ticker
-        What is watched.
+        The ticker.
     publisher
         The UI thread; one of its own for tests.
 
@@ -42,19 +43,19 @@ class Monitor(LiveWidget):
 
     _esm = asset("monitor.js")
 
-    every = 1.0
+    refresh_every = 1.0
 
-    def __init__(self, ticker: Feed, *, publisher: Publisher | None = None) -> None:
+    def __init__(self, ticker: WatchedTicker, *, publisher: Publisher | None = None) -> None:
         self._rates: deque[tuple[float, float]] = deque(maxlen=SPAN)
         self._before: Counters | None = None
         super().__init__(ticker, publisher=publisher, traits={})
 
-    def forgotten(self) -> None:
-        """Drop what rates are computed from; the next ones begin anew."""
+    def release(self) -> None:
+        """Drop the last counters: rates over a pause would mislead."""
         self._before = None
 
-    def snapshot(self, reading: Reading) -> Message:
-        """Return everything: it is small."""
+    def snapshot(self, reading: Reading) -> Update:
+        """Return everything; it is small."""
         stats = reading.stats
         now = Counters.read(time.monotonic(), stats.ticks, reading.connections)
         before, self._before = self._before or now, now
@@ -64,7 +65,7 @@ class Monitor(LiveWidget):
         health = judge(
             reading.connections,
             reading.gaps,
-            running=reading.feed.is_running,
+            running=reading.ticker.is_running,
             now=time.time(),
             rejected=stats.rejected_packets + stats.rejected_messages,
             dropped=stats.dropped,
@@ -83,10 +84,10 @@ class Monitor(LiveWidget):
             "events": _events(reading),
             "events_total": reading.events.height,
         }
-        return Message(content, whole=True)
+        return Update(content, whole=True)
 
-    def changes(self, reading: Reading) -> Message | None:
-        """Return everything again."""
+    def changes(self, reading: Reading) -> Update | None:
+        """Return everything."""
         return self.snapshot(reading)
 
 
@@ -107,7 +108,7 @@ def _connection(row: dict[str, Any], rates: Rates) -> dict[str, Any]:
 
 def _tiles(reading: Reading, ticks: float) -> list[tuple[str, str, str]]:
     stats = reading.stats
-    frame = reading.feed.frame()
+    frame = reading.ticker.frame()
     lost = stats.dropped + stats.rejected_packets + stats.rejected_messages
     return [
         ("ticks/s", f"{ticks:,.0f}", ""),
@@ -117,7 +118,7 @@ def _tiles(reading: Reading, ticks: float) -> list[tuple[str, str, str]]:
         ("gaps", f"{reading.gaps.height:,}", "warn" if reading.gaps.height else ""),
         ("rows held", f"{frame.height:,}", ""),
         ("memory of the rows", f"{frame.estimated_size('mb'):,.1f} MB", ""),
-        ("order updates", f"{reading.feed.orders().height:,}", ""),
+        ("order updates", f"{reading.ticker.orders().height:,}", ""),
     ]
 
 

@@ -1,8 +1,8 @@
-"""What a widget shows where no kernel runs: recordings, and pages of HTML that play them.
+"""What a widget shows where no kernel runs: recordings, and the HTML pages that play them.
 
-A recording is what the kernel sent to a view for a while, in the widget's own state. So it is
-saved with a notebook, and the widget's front end plays it wherever nothing better comes from a
-kernel: in nbconvert's pages, in a notebook that was opened but not run, in a mailed file.
+A recording is what the kernel sent to a view for a while. It is part of the widget's state, so
+it is saved with the notebook, and the front end plays it until a kernel answers: in pages of
+nbconvert, in a notebook that was opened but not run, in an exported file.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from kitepolars.errors import ConfigError, KitePolarsError
+from kitepolars.widgets.host import asset
+
+if TYPE_CHECKING:
+    from kitepolars.widgets.view import LiveWidget
 
 LONGEST: Final = 60.0
-"""Seconds that a recording may last."""
+"""Longest recording in seconds."""
 MAX_BYTES: Final = 4_000_000
-"""A recording ends early at this size: it is carried by notebooks and mails."""
+"""Size at which a recording ends early: notebooks and mails carry it."""
 FIRST_MESSAGE_TIMEOUT: Final = 10.0
-"""Seconds within which a widget must have sent something."""
+"""Seconds in which a widget must have sent its first snapshot."""
 ENVIRONMENT: Final = "KITEPOLARS_RECORD_WIDGETS"
-"""Environment variable: each widget that is displayed is recorded for so many seconds first."""
+"""Environment variable: seconds for which every widget is recorded before it is displayed."""
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -48,27 +52,6 @@ style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:">
 """
 
 
-class Recorded(Protocol):
-    """A widget that can be recorded."""
-
-    @property
-    def recording(self) -> Mapping[str, Any]:
-        """What was recorded last."""
-        ...
-
-    def start_recording(self) -> Recording:
-        """Record from now on what is sent to views."""
-        ...
-
-    def stop_recording(self, recording: Recording) -> None:
-        """End a recording, and keep it as the widget's own."""
-        ...
-
-    def page_state(self) -> Mapping[str, Any]:
-        """Return what a page needs to show the widget."""
-        ...
-
-
 class Recording:
     """Messages to a view, in the order in which they were sent. Any thread."""
 
@@ -79,7 +62,7 @@ class Recording:
         self._arrived = threading.Event()
 
     def take(self, content: Mapping[str, Any], buffers: Sequence[bytes | memoryview]) -> None:
-        """Record a message; everything before the first snapshot is of no use to a view."""
+        """Record a message, unless no snapshot came before it: no view could show it."""
         if not self._messages and content["kind"] != "snapshot":
             return
         if self._bytes < MAX_BYTES:
@@ -90,96 +73,119 @@ class Recording:
         self._arrived.set()
 
     def wait(self, timeout: float) -> bool:
-        """Wait for the first message; return whether it came."""
+        """Wait for the first snapshot; return whether it came."""
         return self._arrived.wait(timeout)
 
     def state(self) -> dict[str, Any]:
-        """Return what a view plays: messages with their milliseconds."""
+        """Return the messages, each with its time in milliseconds, as the front end plays them."""
         return {"messages": list(self._messages)}
 
 
-def record(widgets: Sequence[Recorded], seconds: float = 0.0) -> None:
-    """Record widgets together, while the caller waits.
+class Recordable:
+    """A widget that shows something where no kernel runs.
 
-    Parameters
-    ----------
-    widgets
-        The widgets.
-    seconds
-        For how long, 0 to `LONGEST`; with 0 each is recorded as it stands.
-
-    Raises
-    ------
-    ConfigError
-        If `seconds` is out of range.
-    KitePolarsError
-        If a widget sends nothing within `FIRST_MESSAGE_TIMEOUT` seconds.
+    `LiveWidget` is one, and what is made of several is one, too.
     """
-    if not 0 <= seconds <= LONGEST:
-        raise ConfigError("seconds", seconds, f"0 to {LONGEST:g}")
-    recordings = [(widget, widget.start_recording()) for widget in widgets]
+
+    def pictures(self) -> Sequence[LiveWidget]:
+        """Return the live widgets that make up the picture, in the order of a page."""
+        raise NotImplementedError
+
+    def record(self, seconds: float = 0.0) -> None:
+        """Keep what the widget shows in its state, for pages without a kernel.
+
+        A notebook that is saved or converted with the widget's state then shows it. The call
+        lasts as long as the recording.
+
+        Parameters
+        ----------
+        seconds
+            How long to record, 0 to 60; the page repeats it. With 0, a still picture.
+
+        Raises
+        ------
+        ConfigError
+            If `seconds` is out of range.
+        KitePolarsError
+            If a widget fails to show anything.
+        """
+        if not 0 <= seconds <= LONGEST:
+            raise ConfigError("seconds", seconds, f"0 to {LONGEST:g}")
+        started = [(widget, widget.start_recording()) for widget in self.pictures()]
+        try:
+            for widget, recording in started:
+                if not recording.wait(FIRST_MESSAGE_TIMEOUT):
+                    name = type(widget).__name__
+                    raise KitePolarsError(f"{name} had nothing to record; see ticker.events()")
+            time.sleep(seconds)
+        finally:
+            for widget, recording in started:
+                widget.stop_recording(recording)
+
+    def export_html(
+        self, path: str | Path, *, seconds: float = 0.0, title: str | None = None
+    ) -> Path:
+        """Write an HTML file that shows the widget without kernel and network.
+
+        Parameters
+        ----------
+        path
+            The file; one that exists is replaced.
+        seconds
+            How long to record first, 0 to 60; the page repeats it. With 0, a still picture.
+        title
+            The page's title; the name of the widget's class by default.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        ConfigError
+            If `seconds` is out of range.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import kitepolars as kp
+        >>> folder = tempfile.mkdtemp()
+        >>> with kp.demo() as ticker:
+        ...     ticker.ladder("NSE:INFY").export_html(f"{folder}/infy.html").name
+        'infy.html'
+        """
+        self.record(seconds)
+        states = [widget.page_state() for widget in self.pictures()]
+        data = json.dumps(states, default=_base64, allow_nan=False, separators=(",", ":"))
+        text = _PAGE.format(
+            title=escape(title or type(self).__name__),
+            css=asset("widgets.css"),
+            script=asset("page.js"),
+            data=data.replace("<", r"\u003c"),
+        )
+        file = Path(path).expanduser()
+        file.write_text(text, "utf-8")
+        return file
+
+    def _repr_mimebundle_(self, **keywords: Any) -> Any:
+        """Record first, if the environment asks for it."""
+        if asked := os.environ.get(ENVIRONMENT):
+            self.record(_seconds(asked))
+        return super()._repr_mimebundle_(**keywords)  # type: ignore[misc]
+
+
+def _seconds(asked: str) -> float:
     try:
-        for widget, recording in recordings:
-            if not recording.wait(FIRST_MESSAGE_TIMEOUT):
-                name = type(widget).__name__
-                raise KitePolarsError(f"{name} had nothing to record; see ticker.events()")
-        time.sleep(seconds)
-    finally:
-        for widget, recording in recordings:
-            widget.stop_recording(recording)
-
-
-def record_before_display(widgets: Sequence[Recorded]) -> None:
-    """Record widgets if the environment asks for it, as builders of pages do.
-
-    Raises
-    ------
-    ConfigError
-        If the variable holds no number, or one that is out of range.
-    """
-    asked = os.environ.get(ENVIRONMENT, "")
-    if not asked:
-        return
-    try:
-        seconds = float(asked)
+        return float(asked)
     except ValueError:
         raise ConfigError(ENVIRONMENT, asked, "a number of seconds") from None
-    record(widgets, seconds)
-
-
-def write_page(
-    path: str | Path, widgets: Sequence[Recorded], *, css: str, script: str, title: str
-) -> Path:
-    """Write recorded widgets as one HTML file that needs no network and no kernel.
-
-    Parameters
-    ----------
-    path
-        The file; one that exists is replaced.
-    widgets
-        The widgets, in the order of the page.
-    css, script
-        The front end's style and the script that draws such a page.
-    title
-        The page's title.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    file = Path(path).expanduser()
-    states = [widget.page_state() for widget in widgets]
-    data = json.dumps(states, default=_base64, allow_nan=False, separators=(",", ":"))
-    text = _PAGE.format(
-        title=escape(title), css=css, script=script, data=data.replace("<", r"\u003c")
-    )
-    file.write_text(text, "utf-8")
-    return file
 
 
 def _base64(value: object) -> str:
-    """Return binary data as JSON can carry it."""
+    """Encode binary data for JSON."""
     if isinstance(value, bytes):
         return b64encode(value).decode("ascii")
     raise TypeError(f"{type(value).__name__} is not part of a widget's state")

@@ -1,78 +1,121 @@
-"""The search box of the subscription panel: instruments as one types. UI thread."""
+"""Instrument search as one types: in the subscription panel, and in the chart's box."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any, Final
 
 import polars as pl
 
-from kitepolars.widgets.hits import found, marked
-from kitepolars.widgets.publisher import TICK, Publisher, Reading
-from kitepolars.widgets.surface import Feed
-from kitepolars.widgets.view import LiveWidget, Message, asset
+from kitepolars.widgets.host import asset
+from kitepolars.widgets.reading import Reading, WatchedTicker
+from kitepolars.widgets.subscriptions import modes_of
+from kitepolars.widgets.threads import TICK, Publisher
+from kitepolars.widgets.view import LiveWidget, Update
 
-_HINT: Final = "Type a symbol, a name, an expiry or a strike. ↑ ↓ choose, Enter subscribes."
-_UNKNOWN: Final = "Nothing is called like that."
+MAX_HITS: Final = 50
+"""Instruments shown for one search."""
+MAX_QUERY: Final = 100
+"""Longest query, in characters."""
+
+_HINT: Final = "Type a symbol, a name, an expiry or a strike. ↑ ↓ to choose, Enter to subscribe."
+_NO_HITS: Final = "No instrument matches."
 _NO_INSTRUMENTS: Final = (
-    "This ticker knows no instruments. Give it some: "
-    "kp.Ticker(…, instruments=kp.Instruments.fetch()); or paste tokens below."
+    "This ticker has no list of instruments. Give it one, "
+    "kp.Ticker(…, instruments=kp.Instruments.fetch()), or paste tokens below."
 )
 
 
-class InstrumentSearch(LiveWidget):
-    """A search box over the ticker's instruments, ranked, for mouse and keyboard.
+class SearchBox(LiveWidget):
+    """A search box over the ticker's instruments, for mouse and keyboard.
 
     Parameters
     ----------
     ticker
-        Whose instruments are searched.
+        The ticker whose instruments are searched.
     add
-        Called with the tokens that were chosen, on any thread.
+        Called with the chosen tokens, on any thread.
     publisher
         The UI thread; one of its own for tests.
     """
 
     _esm = asset("search.js")
 
-    every = TICK
+    refresh_every = TICK
 
     def __init__(
         self,
-        ticker: Feed,
+        ticker: WatchedTicker,
         *,
         add: Callable[[list[int]], None],
         publisher: Publisher | None = None,
     ) -> None:
         self._add = add
-        self._text = ""
+        self._query = ""
         self._answered: tuple[str, pl.DataFrame] = ("", pl.DataFrame())
         self.picked: list[int] = []
         super().__init__(ticker, publisher=publisher, traits={})
 
-    def heard(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Take what was typed, or what was chosen."""
+    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Take a query, a choice, or a choice to subscribe."""
         if kind == "query":
-            self._text = str(content["text"]).strip()
+            self._query = str(content["text"]).strip()
         elif kind == "picked":
             self.picked = [int(token) for token in content["tokens"]]
         elif kind == "add":
             self._add([int(token) for token in content["tokens"]])
 
-    def snapshot(self, reading: Reading) -> Message:
-        """Return what was found for the text as it is now."""
-        text = self._text
-        hits = marked(found(self.feed, text), reading.subscriptions)
-        self._answered = (text, reading.subscriptions)
-        return Message({"text": text, "hits": hits, "hint": self._hint(text)}, whole=True)
+    def snapshot(self, reading: Reading) -> Update:
+        """Return the hits of the current query."""
+        query = self._query
+        hits = with_modes(find(self.ticker, query), reading.subscriptions)
+        self._answered = (query, reading.subscriptions)
+        return Update({"text": query, "hits": hits, "hint": self._hint(query)}, whole=True)
 
-    def changes(self, reading: Reading) -> Message | None:
-        """Answer again if the text or the subscriptions have changed."""
-        text, subscriptions = self._answered
-        same = self._text == text and reading.subscriptions.equals(subscriptions)
+    def changes(self, reading: Reading) -> Update | None:
+        """Return the hits again if the query or the subscriptions changed."""
+        query, subscriptions = self._answered
+        same = self._query == query and reading.subscriptions.equals(subscriptions)
         return None if same else self.snapshot(reading)
 
-    def _hint(self, text: str) -> str:
-        if self.feed.instruments is None:
+    def _hint(self, query: str) -> str:
+        if self.ticker.instruments is None:
             return _NO_INSTRUMENTS
-        return _UNKNOWN if text else _HINT
+        return _NO_HITS if query else _HINT
+
+
+def find(ticker: WatchedTicker, query: str, limit: int = MAX_HITS) -> list[dict[str, Any]]:
+    """Search a ticker's instruments; return token, symbol and description of each hit."""
+    words = query.strip()[:MAX_QUERY]
+    if not words or ticker.instruments is None:
+        return []
+    return [
+        {"token": row["instrument_token"], "symbol": row["symbol"], "detail": describe(row)}
+        for row in ticker.instruments.search(words, limit).iter_rows(named=True)
+    ]
+
+
+def with_modes(hits: list[dict[str, Any]], subscriptions: pl.DataFrame) -> list[dict[str, Any]]:
+    """Add to each hit the mode in which it is subscribed, "" if it is not."""
+    tokens = [hit["token"] for hit in hits]
+    modes = modes_of(subscriptions.filter(pl.col("instrument_token").is_in(tokens)))
+    return [{**hit, "mode": modes.get(hit["token"], "")} for hit in hits]
+
+
+def describe(row: Mapping[str, Any]) -> str:
+    """Return name, expiry and lot size of an instrument in one line.
+
+    Examples
+    --------
+    >>> describe({"name": "NIFTY", "expiry": date(2026, 11, 26), "lot_size": 75})
+    'NIFTY · 26 Nov 2026 · lot 75'
+    """
+    expiry: date | None = row.get("expiry")
+    lot = row.get("lot_size") or 0
+    parts = [
+        str(row.get("name") or ""),
+        f"{expiry.day} {expiry:%b %Y}" if expiry is not None else "",
+        f"lot {lot:,}" if lot > 1 else "",
+    ]
+    return " · ".join(part for part in parts if part)

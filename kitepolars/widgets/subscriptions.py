@@ -1,46 +1,49 @@
-"""The list of what is subscribed, in the subscription panel. UI thread.
+"""The subscribed instruments: their list in the panel, and changes that can be undone. UI thread.
 
-The ticker's subscriptions are the truth: the list shows them as they are,
-whether the panel or code changed them, and marks what a tick has confirmed.
+The list shows the ticker's subscriptions, whether the panel or code changed them, and marks
+those that a tick has confirmed.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 import numpy as np
 import polars as pl
 import traitlets
 
-from kitepolars.widgets.publisher import Publisher, Reading
-from kitepolars.widgets.surface import Feed
-from kitepolars.widgets.view import LiveWidget, Message, asset
+from kitepolars.widgets.host import asset
+from kitepolars.widgets.reading import Reading, WatchedTicker
+from kitepolars.widgets.threads import Publisher
+from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.watchlist import by_mode
 
-ASKED, CONFIRMED, SILENT = range(3)
-"""States of a subscription, as the view knows them."""
+REQUESTED, CONFIRMED, SILENT = range(3)
+"""States of a subscription, as the view numbers them."""
 
 SILENT_AFTER: Final = 5.0
-"""Seconds without a tick after which "asked for" becomes "no tick so far"."""
+"""Seconds after which a subscription without a tick is silent."""
 NO_CONNECTION: Final = 254
-"""Shown as #255: an instrument without a place."""
+"""Number of the connection of an instrument that has none."""
 
-_ASKED_AT: Final = pl.Schema(
+_REQUESTS: Final = pl.Schema(
     {"instrument_token": pl.UInt32(), "mode_code": pl.UInt32(), "since": pl.Float64()}
 )
 
 
 class SubscriptionList(LiveWidget):
-    """The subscribed instruments: filter, select several, with mouse or keyboard.
+    """The list of subscribed instruments: filter and select, with mouse or keyboard.
 
     Parameters
     ----------
     ticker
-        Whose subscriptions are shown.
+        The ticker.
     remove
-        Called with the tokens of rows that were deleted, on any thread.
-    notice
+        Called with the tokens of deleted rows, on any thread.
+    on_reading
         Called with each reading, on the UI thread.
     publisher
         The UI thread; one of its own for tests.
@@ -48,29 +51,29 @@ class SubscriptionList(LiveWidget):
 
     _esm = asset("subscriptions.js")
 
-    every = 0.5
+    refresh_every = 0.5
 
     selected = traitlets.List(traitlets.Int()).tag(sync=True)
     """Tokens of the selected rows."""
 
     def __init__(
         self,
-        ticker: Feed,
+        ticker: WatchedTicker,
         *,
         remove: Callable[[list[int]], None],
-        notice: Callable[[Reading], None],
+        on_reading: Callable[[Reading], None],
         publisher: Publisher | None = None,
     ) -> None:
         self._remove = remove
-        self._notice_reading = notice
-        self._asked_at = _ASKED_AT.to_frame()
-        self._hurry = False
-        self._looked_at = 0.0
+        self._on_reading = on_reading
+        self._requests = _REQUESTS.to_frame()
+        self._refresh_now = False
+        self._read_at = 0.0
         self._sent: list[bytes] = []
         super().__init__(ticker, publisher=publisher, traits={})
 
-    def heard(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Take a selection, or rows to remove."""
+    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Take a selection, or the rows to remove."""
         tokens = [int(token) for token in content.get("tokens", [])]
         if kind == "selection":
             self.selected = tokens
@@ -78,15 +81,15 @@ class SubscriptionList(LiveWidget):
             self._remove(tokens)
 
     def is_due(self, now: float) -> bool:
-        """Say whether it is time, or a command has just changed something."""
-        return self._hurry or super().is_due(now)
+        """Return whether it is time, or a command has just changed something."""
+        return self._refresh_now or super().is_due(now)
 
-    def hurry(self) -> None:
-        """Show what is subscribed now, not at the next refresh. Any thread."""
-        self._hurry = True
+    def refresh_soon(self) -> None:
+        """Show the subscriptions now, not at the next refresh. Any thread."""
+        self._refresh_now = True
         self._publisher.wake()
 
-    def snapshot(self, reading: Reading) -> Message:
+    def snapshot(self, reading: Reading) -> Update:
         """Return every row."""
         rows = self._rows(reading)
         self._sent = _columns(rows)
@@ -94,30 +97,30 @@ class SubscriptionList(LiveWidget):
             pl.col("symbol").cast(str), pl.col("instrument_token").cast(str)
         ).alias("symbol")
         content = {"symbols": rows.select(symbols)["symbol"].to_list()}
-        return Message(content, self._sent, whole=True)
+        return Update(content, self._sent, whole=True)
 
-    def changes(self, reading: Reading) -> Message | None:
-        """Return the states if one changed, or everything if there are other instruments."""
+    def changes(self, reading: Reading) -> Update | None:
+        """Return the states if one changed, everything if the instruments changed."""
         columns = _columns(self._rows(reading))
         if columns == self._sent:
             return None
         if columns[-1] != self._sent[-1]:
             return self.snapshot(reading)
         self._sent = columns
-        return Message({}, columns[:-1])
+        return Update({}, columns[:-1])
 
     def _rows(self, reading: Reading) -> pl.DataFrame:
-        """Return a row a subscription, with the state it is in."""
-        self._hurry = False
-        self._notice_reading(reading)
+        """Return one row per subscription, with its state."""
+        self._refresh_now = False
+        self._on_reading(reading)
         subscribed = reading.subscriptions.with_columns(
             pl.col("mode").to_physical().cast(pl.UInt32).alias("mode_code")
         )
-        before, self._looked_at = self._looked_at, reading.clock / 1000
-        asked = subscribed.join(
-            self._asked_at, on=["instrument_token", "mode_code"], how="left", maintain_order="left"
-        ).with_columns(pl.col("since").fill_null(before))  # when it was not there yet
-        self._asked_at = asked.select(*_ASKED_AT)
+        before, self._read_at = self._read_at, reading.clock / 1000
+        requested = subscribed.join(
+            self._requests, on=["instrument_token", "mode_code"], how="left", maintain_order="left"
+        ).with_columns(pl.col("since").fill_null(before))  # it is newer than the last reading
+        self._requests = requested.select(*_REQUESTS)
         ticks = reading.latest.select(
             "instrument_token",
             pl.col("mode").to_physical().cast(pl.UInt32).alias("tick_code"),
@@ -131,15 +134,15 @@ class SubscriptionList(LiveWidget):
             .then(CONFIRMED)
             .when(time.time() - pl.col("since") > SILENT_AFTER)
             .then(SILENT)
-            .otherwise(ASKED)
+            .otherwise(REQUESTED)
         )
-        return asked.join(
+        return requested.join(
             ticks, on="instrument_token", how="left", maintain_order="left"
         ).with_columns(state.alias("state"))
 
 
 def _columns(rows: pl.DataFrame) -> list[bytes]:
-    """Return mode, connection and state as bytes, and the tokens."""
+    """Return mode, connection, state and token as binary columns."""
     narrow = rows.select(
         pl.col("mode_code"), pl.col("connection").fill_null(NO_CONNECTION), pl.col("state")
     )
@@ -147,3 +150,66 @@ def _columns(rows: pl.DataFrame) -> list[bytes]:
         *(narrow[name].to_numpy().astype(np.uint8).tobytes() for name in narrow.columns),
         rows["instrument_token"].to_numpy().astype(np.uint32).tobytes(),
     ]
+
+
+def modes_of(subscriptions: pl.DataFrame) -> dict[int, str]:
+    """Return the mode of each token in the frame of ``subscriptions()``."""
+    columns = (subscriptions[name].to_list() for name in ("instrument_token", "mode"))
+    return dict(zip(*columns, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionChange:
+    """What a command changed in the subscriptions.
+
+    Parameters
+    ----------
+    added
+        New mode by token.
+    removed
+        Previous mode by token.
+    changed
+        Previous mode by token, where the mode changed.
+    """
+
+    added: Mapping[int, str]
+    removed: Mapping[int, str]
+    changed: Mapping[int, str]
+
+    @classmethod
+    def between(cls, before: Mapping[int, str], after: Mapping[int, str]) -> Self:
+        """Compare the modes by token before and after.
+
+        Examples
+        --------
+        >>> str(Change.between({1: "ltp"}, {1: "full", 2: "full"}))
+        '1 subscribed, mode of 1 changed'
+        """
+        return cls(
+            added={token: mode for token, mode in after.items() if token not in before},
+            removed={token: mode for token, mode in before.items() if token not in after},
+            changed={
+                token: mode for token, mode in before.items() if after.get(token, mode) != mode
+            },
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+    def __str__(self) -> str:
+        """Return the change in words."""
+        parts = (
+            f"{len(self.added):,} subscribed" if self.added else "",
+            f"{len(self.removed):,} removed" if self.removed else "",
+            f"mode of {len(self.changed):,} changed" if self.changed else "",
+        )
+        return ", ".join(part for part in parts if part) or "nothing changed"
+
+    def undo(self, ticker: WatchedTicker) -> None:
+        """Restore the instruments that changed, and no others."""
+        if self.added:
+            ticker.unsubscribe(list(self.added))
+        for mode, tokens in by_mode(self.removed).items():
+            ticker.subscribe(tokens, mode=mode)
+        for mode, tokens in by_mode(self.changed).items():
+            ticker.set_mode(tokens, mode)

@@ -1,8 +1,8 @@
-"""The live table, ``ticker.watch()``: what changed goes out as binary columns. UI thread.
+"""The live table, ``ticker.watch()``: changed rows are sent as binary columns. UI thread.
 
-The view holds every row, so that scrolling and sorting wait for nobody. Rows
-on its screen are sent at each refresh if they changed; the others each
-`SAMPLE_EVERY` seconds, when the sparklines get a point too.
+The view holds every row, so that scrolling and sorting need no kernel. Changed rows on its
+screen are sent at each refresh, the others every `SAMPLE_EVERY` seconds, when the sparklines
+get a point, too.
 """
 
 from __future__ import annotations
@@ -17,25 +17,32 @@ import polars as pl
 import traitlets
 
 from kitepolars.errors import ConfigError
-from kitepolars.widgets.columns import COLUMNS, DEFAULT_COLUMNS, NEEDED, checked, expressions
-from kitepolars.widgets.publisher import TICK, Publisher, Reading
-from kitepolars.widgets.surface import Feed, symbol_of, tokens_of
-from kitepolars.widgets.view import LiveWidget, Message, asset
+from kitepolars.widgets.columns import (
+    COLUMNS,
+    DEFAULT_COLUMNS,
+    NEEDED,
+    checked_columns,
+    expressions,
+)
+from kitepolars.widgets.host import asset
+from kitepolars.widgets.reading import Reading, WatchedTicker, symbol_of, tokens_of
+from kitepolars.widgets.threads import TICK, Publisher
+from kitepolars.widgets.view import LiveWidget, Update
 
 POINTS: Final = 48
 """Points of a sparkline."""
 SAMPLE_EVERY: Final = 2.0
-"""Seconds between two points, and between two messages about rows off the screen."""
+"""Seconds between two points, and between two updates of rows off the screen."""
 HISTORY_ROWS: Final = 200_000
-"""Ticks looked at for the sparklines of a new table."""
+"""Latest ticks that the sparklines of a new table are drawn from."""
 MAX_WINDOW: Final = 500
-"""Rows that a view may call its screen."""
+"""Most rows that a view may report as its screen."""
 
 Matrix = npt.NDArray[np.float64]
 
 
 class LiveTable(LiveWidget):
-    """A table of the latest values that keeps itself current.
+    """A live table of the latest values.
 
     Click a title to sort, type to filter, click a row to select it
     (`selected`). A row without ticks for `stale_after` seconds turns grey.
@@ -43,11 +50,11 @@ class LiveTable(LiveWidget):
     Parameters
     ----------
     ticker
-        What is shown.
+        The ticker.
     instruments
-        Names or tokens; None shows whatever is subscribed, as that changes.
+        Names or tokens; None for whatever is subscribed at the moment.
     columns
-        Names out of `kitepolars.widgets.columns.COLUMNS`.
+        Names from `kitepolars.widgets.columns.COLUMNS`.
     height
         Height of the rows' area in pixels.
     stale_after
@@ -60,7 +67,7 @@ class LiveTable(LiveWidget):
     ConfigError
         If a column is unknown, or a number out of range.
     UnknownInstrument
-        If a name is not known.
+        If a name is unknown.
 
     Examples
     --------
@@ -73,7 +80,7 @@ class LiveTable(LiveWidget):
 
     _esm = asset("table.js")
 
-    every = TICK
+    refresh_every = TICK
 
     height = traitlets.Int(360).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
@@ -81,7 +88,7 @@ class LiveTable(LiveWidget):
 
     def __init__(
         self,
-        ticker: Feed,
+        ticker: WatchedTicker,
         instruments: Any = None,
         *,
         columns: Sequence[str] = DEFAULT_COLUMNS,
@@ -91,10 +98,10 @@ class LiveTable(LiveWidget):
     ) -> None:
         if stale_after <= 0:
             raise ConfigError("stale_after", stale_after, "a positive number of seconds")
-        self._shown = checked(columns)
+        self._shown = checked_columns(columns)
         self._names = tuple(dict.fromkeys((*self._shown, *NEEDED)))
         self._expressions = expressions(self._names)
-        self._order = _Order()
+        self._order = _RowOrder()
         self._fixed = None if instruments is None else _fixed_rows(ticker, instruments)
         self._stale_after = stale_after
         self._windows: dict[str, npt.NDArray[np.int32]] = {}
@@ -104,23 +111,23 @@ class LiveTable(LiveWidget):
         self._sparks = np.empty((0, POINTS), np.float32)
         super().__init__(ticker, publisher=publisher, traits={"height": height})
 
-    def heard(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Take the rows on a view's screen, or the row that was selected."""
+    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Take the rows on a view's screen, or the selected row."""
         if kind == "window":
             rows = np.asarray(content["rows"][:MAX_WINDOW], np.int32)
             self._windows[content["view"]] = rows
         elif kind == "select":
             self.selected = int(content["token"])
 
-    def forgotten(self) -> None:
-        """Drop the values: the next view gets new ones. The sparklines are kept."""
+    def release(self) -> None:
+        """Drop the values; the sparklines are kept."""
         self._windows.clear()
         self._values = np.empty((0, len(self._names)))
 
-    def snapshot(self, reading: Reading) -> Message:
-        """Return every row, and how to show it."""
+    def snapshot(self, reading: Reading) -> Update:
+        """Return every row, and how to format it."""
         rows, values = self._read(reading)
-        self._take_over(reading, rows)
+        self._carry_sparklines(reading, rows)
         self._rows, self._values = rows, values
         content = {
             "columns": self._described(),
@@ -131,15 +138,15 @@ class LiveTable(LiveWidget):
         }
         tokens = rows["instrument_token"].to_numpy().astype(np.uint32)
         buffers = (tokens, values.T, self._sparks)
-        return Message(
+        return Update(
             content, [np.ascontiguousarray(buffer).tobytes() for buffer in buffers], whole=True
         )
 
-    def changes(self, reading: Reading) -> Message | None:
-        """Return the rows on screen that have a new tick; now and then all that have."""
+    def changes(self, reading: Reading) -> Update | None:
+        """Return the changed rows on screen; every `SAMPLE_EVERY` seconds, all changed rows."""
         rows, values = self._read(reading)
         if not (rows is self._rows or _same_tokens(rows, self._rows)):
-            return self.snapshot(reading)  # other instruments: everything anew
+            return self.snapshot(reading)  # the instruments changed
         changed = _differs(values, self._values)
         sample = time.monotonic() - self._sampled_at >= SAMPLE_EVERY
         sent = changed if sample else changed & self._on_screen(len(values))
@@ -150,7 +157,7 @@ class LiveTable(LiveWidget):
         if not len(indices) and not sample:
             return None
         columns = np.ascontiguousarray(values[indices].T)
-        return Message(
+        return Update(
             {"rows": len(indices), "sample": sample}, [indices.tobytes(), columns.tobytes()]
         )
 
@@ -161,8 +168,8 @@ class LiveTable(LiveWidget):
             rows = reading.subscriptions
         latest = reading.latest
         values = latest.select(self._expressions).to_numpy()
-        wanted, there = (frame["instrument_token"].to_numpy() for frame in (rows, latest))
-        return rows, self._order.gathered(values, there, wanted)
+        wanted, present = (frame["instrument_token"].to_numpy() for frame in (rows, latest))
+        return rows, self._order.gathered(values, present, wanted)
 
     def _described(self) -> list[dict[str, Any]]:
         return [
@@ -190,8 +197,8 @@ class LiveTable(LiveWidget):
         self._sparks[:, :-1] = self._sparks[:, 1:]
         self._sparks[:, -1] = self._values[:, self._names.index("last_price")]
 
-    def _take_over(self, reading: Reading, rows: pl.DataFrame) -> None:
-        """Keep the sparklines of instruments that stay; draw those of new ones from the frame."""
+    def _carry_sparklines(self, reading: Reading, rows: pl.DataFrame) -> None:
+        """Keep the sparklines of instruments that stay; draw new ones from the ticks held."""
         tokens = rows["instrument_token"].to_list()
         known = dict(zip(self._rows["instrument_token"].to_list(), self._sparks, strict=True))
         fresh = [token for token in tokens if token not in known]
@@ -213,21 +220,21 @@ def _same_tokens(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     return one["instrument_token"].equals(other["instrument_token"])
 
 
-class _Order:
-    """Where the tokens wanted are among those there; found anew when either are others."""
+class _RowOrder:
+    """Positions of the wanted tokens among those present, kept while neither change."""
 
     def __init__(self) -> None:
-        self._there = self._wanted = np.empty(0, np.uint32)
+        self._present = self._wanted = np.empty(0, np.uint32)
         self._places = np.empty(0, np.int64)
 
     def gathered(
-        self, values: Matrix, there: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
+        self, values: Matrix, present: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
     ) -> Matrix:
-        """Return the rows of the tokens wanted, NaN for those without a tick."""
-        known = np.array_equal(there, self._there) and np.array_equal(wanted, self._wanted)
+        """Return the rows of the wanted tokens, NaN where there is no tick."""
+        known = np.array_equal(present, self._present) and np.array_equal(wanted, self._wanted)
         if not known:
-            self._places = self._find(there, wanted)
-            self._there, self._wanted = there, wanted
+            self._places = self._find(present, wanted)
+            self._present, self._wanted = present, wanted
         gathered = np.full((len(wanted), values.shape[1]), np.nan)
         found = self._places >= 0
         gathered[found] = values[self._places[found]]
@@ -235,16 +242,16 @@ class _Order:
 
     @staticmethod
     def _find(
-        there: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
+        present: npt.NDArray[np.uint32], wanted: npt.NDArray[np.uint32]
     ) -> npt.NDArray[np.int64]:
-        if not len(there):
+        if not len(present):
             return np.full(len(wanted), -1)
-        order = np.argsort(there)
-        places = order[np.searchsorted(there, wanted, sorter=order).clip(max=len(there) - 1)]
-        return np.where(there[places] == wanted, places, -1)
+        order = np.argsort(present)
+        places = order[np.searchsorted(present, wanted, sorter=order).clip(max=len(present) - 1)]
+        return np.where(present[places] == wanted, places, -1)
 
 
-def _fixed_rows(ticker: Feed, instruments: Any) -> pl.DataFrame:
+def _fixed_rows(ticker: WatchedTicker, instruments: Any) -> pl.DataFrame:
     tokens = tokens_of(ticker, instruments)
     symbols = [symbol_of(ticker, token) for token in tokens]
     return pl.DataFrame(
@@ -262,7 +269,7 @@ def _recent_prices(reading: Reading, tokens: list[int]) -> dict[int, npt.NDArray
     if not tokens:
         return {}
     recent = (
-        reading.feed.frame()
+        reading.ticker.frame()
         .select("instrument_token", "last_price")
         .tail(HISTORY_ROWS)
         .group_by("instrument_token")

@@ -1,4 +1,4 @@
-"""Watch lists as text, one instrument and its mode a line: pasted, loaded and saved. Pure.
+"""Watch lists as text, one instrument and its mode per line: parse, load, save.
 
 ::
 
@@ -21,7 +21,7 @@ from kitepolars.errors import ConfigError
 from kitepolars.wire.layouts import Mode
 
 MAX_ENTRIES: Final = 100_000
-"""Longer lists are a mistake: Kite takes 9,000 instruments an account."""
+"""Longest list; Kite allows 9,000 instruments per account."""
 
 _SEPARATORS: Final = re.compile(r"[\n\r,;\t]+")
 _MODE: Final = re.compile(rf"^(.*?)\s+({'|'.join(Mode)})$", re.IGNORECASE)
@@ -29,14 +29,14 @@ _WIDTH: Final = 32
 
 
 def parse(text: str, default: Mode) -> dict[str | int, Mode]:
-    """Read a watch list: names or tokens, each with a mode or without.
+    """Parse a watch list: names or tokens, each with or without a mode.
 
     Parameters
     ----------
     text
-        Entries apart by new lines, commas, semicolons or tabs; ``#`` begins a comment.
+        Entries separated by new lines, commas, semicolons or tabs; ``#`` starts a comment.
     default
-        The mode of an entry that names none.
+        The mode of entries without one.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def parse(text: str, default: Mode) -> dict[str | int, Mode]:
 
 
 def _spaced(line: str) -> str:
-    """Let a tab before a mode be a blank, as in a column pasted from a spreadsheet."""
+    """Turn tabs before a mode into a space: columns pasted from a spreadsheet."""
     return re.sub(rf"\t+(?=(?:{'|'.join(Mode)})\s*$)", " ", line, flags=re.IGNORECASE)
 
 
@@ -72,7 +72,7 @@ def _entry(entry: str, default: Mode) -> tuple[str | int, Mode]:
 
 
 def to_text(entries: Iterable[tuple[str, str]]) -> str:
-    """Write a watch list from symbols (or tokens) and modes.
+    """Format symbols or tokens and their modes as a watch list.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def load(path: str | Path, default: Mode) -> dict[str | int, Mode]:
     OSError
         If the file cannot be read.
     ConfigError
-        If it is no text.
+        If it is not a text file.
     """
     file = Path(path).expanduser()
     try:
@@ -100,7 +100,7 @@ def load(path: str | Path, default: Mode) -> dict[str | int, Mode]:
 
 
 def save(path: str | Path, entries: Iterable[tuple[str, str]]) -> Path:
-    """Write a watch list to a file, which is replaced whole or not at all.
+    """Write a watch list to a file, which is replaced atomically.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def save(path: str | Path, entries: Iterable[tuple[str, str]]) -> Path:
 
 
 def by_mode(entries: Mapping[int, str]) -> dict[Mode, list[int]]:
-    """Group tokens by their mode, as requests are."""
+    """Group tokens by mode, as subscription requests are."""
     groups: dict[Mode, list[int]] = {}
     for token, mode in entries.items():
         groups.setdefault(Mode(mode), []).append(token)

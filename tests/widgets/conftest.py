@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `widgets.page`, as mypy names it too
 
 import kitepolars as kp
-from kitepolars.widgets.publisher import Publisher
+from kitepolars.widgets.threads import CommandQueue, Publisher
 from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE, Page
 
@@ -45,3 +45,19 @@ def show(publisher: Publisher) -> Iterator[Callable[..., Page]]:  # noqa: ARG001
     yield open_
     for page in pages:
         page.say("gone")
+
+
+@pytest.fixture
+def commands() -> Iterator[CommandQueue]:
+    queue = CommandQueue(idle_timeout=0.2)
+    yield queue
+    assert queue.join(PATIENCE)
+
+
+@pytest.fixture
+def own_ticker() -> Iterator[kp.DemoTicker]:
+    with kp.demo(instruments=[NIFTY], rate=10) as running:
+        assert running.wait(
+            until=lambda ticker: "full" in ticker.latest()["mode"], timeout=PATIENCE
+        )
+        yield running

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from kitepolars.widgets.view import STATIC
+from kitepolars.widgets.host import STATIC
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = sorted((ROOT / "frontend" / "src").glob("*.js"))

@@ -13,8 +13,7 @@ from ipywidgets.widgets import widget as registry
 
 import kitepolars as kp
 from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
-from kitepolars.widgets.commands import CommandQueue
-from kitepolars.widgets.publisher import Publisher
+from kitepolars.widgets.threads import CommandQueue, Publisher
 from patience import PATIENCE
 from widgets.page import INFY, Page
 
@@ -68,7 +67,7 @@ def test_a_closed_widget_keeps_neither_itself_nor_its_ticker(kind: type) -> None
 
 
 def test_a_command_that_is_done_is_kept_no_longer() -> None:
-    commands = CommandQueue(patience=PATIENCE)
+    commands = CommandQueue(idle_timeout=PATIENCE)
 
     def command() -> None:
         pass
@@ -78,7 +77,7 @@ def test_a_command_that_is_done_is_kept_no_longer() -> None:
     assert commands.join(PATIENCE)
     del command
     assert left() is None
-    commands._patience = 0.0  # the next wait is the last
+    commands._idle_timeout = 0.0  # the next wait is the last
     assert commands.join(PATIENCE)
 
 

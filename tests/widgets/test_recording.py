@@ -16,8 +16,8 @@ import pytest
 import kitepolars as kp
 from kitepolars.errors import ConfigError, KitePolarsError
 from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor, recording
-from kitepolars.widgets.publisher import Publisher
 from kitepolars.widgets.recording import ENVIRONMENT, Recording
+from kitepolars.widgets.threads import Publisher
 from widgets.page import INFY
 
 Make = Callable[[kp.Ticker, Publisher], Any]

@@ -13,9 +13,10 @@ import kitepolars as kp
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.widgets import LiveTable
-from kitepolars.widgets.columns import COLUMNS, DEFAULT_COLUMNS, checked, expressions
-from kitepolars.widgets.publisher import Publisher, Reading
+from kitepolars.widgets.columns import COLUMNS, DEFAULT_COLUMNS, checked_columns, expressions
+from kitepolars.widgets.reading import Reading
 from kitepolars.widgets.table import POINTS
+from kitepolars.widgets.threads import Publisher
 from widgets.page import INFY, NIFTY, RELIANCE
 
 Show = Callable[..., Any]
@@ -89,7 +90,7 @@ def test_only_rows_on_screen_that_changed_go_out_between_samples(
     first = table.changes(Reading(frozen))
     assert first is not None
     assert first.content["sample"], "the first is a sample"
-    table.heard("window", {"view": "v", "rows": [tokens.index(INFY)]})
+    table.handle("window", {"view": "v", "rows": [tokens.index(INFY)]})
     assert table.changes(Reading(frozen)) is None
     frozen.trade(RELIANCE, 1.25)
     assert table.changes(Reading(frozen)) is None, "not on screen"
@@ -156,9 +157,9 @@ def test_every_column_can_be_computed_from_the_contract(ticker: kp.Ticker) -> No
     assert set(DEFAULT_COLUMNS) <= set(COLUMNS)
 
 
-def test_wrong_settings_are_refused_in_words(ticker: kp.Ticker) -> None:
+def test_wrong_settings_are_refused_error_text(ticker: kp.Ticker) -> None:
     with pytest.raises(ConfigError, match="last_price"):
-        checked(["price"])
+        checked_columns(["price"])
     with pytest.raises(ConfigError, match="distinct"):
         LiveTable(ticker, columns=["oi", "oi"])
     with pytest.raises(ConfigError, match="stale_after"):

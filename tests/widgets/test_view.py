@@ -1,4 +1,4 @@
-"""The line between kernel and browser: ready, snapshot, numbered deltas, notices, liveness."""
+"""The connection between kernel and browser: ready, snapshot, deltas, notices, liveness."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from typing import Any
 
-import ipywidgets
 import polars as pl
 import pytest
 
 import kitepolars as kp
 from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
 from kitepolars.widgets import view as view_module
-from kitepolars.widgets.failures import FAULTS_TOLD, MAX_TEXT, Faults, in_words
-from kitepolars.widgets.kernel import CellWatch
-from kitepolars.widgets.publisher import Publisher, Reading
-from kitepolars.widgets.routing import keep_browser_routing
-from kitepolars.widgets.view import LiveWidget, Message
+from kitepolars.widgets.host import CellWatch
+from kitepolars.widgets.reading import Reading
+from kitepolars.widgets.threads import Publisher
+from kitepolars.widgets.view import (
+    FAULTS_REPORTED,
+    MAX_ERROR_TEXT,
+    Faults,
+    LiveWidget,
+    Update,
+    error_text,
+)
 from patience import PATIENCE
 from widgets.page import INFY
 
@@ -35,20 +40,20 @@ class Counter(LiveWidget):
         self.rested = 0
         super().__init__(feed, publisher=publisher, traits={})
 
-    def snapshot(self, _reading: Reading) -> Message:
-        return Message({"count": self.count}, whole=True)
+    def snapshot(self, _reading: Reading) -> Update:
+        return Update({"count": self.count}, whole=True)
 
-    def changes(self, _reading: Reading) -> Message | None:
+    def changes(self, _reading: Reading) -> Update | None:
         if self.failure:
             raise ValueError(self.failure)
         self.count += 1
-        return Message({"count": self.count}, [b"12"])
+        return Update({"count": self.count}, [b"12"])
 
-    def heard(self, kind: str, _content: Any) -> None:
+    def handle(self, kind: str, _content: Any) -> None:
         if kind == "fail":
             raise ValueError("asked for\n the impossible")
 
-    def forgotten(self) -> None:
+    def release(self) -> None:
         self.rested += 1
 
 
@@ -112,7 +117,7 @@ def test_what_fails_is_said_and_mends_itself(
 class Broken(Counter):
     """Fails at every refresh, on demand."""
 
-    def snapshot(self, reading: Reading) -> Message:
+    def snapshot(self, reading: Reading) -> Update:
         self.changes(reading)
         return super().snapshot(reading)
 
@@ -142,12 +147,12 @@ def test_what_is_asked_in_vain_is_no_event_and_faults_are_told_so_many_times(
 ) -> None:
     faults = Faults(ticker, "Thing")
     for error in (kp.UnknownInstrument("NSE:NOPE"), FileNotFoundError("list.txt")):
-        faults.tell_unless_in_vain(error)
-    for number in range(FAULTS_TOLD + 5):
-        faults.tell_unless_in_vain(ValueError(number))
+        faults.report_unexpected(error)
+    for number in range(FAULTS_REPORTED + 5):
+        faults.report_unexpected(ValueError(number))
     told = ticker.events().filter(pl.col("detail").str.starts_with("Thing"))["detail"].to_list()
     assert told == [
-        f"Thing failed ({number + 1}): ValueError({number})" for number in range(FAULTS_TOLD)
+        f"Thing failed ({number + 1}): ValueError({number})" for number in range(FAULTS_REPORTED)
     ]
 
 
@@ -225,24 +230,19 @@ def test_a_silent_view_is_gone_unless_the_kernel_was_busy(
     cells._ended = clock
     monkeypatch.setattr("kitepolars.widgets.view.time.monotonic", lambda: clock)
     counter._views["view"] = clock
-    clock += view_module.SILENCE + 1
+    clock += view_module.VIEW_TIMEOUT + 1
     cells._begin(None)
     assert counter.is_live()
     cells._end(None)
     assert counter.is_live(), "the kernel has only just begun to listen"
-    clock += view_module.SILENCE + 1
+    clock += view_module.VIEW_TIMEOUT + 1
     assert not counter.is_live()
 
 
 def test_an_error_is_one_bounded_line() -> None:
-    assert in_words(ValueError("a\n  b")) == "a b"
-    assert in_words(ValueError()) == "ValueError"
-    assert len(in_words(ValueError("x" * 9999))) == MAX_TEXT
-
-
-def test_the_front_end_is_asked_for_by_name_and_its_absence_explained() -> None:
-    with pytest.raises(kp.KitePolarsError, match=r"hatch_build\.py"):
-        view_module.asset("nothing.js")
+    assert error_text(ValueError("a\n  b")) == "a b"
+    assert error_text(ValueError()) == "ValueError"
+    assert len(error_text(ValueError("x" * 9999))) == MAX_ERROR_TEXT
 
 
 @pytest.mark.parametrize("widget", [Chart, Controls, Dashboard, Ladder, LiveTable, Monitor])
@@ -258,17 +258,3 @@ def test_no_widget_state_holds_a_token() -> None:
         dashboard = Dashboard(other, "NSE:INFY")
         for part in [dashboard, *dashboard.controls.children, dashboard.table, dashboard.chart]:
             assert secret not in str(part.get_state())
-
-
-def test_the_routing_shim_takes_the_shell_that_was_asked_for() -> None:
-    class Channel:
-        def _reply_subshell_for(self, _data: object, default: str) -> str:
-            return f"not {default}"
-
-    class Widget:
-        comm = Channel()
-
-    widget = Widget()
-    keep_browser_routing(widget)
-    assert widget.comm._reply_subshell_for({}, "this") == "this"
-    keep_browser_routing(ipywidgets.Label())

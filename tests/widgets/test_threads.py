@@ -1,21 +1,25 @@
-"""The UI thread's rhythm, with a clock that a test moves."""
+"""The UI thread's rhythm, with a clock that a test moves; the order of commands."""
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from kitepolars.widgets import publisher as module
-from kitepolars.widgets.publisher import Publisher, Reading
+from kitepolars.widgets import threads as module
+from kitepolars.widgets.reading import Reading
+from kitepolars.widgets.threads import CommandQueue, Publisher
+from patience import PATIENCE
 
 WAKES = 0.1
 END = 10.0
 
 
 class Clock:
-    """A bell that rings every 0.1 s, as scrolling does, and a clock that only it moves."""
+    """An event that is set every 0.1 s, as scrolling does, and a clock that only it moves."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -33,7 +37,7 @@ class View:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.feed: Any = object()
+        self.ticker: Any = object()
         self.published = [-1.0]
 
     def is_live(self) -> bool:
@@ -45,7 +49,7 @@ class View:
     def publish(self, _: Reading) -> None:
         self.published.append(self.clock.now)
 
-    def rest(self) -> None:
+    def release(self) -> None:
         pass
 
 
@@ -58,7 +62,20 @@ def test_what_wakes_the_thread_does_not_slow_it_down(monkeypatch: pytest.MonkeyP
         SimpleNamespace(monotonic=lambda: clock.now, thread_time=float, time=lambda: clock.now),
     )
     publisher = Publisher()
-    monkeypatch.setattr(publisher, "_bell", clock)
+    monkeypatch.setattr(publisher, "_woken", clock)
     publisher._views.add(view)
     publisher._run()
     assert len(view.published) - 1 >= END / module.TICK - 1
+
+
+def test_commands_are_done_in_order_on_one_thread_that_ends(commands: CommandQueue) -> None:
+    done: list[tuple[int, str]] = []
+
+    def note(number: int) -> None:
+        done.append((number, threading.current_thread().name))
+
+    for number in range(100):
+        commands.post(partial(note, number))
+    assert commands.join(PATIENCE)
+    assert [number for number, _ in done] == list(range(100))
+    assert {name for _, name in done} == {"kitepolars-commands"}

@@ -1,4 +1,4 @@
-"""Ladder, chart, monitor, dashboard: what they say about the market and the feed."""
+"""The chart: bars, history, intervals, instruments."""
 
 from __future__ import annotations
 
@@ -12,42 +12,17 @@ import pytest
 
 import kitepolars as kp
 from kitepolars.errors import ConfigError
-from kitepolars.widgets import Chart, Dashboard, Ladder, Monitor
+from kitepolars.widgets import Chart
 from kitepolars.widgets.chart import _first_change, _precision
-from kitepolars.widgets.hits import described
-from kitepolars.widgets.publisher import Publisher, Reading
+from kitepolars.widgets.reading import Reading
+from kitepolars.widgets.threads import Publisher
 from patience import PATIENCE
-from widgets.page import INFY, NIFTY, RELIANCE, Page
+from widgets.page import INFY, RELIANCE, Page
 
 Show = Callable[..., Page]
 
+
 pytestmark = pytest.mark.usefixtures("no_call_auction")
-
-
-def test_a_ladder_shows_the_book_as_it_stands(ticker: kp.Ticker) -> None:
-    ladder = Ladder(ticker, "NSE:INFY")
-    reading = Reading(ticker)
-    message = ladder.snapshot(reading)
-    row = reading.latest.filter(pl.col("instrument_token") == INFY).row(0, named=True)
-    book = np.frombuffer(bytes(message.buffers[0])).reshape(5, 6)
-    assert book[:, 1].tolist() == row["bid_quantity"]
-    assert book[:, 2].tolist() == row["bid_price"]
-    assert book[:, 3].tolist() == row["ask_price"]
-    content = message.content
-    assert content["spread"] == pytest.approx(row["ask_price"][0] - row["bid_price"][0])
-    bids, asks = sum(row["bid_quantity"]), sum(row["ask_quantity"])
-    assert content["imbalance"] == pytest.approx(100 * (bids - asks) / (bids + asks))
-    assert ladder.changes(reading) is None
-
-
-def test_a_ladder_says_why_there_is_no_book(ticker: kp.Ticker) -> None:
-    ladder = Ladder(ticker, NIFTY)
-    assert "index" in ladder.snapshot(Reading(ticker)).content["advice"]
-    ladder.instrument = "NSE:SBIN"
-    content = ladder.snapshot(Reading(ticker)).content
-    assert content["symbol"] == "NSE:SBIN"
-    assert content["advice"] == "Not subscribed."
-    assert content["offers_full"]
 
 
 def test_a_chart_sends_the_bars_that_changed(
@@ -118,27 +93,3 @@ def test_decimals_follow_the_prices() -> None:
     bar = np.array([[0, 1573.7, 1573.75, 1573.65, 1573.7, 1]])
     assert _precision(bar) == 2
     assert _precision(bar / 1000) == 4
-
-
-def test_an_instrument_is_described() -> None:
-    row = {"name": "NIFTY", "expiry": dt.date(2026, 11, 5), "lot_size": 75}
-    assert described(row) == "NIFTY · 5 Nov 2026 · lot 75"
-    assert described({"name": None, "expiry": None, "lot_size": 1}) == ""
-
-
-def test_a_monitor_counts(ticker: kp.Ticker, publisher: Publisher, show: Show) -> None:
-    page = show(Monitor(ticker, publisher=publisher))
-    page.say("ready")
-    content, _ = page.wait(lambda each: each["rates"] and each["rates"][-1][1] > 0)
-    assert content["word"] == "Well"
-    assert content["connections"][0]["state"] == "open"
-    assert content["events_total"] >= 1
-    assert {label for label, _, _ in content["tiles"]} >= {"ticks/s", "gaps", "rows held"}
-
-
-def test_a_dashboard_follows_the_selected_row(ticker: kp.Ticker) -> None:
-    dashboard = Dashboard(ticker)
-    dashboard.table.selected = RELIANCE
-    assert dashboard.chart.instrument == dashboard.ladder.instrument == "NSE:RELIANCE"
-    with kp.demo(instruments=[]) as empty, pytest.raises(ConfigError, match="subscribed"):
-        Dashboard(empty)

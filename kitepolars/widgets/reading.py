@@ -1,0 +1,188 @@
+"""What the widgets ask of a ticker: a protocol, and the answers of one refresh. Any thread.
+
+The protocol is there so that the widgets depend on no more of a ticker than this.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import polars as pl
+
+
+class InstrumentLookup(Protocol):
+    """The part of `kitepolars.Instruments` that the widgets use."""
+
+    def search(self, text: str, limit: int = ...) -> pl.DataFrame:
+        """Return the best matches first, with the dump's columns and ``symbol``."""
+        ...
+
+    def symbol(self, instrument_token: int) -> str | None:
+        """Return the name of a token, if it is known."""
+        ...
+
+    def tokens(self, instruments: Any) -> list[int]:
+        """Return the tokens of names such as ``"NSE:INFY"``, or of tokens."""
+        ...
+
+
+class HeldTicks(Protocol):
+    """The ticks held at one moment: the part of `kitepolars.frames.store.Held` used here."""
+
+    @property
+    def total(self) -> int:
+        """Number of the next tick."""
+        ...
+
+    def since(self, number: int) -> pl.DataFrame:
+        """Return the ticks from a number on."""
+        ...
+
+    def latest(self) -> pl.DataFrame:
+        """Return the last tick of each instrument, in any order."""
+        ...
+
+
+class WatchedTicker(Protocol):
+    """The part of `kitepolars.Ticker` that the widgets use. Every call is thread-safe."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the ticker is started."""
+        ...
+
+    @property
+    def instruments(self) -> InstrumentLookup | None:
+        """The known instruments, if any were given."""
+        ...
+
+    def start(self) -> Any:
+        """Connect."""
+        ...
+
+    def stop(self) -> Any:
+        """Disconnect."""
+        ...
+
+    def subscribe(self, instruments: Any, mode: Any = ...) -> Any:
+        """Subscribe instruments in a mode."""
+        ...
+
+    def unsubscribe(self, instruments: Any) -> Any:
+        """Unsubscribe instruments."""
+        ...
+
+    def set_mode(self, instruments: Any, mode: Any) -> Any:
+        """Change the mode of subscribed instruments."""
+        ...
+
+    def frame(self) -> pl.DataFrame:
+        """Return every tick held."""
+        ...
+
+    def _held(self) -> HeldTicks:
+        """Return the ticks held now."""
+        ...
+
+    def subscriptions(self) -> pl.DataFrame:
+        """Return one row per subscribed instrument."""
+        ...
+
+    def connections(self) -> pl.DataFrame:
+        """Return one row per connection."""
+        ...
+
+    def events(self) -> pl.DataFrame:
+        """Return the events."""
+        ...
+
+    def note(self, kind: str, detail: str) -> Any:
+        """Add an event."""
+        ...
+
+    def gaps(self) -> pl.DataFrame:
+        """Return the gaps in the data."""
+        ...
+
+    def orders(self) -> pl.DataFrame:
+        """Return the order updates."""
+        ...
+
+    def stats(self) -> Any:
+        """Return the counters."""
+        ...
+
+
+class Reading:
+    """A ticker at one refresh: each question is asked at most once, for all widgets.
+
+    Parameters
+    ----------
+    ticker
+        The ticker.
+    """
+
+    def __init__(self, ticker: WatchedTicker) -> None:
+        self.ticker = ticker
+        self.clock = time.time() * 1000
+        """Milliseconds since the Unix epoch, as JavaScript counts."""
+
+    @cached_property
+    def held(self) -> HeldTicks:
+        """The ticks held."""
+        return self.ticker._held()  # noqa: SLF001 - a ticker's own views are its friends
+
+    @cached_property
+    def latest(self) -> pl.DataFrame:
+        """The last tick of each instrument, with the columns of ``frame()``, in any order."""
+        return self.held.latest()
+
+    @cached_property
+    def subscriptions(self) -> pl.DataFrame:
+        """One row per subscribed instrument."""
+        return self.ticker.subscriptions()
+
+    @cached_property
+    def connections(self) -> pl.DataFrame:
+        """One row per connection."""
+        return self.ticker.connections()
+
+    @cached_property
+    def events(self) -> pl.DataFrame:
+        """The events."""
+        return self.ticker.events()
+
+    @cached_property
+    def gaps(self) -> pl.DataFrame:
+        """The gaps in the data."""
+        return self.ticker.gaps()
+
+    @cached_property
+    def stats(self) -> Any:
+        """The counters."""
+        return self.ticker.stats()
+
+
+def tokens_of(ticker: WatchedTicker, instruments: Iterable[Any] | str | int) -> list[int]:
+    """Return the tokens of one or several names or tokens.
+
+    Raises
+    ------
+    UnknownInstrument
+        If a name is unknown.
+    """
+    several: Sequence[Any] = (
+        [instruments] if isinstance(instruments, str | int) else list(instruments)
+    )
+    if ticker.instruments is None:
+        return [int(instrument) for instrument in several]
+    return ticker.instruments.tokens(several)
+
+
+def symbol_of(ticker: WatchedTicker, instrument_token: int) -> str:
+    """Return the symbol of a token, or its digits if it has none."""
+    known = ticker.instruments.symbol(instrument_token) if ticker.instruments is not None else None
+    return known if known is not None else str(instrument_token)

@@ -1,0 +1,27 @@
+"""The monitor's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import kitepolars as kp
+from kitepolars.widgets import Monitor
+from kitepolars.widgets.threads import Publisher
+from widgets.page import Page
+
+Show = Callable[..., Page]
+
+
+pytestmark = pytest.mark.usefixtures("no_call_auction")
+
+
+def test_a_monitor_counts(ticker: kp.Ticker, publisher: Publisher, show: Show) -> None:
+    page = show(Monitor(ticker, publisher=publisher))
+    page.say("ready")
+    content, _ = page.wait(lambda each: each["rates"] and each["rates"][-1][1] > 0)
+    assert content["word"] == "Well"
+    assert content["connections"][0]["state"] == "open"
+    assert content["events_total"] >= 1
+    assert {label for label, _, _ in content["tiles"]} >= {"ticks/s", "gaps", "rows held"}
