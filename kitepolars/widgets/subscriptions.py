@@ -182,7 +182,7 @@ class SubscriptionChange:
 
         Examples
         --------
-        >>> str(Change.between({1: "ltp"}, {1: "full", 2: "full"}))
+        >>> str(SubscriptionChange.between({1: "ltp"}, {1: "full", 2: "full"}))
         '1 subscribed, mode of 1 changed'
         """
         return cls(
