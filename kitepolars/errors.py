@@ -1,19 +1,19 @@
-"""Every error of kitepolars. This module imports nothing of the package.
+"""The errors of kitepolars. This module imports nothing from the package.
 
 ::
 
     KitePolarsError
     ├ ConfigError(ValueError)          .field .value
-    ├ AuthenticationError              fatal: a bad or expired token, never retried
-    ├ ConnectionLost                   attempts exhausted; .attempts
+    ├ AuthenticationError              invalid or expired credentials; never retried
+    ├ ConnectionLost                   the allowed attempts have failed; .attempts
     ├ NotRunning(RuntimeError)
     ├ NotLive(RuntimeError)            a recording cannot be told what to deliver
     ├ CapacityExceeded(ValueError)     .requested .available
     ├ UnknownInstrument(KeyError)      .name .suggestions
     └ JournalError(OSError)            .path
 
-An error is also the builtin that it resembles, so that ordinary ``except``
-clauses work. No message ever holds a credential.
+Where a built-in exception has the same meaning, the error derives from it, so that ordinary
+``except`` clauses work. No message contains a credential.
 """
 
 from __future__ import annotations
@@ -35,41 +35,48 @@ __all__ = [
 
 
 class KitePolarsError(Exception):
-    """The root of everything that kitepolars raises on purpose."""
+    """The base class of all errors of kitepolars."""
 
 
 class ConfigError(KitePolarsError, ValueError):
-    """A setting is out of range or of the wrong kind.
+    """A setting is missing, out of range or of the wrong kind.
 
     Parameters
     ----------
     field
         The name of the setting.
     value
-        What was given. Its ``repr`` is shown, so never pass a credential.
+        The value given. The message contains its ``repr``, so never pass a credential.
     expected
-        What would have been right, in words.
+        What the value must be, to complete "field must be …, not value".
+    message
+        A whole sentence instead, for an error that this pattern does not fit.
+
+    Examples
+    --------
+    >>> str(ConfigError("rate", -1, "0 or more"))
+    'rate must be 0 or more, not -1'
     """
 
-    def __init__(self, field: str, value: object, expected: str) -> None:
-        super().__init__(f"{field} must be {expected}, not {value!r}")
+    def __init__(self, field: str, value: object, expected: str = "", *, message: str = "") -> None:
+        super().__init__(message or f"{field} must be {expected}, not {value!r}")
         self.field = field
         self.value = value
 
 
 class AuthenticationError(KitePolarsError):
-    """Kite refused the credentials (HTTP 403 or 400). It is never retried."""
+    """Kite refused the credentials (HTTP 403 or 400). The connection is not retried."""
 
 
 class ConnectionLost(KitePolarsError):
-    """The attempts that the reconnect policy allows are exhausted.
+    """All attempts that the reconnect policy allows have failed.
 
     Parameters
     ----------
     message
-        What was lost.
+        The message.
     attempts
-        How many attempts were made in a row without data.
+        The number of consecutive attempts without data.
     """
 
     def __init__(self, message: str, *, attempts: int) -> None:
@@ -78,7 +85,7 @@ class ConnectionLost(KitePolarsError):
 
 
 class NotRunning(KitePolarsError, RuntimeError):
-    """The ticker is not running, and what was asked needs it to run."""
+    """The operation needs a running ticker; call ``start()`` first."""
 
 
 class NotLive(KitePolarsError, RuntimeError):
@@ -86,19 +93,19 @@ class NotLive(KitePolarsError, RuntimeError):
 
 
 class CapacityExceeded(KitePolarsError, ValueError):
-    """There is no room for that many instruments. Nothing was sent or changed.
+    """The accounts cannot subscribe that many instruments. Nothing was sent or changed.
 
     Parameters
     ----------
     requested
-        How many new instruments were asked for.
+        The number of additional instruments requested.
     available
-        How many places are free.
+        The number of instruments for which there is room.
     """
 
     def __init__(self, requested: int, available: int) -> None:
         super().__init__(
-            f"{requested:,} more instruments were requested and {available:,} places are free; "
+            f"{requested:,} more instruments were requested, but there is room for {available:,}; "
             "nothing was changed. Unsubscribe some, or add an account (kp.Account)."
         )
         self.requested = requested
@@ -106,16 +113,16 @@ class CapacityExceeded(KitePolarsError, ValueError):
 
 
 class UnknownInstrument(KitePolarsError, KeyError):
-    """A name is in no known list of instruments.
+    """There is no instrument of that name.
 
     Parameters
     ----------
     name
-        What was asked for.
+        The name given.
     suggestions
-        Close names that exist, best first.
+        Similar names that exist, best first.
     hint
-        What to do next, when there is nothing to suggest.
+        What to do if there are none.
     """
 
     def __init__(self, name: str, suggestions: Sequence[str] = (), *, hint: str = "") -> None:
@@ -125,7 +132,7 @@ class UnknownInstrument(KitePolarsError, KeyError):
         self.hint = hint
 
     def __str__(self) -> str:
-        """Say the name, and what might have been meant."""
+        """Return the message with its suggestions."""
         text = f"unknown instrument {self.name!r}"
         if self.suggestions:
             text += f"; did you mean {', '.join(self.suggestions)}"
@@ -141,7 +148,7 @@ class JournalError(KitePolarsError, OSError):
     message
         What went wrong.
     path
-        Where.
+        The file or folder.
     """
 
     def __init__(self, message: str, *, path: str | PathLike[str]) -> None:

@@ -211,7 +211,7 @@ def _last_row(frame: pl.LazyFrame, instrument: int | str | None) -> dict[str, ob
     schema = frame.collect_schema()
     token = pl.col("instrument_token")
     if isinstance(instrument, str) and "symbol" not in schema:
-        raise ConfigError("instrument", instrument, "a token, as this frame has no symbols")
+        raise ConfigError("instrument", instrument, "a token, because the frame has no symbols")
     if isinstance(instrument, str):
         wanted = pl.col("symbol").cast(pl.String) == instrument
     else:
@@ -222,8 +222,8 @@ def _last_row(frame: pl.LazyFrame, instrument: int | str | None) -> dict[str, ob
     if len(rows) == 1:
         return rows[0]
     if rows:
-        expected = f"named (a token or a symbol), as the frame has {len(rows)} instruments"
-        raise ConfigError("instrument", instrument, expected)
+        unnamed = f"the frame has {len(rows)} instruments: pass a token or a symbol"
+        raise ConfigError("instrument", instrument, message=unnamed)
     raise UnknownInstrument(
         str(instrument), _close_names(frame, str(instrument)), hint="This frame has no tick of it."
     )
@@ -244,7 +244,7 @@ def _check_has_book(row: dict[str, object]) -> None:
     name = row.get("symbol") or row["instrument_token"]
     segment = SEGMENTS.get(int(str(row["instrument_token"])) & SEGMENT_MASK)
     if segment is not None and not segment.tradable:
-        raise ConfigError("instrument", name, "a tradable one: an index has no order book")
+        raise ConfigError("instrument", name, message=f"{name} is an index: it has no order book")
     mode = row.get("mode") or "unknown"
     expected = f'"full" for depth of {name} (ticker.set_mode([{name!r}], "full"))'
     raise ConfigError("mode", mode, expected)

@@ -19,7 +19,7 @@ from kitepolars.errors import ConfigError
 HEADERS: Final = {"X-Kite-Version": "3"}
 """Sent with the handshake. Source: Kite Connect v3, "WebSocket streaming"."""
 
-_TEXT: Final = "a printable text that is not empty"
+_TEXT: Final = "a non-empty printable string"
 
 _ESCAPE: Final = re.compile(r"""\\+(?:u([0-9a-fA-F]{4})|(["/]))|%([0-9a-fA-F]{2})""")
 """A character as JSON or a URL may spell it; text within text doubles the backslashes."""

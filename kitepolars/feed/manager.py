@@ -444,7 +444,7 @@ def _detail(link: Link, failure: Failure) -> str:
 def _check_accounts(accounts: Sequence[Account], limits: Limits) -> None:
     names = [account.name for account in accounts]
     if not accounts or len(set(names)) < len(names):
-        raise ConfigError("accounts", names, "one or more with different names")
+        raise ConfigError("accounts", names, "at least one, each with a name of its own")
     most = MAX_PLACES // limits.connections
     if len(accounts) > most:
         raise ConfigError("accounts", names, f"at most {most}")

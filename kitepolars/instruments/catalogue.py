@@ -71,11 +71,13 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
     def __init__(self, frame: pl.DataFrame, *, rejected: pl.DataFrame | None = None) -> None:
         missing = [name for name in DUMP_SCHEMA if name not in frame.columns]
         if missing:
-            raise ConfigError("frame", frame.columns, f"a frame with {', '.join(missing)} as well")
+            lacking = f"the frame has no {', '.join(missing)}"
+            raise ConfigError("frame", frame.columns, message=lacking)
         try:
             dump = frame.select(*DUMP_SCHEMA).cast(DUMP_SCHEMA)
         except pl.exceptions.InvalidOperationError as error:
-            raise ConfigError("frame", frame.schema, f"castable to the dump's ({error})") from None
+            wrong = f"the columns of the frame cannot be cast to those of the dump: {error}"
+            raise ConfigError("frame", frame.schema, message=wrong) from None
         symbol = pl.concat_str("exchange", "tradingsymbol", separator=":").cast(SYMBOL)
         self._frame = dump.with_columns(symbol.alias("symbol"))
         self._names = Names(self._frame)

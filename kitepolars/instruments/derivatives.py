@@ -151,7 +151,8 @@ def option_chain(
         If ``strikes`` is negative, or given without ``around``.
     """
     if strikes is not None and around is None:
-        raise ConfigError("around", around, "a price, where a number of strikes is given")
+        needed = "strikes are counted from a price: pass around as well"
+        raise ConfigError("around", around, message=needed)
     if strikes is not None and strikes < 0:
         raise ConfigError("strikes", strikes, "0 or more")
     chain = options.group_by("strike").agg(

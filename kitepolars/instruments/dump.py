@@ -138,7 +138,7 @@ def read_records(records: Iterable[Mapping[str, Any]]) -> Dump:
     rows = list(records)
     absent = next((name for row in rows for name in DUMP_SCHEMA if name not in row), None)
     if absent is not None:
-        raise ConfigError("instruments", absent, "records with every column of the dump; one lacks")
+        raise ConfigError("instruments", absent, message=f"a record has no {absent}")
     fields = pl.DataFrame([_texts(name, [row[name] for row in rows]) for name in DUMP_SCHEMA])
     content = fields.select(pl.concat_str(pl.all().fill_null(""), separator=",").alias("content"))
     line = pl.Series("line", range(1, len(rows) + 1), pl.UInt32)

@@ -154,4 +154,4 @@ def _column(frame: pl.DataFrame) -> pl.Series:
             return frame[name]
     if set(_PAIRS) <= set(frame.columns):  # an option chain, where a side may be missing
         return pl.concat([frame[name] for name in _PAIRS]).drop_nulls()
-    raise ConfigError("instruments", frame.columns, "a frame with an instrument_token column")
+    raise ConfigError("instruments", frame.columns, message="the frame has no instrument_token")

@@ -108,7 +108,9 @@ def join_chain(
 def _require(frame: pl.DataFrame, names: tuple[str, ...], field: str) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        raise ConfigError(field, frame.columns, f"a frame with {', '.join(missing)} as well")
+        raise ConfigError(
+            field, frame.columns, message=f"{field} has no columns {', '.join(missing)}"
+        )
 
 
 def _quoted(chain: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
@@ -139,7 +141,8 @@ def _valued_at(latest: pl.DataFrame, at: datetime | None) -> int:
         newest = latest[clock].dt.epoch("us").max() if clock in latest.columns else None
         if isinstance(newest, int):
             return newest
-    raise ConfigError("at", at, f"a time, where no row of latest has {' or '.join(_CLOCKS)}")
+    unknown = f"pass at: no row of latest has {' or '.join(_CLOCKS)}"
+    raise ConfigError("at", at, message=unknown)
 
 
 def _years(now: int) -> pl.Expr:

@@ -155,7 +155,7 @@ def historical(
     kept = INTERVALS.get(length)
     if kept is None:
         names = ", ".join(repr(each.name) for each in INTERVALS.values())
-        raise ConfigError("interval", interval, f"one that Kite keeps: {names}")
+        raise ConfigError("interval", interval, f"one of {names}")
     windows = list(split(_moment(start, "start", time.min), _moment(end, "end", _LAST), kept.days))
     path = f"/instruments/historical/{token}/{kept.name}"
     flags = {"continuous": int(continuous), "oi": int(oi)}
@@ -194,7 +194,7 @@ def split(start: datetime, end: datetime, days: int) -> Iterator[tuple[datetime,
     2026-01-03 00:00:00 - 2026-01-03 09:00:00
     """
     if end < start:
-        raise ConfigError("end", end.isoformat(), f"at or after the start, {start.isoformat()}")
+        raise ConfigError("end", end.isoformat(), f"at or after start, {start.isoformat()}")
     while start <= end:
         midnight = datetime.combine(start.date() + timedelta(days=days), time.min, start.tzinfo)
         yield start, min(end, midnight - timedelta(seconds=1))

@@ -172,7 +172,8 @@ def _dotenv() -> dict[str, str]:
 def _variable(values: dict[str, str], name: str) -> str:
     value = values.get(name, "").strip()
     if not value:
-        raise ConfigError(name, None, "set in the environment or in a .env file")
+        absent = f"{name} is set neither in the environment nor in a .env file"
+        raise ConfigError(name, None, message=absent)
     return value
 
 
@@ -194,7 +195,7 @@ def _filled(name: str, value: object) -> str:
     text = value.reveal() if isinstance(value, Secret) else value
     if isinstance(text, str) and text.strip():
         return text.strip()
-    raise ConfigError(name, value, "a text that is not empty")
+    raise ConfigError(name, value, "a non-empty string")
 
 
 def _hidden(value: str | Secret) -> Secret:

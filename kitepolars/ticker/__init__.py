@@ -469,7 +469,7 @@ class Ticker:
         timeout: float | None,
     ) -> Callable[[], bool]:
         if rows is None and until is None and timeout is None:
-            raise ConfigError("timeout", timeout, "given when neither rows nor until is")
+            raise ConfigError("timeout", timeout, message="wait() needs rows, until or timeout")
         if rows is None and until is None:
             return lambda: False
 
@@ -812,11 +812,13 @@ def _accounts(
 ) -> Sequence[Account]:
     if accounts is not None:
         if api_key is not None or access_token is not None:
-            raise ConfigError("accounts", accounts, "None when api_key and access_token are given")
+            both = "pass either api_key and access_token, or accounts, not both"
+            raise ConfigError("accounts", accounts, message=both)
         return accounts
     if api_key is None or access_token is None:
         missing = "api_key" if api_key is None else "access_token"
-        raise ConfigError(missing, None, "given, or several accounts instead")
+        needed = f"{missing} is missing: pass api_key and access_token, or accounts"
+        raise ConfigError(missing, None, message=needed)
     return [Account("default", api_key, access_token)]
 
 

@@ -135,7 +135,7 @@ def test_depth_says_what_would_work() -> None:
     later = pl.concat([frame, tick(None, None, mode="ltp")])
     with pytest.raises(ConfigError, match=r"mode must be \"full\".*set_mode.*not 'ltp'"):
         depth(later, "NSE:INFY")
-    with pytest.raises(ConfigError, match="index has no order book"):
+    with pytest.raises(ConfigError, match="is an index: it has no order book"):
         depth(tick(None, None, token=256265, symbol="NSE:NIFTY 50"))
     with pytest.raises(ConfigError, match="depth need: bid_price"):
         depth(frame.drop("bid_price"))

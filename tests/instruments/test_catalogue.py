@@ -169,7 +169,7 @@ def test_records_and_frames(instruments: Instruments) -> None:
     assert Instruments(instruments.frame.cast({"strike": pl.Int64})).frame.equals(instruments.frame)
     with pytest.raises(ConfigError, match="expiry"):
         Instruments(instruments.frame.drop("expiry"))
-    with pytest.raises(ConfigError, match="castable"):
+    with pytest.raises(ConfigError, match="cannot be cast"):
         Instruments(instruments.frame.with_columns(instrument_token=pl.lit("?")))
 
 

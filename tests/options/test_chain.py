@@ -137,7 +137,7 @@ def test_a_mode_without_the_columns(chain: pl.DataFrame, latest: pl.DataFrame) -
     joined = join_chain(chain, bare, rate=RATE, at=NOW)
     assert joined["call_iv"].to_list() == pytest.approx([VOLATILITY] * len(STRIKES))
     assert joined.schema == join_chain(chain, latest).schema
-    with pytest.raises(ConfigError, match="at must be"):
+    with pytest.raises(ConfigError, match="pass at: "):
         join_chain(chain, bare)
 
 
