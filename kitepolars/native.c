@@ -471,6 +471,27 @@ PUBLIC void stamp(const struct read *reads, int64_t count, const int64_t *counts
     }
 }
 
+/* Count the times that cannot be true, and make them 0, that is absent, if `clear` says so: those
+ * before `earliest`, or later than `ahead` after their row was read. Rows whose layout lacks a time
+ * are left out. Writes the first such row.
+ */
+PUBLIC int64_t check_times(const uint8_t *codes, const uint8_t *has_time, int64_t rows,
+                           const int64_t *read_at, int64_t earliest, int64_t ahead, int64_t clear,
+                           int64_t *times, int64_t *first)
+{
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t time = times[i];
+        if (!time || (time >= earliest && time <= read_at[i] + ahead) || !has_time[codes[i]])
+            continue;
+        if (!wrong++)
+            *first = i;
+        if (clear)
+            times[i] = 0;
+    }
+    return wrong;
+}
+
 /* Rows → modes and bitmaps ---------------------------------------------------------------------*/
 
 /* Write ones to a bitmap, least significant bit first, over zeros. Returns that every bit is one. */

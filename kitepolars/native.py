@@ -21,6 +21,7 @@ __all__ = [
     "WAYS",
     "Pinned",
     "address",
+    "check_times",
     "decode",
     "enter",
     "find",
@@ -123,6 +124,12 @@ use_way(WAYS - 1)
 stamp: Final = _function("stamp", None, _Memory, _Number, _Memory, *[_Number] * 2, *[_Memory] * 2)
 """``(reads, count, counts, start, stop, → times, → connections)``: notes when and by which
 connection packets were read; see `frames.buffers`."""
+
+check_times: Final = _function(
+    "check_times", _Number, *[_Memory] * 2, _Number, _Memory, *[_Number] * 3, *[_Memory] * 2
+)
+"""``(codes, has_time, rows, read_at, earliest, ahead, clear, ↔ times, → first) → wrong``: counts
+times that cannot be true, and clears them; see `frames.times`."""
 
 mark: Final = _function(
     "mark",

@@ -7,6 +7,7 @@ a flush replaces as a whole, is read by other threads.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -16,11 +17,15 @@ import numpy.typing as npt
 
 from kitepolars.errors import ConfigError
 from kitepolars.frames.store import NewRows, TickStore
+from kitepolars.frames.times import TimeCheck, WrongTimes
 from kitepolars.ledger.events import Events
 from kitepolars.listeners import Listeners
 from kitepolars.source import Lost, Messages, Record, SnapshotsExpected, Unsubscribed
 from kitepolars.wire.scan import Packets, Scanner
 from kitepolars.wire.stream import RawMessages
+
+TIMES_REPORTED: Final = 10
+"""Times that cannot be true are described in `events()` until this many were; all are counted."""
 
 ANSWER: Final = 1_000_000
 """Microseconds after a subscription in which the server sends the values that it has cached."""
@@ -70,6 +75,8 @@ class PipelineStats:
         Packets of unknown length.
     rejected_messages
         Messages that were cut or went on too long.
+    rejected_times
+        Times that could not be true and are null.
     dropped
         Messages whose ticks were lost here, by a failure that `events()` describes.
     """
@@ -78,6 +85,7 @@ class PipelineStats:
     ticks: int = 0
     rejected_packets: int = 0
     rejected_messages: int = 0
+    rejected_times: int = 0
     dropped: int = 0
 
 
@@ -209,9 +217,11 @@ class Pipeline:
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._first = _FirstPackets()
+        self._times = TimeCheck()
         self._unknown_segments: set[int] = set()
         self._packets = self._ticks = 0
-        self._rejected_packets = self._rejected_messages = self._dropped = 0
+        self._rejected_packets = self._rejected_messages = self._rejected_times = 0
+        self._dropped = 0
         self._listeners = Listeners[None]()
         self._taps = Listeners[Message]()
 
@@ -222,6 +232,7 @@ class Pipeline:
             ticks=self._ticks,
             rejected_packets=self._rejected_packets,
             rejected_messages=self._rejected_messages,
+            rejected_times=self._rejected_times,
             dropped=self._dropped,
         )
 
@@ -297,6 +308,13 @@ class Pipeline:
         self._report_segments(unknown)
 
     def _mark(self, rows: NewRows) -> npt.NDArray[np.bool_] | None:
+        skew = self._times.skew
+        for wrong in self._times.clear(rows):
+            self._report_time(wrong)
+        if self._times.skew != skew:
+            ahead = self._times.skew / 1e6
+            detail = f"exchange times are {ahead:,.0f} s ahead: this machine's clock is slow"
+            self._events.add("clock", detail)
         if self._arrived is not None and (found := self._first.found(rows)):
             self._arrived(found)
         return self._first.cached(rows)
@@ -308,6 +326,19 @@ class Pipeline:
         for rejection in packets.rejections:
             read = np.searchsorted(np.cumsum(reads[:, 2]), rejection.item, side="right")
             self._events.add("rejected", str(rejection), int(reads[read, 1]))
+
+    def _report_time(self, wrong: WrongTimes) -> None:
+        """Count times that were made absent, and describe the first of them, some times over."""
+        before = self._rejected_times
+        self._rejected_times += wrong.times
+        if before < TIMES_REPORTED:
+            said = dt.datetime.fromtimestamp(wrong.time / 1e6, dt.UTC).isoformat()
+            read = dt.datetime.fromtimestamp(wrong.received_at / 1e6, dt.UTC).isoformat()
+            self._events.add(
+                "rejected",
+                f"{wrong.field} of instrument {wrong.instrument_token} was {said}, read at {read}: "
+                "it cannot be true and is null",
+            )
 
     def _report_segments(self, codes: Collection[int]) -> None:
         for code in codes:

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from kitepolars.frames.schema import MODE, TIME_ZONE, TIMESTAMP
+from kitepolars.frames.schema import MODE, TIMESTAMP
 from kitepolars.ledger.connections import ConnectionStatus
 from kitepolars.ledger.gaps import Gap
 from kitepolars.ledger.orders import OrderUpdate
 from kitepolars.source import Event
+from kitepolars.wire.control import ORDER_TIMES, order_time
 from kitepolars.wire.layouts import Mode
 
 CONNECTIONS: Final = pl.Schema(
@@ -87,13 +88,12 @@ _ORDER_QUANTITIES: Final = (
     "unfilled_quantity",
 )
 _ORDER_PRICES: Final = ("price", "trigger_price", "average_price", "market_protection")
-_ORDER_TIMES: Final = ("order_timestamp", "exchange_update_timestamp", "exchange_timestamp")
 
 ORDERS: Final = pl.Schema(
     {
         "received_at": TIMESTAMP,
         "connection": pl.UInt8(),
-        **dict.fromkeys(_ORDER_TIMES, TIMESTAMP),
+        **dict.fromkeys(ORDER_TIMES, TIMESTAMP),
         "instrument_token": pl.UInt32(),
         **dict.fromkeys(_ORDER_TEXTS, pl.String()),
         **dict.fromkeys(_ORDER_QUANTITIES, pl.Int64()),
@@ -179,29 +179,58 @@ def orders_frame(orders: Sequence[OrderUpdate], *, latest: bool = False) -> pl.D
     latest
         One row an order: the update that is furthest on, whatever order they arrived in.
     """
-    rows = [_order_row(order) for order in orders]
-    texts = {name: pl.String() for name in _ORDER_TIMES}
-    frame = pl.DataFrame(rows, schema={**ORDERS, **texts, "received_at": pl.Int64()}, orient="row")
-    frame = frame.with_columns(
-        pl.col("received_at").cast(TIMESTAMP),
-        pl.col(_ORDER_TIMES)
-        .str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
-        .dt.replace_time_zone(TIME_ZONE),
-    )
+    frame = _frame((_order_row(order) for order in orders), ORDERS)
     return _latest_orders(frame) if latest else frame
+
+
+_PENDING: Final = (
+    "AMO REQ RECEIVED",
+    "PUT ORDER REQ RECEIVED",
+    "VALIDATION PENDING",
+    "OPEN PENDING",
+    "TRIGGER PENDING",
+)
+"""The states of an order on its way into the market, in their order.
+
+Source: Kite Connect v3, "Orders", order statuses.
+"""
+
+_FINISHED: Final = (
+    "COMPLETE",
+    "CANCELLED",
+    "CANCELED",
+    "CANCEL",
+    "CANCELLED AMO",
+    "REJECTED",
+    "LAPSED",
+)
+"""The states that nothing can follow."""
+
+_TRANSIENT: Final = ("MODIFY VALIDATION PENDING", "MODIFY PENDING", "CANCEL PENDING")
+"""The states that lead back to the one before: as far on as it is."""
 
 
 def _latest_orders(frame: pl.DataFrame) -> pl.DataFrame:
     """Keep, for each order, the update that nothing can follow, or else the one furthest on.
 
-    A partial fill may arrive after the complete one, with the same time or an earlier one.
+    A partial fill may arrive after the complete one, with the same time or an earlier one. Kite's
+    times are whole seconds, and connections deliver in their own order: among updates of one second
+    the states themselves say which is later.
     """
-    finished = pl.col("status").is_in(["COMPLETE", "CANCELLED", "CANCELED", "REJECTED"])
+    status = pl.col("status").fill_null("")
+    rank = (
+        pl.when(~status.is_in(_TRANSIENT))
+        .then(status.replace_strict({name: n for n, name in enumerate(_PENDING)}, default=99))
+        .forward_fill()
+        .over("order_id")
+        .fill_null(99)
+    )
     when = pl.coalesce("exchange_update_timestamp", "order_timestamp", "received_at")
-    furthest = pl.struct(finished, pl.col("filled_quantity").fill_null(0), when, "received_at")
+    filled = pl.col("filled_quantity").fill_null(0)
+    furthest = (status.is_in(_FINISHED), filled, when, rank, pl.col("_row"))
     return (
         frame.with_row_index("_row")
-        .sort(furthest, maintain_order=True)
+        .sort(*furthest)
         .unique("order_id", keep="last", maintain_order=True)
         .sort("_row")
         .drop("_row")
@@ -215,7 +244,7 @@ def _order_row(order: OrderUpdate) -> dict[str, object]:
     for name, read in _ORDER_FIELDS.items():
         value = data.get(name)
         row[name] = None if value is None else read(value)
-        if row[name] is not None or value is None:
+        if row[name] is not None or value in (None, ""):
             data.pop(name, None)
     row["other"] = json.dumps(data, default=str, sort_keys=True) if data else None
     return row
@@ -240,7 +269,7 @@ def _number(value: object) -> float | None:
 
 
 _ORDER_FIELDS: Final[Mapping[str, Callable[[object], object]]] = {
-    **dict.fromkeys(_ORDER_TIMES, _text),
+    **dict.fromkeys(ORDER_TIMES, order_time),
     "instrument_token": _token,
     **dict.fromkeys(_ORDER_TEXTS, _text),
     **dict.fromkeys(_ORDER_QUANTITIES, _integer),

@@ -137,6 +137,9 @@ def test_wrong_settings_are_refused(setting: dict[str, float]) -> None:
         Flush(**setting)  # type: ignore[arg-type]
 
 
+FIRST_SECOND = 1_600_000_000
+
+
 class Exchange:
     """Feeds full ticks whose fields all follow from their number."""
 
@@ -150,8 +153,9 @@ class Exchange:
     def message(self) -> bytes:
         numbers = np.arange(self.sent + 1, self.sent + self.rows + 1)
         packet = self.packets["packet"]
-        for field in ("last_price", "volume_traded", "oi", "exchange_timestamp"):
+        for field in ("last_price", "volume_traded", "oi"):
             packet[field] = numbers
+        packet["exchange_timestamp"] = FIRST_SECOND + numbers
         packet["asks"]["quantity"] = numbers[:, None]
         self.sent += self.rows
         return struct.pack(">H", self.rows) + self.packets.tobytes()
@@ -171,7 +175,7 @@ def assert_whole(frame: pl.DataFrame, last: int) -> None:
     assert (frame["volume_traded"] == numbers).all()
     assert (frame["oi"] == numbers).all()
     assert (frame["last_price"].to_numpy() == numbers.to_numpy() / 100).all()
-    assert (frame["exchange_timestamp"].dt.epoch("s") == numbers).all()
+    assert (frame["exchange_timestamp"].dt.epoch("s") == FIRST_SECOND + numbers).all()
     assert (frame["ask_quantity"].arr.get(4) == numbers).all()
 
 
@@ -209,3 +213,72 @@ def test_a_thousand_snapshots_during_five_million_ticks(loop: LoopThread, events
     for frame, total in kept:
         assert_whole(frame, total)
     assert not events.snapshot()
+
+
+HOUR = 3_600
+
+
+def full(*ticks: tuple[int, int, int]) -> bytes:
+    """Return full packets of token, exchange time and time of the last trade."""
+    packets = np.zeros(len(ticks), FULL.framed_dtype)
+    packets["length"] = FULL.length
+    for place, (token, exchange, trade) in enumerate(ticks):
+        packets["packet"][place]["instrument_token"] = token
+        packets["packet"][place]["exchange_timestamp"] = exchange
+        packets["packet"][place]["last_trade_time"] = trade
+    return struct.pack(">H", len(ticks)) + packets.tobytes()
+
+
+NOW_S = NOW // 1_000_000
+
+
+@pytest.mark.parametrize("odd", [1, 86_400, NOW_S + 24 * HOUR, NOW_S + HOUR, 2**32 - 1])
+async def test_a_time_that_cannot_be_true_is_null_counted_and_reported(
+    pipeline: Pipeline, events: Events, odd: int
+) -> None:
+    pipeline.take(
+        Messages(NOW, 0, [full((257, NOW_S, NOW_S), (513, odd, NOW_S), (769, NOW_S, odd))])
+    )
+    pipeline.take(Messages(NOW, 0, [ltp((1025, 100))]))
+    pipeline.flush()
+    frame = pipeline.store.held.frame()
+    assert frame["exchange_timestamp"].is_null().to_list() == [False, True, False, True]
+    assert frame["last_trade_time"].is_null().to_list() == [False, False, True, True]
+    assert pipeline.stats().rejected_times == 2
+    details = [event.detail for event in events.snapshot()]
+    assert ["exchange_timestamp of instrument 513" in details[0], len(details)] == [True, 2]
+    assert "last_trade_time of instrument 769" in details[1]
+
+
+async def test_old_times_of_a_snapshot_and_small_differences_of_clocks_are_kept(
+    pipeline: Pipeline, events: Events
+) -> None:
+    month = NOW_S - 30 * 24 * HOUR
+    pipeline.take(Messages(NOW, 0, [full((257, month, month), (513, NOW_S + 5 * 60, NOW_S))]))
+    pipeline.flush()
+    assert pipeline.store.held.frame()["exchange_timestamp"].null_count() == 0
+    assert not events.snapshot()
+
+
+async def test_where_most_times_are_ahead_it_is_this_machine_that_is_slow(
+    pipeline: Pipeline, events: Events
+) -> None:
+    ahead = NOW_S + 19_800
+    ticks = [(257 + 256 * n, ahead, ahead - n) for n in range(40)]
+    pipeline.take(Messages(NOW, 0, [full(*ticks, (257, ahead + 24 * HOUR, 0))]))
+    pipeline.flush()
+    frame = pipeline.store.held.frame()
+    assert frame["exchange_timestamp"].is_null().to_list() == [False] * 40 + [True]
+    assert frame["last_trade_time"].null_count() == 1
+    assert pipeline.stats().rejected_times == 1
+    assert any("this machine's clock is slow" in event.detail for event in events.snapshot())
+
+
+async def test_wrong_times_are_described_a_few_times_and_all_counted(
+    pipeline: Pipeline, events: Events
+) -> None:
+    for _ in range(50):
+        pipeline.take(Messages(NOW, 0, [full((257, 1, NOW_S))]))
+        pipeline.flush()
+    assert pipeline.stats().rejected_times == 50
+    assert len(events.snapshot()) == 10

@@ -14,7 +14,7 @@ from kitepolars.ledger.events import Events
 from kitepolars.ledger.gaps import Gaps
 from kitepolars.ledger.orders import Orders
 from kitepolars.source import Event, Record, Text, now_us
-from kitepolars.wire.control import TextKind, parse
+from kitepolars.wire.control import TextKind, TextMessage, parse, unreadable_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,15 @@ class Ledger:
     def _read(self, record: Text) -> None:
         """Keep an order update once, and any other text as an event."""
         message = parse(record.text)
+        at, connection = record.received_at, record.connection
         if message.kind is TextKind.ORDER:
-            self.orders.add(record.received_at, record.connection, message)
+            if self.orders.add(at, connection, message):
+                self._report_times(at, connection, message)
         else:
-            at, connection = record.received_at, record.connection
             self.events.take(Event(at, connection, message.kind.value, message.detail))
+
+    def _report_times(self, at: int, connection: int, message: TextMessage) -> None:
+        """Say which times of an order could not be read; `orders()` keeps their text."""
+        for name, text in unreadable_times(message.order or {}).items():
+            detail = f"order {message.detail}: {name} {text!r} is no time; it is kept in other"
+            self.events.take(Event(at, connection, "unreadable_time", detail))

@@ -43,10 +43,8 @@ class Orders:
     >>> from kitepolars.wire.control import parse
     >>> filled = parse('{"type": "order", "data": {"order_id": "1", "filled_quantity": 5}}')
     >>> orders = Orders()
-    >>> for connection in (0, 1, 2):
-    ...     orders.add(1_000_000, connection, filled)
-    >>> len(orders)
-    1
+    >>> [orders.add(1_000_000, connection, filled) for connection in (0, 1, 2)]
+    [True, False, False]
     """
 
     def __init__(self) -> None:
@@ -57,8 +55,8 @@ class Orders:
     def __len__(self) -> int:
         return len(self._updates)
 
-    def add(self, at: int, connection: int, message: TextMessage) -> None:
-        """Keep an order message, unless it is known already.
+    def add(self, at: int, connection: int, message: TextMessage) -> bool:
+        """Keep an order message, unless it is known already; return whether it is new.
 
         Parameters
         ----------
@@ -71,11 +69,12 @@ class Orders:
         """
         key = blake2b(message.canonical.encode(), digest_size=16).digest()
         if message.order is None or key in self._seen:
-            return
+            return False
         self._seen.add(key)
         update = OrderUpdate(at, connection, MappingProxyType(dict(message.order)))
         self._updates.append(update)
         self._listeners.tell(update)
+        return True
 
     def snapshot(self) -> tuple[OrderUpdate, ...]:
         """Return all of them, oldest first."""

@@ -188,6 +188,7 @@ class Runtime:
             ticks=pipeline.ticks,
             rejected_packets=pipeline.rejected_packets,
             rejected_messages=pipeline.rejected_messages,
+            rejected_times=pipeline.rejected_times,
             dropped=pipeline.dropped,
             rows=self.store.held.height,
             reconnects=feed.reconnects,

@@ -25,6 +25,9 @@ class Stats:
         Packets of unknown length, skipped.
     rejected_messages
         Messages that were cut or went on too long; the packets before the fault are rows.
+    rejected_times
+        Exchange and trade times that cannot be true (before 2000, or well after their arrival)
+        and are null.
     dropped
         Messages whose ticks were lost in this process. 0 unless `events()` says otherwise.
     rows
@@ -45,6 +48,7 @@ class Stats:
     ticks: int
     rejected_packets: int
     rejected_messages: int
+    rejected_times: int
     dropped: int
     rows: int
     reconnects: int
@@ -60,6 +64,7 @@ class Stats:
             "gaps": self.gaps,
             "rejected packets": self.rejected_packets,
             "rejected messages": self.rejected_messages,
+            "rejected times": self.rejected_times,
             "dropped messages": self.dropped,
         }
 

@@ -9,8 +9,10 @@ raises, and what it returns is bounded and printable. Source: Kite Connect v3,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
@@ -25,6 +27,20 @@ MAX_TEXT: Final = 65_536
 
 MAX_DETAIL: Final = 500
 """Characters of a text that are kept for showing."""
+
+
+ORDER_TIMES: Final = ("order_timestamp", "exchange_update_timestamp", "exchange_timestamp")
+"""The fields of an order that are times."""
+
+YEARS: Final = range(2000, 2100)
+"""The years that a time from outside may be in. Kite has sent 0000; 1970 is a clock at 0."""
+
+_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII
+)
+_INDIA: Final = timezone(timedelta(hours=5, minutes=30))
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class TextKind(StrEnum):
@@ -150,6 +166,45 @@ def parse(text: str) -> TextMessage:
         return _read(message, text)
     except (ValueError, RecursionError):  # not JSON, absurdly long numbers, absurdly deep
         return TextMessage(TextKind.UNKNOWN, printable(text))
+
+
+def order_time(value: object) -> int | None:
+    """Return a time of an order in microseconds since the Unix epoch, UTC, or None.
+
+    Parameters
+    ----------
+    value
+        ``"2026-11-20 10:15:30"``, or ISO 8601 with a ``T``, fractions or an offset. Without an
+        offset it is Indian time. What is another form, no day of the calendar, or in a year that
+        is not in `YEARS`, is None.
+
+    Examples
+    --------
+    >>> order_time("2026-11-20 10:15:30") == order_time("2026-11-20T04:45:30Z")
+    True
+    >>> order_time("0000-01-01 09:35:36"), order_time("29-Jun-2026 09:35:36")
+    (None, None)
+    """
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:  # no such day, hour or minute
+        return None
+    if time.year not in YEARS:
+        return None
+    time = time if time.tzinfo is not None else time.replace(tzinfo=_INDIA)
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def unreadable_times(order: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields of an order that should be times and are not: name → text, printable."""
+    texts = {name: order.get(name) for name in ORDER_TIMES}
+    return {
+        name: printable(str(value), limit=40)
+        for name, value in texts.items()
+        if value not in (None, "") and order_time(value) is None
+    }
 
 
 def _request(action: str, value: list[Any]) -> str:
