@@ -76,7 +76,7 @@ PARTS: Final = {
         "numpy polars",
         asyncio=True,
     ),
-    "options": part("errors calendar frames instruments analytics", "numpy polars"),
+    "options": part("errors calendar wire instruments", "numpy polars"),
     "rest": part("errors calendar frames feed instruments analytics", "dotenv httpx polars rich"),
     "demonstration": part("wire feed instruments sim ticker"),
     "sim": part("errors calendar loop options wire", "numpy websockets", asyncio=True),

@@ -15,11 +15,13 @@ import polars as pl
 from kitepolars.errors import ConfigError
 from kitepolars.instruments.derivatives import (
     FUTURE,
+    SHARE_DERIVATIVES,
     chosen_expiry,
     contracts,
     option_chain,
     spot_name,
     today_in_india,
+    trades_on,
 )
 from kitepolars.instruments.dump import (
     DUMP_SCHEMA,
@@ -339,8 +341,12 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         Parameters
         ----------
         underlying
-            ``"NIFTY"``, ``"INFY"``, … Commodities and currencies have none.
+            ``"NIFTY"``, ``"INFY"``, … Commodities and currencies have none, although a fund or
+            a share may have the same name: the contracts on SILVER are not on NSE's SILVER.
         """
+        exchanges = trades_on(self._frame, underlying)
+        if exchanges and not exchanges & SHARE_DERIVATIVES:
+            return None
         keys = (f"{exchange}:{spot_name(underlying)}" for exchange in ("NSE", "BSE"))
         return next((token for key in keys if (token := self._names.find(key))), None)
 

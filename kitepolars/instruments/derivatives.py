@@ -27,6 +27,9 @@ _SPOTS: Final = {contract: index for index, contract in INDEX_UNDERLYINGS.items(
 FUTURE: Final = "FUT"
 """The dump's ``instrument_type`` of a future."""
 
+SHARE_DERIVATIVES: Final = frozenset({"NFO", "BFO"})
+"""The exchanges whose contracts are on shares and on indices of shares."""
+
 DEFAULT_STRIKES: Final = 10
 """Strikes on each side of the money, where a price is given and no number."""
 
@@ -55,12 +58,7 @@ def contracts(
     UnknownInstrument
         If there is none; with the underlyings that are spelt alike.
     """
-    named = frame.filter(
-        pl.col("expiry").is_not_null(), pl.col("instrument_type").cast(pl.String).is_in(types)
-    ).with_columns(
-        # Dumps of some years leave the name of contracts empty.
-        pl.coalesce("name", pl.col("tradingsymbol").str.extract(_CONTRACT)).alias("underlying")
-    )
+    named = _named(frame, types)
     wanted = underlying_name(underlying)
     found = named.filter(pl.col("underlying").str.to_uppercase() == wanted)
     if exchange is not None:
@@ -70,6 +68,30 @@ def contracts(
     first = min(found["exchange"].unique().to_list(), key=_preference)
     return found.filter(pl.col("exchange").cast(pl.String) == first).sort(
         "expiry", "strike", "tradingsymbol"
+    )
+
+
+def trades_on(frame: pl.DataFrame, underlying: str) -> set[str]:
+    """Return the exchanges that list contracts on an underlying.
+
+    Parameters
+    ----------
+    frame, underlying
+        As for `contracts`.
+    """
+    named = _named(frame, (FUTURE, *OPTION_TYPES))
+    wanted = underlying_name(underlying)
+    found = named.filter(pl.col("underlying").str.to_uppercase() == wanted)
+    return set(found["exchange"].cast(pl.String))
+
+
+def _named(frame: pl.DataFrame, types: tuple[str, ...]) -> pl.DataFrame:
+    """Return the contracts of some types, with what they are on as ``underlying``."""
+    return frame.filter(
+        pl.col("expiry").is_not_null(), pl.col("instrument_type").cast(pl.String).is_in(types)
+    ).with_columns(
+        # Dumps of some years leave the name of contracts empty.
+        pl.coalesce("name", pl.col("tradingsymbol").str.extract(_CONTRACT)).alias("underlying")
     )
 
 

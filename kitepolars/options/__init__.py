@@ -1,6 +1,15 @@
-"""Owns what options are worth: Black-76 prices, volatilities, greeks, chains; on any thread."""
+"""What options are worth: Black-76 prices, volatilities and greeks, live chains. Any thread."""
 
 from kitepolars.options.black76 import Greeks, greeks, implied_volatility, price
-from kitepolars.options.chain import join_chain
+from kitepolars.options.chain import MAX_AGE, join_chain
+from kitepolars.options.listing import ChainListings
 
-__all__ = ["Greeks", "greeks", "implied_volatility", "join_chain", "price"]
+__all__ = [
+    "MAX_AGE",
+    "ChainListings",
+    "Greeks",
+    "greeks",
+    "implied_volatility",
+    "join_chain",
+    "price",
+]

@@ -1,18 +1,21 @@
-"""Owns the live option chain: quotes and greeks beside the strikes; pure, on any thread."""
+"""The live option chain: quotes, implied volatilities and greeks by strike. Pure; any thread."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Final
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from kitepolars.analytics.sessions import DAY, closes_at
-from kitepolars.calendar import IST
+from kitepolars.calendar import IST, stops_trading
 from kitepolars.errors import ConfigError
-from kitepolars.frames.schema import TIME_ZONE
-from kitepolars.instruments.derivatives import near_the_money
-from kitepolars.options.black76 import DAYS_OF_YEAR, greeks, implied_volatility
+from kitepolars.options.black76 import DAYS_OF_YEAR, Array, greeks, implied_volatility
+from kitepolars.options.quotes import SECOND, LastTicks, Quotes, forward_of
+from kitepolars.wire.layouts import SEGMENT_MASK, SEGMENTS
 
 OPTION_TYPE_OF_SIDE: Final = {"call": "CE", "put": "PE"}
 """The two halves of a chain and their kind of option."""
@@ -24,23 +27,18 @@ QUOTE_COLUMNS: Final = {
     "volume": pl.UInt32(),
     "oi": pl.UInt32(),
 }
-"""What a chain shows of the latest tick of each contract."""
+"""What a chain shows of the last tick of each contract."""
 
 MODEL_COLUMNS: Final = ("iv", "delta", "gamma", "theta", "vega")
 """What it shows of the model: `implied_volatility` and `greeks`."""
 
 CHAIN_COLUMNS: Final = ("underlying", "expiry", "strike", "call_token", "put_token")
-"""What is needed of a chain; `Instruments.option_chain` gives them."""
+"""The columns that a chain must have; `Instruments.option_chain` returns them."""
+
+MAX_AGE: Final = dt.timedelta(minutes=5)
+"""The age from which a quote or a trade is stale."""
 
 _OUTWARDS: Final = (*QUOTE_COLUMNS, *MODEL_COLUMNS, "symbol", "token")
-_SOURCES: Final = {
-    "last_price": pl.col("last_price"),
-    "bid_price": pl.col("bid_price").arr.first().alias("bid"),
-    "ask_price": pl.col("ask_price").arr.first().alias("ask"),
-    "volume_traded": pl.col("volume_traded").alias("volume"),
-    "oi": pl.col("oi"),
-}
-_CLOCKS: Final = ("exchange_timestamp", "received_at")
 
 
 def join_chain(
@@ -49,132 +47,198 @@ def join_chain(
     *,
     forward: float | None = None,
     rate: float = 0.0,
-    at: datetime | None = None,
+    at: dt.datetime | None = None,
     strikes: int | None = None,
+    max_age: dt.timedelta = MAX_AGE,
+    future: int | None = None,
+    references: Sequence[int] = (),
 ) -> pl.DataFrame:
     """Put the latest quotes, implied volatilities and greeks beside the strikes of a chain.
 
-    A contract's price is the middle of its best bid and ask, or its last price where one of
-    them is missing. Time runs to the close of the session on the day of expiry.
+    A contract's price is the middle of its best bid and ask. Where there is no such quote (a
+    side is empty, or the spread is absurdly wide) it is the last trade, raised to a higher bid
+    or lowered to a lower ask. Null instead of a number: the price of a contract that has not
+    traded today, of a crossed book, and of quotes and trades older than `max_age`; the
+    volatility of a price outside the model's bounds, such as one below intrinsic value.
 
     Parameters
     ----------
     chain
-        The result of `Instruments.option_chain`: the strikes of one expiry.
+        The result of `Instruments.option_chain`.
     latest
-        One row an instrument, with the columns of ``ticker.latest()``; those that a mode
-        does not have may be null or absent.
+        The last tick of each instrument, as ``ticker.latest()`` returns it; columns that a mode
+        does not fill may be null or absent. Only the rows of the chain's contracts, of `future`
+        and of `references` are used.
     forward
-        The forward price of the underlying for the day of expiry, in rupees. By default
-        what put-call parity says of the strike where call and put are nearest to each other.
+        The forward price of the underlying for the day of expiry, in rupees. By default it is
+        implied: the median of put-call parity over the seven quoted strikes nearest to the
+        money; where fewer than three are quoted, the price of `future`.
     rate
-        The continuously compounded interest rate of a year, as a fraction.
+        Annual interest rate, continuously compounded, as a fraction.
     at
-        The time at which the options are valued; that of the newest tick by default. A time
-        without a zone is Indian.
+        The time at which the options are valued; by default that of the chain's newest tick. A
+        time without a zone is Indian.
     strikes
-        How many strikes to keep on each side of the forward; all by default.
+        How many strikes to keep on each side of the money; all by default. The money is the
+        forward; without one, the last price of the first of `future` and `references` that is
+        live; without any, the middle of the strikes that have ticked, or of the chain.
+    max_age
+        The age from which a quote or a trade is stale.
+    future
+        Token of a future whose price is the forward: one of the same expiry or, where the
+        option is exercised into a future, that future.
+    references
+        Tokens of the index or share, or of other futures on it, in order of preference.
 
     Returns
     -------
     DataFrame
         ``underlying``, ``expiry``, the calls' columns from the symbol inwards to the last
-        price, ``strike``, the puts' outwards, ``forward`` (rupees) and ``years`` to expiry.
-        Of each side: ``token``, ``symbol``, ``last_price``, ``bid``, ``ask`` (rupees),
-        ``volume``, ``oi``, ``iv`` (fraction of a year), ``delta``, ``gamma``, ``theta`` (rupees
-        a day), ``vega`` (rupees a point); null where there is no quote or no answer.
+        price, ``strike``, the puts' outwards, ``forward`` (rupees) and ``years`` until trading
+        ends on the day of expiry. Of each side: ``token``, ``symbol``, ``last_price``, ``bid``,
+        ``ask`` (rupees; null where there is none), ``volume``, ``oi`` (units), ``iv``
+        (annualised, a fraction), ``delta``, ``gamma``, ``theta`` (rupees a day), ``vega``
+        (rupees a percentage point).
 
     Raises
     ------
     ConfigError
-        If a column is missing, ``strikes`` is negative, or there is no time to value them at.
+        If a column is missing, `strikes` or `max_age` is negative, or the chain has prices but
+        no time at which to value them.
+
+    Examples
+    --------
+    >>> chain = pl.DataFrame(
+    ...     {
+    ...         "underlying": ["ABC"],
+    ...         "expiry": [dt.date(2026, 11, 26)],
+    ...         "strike": [100.0],
+    ...         "call_token": [258],
+    ...         "put_token": [514],
+    ...     }
+    ... )
+    >>> latest = pl.DataFrame({"instrument_token": [258, 514], "last_price": [3.0, 2.0]})
+    >>> live = join_chain(chain, latest, at=dt.datetime(2026, 11, 20, 10))
+    >>> live.select("forward", pl.col("call_iv", "put_iv").round(3)).rows()
+    [(101.0, 0.471, 0.471)]
     """
     _require(chain, CHAIN_COLUMNS, "chain")
     _require(latest, ("instrument_token", "last_price"), "latest")
     if strikes is not None and strikes < 0:
         raise ConfigError("strikes", strikes, "0 or more")
-    quoted = _quoted(chain, latest).with_columns(_years(_valued_at(latest, at)).alias("years"))
-    implied = pl.lit(forward, pl.Float64) if forward is not None else _parity_forward(rate)
-    quoted = quoted.with_columns(implied.alias("forward"))
-    for side in OPTION_TYPE_OF_SIDE:
-        quoted = quoted.with_columns(_model(quoted, side, rate))
-    quoted = quoted.select(_order(quoted.columns))
-    centre = quoted["forward"].drop_nulls()
-    if strikes is None or centre.is_empty():
-        return quoted
-    return near_the_money(quoted, centre[0], strikes)
+    if max_age < dt.timedelta(0):
+        raise ConfigError("max_age", max_age, "0 or more")
+    chain = chain.sort("expiry", "strike")
+    strike = chain["strike"].to_numpy()
+    tokens = np.stack(
+        [chain[f"{side}_token"].fill_null(0).to_numpy() for side in OPTION_TYPE_OF_SIDE]
+    )
+    ticks = LastTicks(latest)
+    contracts = Quotes(ticks, tokens, strike)
+    underlying = Quotes(ticks, np.array([future or 0, *references], np.uint32), np.array(np.nan))
+    now, age = _valued_at(at, contracts, underlying), max_age / dt.timedelta(microseconds=1)
+    prices, futures = contracts.prices(now, age), underlying.prices(now, age).value
+    ticked: npt.NDArray[np.bool_] = np.any(np.isfinite(contracts.last_price), axis=0)
+    years, forwards = np.full((2, len(strike)), np.nan)
+    kept = [np.empty(0, np.intp)]
+    for expiry in _expiries(chain):
+        years[expiry] = left = _years(chain.row(expiry.start, named=True), now)
+        growth = float(np.exp(rate * np.nan_to_num(left)))
+        implied = forward_of(strike[expiry], prices.at(expiry), growth=growth, future=futures[0])
+        forwards[expiry] = found = implied if forward is None else forward
+        money = found if np.isfinite(found) else underlying.first_live(age)
+        kept.append(expiry.start + _near(money, strike[expiry], ticked[expiry], strikes))
+    rows = np.concatenate(kept)
+    terms = {"forward": forwards[rows], "strike": strike[rows], "years": years[rows], "rate": rate}
+    sides = {name: getattr(contracts, name)[:, rows] for name in QUOTE_COLUMNS}
+    return _frame(
+        chain[rows],
+        sides | _model(prices.value[:, rows], terms),
+        {"forward": forwards[rows], "years": years[rows]},
+    )
 
 
 def _require(frame: pl.DataFrame, names: tuple[str, ...], field: str) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        raise ConfigError(
-            field, frame.columns, message=f"{field} has no columns {', '.join(missing)}"
-        )
+        lacking = f"{field} has no columns {', '.join(missing)}"
+        raise ConfigError(field, frame.columns, message=lacking)
 
 
-def _quoted(chain: pl.DataFrame, latest: pl.DataFrame) -> pl.DataFrame:
-    known = [quote for name, quote in _SOURCES.items() if name in latest.columns]
-    quotes = latest.unique("instrument_token", keep="last").select("instrument_token", *known)
-    for side in OPTION_TYPE_OF_SIDE:
-        names = {name: f"{side}_{name}" for name in quotes.columns}
-        chain = chain.join(
-            quotes.rename(names | {"instrument_token": f"{side}_token"}),
-            on=f"{side}_token",
-            how="left",
-        )
-    absent = [
-        pl.lit(None, dtype).alias(f"{side}_{name}")
-        for side in OPTION_TYPE_OF_SIDE
-        for name, dtype in QUOTE_COLUMNS.items()
-        if f"{side}_{name}" not in chain.columns
-    ]
-    return chain.with_columns(absent).sort("expiry", "strike")
-
-
-def _valued_at(latest: pl.DataFrame, at: datetime | None) -> int:
-    """Return a time as microseconds since the epoch."""
+def _valued_at(at: dt.datetime | None, contracts: Quotes, underlying: Quotes) -> float:
+    """Return a time in microseconds since the epoch; NaN where there is nothing to value."""
     if at is not None:
         at = at.replace(tzinfo=IST) if at.tzinfo is None else at
-        return int(at.timestamp() * 1_000_000)
-    for clock in _CLOCKS:
-        newest = latest[clock].dt.epoch("us").max() if clock in latest.columns else None
-        if isinstance(newest, int):
-            return newest
-    unknown = f"pass at: no row of latest has {' or '.join(_CLOCKS)}"
-    raise ConfigError("at", at, message=unknown)
+        return at.timestamp() * SECOND
+    newest = contracts.newest()
+    if np.isnan(newest):
+        newest = underlying.newest()
+    if np.isnan(newest) and np.isfinite(contracts.last_price).any():
+        unknown = "pass at: no tick of the chain has exchange_timestamp or received_at"
+        raise ConfigError("at", at, message=unknown)
+    return newest
 
 
-def _years(now: int) -> pl.Expr:
-    midnight = pl.col("expiry").cast(pl.Datetime("us")).dt.replace_time_zone(TIME_ZONE)
-    close = closes_at(pl.coalesce("call_token", "put_token"))
-    left = midnight.dt.epoch("us") + close - now
-    return left.clip(lower_bound=0) / (DAYS_OF_YEAR * DAY)
+def _expiries(chain: pl.DataFrame) -> list[slice]:
+    """Return the rows of each expiry of a sorted chain."""
+    days = chain["expiry"].to_physical().to_numpy()
+    starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1)).tolist()
+    return [slice(*pair) for pair in pairwise([*starts, len(days)])]
 
 
-def _price(side: str) -> pl.Expr:
-    bid, ask, last = (pl.col(f"{side}_{name}") for name in ("bid", "ask", "last_price"))
-    middle = pl.when((bid > 0) & (ask >= bid)).then((bid + ask) / 2)
-    return pl.coalesce(middle, pl.when(last > 0).then(last))
+def _years(contract: Mapping[str, Any], now: float) -> float:
+    """Return the time until a contract stops trading, 0 afterwards."""
+    token = contract["call_token"] or contract["put_token"]
+    segment = SEGMENTS.get(token & SEGMENT_MASK)
+    end = stops_trading(
+        segment.name if segment else "",
+        contract["expiry"],
+        underlying=contract["underlying"],
+        expires=True,
+    )
+    return float(np.maximum(end.timestamp() - now / SECOND, 0.0)) / (DAYS_OF_YEAR * 86_400)
 
 
-def _parity_forward(rate: float) -> pl.Expr:
-    difference = _price("call") - _price("put")
-    implied = pl.col("strike") + difference * (rate * pl.col("years")).exp()
-    nearest = implied.sort_by(difference.abs(), nulls_last=True).first()
-    return nearest.over("expiry")
+def _near(
+    money: float, strike: Array, ticked: npt.NDArray[np.bool_], count: int | None
+) -> npt.NDArray[np.intp]:
+    """Return the rows that are near the money, or near what has ticked where it is unknown."""
+    rows = np.arange(len(strike))
+    if count is None:
+        return rows
+    if np.isfinite(money):
+        centre = int(np.abs(strike - money).argmin())
+    else:
+        likely = rows[ticked] if ticked.any() else rows
+        centre = int(likely[len(likely) // 2])
+    return rows[max(centre - count, 0) : centre + count + 1]
 
 
-def _model(quoted: pl.DataFrame, side: str, rate: float) -> list[pl.Series]:
-    terms = {name: quoted[name].to_numpy().astype(float) for name in ("forward", "strike", "years")}
-    price = quoted.select(_price(side)).to_series().to_numpy().astype(float)
-    iv = implied_volatility(OPTION_TYPE_OF_SIDE[side], price, **terms, rate=rate)
-    moves = greeks(OPTION_TYPE_OF_SIDE[side], **terms, volatility=iv, rate=rate)
-    columns = {"iv": iv} | {name: getattr(moves, name) for name in MODEL_COLUMNS[1:]}
-    return [pl.Series(f"{side}_{name}", values).fill_nan(None) for name, values in columns.items()]
+def _model(value: Array, terms: dict[str, Any]) -> dict[str, Array]:
+    """Return volatilities and greeks of calls and puts; shape ``(2, strikes)``."""
+    kinds = np.array([[kind] for kind in OPTION_TYPE_OF_SIDE.values()])
+    iv = implied_volatility(kinds, value, **terms)
+    moves = greeks(kinds, volatility=iv, **terms)
+    return {"iv": iv} | {name: getattr(moves, name) for name in MODEL_COLUMNS[1:]}
 
 
-def _order(columns: list[str]) -> list[str]:
-    calls = [name for what in reversed(_OUTWARDS) if (name := f"call_{what}") in columns]
-    puts = [name for what in _OUTWARDS if (name := f"put_{what}") in columns]
-    return ["underlying", "expiry", *calls, "strike", *puts, "forward", "years"]
+def _frame(chain: pl.DataFrame, sides: dict[str, Array], both: dict[str, Array]) -> pl.DataFrame:
+    """Lay the columns out: calls from the symbol inwards, strike, puts outwards."""
+    numbers = {
+        f"{side}_{name}": column
+        for name, columns in sides.items()
+        for side, column in zip(OPTION_TYPE_OF_SIDE, columns, strict=True)
+    }
+    dtypes = {
+        f"{side}_{name}": dtype
+        for side in OPTION_TYPE_OF_SIDE
+        for name, dtype in QUOTE_COLUMNS.items()
+    }
+    frame = pl.DataFrame(numbers | both).select(
+        pl.col(name).fill_nan(None).cast(dtypes.get(name, pl.Float64())) for name in numbers | both
+    )
+    columns = {column.name: column for column in (*chain.get_columns(), *frame.get_columns())}
+    calls = [f"call_{name}" for name in reversed(_OUTWARDS)]
+    puts = [f"put_{name}" for name in _OUTWARDS]
+    order = ("underlying", "expiry", *calls, "strike", *puts, *both)
+    return pl.DataFrame([columns[name] for name in order if name in columns])

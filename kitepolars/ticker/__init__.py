@@ -7,6 +7,7 @@ asked for. The methods here translate names to tokens and snapshots to DataFrame
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
@@ -17,6 +18,7 @@ from kitepolars.analytics import Clock
 from kitepolars.analytics import depth as depth_of
 from kitepolars.analytics import movers as movers_of
 from kitepolars.analytics.market import with_market
+from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.feed.account import Account, Secret
 from kitepolars.feed.manager import TickerManager
@@ -25,6 +27,7 @@ from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.frames.store import Held, Retention
 from kitepolars.instruments import Instrument, Instruments, SomeInstruments
 from kitepolars.nesting import run
+from kitepolars.options import MAX_AGE, ChainListings, join_chain
 from kitepolars.pipeline import Flush
 from kitepolars.source import Source
 from kitepolars.tables import (
@@ -148,6 +151,7 @@ class Ticker:
         self._runtime = runtime
         self._callbacks = Callbacks(runtime)
         self._candles = KeptCandles(runtime)
+        self._chains = ChainListings()
         self._limits = limits
         self._default_mode = default_mode
         self._listing: _Listing | None = None
@@ -698,11 +702,14 @@ class Ticker:
         strikes: int | None = 10,
         exchange: str | None = None,
         rate: float = 0.0,
+        forward: float | None = None,
+        max_age: dt.timedelta = MAX_AGE,
     ) -> pl.DataFrame:
         """Return calls and puts side by side around the money, with live quotes and greeks.
 
-        Subscribe the chain first: ``ticker.subscribe(ticker.instruments.option_chain("NIFTY"))``.
-        Contracts without a tick have nulls.
+        Subscribe the chain first, in full mode, which has the order book:
+        ``ticker.subscribe(ticker.instruments.option_chain("NIFTY"), mode="full")``. Contracts
+        without a tick have nulls; a chain of which nothing is subscribed says so in a warning.
 
         Parameters
         ----------
@@ -711,16 +718,21 @@ class Ticker:
         expiry
             A date or YYYY-MM-DD; the nearest by default.
         strikes
-            How many strikes on each side of the forward; None for all.
+            How many strikes on each side of the money; None for all. The money is the forward
+            or, while nothing says the forward, the live index, share or nearest future.
         exchange
             Where, if the options are listed on several.
         rate
-            The continuously compounded interest rate of a year, as a fraction.
+            Annual interest rate, continuously compounded, as a fraction.
+        forward
+            The forward in rupees, instead of the one that the quotes imply.
+        max_age
+            The age from which a quote or a trade is stale.
 
         Returns
         -------
         polars.DataFrame
-            As `kitepolars.options.join_chain`.
+            As `kitepolars.options.join_chain`, which says how options are valued.
 
         Raises
         ------
@@ -729,10 +741,24 @@ class Ticker:
         ConfigError
             When none expires on that day.
         """
-        from kitepolars.options import join_chain  # noqa: PLC0415 - loaded on use
-
-        chain = self.instruments.option_chain(underlying, expiry, exchange=exchange)
-        return join_chain(chain, self.latest(), rate=rate, strikes=strikes)
+        today = self._now().astimezone(IST).date()
+        listed = self._chains.find(self.instruments, underlying, expiry, exchange, today=today)
+        ticks = self._runtime.held().latest()
+        live = join_chain(
+            listed.contracts,
+            ticks,
+            forward=forward,
+            rate=rate,
+            strikes=strikes,
+            max_age=max_age,
+            future=listed.future,
+            references=listed.references,
+        )
+        is_blank = not (live["call_last_price"].count() or live["put_last_price"].count())
+        if is_blank and not listed.has_any(ticks) and not listed.has_any(self.subscriptions()):
+            advice = f"no contract of this chain is subscribed: {listed.how_to_subscribe}"
+            warnings.warn(advice, stacklevel=2)
+        return live
 
     # -- widgets; keyword arguments are those of the widget -----------------------------------
 

@@ -171,3 +171,10 @@ def test_spot(instruments: Instruments) -> None:
     assert instruments.spot("infy") == 408065
     assert instruments.spot("SENSEX") == 9
     assert instruments.spot("GOLD") is None
+
+
+def test_a_fund_of_a_commoditys_name_is_not_its_spot(instruments: Instruments) -> None:
+    fund = contract(16, "GOLD", "EQ", segment="NSE", exchange="NSE")
+    wider = Instruments.from_records([*instruments.frame.drop("symbol").to_dicts(), fund])
+    assert wider.resolve("NSE:GOLD") == 16
+    assert wider.spot("GOLD") is None

@@ -112,7 +112,6 @@ def test_a_forward_of_ones_own(chain: pl.DataFrame, latest: pl.DataFrame) -> Non
 def test_strikes_around_the_forward(chain: pl.DataFrame, latest: pl.DataFrame) -> None:
     joined = join_chain(chain, latest, strikes=1)
     assert joined["strike"].to_list() == [23_900.0, 24_000.0, 24_100.0]
-    assert join_chain(chain, latest.clear(), at=NOW, strikes=1).height == len(STRIKES)
     with pytest.raises(ConfigError, match="strikes"):
         join_chain(chain, latest, strikes=-1)
 
@@ -191,9 +190,17 @@ def test_after_expiry_there_is_no_volatility(chain: pl.DataFrame, latest: pl.Dat
     assert joined["put_theta"].null_count() == len(STRIKES)
 
 
-def test_the_session_of_the_segment_ends_the_day(chain: pl.DataFrame, latest: pl.DataFrame) -> None:
+def test_time_ends_when_the_contract_stops_trading(
+    chain: pl.DataFrame, latest: pl.DataFrame
+) -> None:
     currency = chain.with_columns((pl.col("call_token", "put_token") + 1).cast(pl.UInt32))
-    assert join_chain(currency, latest, at=NOW)["years"][0] == pytest.approx(YEARS + 1.5 / 24 / 365)
+    assert join_chain(currency, latest, at=NOW)["years"][0] == pytest.approx(YEARS - 3 / 24 / 365)
+    metal = chain.with_columns((pl.col("call_token", "put_token") + 5).cast(pl.UInt32))
+    winter = YEARS + (8 + 25 / 60) / 24 / 365
+    assert join_chain(metal, latest, at=NOW)["years"][0] == pytest.approx(winter)
+    summer = metal.with_columns(expiry=date(2026, 7, 15))
+    at = datetime(2026, 7, 15, 22, 30, tzinfo=IST)
+    assert join_chain(summer, latest, at=at)["years"][0] == pytest.approx(1 / 24 / 365)
 
 
 def test_each_expiry_has_a_forward_of_its_own(chain: pl.DataFrame, latest: pl.DataFrame) -> None:
@@ -201,15 +208,14 @@ def test_each_expiry_has_a_forward_of_its_own(chain: pl.DataFrame, latest: pl.Da
         pl.lit(date(2026, 12, 31)).alias("expiry"),
         (pl.col("call_token", "put_token") + 256_000).cast(pl.UInt32),
     )
-    richer = latest.with_columns(
-        (pl.col("instrument_token") + 256_000).cast(pl.UInt32),
-        pl.lit([200.0] * 5, SCHEMA["bid_price"]).alias("bid_price"),
-        pl.lit([200.0] * 5, SCHEMA["ask_price"]).alias("ask_price"),
-    )
-    joined = join_chain(pl.concat([chain, later]), pl.concat([latest, richer]), rate=RATE)
+    same = latest.with_columns((pl.col("instrument_token") + 256_000).cast(pl.UInt32))
+    joined = join_chain(pl.concat([later, chain]), pl.concat([latest, same]), rate=RATE, strikes=1)
     near, far = joined.partition_by("expiry", maintain_order=True)
-    assert_frame_equal(near, join_chain(chain, latest, rate=RATE))
-    assert far["forward"].to_list() == [23_500.0] * len(STRIKES)
+    assert_frame_equal(near, join_chain(chain, latest, rate=RATE, strikes=1))
+    growth = np.exp(RATE * (far["years"][0] - near["years"][0]))
+    found = near["forward"][0] + (growth - 1) * (near["forward"][0] - 24_000)
+    assert far["forward"][0] == pytest.approx(found, abs=0.05)
+    assert (near.height, far.height) == (3, 3)
 
 
 @pytest.mark.parametrize(

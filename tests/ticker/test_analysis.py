@@ -100,6 +100,33 @@ def test_an_option_chain_joins_live(make_ticker: MakeTicker) -> None:
     assert live["strike"].is_sorted()
 
 
+def test_a_chain_of_which_nothing_is_subscribed_says_what_to_do(ticker: kp.Ticker) -> None:
+    with pytest.warns(UserWarning, match="no contract of this chain is subscribed") as warned:
+        live = ticker.option_chain("NIFTY", strikes=3)
+    assert live.height == 7
+    assert [warning.filename for warning in warned] == [__file__]
+    advice = str(warned[0].message).partition(": ")[2]
+    exec(advice, {"ticker": ticker})  # noqa: S102 - the advice is our own
+    assert ticker.option_chain("NIFTY", strikes=3).height == 7
+    tokens = ticker.instruments.tokens(ticker.instruments.option_chain("NIFTY"))
+    assert set(ticker.subscriptions()["instrument_token"]) == set(tokens)
+
+
+def test_a_chain_of_calls_lies_around_the_live_index(ticker: kp.Ticker) -> None:
+    chain = ticker.instruments.option_chain("NIFTY")
+    calls = chain["call_token"].head(20).to_list()
+    ticker.subscribe([NIFTY, *calls], mode="full")
+    assert ticker.wait(until=lambda ticker: ticker.latest().height == 21, timeout=PATIENCE)
+    live = ticker.option_chain("NIFTY", strikes=3)
+    level = ticker.latest().filter(instrument_token=NIFTY)["last_price"][0]
+    nearest = chain["strike"].to_numpy()[abs(chain["strike"].to_numpy() - level).argmin()]
+    assert live["strike"].to_list()[3] == nearest
+    assert live.height == 7
+    forward = ticker.option_chain("NIFTY", strikes=None, forward=level)
+    assert forward["call_iv"].count() > 10
+    assert forward["put_iv"].null_count() == chain.height
+
+
 def test_orders_are_typed_and_the_furthest_update_wins(
     ticker: kp.Ticker, kite: SimulatedKite
 ) -> None:
