@@ -60,6 +60,7 @@ PARTS: Final = {
     "wire": part("errors native", "numpy"),
     "frames": part("errors native wire", "numpy polars"),
     "feed": part("errors wire source ledger", "websockets", asyncio=True),
+    "recorder": part("errors feed journal source wire", asyncio=True),
     "journal": part("errors calendar source wire", "backports compression"),
     "instruments": part("errors calendar", "numpy polars"),
     "analytics": part("errors native calendar wire frames", "numpy polars"),
@@ -88,7 +89,7 @@ PARTS: Final = {
     "lab": part("errors"),
     "cli": part(
         "kitepolars _version calendar demonstration errors feed frames health journal lab ledger "
-        "pipeline process sim source",
+        "pipeline process recorder rest sim source",
         "kiteconnect polars rich",
         asyncio=True,
     ),

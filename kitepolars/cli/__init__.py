@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from kitepolars._version import __version__
-from kitepolars.cli import bench, demo, journal, lab, sim
+from kitepolars.cli import bench, demo, journal, lab, record, sim
 from kitepolars.errors import KitePolarsError
 
 __all__ = ["main"]
@@ -36,6 +36,7 @@ SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
     "demo": demo,
     "journal": journal,
     "lab": lab,
+    "record": record,
     "sim": sim,
 }
 """Name → module. A new command is one module and one entry."""

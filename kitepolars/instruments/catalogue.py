@@ -179,6 +179,10 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         """The rows of the dump that were left out: ``line`` (the header is 1), reason, content."""
         return self._rejected
 
+    def to_csv(self) -> bytes:
+        """Return the instruments as a dump, such as `read_csv` reads."""
+        return self._frame.select(*DUMP_SCHEMA).write_csv().encode()
+
     def resolve(self, instrument: Instrument) -> int:
         """Return the token of one instrument.
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from kitepolars.journal.format import NO_CONNECTION, Entry
 from kitepolars.source import (
+    ConnectionChanged,
+    Event,
     Heartbeats,
     Listing,
     Lost,
@@ -41,6 +42,8 @@ KINDS: Final[Mapping[int, type[Any]]] = {
     7: Lost,
     8: Stopped,
     9: Listing,
+    10: Event,
+    11: ConnectionChanged,
 }
 """Code → type of record. A code is never used again for something else."""
 
@@ -139,7 +142,7 @@ class _Shape:
 
     def __init__(self, code: int, record: type[Any]) -> None:
         hints = get_type_hints(record)
-        names = [field.name for field in fields(record)] if is_dataclass(record) else record._fields
+        names = record._fields
         self.code = code
         self.time = next(name for name in _TIMES if name in names)
         self.has_connection = _CONNECTION in names

@@ -76,6 +76,8 @@ class WriterStats:
         Bytes of records that wait to be written.
     not_recorded
         Messages that were refused.
+    lag
+        How long the oldest record that is not on the disk has waited, in microseconds.
     failure
         Why the disk takes nothing now, or None.
     """
@@ -86,6 +88,7 @@ class WriterStats:
     durable_sequence: int = 0
     waiting_bytes: int = 0
     not_recorded: int = 0
+    lag: int = 0
     failure: str | None = None
 
 
@@ -167,6 +170,7 @@ class JournalWriter:
         self._sequence = self._durable = self._records = self._bytes = self._done_bytes = 0
         self._waiting: deque[_Written | _Roll] = deque()  # encoded, not written
         self._unsafe: list[_Written] = []  # written, not on the disk
+        self._safe_at = clock()  # time of the last record that is on the disk
         self._failure: str | None = None
         self._next_sync = 0.0
 
@@ -220,6 +224,7 @@ class JournalWriter:
             durable_sequence=self._durable,
             waiting_bytes=self._taken_bytes - self._done_bytes,
             not_recorded=self._not_recorded,
+            lag=0 if self._safe_at >= self._last_at else max(0, self._clock() - self._safe_at),
             failure=self._failure,
         )
 
@@ -322,8 +327,8 @@ class JournalWriter:
                 self._day_end = end_of_day(at)
                 if listing is not None and not isinstance(record, Listing):
                     self._add(listing._replace(at=at))
-            for subscribed in self.standing.subscribed(at):
-                self._add(subscribed)
+            for standing in self.standing.records(at):
+                self._add(standing)
         self._add(record)
 
     def _add(self, record: Record) -> None:
@@ -370,6 +375,7 @@ class JournalWriter:
                 self._unsafe.clear()
                 raise
             self._durable = self._unsafe[-1].sequence + 1
+            self._safe_at = self._unsafe[-1].at
             self._unsafe.clear()
 
     def _roll(self, roll: _Roll) -> None:

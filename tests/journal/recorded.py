@@ -10,6 +10,9 @@ from kitepolars.journal.codec import decode
 from kitepolars.journal.format import Entry
 from kitepolars.journal.segments import segments
 from kitepolars.source import (
+    ConnectionChanged,
+    ConnectionState,
+    Event,
     Heartbeats,
     Listing,
     Lost,
@@ -42,6 +45,17 @@ def records_at(times: st.SearchStrategy[int]) -> st.SearchStrategy[Record]:
         st.builds(Lost, times, connections, texts, times, texts, tokens),
         st.builds(Stopped, times),
         st.builds(Listing, times, st.binary(max_size=100)),
+        st.builds(Event, times, st.none() | connections, texts, texts),
+        st.builds(
+            ConnectionChanged,
+            times,
+            connections,
+            texts,
+            st.sampled_from(ConnectionState),
+            texts,
+            st.integers(0, 3_000),
+            st.integers(0, 9),
+        ),
     )
 
 

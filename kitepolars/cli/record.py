@@ -1,0 +1,181 @@
+"""``kitepolars record``: record ticks into a folder, and control a recorder that runs."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import getpass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from kitepolars import Instruments, Limits, Mode
+from kitepolars.calendar import IST
+from kitepolars.errors import ConfigError
+from kitepolars.recorder.control import Recorder
+from kitepolars.recorder.places import require_posix
+from kitepolars.recorder.process import become
+from kitepolars.recorder.request import KITE_URL, Request
+from kitepolars.rest import credentials_from_env
+
+HELP: Final = "record ticks into a folder, or control a recorder that runs"
+
+MOST: Final = Limits().connections * Limits().instruments_per_connection
+
+CONTROL: Final = "ctl"
+"""The first word of a command to a recorder that runs."""
+
+EPILOG: Final = """\
+The account is that of KITE_API_KEY and KITE_ACCESS_TOKEN, in the environment or in a .env file.
+A recorder that runs is controlled with
+
+  kitepolars record ctl status --out FOLDER
+  kitepolars record ctl subscribe NAME … --out FOLDER [--mode MODE]
+  kitepolars record ctl unsubscribe NAME … --out FOLDER
+  kitepolars record ctl token --out FOLDER    (asks for the access token, or reads it from a pipe)
+  kitepolars record ctl stop --out FOLDER
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``record``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as NSE:INFY, or a token")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the recording")
+    parser.add_argument("--watchlist", type=Path, metavar="FILE", help="names, one a line")
+    parser.add_argument(
+        "--all",
+        metavar="EXCHANGE",
+        help=f"an exchange such as NFO: the {MOST:,} instruments that expire first",
+    )
+    parser.add_argument(
+        "--mode",
+        type=Mode,
+        choices=list(Mode),
+        default=Mode.FULL,
+        help="how much is recorded (default: full)",
+    )
+    parser.add_argument(
+        "--instruments", metavar="FILE", help="the instruments dump, instead of Kite's of today"
+    )
+    parser.add_argument("--url", default=KITE_URL, help=f"the server (default: {KITE_URL})")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Become a recorder, or control one."""
+    require_posix()
+    if arguments.names[:1] == [CONTROL]:
+        return _control(arguments)
+    account = credentials_from_env()
+    instruments = _instruments(arguments)
+    tokens = _chosen(arguments, instruments)
+    if not tokens:
+        raise ConfigError("instruments", [], "named, or given with --watchlist or --all")
+    print(f"recording {len(tokens):,} instruments into {arguments.out}; Ctrl-C ends it", flush=True)
+    request = Request(
+        url=arguments.url,
+        subscriptions=dict.fromkeys(tokens, arguments.mode),
+        listing=instruments.to_csv(),
+    )
+    become(arguments.out, [account], request)
+    return 1  # not reached: this process is the recorder now
+
+
+def _instruments(arguments: argparse.Namespace) -> Instruments:
+    if arguments.instruments is not None:
+        return Instruments.read_csv(arguments.instruments)
+    return Instruments.fetch()
+
+
+def _chosen(arguments: argparse.Namespace, instruments: Instruments) -> list[int]:
+    """Return the tokens of everything that was asked for, each once."""
+    names = list(arguments.names)
+    if arguments.watchlist is not None:
+        lines = arguments.watchlist.read_text("utf-8").splitlines()
+        names += [name for line in lines if (name := line.partition("#")[0].strip())]
+    tokens = _tokens(names, instruments)
+    if arguments.all is not None:
+        tokens += _exchange(arguments.all, instruments, MOST - len(tokens))
+    return list(dict.fromkeys(tokens))
+
+
+def _exchange(exchange: str, instruments: Instruments, most: int) -> list[int]:
+    listed = instruments.frame.filter(pl.col("exchange").cast(pl.String) == exchange.upper())
+    if listed.is_empty():
+        known = instruments.frame["exchange"].cast(pl.String).unique().sort().to_list()
+        raise ConfigError("all", exchange, f"one of {', '.join(known)}")
+    if len(listed) > most:
+        print(f"{exchange} lists {len(listed):,}: the {most:,} that expire first", file=sys.stderr)
+    first = listed.sort("expiry", nulls_last=True, maintain_order=True).head(most)
+    tokens: list[int] = first["instrument_token"].to_list()
+    return tokens
+
+
+def _tokens(names: Sequence[str], instruments: Instruments) -> list[int]:
+    return instruments.tokens([int(name) if name.isdecimal() else name for name in names])
+
+
+# -- a recorder that runs ----------------------------------------------------------------------
+
+
+def _control(arguments: argparse.Namespace) -> int:
+    words: list[str] = arguments.names
+    action = "".join(words[1:2])
+    if action not in _ACTIONS:
+        raise ConfigError(CONTROL, action, f"one of {', '.join(_ACTIONS)}")
+    arguments.names = words[2:]
+    _ACTIONS[action](Recorder(arguments.out), arguments)
+    return 0
+
+
+def _status(recorder: Recorder, _: argparse.Namespace) -> None:
+    status = recorder.ask("status")
+    for event in status.pop("events"):
+        at = dt.datetime.fromtimestamp(event["at"] / 1_000_000, IST)
+        print(f"{at:%H:%M:%S}  {event['kind']}: {event['detail']}")
+    for name, value in status.items():
+        print(f"{name.replace('_', ' ')}: {value}")
+
+
+def _subscribe(recorder: Recorder, arguments: argparse.Namespace) -> None:
+    tokens = _tokens_for(arguments)
+    recorder.ask("subscribe", mode=arguments.mode, tokens=tokens)
+    print(f"{len(tokens):,} instruments are subscribed in {arguments.mode} mode")
+
+
+def _unsubscribe(recorder: Recorder, arguments: argparse.Namespace) -> None:
+    tokens = _tokens_for(arguments)
+    recorder.ask("unsubscribe", tokens=tokens)
+    print(f"{len(tokens):,} instruments are not subscribed any more")
+
+
+def _token(recorder: Recorder, _: argparse.Namespace) -> None:
+    # not an argument of the command: those of a process can be read by others
+    token = getpass.getpass("access token: ") if sys.stdin.isatty() else sys.stdin.readline()
+    recorder.ask("set_access_token", token=token.strip())
+    print("the recorder uses the new access token")
+
+
+def _stop(recorder: Recorder, _: argparse.Namespace) -> None:
+    recorder.ask("stop")
+    print("the recorder ends")
+
+
+def _tokens_for(arguments: argparse.Namespace) -> list[int]:
+    """Return the tokens of the names of a command; the dump is loaded for names only."""
+    if all(name.isdecimal() for name in arguments.names):
+        return [int(name) for name in arguments.names]
+    return _tokens(arguments.names, _instruments(arguments))
+
+
+_ACTIONS: Final[Mapping[str, Callable[[Recorder, argparse.Namespace], None]]] = {
+    "status": _status,
+    "subscribe": _subscribe,
+    "unsubscribe": _unsubscribe,
+    "token": _token,
+    "stop": _stop,
+}

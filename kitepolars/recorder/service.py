@@ -1,0 +1,197 @@
+"""The recorder itself: a feed whose sink is a journal, and what it answers. Main thread, one loop.
+
+It starts with the subscriptions that it is asked for, and with those of a recorder that was killed
+today. It ends on SIGTERM, on Ctrl-C, and when it is asked to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from kitepolars.feed.account import Account
+from kitepolars.feed.manager import TickerManager
+from kitepolars.journal.writer import JournalWriter
+from kitepolars.recorder.control import ControlServer
+from kitepolars.recorder.places import claims
+from kitepolars.recorder.request import Request
+from kitepolars.source import Event, Listing
+from kitepolars.wire.layouts import Mode
+
+EVENTS_SHOWN: Final = 20
+"""The latest events that an answer to "status" holds."""
+
+LINE_EVERY: Final = 1.0
+"""Seconds between two lines of progress in a terminal,"""
+
+LOG_EVERY: Final = 60.0
+"""and where there is none."""
+
+
+class RecorderService:
+    """Records until it is stopped.
+
+    Parameters
+    ----------
+    folder
+        The journal's folder.
+    request
+        What to record.
+    accounts
+        The credentials.
+    on_ready
+        Called once the first connections are open and the control socket answers.
+    output
+        Where lines of progress go.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        request: Request,
+        accounts: Sequence[Account],
+        *,
+        on_ready: Callable[[], object] = lambda: None,
+        output: TextIO = sys.stderr,
+    ) -> None:
+        self._folder = folder
+        self._request = request
+        self._accounts = accounts
+        self._on_ready = on_ready
+        self._output = output
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Record.
+
+        Raises
+        ------
+        JournalError
+            When the journal cannot be written, or is written by another process.
+        AuthenticationError, ConnectionLost
+            When no connection can be opened at first.
+        """
+        with claims([account.api_key for account in self._accounts], self._folder):
+            self._loop = asyncio.get_running_loop()
+            self._writer = JournalWriter(self._folder, alarm=self._alarm)
+            try:
+                await self._record(self._writer)
+            finally:
+                await self._loop.run_in_executor(None, self._writer.close)
+
+    async def _record(self, writer: JournalWriter) -> None:
+        manager = self._manager = TickerManager(
+            self._accounts,
+            sink=writer,
+            url=self._request.url,
+            limits=self._request.limits,
+            reconnect=self._request.reconnect,
+        )
+        if self._request.listing:
+            writer.take(Listing(manager.now(), self._request.listing))
+        control = ControlServer(self._folder, self._handlers())
+        for name in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(name, self._stopping.set)
+        showing = None
+        try:
+            self._subscribe(writer.resumed | dict(self._request.subscriptions))
+            await manager.start()
+            await control.start()
+            self._on_ready()
+            showing = self._loop.create_task(self._show())
+            await self._stopping.wait()
+        finally:
+            if showing is not None:
+                showing.cancel()
+            await control.stop()
+            await manager.stop()
+
+    # -- requests --------------------------------------------------------------------------
+
+    def _handlers(self) -> Mapping[str, Callable[[dict[str, Any]], Mapping[str, Any]]]:
+        return {
+            "status": self._status,
+            "subscribe": self._on_subscribe,
+            "unsubscribe": self._on_unsubscribe,
+            "set_access_token": self._on_token,
+            "stop": self._on_stop,
+        }
+
+    def _status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        feed, journal = self._manager.stats(), self._writer.stats()
+        return {
+            "pid": os.getpid(),
+            "accounts": [account.name for account in self._accounts],
+            "connected": feed.connected,
+            "instruments": feed.instruments,
+            "messages": feed.messages,
+            "gaps": feed.gaps,
+            "bytes": journal.bytes,
+            "next_sequence": journal.next_sequence,
+            "durable_sequence": journal.durable_sequence,
+            "waiting_bytes": journal.waiting_bytes,
+            "lag": journal.lag / 1_000_000,
+            "not_recorded": journal.not_recorded,
+            "failure": journal.failure,
+            "events": [_plain(event) for event in self._manager.events()[-EVENTS_SHOWN:]],
+        }
+
+    def _on_subscribe(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        mode = Mode(values["mode"])
+        self._subscribe(dict.fromkeys(map(int, values["tokens"]), mode))
+        return {}
+
+    def _on_unsubscribe(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._manager.unsubscribe([int(token) for token in values["tokens"]])
+        return {}
+
+    def _on_token(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._manager.set_access_token(values["token"], values.get("account"))
+        return {}
+
+    def _on_stop(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._loop.call_soon(self._stopping.set)
+        return {}
+
+    def _subscribe(self, modes: Mapping[int, Mode]) -> None:
+        for mode in Mode:
+            if tokens := [token for token, wanted in modes.items() if wanted is mode]:
+                self._manager.subscribe(tokens, mode)
+
+    # -- what it says ----------------------------------------------------------------------
+
+    def _alarm(self, line: str) -> None:
+        """Report what the writer's thread found; called there."""
+        with suppress(RuntimeError):  # the loop has ended, and nobody reads events any more
+            self._loop.call_soon_threadsafe(self._manager.note, "journal", line)
+
+    async def _show(self) -> None:
+        """Say how it goes, in one line that is replaced, or now and then in a log."""
+        is_terminal = self._output.isatty()
+        before, seen = time.monotonic(), self._manager.stats().messages
+        while True:
+            await asyncio.sleep(LINE_EVERY if is_terminal else LOG_EVERY)
+            now, feed, journal = time.monotonic(), self._manager.stats(), self._writer.stats()
+            rate = (feed.messages - seen) / (now - before)
+            before, seen = now, feed.messages
+            line = (
+                f"{time.strftime('%H:%M:%S')}  {feed.connected} connections  "
+                f"{feed.instruments:,} instruments  {rate:,.0f} messages/s  "
+                f"{journal.bytes / 1e6:,.1f} MB  {journal.lag / 1e6:.1f} s behind  "
+                f"{feed.gaps:,} gaps  {journal.not_recorded:,} not recorded"
+            )
+            if journal.failure is not None:
+                line += f"  DISK: {journal.failure}"
+            self._output.write(f"\r\x1b[K{line}" if is_terminal else f"{line}\n")
+            self._output.flush()
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    return {"at": event.at, "kind": event.kind, "detail": event.detail}
