@@ -1,7 +1,6 @@
-"""``kitepolars lab``: copies the notebooks to a folder and opens JupyterLab there. Main thread.
+"""Copies the notebooks to a folder and runs JupyterLab there, for ``kitepolars lab``. Main thread.
 
-The notebooks come with the package, or from the clone that it runs from. A
-copy that is there already is the user's, and is never overwritten.
+An existing file belongs to the user and is never overwritten.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ CLONED: Final = Path(__file__).parents[1] / "notebooks"
 
 
 def notebooks() -> list[Path]:
-    """Return the notebooks that come with kitepolars, in their order.
+    """Return the notebooks of kitepolars, in order.
 
     Raises
     ------
     KitePolarsError
-        If there are none beside the package.
+        If there are none.
     """
     found = sorted(PACKAGED.glob("*.ipynb")) or sorted(CLONED.glob("*.ipynb"))
     if not found:
-        raise KitePolarsError(f"no notebooks in {PACKAGED} or {CLONED}: install the package again")
+        raise KitePolarsError(f"no notebooks in {PACKAGED} or {CLONED}: reinstall the package")
     return found
 
 
 def copy_notebooks(folder: str | Path) -> list[Path]:
-    """Copy the notebooks into a folder, which is made if need be.
+    """Copy the notebooks into a folder, creating it if necessary.
 
     Parameters
     ----------
     folder
-        Where to. Files that are there are left as they are.
+        The folder. Existing files are not changed.
 
     Returns
     -------
@@ -66,22 +65,22 @@ def copy_notebooks(folder: str | Path) -> list[Path]:
 
 
 def _copied(source: Path, target: Path) -> Path:
-    with target.open("xb") as file:  # never over a file that has just appeared
+    with target.open("xb") as file:  # fails rather than overwriting a file created meanwhile
         file.write(source.read_bytes())
     return target
 
 
 def changed(folder: str | Path) -> list[Path]:
-    """Return the copies in a folder whose cells are not those of the notebooks here.
+    """Return the notebooks in a folder whose cells differ from those of this version.
 
-    The user changed them, or they came with another version. Outputs do not count.
+    The user has changed them, or they are from another version. Outputs are ignored.
     """
     pairs = ((Path(folder).expanduser() / source.name, source) for source in notebooks())
     return [copy for copy, source in pairs if copy.exists() and _cells(copy) != _cells(source)]
 
 
 def _cells(notebook: Path) -> list[tuple[str, str]] | None:
-    """Return kind and text of each cell; None if the file is no notebook (any more)."""
+    """Return kind and source of each cell; None if the file is not a valid notebook."""
     try:
         cells = json.loads(notebook.read_bytes())["cells"]
         return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
@@ -95,11 +94,11 @@ def launch(folder: str | Path, *, open_browser: bool = True, allow_root: bool = 
     Parameters
     ----------
     folder
-        Where to work.
+        The folder.
     open_browser
         Whether JupyterLab opens a browser.
     allow_root
-        Whether it may run as root, as in a container. It refuses otherwise.
+        Whether JupyterLab may run as root, as in a container; by default it refuses.
 
     Returns
     -------
@@ -120,15 +119,17 @@ def launch(folder: str | Path, *, open_browser: bool = True, allow_root: bool = 
 
 
 def _run(command: list[str], folder: Path) -> int:
-    """Run a command until it ends. A terminal's Ctrl-C is its own to answer; our end is its end."""
-    sys.stdout.flush()  # into a file, too, what was said before it stands before it
+    """Run a command until it ends. Ctrl-C is left to it; SIGTERM is passed on to it."""
+    sys.stdout.flush()  # so that our output precedes its output, also in a file
     interrupted = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         with subprocess.Popen(command, cwd=folder) as process:  # noqa: S603 - our own interpreter
             ended = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
             try:
                 while process.poll() is None:
-                    with suppress(subprocess.TimeoutExpired):  # a signal just before is seen then
+                    with suppress(
+                        subprocess.TimeoutExpired
+                    ):  # handles a signal that arrived just before
                         process.wait(1.0)
                 return process.returncode
             finally:

@@ -1,7 +1,7 @@
-"""Letting an event loop that already runs in this thread go on while a cell blocks.
+"""Nested event loops: running a coroutine from a cell while its event loop runs. Calling thread.
 
-This is what nest-asyncio is for. It patches asyncio for the whole process, so
-it is applied only where somebody asks for it, never at import. Calling thread.
+nest-asyncio provides them by patching asyncio for the whole process, so it is applied on request
+only, never at import.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _ARCHIVED_BREAKS = (3, 14)
 
 
 def allow_nested_asyncio() -> None:
-    """Let ``asyncio.run`` and ``loop.run_until_complete`` work in a notebook's cell.
+    """Allow ``asyncio.run`` and ``loop.run_until_complete`` in a cell of a notebook.
 
-    It patches asyncio for the rest of the process and makes every task a little
-    slower. ``await`` needs none of it.
+    This patches asyncio for the rest of the process and makes every task slightly slower.
+    ``await`` does not need it.
 
     Examples
     --------
@@ -35,15 +35,15 @@ def allow_nested_asyncio() -> None:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end and return its result, in a script or in a notebook's cell.
+    """Run a coroutine and return its result, in a script or in a cell of a notebook.
 
-    Where an event loop already runs in this thread, it goes on meanwhile, with
-    the tasks that it has; that takes `allow_nested_asyncio`, which is applied.
+    If an event loop is already running in this thread, `allow_nested_asyncio` is applied, and the
+    tasks of the loop keep running meanwhile.
 
     Parameters
     ----------
     coroutine
-        What to run.
+        The coroutine.
 
     Examples
     --------
@@ -60,13 +60,12 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def refuse_broken_nesting() -> None:
-    """Raise if an archived nest-asyncio has been applied where it breaks every event loop.
+    """Raise if nest-asyncio 1.6 has been applied on a Python that it breaks.
 
     Raises
     ------
     KitePolarsError
-        On Python 3.14 and later after ``nest_asyncio.apply()``: time-outs then fail in all
-        threads.
+        On Python 3.14 and later after ``nest_asyncio.apply()``: timeouts then fail in all threads.
     """
     patched = hasattr(asyncio, "_nest_patched")
     if sys.version_info >= _ARCHIVED_BREAKS and patched and "nest_asyncio" in sys.modules:
@@ -77,6 +76,6 @@ def refuse_broken_nesting() -> None:
 
 
 def _nest_asyncio() -> ModuleType:
-    """Return the maintained continuation where it is installed, the original otherwise."""
+    """Return nest-asyncio2, the maintained fork, if it is installed, else the original."""
     name = "nest_asyncio2" if importlib.util.find_spec("nest_asyncio2") else "nest_asyncio"
     return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""The command ``kitepolars``: one module a command, each run on the main thread."""
+"""The command ``kitepolars``: one module per subcommand. Main thread."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from kitepolars.errors import KitePolarsError
 __all__ = ["main"]
 
 INTERRUPTED: Final = 130
-"""The exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+"""The exit code after Ctrl-C, as in shells: 128 + SIGINT."""
 
 
 class Subcommand(Protocol):
-    """What a module of a command has."""
+    """The contents of the module of a subcommand."""
 
     HELP: str
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the command's options."""
+        """Declare the options."""
         ...
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do it, and return the exit code."""
+        """Run the subcommand and return the exit code."""
         ...
 
 
@@ -39,11 +39,11 @@ SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
     "record": record,
     "sim": sim,
 }
-"""Name → module. A new command is one module and one entry."""
+"""Name → module. A new subcommand is one module and one entry."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="kitepolars", description="The live ticks of Kite Connect as Polars DataFrames."
     )
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        The words after ``kitepolars``; by default those of this process.
+        The arguments after ``kitepolars``; by default those of the process.
     """
     parsed = build_parser().parse_args(arguments)
     try:

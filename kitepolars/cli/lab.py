@@ -1,4 +1,4 @@
-"""``kitepolars lab``: the notebooks, in a folder of the user's, in JupyterLab. Main thread."""
+"""``kitepolars lab``: copies the notebooks to a folder and opens JupyterLab. Main thread."""
 
 from __future__ import annotations
 
@@ -21,20 +21,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=FOLDER,
         metavar="FOLDER",
-        help=f"where to; what is there already stays as it is (default: {FOLDER})",
+        help=f"folder; existing files are not changed (default: {FOLDER})",
     )
-    parser.add_argument("--no-browser", action="store_true", help="print the address instead")
-    parser.add_argument("--allow-root", action="store_true", help="as root, in a container")
+    parser.add_argument(
+        "--no-browser", action="store_true", help="print the address instead of opening it"
+    )
+    parser.add_argument(
+        "--allow-root", action="store_true", help="allow running as root, as in a container"
+    )
     parser.add_argument("--copy-only", action="store_true", help="do not start JupyterLab")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Copy what is missing, say what was and was not, and run JupyterLab until it ends."""
+    """Copy the missing notebooks, report that, and run JupyterLab until it ends."""
     copied = copy_notebooks(arguments.folder)
     print(f"{len(copied)} notebooks copied to {arguments.folder}")
     for path in changed(arguments.folder):
-        print(f"{path} is not as it comes with this version and was left alone;")
-        print("    rename it to get that one beside it")
+        print(f"{path} differs from the notebook of this version and was not changed;")
+        print("    rename it to get a fresh copy")
     if arguments.copy_only:
         return 0
     return launch(

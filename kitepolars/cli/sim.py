@@ -15,24 +15,24 @@ PORT: Final = 8765
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``sim``."""
-    parser.add_argument("--port", type=int, help=f"TCP port; 0 takes a free one (default: {PORT})")
+    parser.add_argument("--port", type=int, help=f"TCP port; 0 for a free one (default: {PORT})")
     parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     parser.add_argument(
-        "--rate", type=float, default=1.0, help="ticks per instrument and second (default: 1)"
+        "--rate", type=float, default=1.0, help="ticks per second and instrument (default: 1)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the instruments and the market (default: 0)"
+        "--seed", type=int, default=0, help="seed of the instruments and the market (default: 0)"
     )
     parser.add_argument(
         "--dump",
         type=Path,
         metavar="FILE",
-        help="write the instruments as CSV; and end, unless a --port is given",
+        help="write the instruments as CSV and exit, unless --port is given",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the dump if asked to, and serve until Ctrl-C."""
+    """Write the dump if requested, and serve until Ctrl-C."""
     if arguments.dump is not None:
         arguments.dump.write_bytes(SimulatedKite(seed=arguments.seed).instruments.dump_csv())
         if arguments.port is None:
@@ -49,4 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _announce(url: str) -> None:
     print(url)
-    print("Any API key is let in, with any access token but 'expired'. Ctrl-C ends it.", flush=True)
+    print(
+        "Any API key works, with any access token except 'expired'. Press Ctrl-C to stop.",
+        flush=True,
+    )

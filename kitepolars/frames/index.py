@@ -1,8 +1,7 @@
-"""Instrument token → slot, for whole arrays of tokens. Written by the loop thread alone.
+"""Instrument token → slot, for whole arrays of tokens. Written by the loop thread only.
 
-A slot is the dense number of an instrument in the order in which instruments
-were first seen. What is known about each instrument (its symbol, its last row)
-is then an array indexed by slot.
+Slots number the instruments in the order in which they were first seen, so that data about each
+instrument (its symbol, its last row) can be kept in arrays indexed by slot.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from kitepolars import native
 
 _EMPTY: Final = np.uint64(2**64 - 1)  # as in native.c
-_SPARSENESS: Final = 2  # places an instrument at least: most look-ups hit at the first
+_SPARSENESS: Final = 2  # entries per instrument: most lookups then hit at the first entry
 _SMALLEST: Final = 1_024
 
 
@@ -37,7 +36,7 @@ class TokenIndex:
         self._resize(_SMALLEST)
 
     def __len__(self) -> int:
-        """Return the number of instruments seen."""
+        """Return the number of instruments seen so far."""
         return self._count
 
     @property
@@ -57,7 +56,7 @@ class TokenIndex:
         tokens
             Instrument tokens, shape ``(n,)``.
         out
-            Where to write them, contiguous, of the same shape.
+            A contiguous array of the same shape for the result.
         """
         tokens = np.ascontiguousarray(tokens, np.uint32)
         slots = np.empty(len(tokens), np.int32) if out is None else out
@@ -67,14 +66,14 @@ class TokenIndex:
         return slots
 
     def _find(self, tokens: npt.NDArray[np.uint32], slots: npt.NDArray[np.int32]) -> int:
-        """Write the slot of each token, or -1; return how many there are of those."""
+        """Write the slot of each token, or -1; return the number of -1."""
         missing: int = native.find(
             native.address(tokens), len(tokens), self._entries, self._shift, native.address(slots)
         )
         return missing
 
     def _add(self, tokens: npt.NDArray[np.uint32]) -> None:
-        """Give new tokens the next slots, in the order of their first appearance."""
+        """Assign the next slots to new tokens, in the order of their first appearance."""
         unique, first = np.unique(tokens, return_index=True)
         new = unique[np.argsort(first)]
         total = self._count + len(new)
@@ -89,13 +88,13 @@ class TokenIndex:
             start = 0
         self._insert(start)
 
-    def _resize(self, places: int) -> None:
-        bits = max(places - 1, 1).bit_length()
+    def _resize(self, entries: int) -> None:
+        bits = max(entries - 1, 1).bit_length()
         self._shift = 32 - bits
-        # Token and slot in one word.
+        # An entry is a token and its slot in one word.
         self._entries = native.Pinned(np.full(2**bits, _EMPTY, np.uint64))
 
     def _insert(self, start: int) -> None:
-        """Enter the tokens of slots `start` on into the table."""
+        """Insert the tokens from slot `start` on into the table."""
         new = native.address(self._tokens[start:])
         native.enter(new, self._count - start, start, self._entries, self._shift)

@@ -1,1 +1,1 @@
-"""Bytes ↔ arrays. Imports NumPy only: no asyncio, no Polars, no clock."""
+"""Kite's wire format: bytes ↔ arrays. No asyncio, no Polars, no clock."""

@@ -1,9 +1,8 @@
-"""The text half of the wire: requests out, text messages in. Pure, for any thread.
+"""Text messages: requests to the server, and messages from it. Pure; any thread.
 
-Requests are JSON with the tokens as numbers (as strings they silently yield
-nothing). Text messages come from the server and are data: `parse` never
-raises, and what it returns is bounded and printable. Source: Kite Connect v3,
-"WebSocket streaming", and answers of Zerodha's staff on the Kite forum.
+Requests are JSON with tokens as numbers; Kite silently ignores tokens sent as strings. Messages
+from the server are untrusted: `parse` never raises, and its result is bounded and printable.
+Source: Kite Connect v3, "WebSocket streaming", and answers of Zerodha's staff on the Kite forum.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from typing import Any, Final
 from kitepolars.wire.layouts import Mode
 
 TOKENS_PER_REQUEST: Final = 500
-"""Tokens in one request at most. No cap is documented; other clients send 200 to 500."""
+"""The most tokens per request. No limit is documented; other clients send 200 to 500."""
 
 MAX_TEXT: Final = 65_536
-"""Characters of a text message that are parsed. An order update has about 1,500."""
+"""Longer text messages are not parsed. An order update has about 1,500 characters."""
 
 MAX_DETAIL: Final = 500
-"""Characters of a text that are kept for showing."""
+"""Characters of a text that are kept for display."""
 
 
 ORDER_TIMES: Final = ("order_timestamp", "exchange_update_timestamp", "exchange_timestamp")
@@ -44,7 +43,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class TextKind(StrEnum):
-    """What a text message is about. Everything that Kite is not known to send is ``UNKNOWN``."""
+    """The kinds of text messages; ``UNKNOWN`` is everything else."""
 
     ORDER = "order"
     ERROR = "error"
@@ -56,18 +55,18 @@ class TextKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TextMessage:
-    """One text message of the server.
+    """A text message from the server.
 
     Parameters
     ----------
     kind
-        What it is about.
+        Its kind.
     detail
-        What it says, printable and of at most `MAX_DETAIL` characters.
+        Its content, printable and at most `MAX_DETAIL` characters long.
     order
-        The order's fields as sent, for ``TextKind.ORDER`` only.
+        For ``TextKind.ORDER``, the fields of the order as sent.
     canonical
-        The order as JSON with sorted keys, the same for every delivery of one update.
+        The order as JSON with sorted keys; equal for every delivery of the same update.
     """
 
     kind: TextKind
@@ -77,7 +76,7 @@ class TextMessage:
 
 
 def batches(tokens: Iterable[int]) -> Iterator[list[int]]:
-    """Cut tokens into lists of at most `TOKENS_PER_REQUEST`, in order.
+    """Split tokens into lists of at most `TOKENS_PER_REQUEST`, in order.
 
     Examples
     --------
@@ -90,7 +89,7 @@ def batches(tokens: Iterable[int]) -> Iterator[list[int]]:
 
 
 def subscribe(tokens: list[int]) -> str:
-    """Return the request that subscribes instruments, in the server's quote mode.
+    """Return the request that subscribes instruments; the server starts them in quote mode.
 
     Examples
     --------
@@ -101,7 +100,7 @@ def subscribe(tokens: list[int]) -> str:
 
 
 def unsubscribe(tokens: list[int]) -> str:
-    """Return the request that ends the subscription of instruments.
+    """Return the request that unsubscribes instruments.
 
     Examples
     --------
@@ -123,7 +122,7 @@ def set_mode(mode: Mode, tokens: list[int]) -> str:
 
 
 def printable(text: str, limit: int = MAX_DETAIL) -> str:
-    r"""Return a server's text bounded and without control characters, fit for showing.
+    r"""Return a text from the server, truncated and with control characters escaped.
 
     Examples
     --------
@@ -138,17 +137,17 @@ def printable(text: str, limit: int = MAX_DETAIL) -> str:
 
 
 def parse(text: str) -> TextMessage:
-    """Read a text message of the server. Never raises.
+    """Parse a text message from the server. Never raises.
 
     Parameters
     ----------
     text
-        The message as it came, of any size and content.
+        The message as received, of any size and content.
 
     Returns
     -------
     TextMessage
-        Unknown types, broken JSON and oversized texts are ``TextKind.UNKNOWN``.
+        Unknown types, invalid JSON and oversized texts are ``TextKind.UNKNOWN``.
 
     Examples
     --------
@@ -164,7 +163,7 @@ def parse(text: str) -> TextMessage:
         if not isinstance(message, dict):
             return TextMessage(TextKind.UNKNOWN, printable(text))
         return _read(message, text)
-    except (ValueError, RecursionError):  # not JSON, absurdly long numbers, absurdly deep
+    except (ValueError, RecursionError):  # invalid JSON, numbers too long, nested too deeply
         return TextMessage(TextKind.UNKNOWN, printable(text))
 
 
@@ -226,7 +225,7 @@ def _read(message: dict[str, Any], text: str) -> TextMessage:
 
 def _order(data: dict[str, Any]) -> TextMessage:
     canonical = json.dumps(data, sort_keys=True)
-    if "\\ud" in canonical:  # half a surrogate pair is legal JSON, and no text at all
+    if "\\ud" in canonical:  # an unpaired surrogate: valid JSON, but not valid Unicode
         whole = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
         data = json.loads(whole)
     named = (str(data.get(field, "")) for field in ("order_id", "tradingsymbol", "status"))

@@ -1,7 +1,7 @@
-"""Packets → columns. Pure functions on arrays; any thread, but one alone writes into a target.
+"""Packets → columns. Pure functions on arrays; any thread, but one thread per target.
 
-Nothing here raises on what a server sends. The tables that say what is where
-in a packet are made of `layouts`; the loop over the packets is compiled.
+No input from the server raises an error. The positions of fields in a packet are derived from
+`layouts`; the loop over the packets is compiled.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kitepolars.wire.layouts import (
 from kitepolars.wire.scan import Packets
 
 MICROSECONDS: Final = 1_000_000
-"""Microseconds a second: times leave the wire in seconds and enter columns in microseconds."""
+"""Microseconds per second: times are seconds on the wire and microseconds in columns."""
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -47,7 +47,7 @@ def _kind(name: str) -> int:
 
 
 def _places(layout: Layout) -> dict[str, tuple[int, int]]:
-    """Return, by column, where it begins in a packet, and how far apart its levels are or 0."""
+    """Return column → its offset in a packet, and the distance of its levels (0: no levels)."""
     places = {name: (_WORD * number, 0) for number, name in enumerate(layout.fields)}
     if layout.depth:
         for number, side in enumerate(BOOK_SIDES):
@@ -79,10 +79,10 @@ _FIELDS: Final = np.array(
     ],
     np.int32,
 )
-"""Every field of every layout: ``struct field`` of native.c."""
+"""Every field of every layout, as ``struct field`` of native.c."""
 
 _STARTS: Final = np.cumsum([0, *map(len, _PLACES)]).astype(np.int32)
-"""By layout, its first field."""
+"""By code of the layout: the index of its first field."""
 
 _SEGMENTS: Final = np.zeros(
     SEGMENT_MASK + 1,
@@ -97,15 +97,15 @@ _TABLES: Final = tuple(map(native.Pinned, (_FIELDS, _STARTS, _SEGMENTS)))
 
 
 class Target:
-    """Columns to decode into, checked once.
+    """Columns that packets are decoded into, validated once.
 
     Parameters
     ----------
     columns
         Arrays by field name, C-contiguous: prices as float64, times as int64 and others as
         uint32, of shape ``(n,)``; depth columns (``bid_price``, ``bid_quantity``, ``bid_orders``
-        as uint16, and the asks') of shape ``(n, 5)``. Fields without an array are left out, and
-        arrays that are no fields.
+        as uint16, and the asks') of shape ``(n, 5)``. Fields without an array are not decoded,
+        and arrays that are not fields are ignored.
 
     Raises
     ------
@@ -123,7 +123,7 @@ class Target:
         for name, column in self._columns.items():
             _check(name, column)
         self.rows = min(map(len, self._columns.values()), default=0)
-        """How many rows there is room for."""
+        """The number of rows that fit."""
         addresses = [
             native.address(self._columns[name]) if name in self._columns else 0 for name in _NAMES
         ]
@@ -131,7 +131,7 @@ class Target:
 
 
 def _check(name: str, column: npt.NDArray[Any]) -> None:
-    """Raise `ValueError` if an array is not what compiled code may write into."""
+    """Raise `ValueError` unless compiled code may write into an array."""
     dtype, levels = np.dtype(_DTYPES[_kind(name)]), _LEVELS[name]
     if (
         column.dtype != dtype
@@ -139,13 +139,13 @@ def _check(name: str, column: npt.NDArray[Any]) -> None:
         or not (column.flags.c_contiguous and column.flags.writeable and column.flags.aligned)
     ):
         shape = f"(n, {levels})" if levels else "(n,)"
-        raise ValueError(f"{name} has to be contiguous {dtype} of shape {shape}")
+        raise ValueError(f"{name} must be a contiguous array of {dtype} of shape {shape}")
 
 
 def decode(
     packets: Packets, start: int, stop: int, target: Target, row: int
 ) -> npt.NDArray[np.int64]:
-    """Write packets into columns, in rows `row` to ``row + stop - start``.
+    """Write packets into columns, into the rows from `row` on.
 
     Only the fields that a packet has are written. Prices are in rupees, divided by the
     segment's divisor exactly; times are microseconds since the epoch, UTC, 0 where absent.
@@ -153,23 +153,23 @@ def decode(
     Parameters
     ----------
     packets
-        What a scanner's `scan` returned.
+        The result of `Scanner.scan`.
     start, stop
-        Which packets.
+        The range of packets.
     target
-        Where to.
+        The columns.
     row
-        Where the first packet goes.
+        The row of the first packet.
 
     Returns
     -------
     numpy.ndarray
-        The segment codes that `layouts.SEGMENTS` does not know, sorted.
+        The segment codes that are not in `layouts.SEGMENTS`, sorted.
 
     Raises
     ------
     IndexError
-        There are not so many packets, or not so many rows.
+        The range exceeds the packets, or the rows of the target.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def decode(
     (array([408065], dtype=uint32), array([1573.15]))
     """
     if not (0 <= start <= stop <= len(packets) and 0 <= row <= target.rows - (stop - start)):
-        raise IndexError(f"packets {start} to {stop} into row {row}: there is no room")
+        raise IndexError(f"packets {start} to {stop} into row {row}: out of range")
     fields, starts, segments = _TABLES
     unknown = np.zeros(SEGMENT_MASK + 1, np.uint8)
     any_unknown = native.decode(

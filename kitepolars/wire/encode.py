@@ -1,7 +1,6 @@
 """Arrays → Kite's binary messages: the inverse of the decoder, for the simulator and tests.
 
-Every packet is written through the dtype of its row in `wire.layouts`, so this
-module knows no offsets. Pure functions on NumPy arrays; any thread.
+Packets are written through the structured dtypes of `wire.layouts`. Pure functions; any thread.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ __all__ = [
 ]
 
 MAX_PACKETS: Final = int(np.iinfo(COUNT).max)
-"""The most packets that one message can announce: 65,535."""
+"""The most packets per message: 65,535."""
 
 _DIVISORS: Final = segment_divisors()
 _SIGNED: Final = segment_signs()
@@ -41,10 +40,9 @@ _INT32: Final = np.iinfo(np.int32)
 
 
 def scale_prices(rupees: npt.ArrayLike, instrument_tokens: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Turn rupees into the integers that Kite writes for the tokens' segments.
+    """Convert rupees to the integers that Kite sends in the segments of the tokens.
 
-    The product with the segment's divisor is rounded to the nearest integer,
-    halves to even.
+    The product with the divisor of the segment is rounded to the nearest integer, halves to even.
 
     Parameters
     ----------
@@ -56,8 +54,8 @@ def scale_prices(rupees: npt.ArrayLike, instrument_tokens: npt.ArrayLike) -> npt
     Raises
     ------
     ValueError
-        A price is not finite, or does not fit into the 32 bits that its
-        segment has (signed in most, unsigned in CDS, BCD and NCO).
+        A price is not finite, or does not fit into 32 bits (signed in most segments, unsigned in
+        CDS, BCD and NCO).
 
     Examples
     --------
@@ -67,7 +65,7 @@ def scale_prices(rupees: npt.ArrayLike, instrument_tokens: npt.ArrayLike) -> npt
     prices = np.asarray(rupees, np.float64)
     segments = np.asarray(instrument_tokens, np.int64) & SEGMENT_MASK
     scalar_axes = (...,) + (np.newaxis,) * (prices.ndim - segments.ndim)
-    with np.errstate(over="ignore"):  # infinity is refused below
+    with np.errstate(over="ignore"):  # infinity is rejected below
         scaled = np.rint(prices * _DIVISORS[segments][scalar_axes])
     signed = _SIGNED[segments][scalar_axes]
     low = np.where(signed, _INT32.min, 0)
@@ -75,13 +73,13 @@ def scale_prices(rupees: npt.ArrayLike, instrument_tokens: npt.ArrayLike) -> npt
     fits = (scaled >= low) & (scaled <= high)
     if not fits.all():
         worst = float(prices[~fits].flat[0])
-        raise ValueError(f"a price of {worst!r} rupees has no place in 32 bits of its segment")
+        raise ValueError(f"a price of {worst!r} rupees does not fit into 32 bits in its segment")
     integers: npt.NDArray[np.int64] = scaled.astype(np.int64)
     return integers
 
 
 def encode_packets(layout: Layout, columns: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.void]:
-    """Write one kind of packet, each with its length prefix.
+    """Encode packets of one kind, each with its length prefix.
 
     Parameters
     ----------
@@ -96,16 +94,14 @@ def encode_packets(layout: Layout, columns: Mapping[str, npt.ArrayLike]) -> npt.
     Returns
     -------
     NDArray
-        ``n`` framed packets (``layout.framed_dtype``); their bytes stand in a
-        message as they are.
+        ``n`` packets with prefix (``layout.framed_dtype``), ready for a message.
 
     Raises
     ------
     KeyError
         A field of the layout is missing.
     ValueError
-        A value does not fit into its field. Prices may be anything that fits
-        into 32 bits, signed or not.
+        A value does not fit into its field. A price may be any signed or unsigned 32-bit integer.
 
     Examples
     --------
@@ -129,7 +125,7 @@ def encode_packets(layout: Layout, columns: Mapping[str, npt.ArrayLike]) -> npt.
 
 
 def _fit(field: str, values: npt.ArrayLike, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Check that integers fit into a field, and give them its bits."""
+    """Check that integers fit into a field, and convert them to its dtype."""
     integers = np.asarray(values)
     if integers.dtype.kind not in "iu":
         raise ValueError(f"{field} must be integers, not {integers.dtype}")
@@ -138,12 +134,12 @@ def _fit(field: str, values: npt.ArrayLike, dtype: np.dtype[Any]) -> npt.NDArray
     low, high = int(info.min), _LOW_32 if is_price else int(info.max)
     if integers.size and (integers.min() < low or integers.max() > high):
         raise ValueError(f"{field} must be within {low} … {high}")
-    # An unsigned price above 2³¹ keeps its bits: the cast wraps, as the wire does.
+    # An unsigned price of 2³¹ or more keeps its bits: the cast wraps.
     return integers.astype(dtype)
 
 
 def encode_message(*framed: npt.NDArray[np.void]) -> bytes:
-    """Join framed packets of any kinds into one binary message.
+    """Join encoded packets of any kinds into one binary message.
 
     Raises
     ------
@@ -157,26 +153,28 @@ def encode_message(*framed: npt.NDArray[np.void]) -> bytes:
     """
     count = sum(map(len, framed))
     if count > MAX_PACKETS:
-        raise ValueError(f"{count} packets do not fit into one message of {MAX_PACKETS}")
+        raise ValueError(
+            f"{count} packets are more than the {MAX_PACKETS} that fit into one message"
+        )
     return _with_count(count, (packets.tobytes() for packets in framed))
 
 
 def encode_messages(
     framed: Sequence[npt.NDArray[np.void]], *, max_packets: int = MAX_PACKETS
 ) -> list[tuple[int, bytes]]:
-    """Join framed packets of any kinds into as few messages as are allowed.
+    """Join encoded packets of any kinds into as few messages as possible.
 
     Parameters
     ----------
     framed
-        Arrays from `encode_packets`; their order is kept.
+        Arrays from `encode_packets`; their order is preserved.
     max_packets
-        The most packets in one message, 1 … 65,535.
+        The most packets per message, 1 … 65,535.
 
     Returns
     -------
     list of (int, bytes)
-        Packet count and bytes of each message; empty if there are no packets.
+        Number of packets and bytes of each message; empty without packets.
 
     Raises
     ------
@@ -204,7 +202,7 @@ def encode_messages(
 
 
 def join_packets(packets: Iterable[bytes]) -> bytes:
-    """Join packet bodies of any length, known or not, into one message.
+    """Join packets of any length, valid or not, into one message.
 
     Examples
     --------

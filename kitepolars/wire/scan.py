@@ -1,7 +1,6 @@
-"""Where the packets of a batch of messages are. One `Scanner` a thread.
+"""Finds the packets in batches of messages. One `Scanner` per thread.
 
-Nothing here raises on what a server sends: every packet is found or rejected,
-and what is rejected is counted and described.
+No input from the server raises an error: every packet is either found, or rejected and counted.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from kitepolars.wire.layouts import LAYOUTS, PREFIX_SIZE
 from kitepolars.wire.stream import RawMessages
 
 HEAD_BYTES: Final = 16
-"""How many of a rejected packet's first bytes are kept."""
+"""Bytes of a rejected packet that are kept."""
 
 MAX_REPORTS: Final = 16
-"""How many rejections of one scan are described; all are counted."""
+"""Rejections that are described per scan; all are counted."""
 
 # As in native.c:
 _UNKNOWN_LENGTH: Final = 255
@@ -29,7 +28,7 @@ _SPLIT_ALL, _SPLIT_FULL = 0, 2
 _PLACE, _PACKETS = 1, 3  # of the cursor
 
 _SMALLEST_ROOM: Final = 4_096
-"""Packets that a scanner has room for at first; it doubles as needed."""
+"""The initial capacity of a scanner, in packets; it doubles as needed."""
 
 _CODE_BY_LENGTH: Final = native.Pinned(np.full(2**16, _UNKNOWN_LENGTH, np.uint8))
 for _layout in LAYOUTS:
@@ -38,18 +37,18 @@ for _layout in LAYOUTS:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Bytes that could not be read as a packet.
+    """Bytes that are not a valid packet.
 
     Parameters
     ----------
     item
-        The index in the batch of the message, or of the read that brought it.
+        The index in the batch of the message, or of the read that contains it.
     offset
-        Where in the message the packet (or, for a cut message, what is left of it) begins.
+        The offset of the packet in its message; of the rest of a truncated message.
     length
-        The packet's length prefix, or the bytes that are left.
+        The length prefix of the packet, or the number of remaining bytes.
     head
-        The first bytes of it.
+        Its first bytes.
     reason
         ``"unknown length"``, ``"cut message"`` or ``"trailing bytes"``.
     """
@@ -61,7 +60,7 @@ class Rejection:
     reason: str
 
     def __str__(self) -> str:
-        """Describe it for an event."""
+        """Return the text for an event."""
         return (
             f"{self.reason}: length {self.length}, offset {self.offset}, "
             f"first bytes {self.head.hex(' ') or 'none'}"
@@ -75,17 +74,17 @@ class Packets:
     Parameters
     ----------
     data
-        What holds the packets' bytes.
+        The bytes that contain the packets; keeps them alive.
     addresses
-        Where in memory each packet begins, behind its length prefix.
+        The address of each packet in memory, after its length prefix.
     codes
-        The code of each packet's layout.
+        The code of the layout of each packet.
     counts
-        How many of them each item of the batch has.
+        The number of packets in each item of the batch.
     rejected_packets, rejected_messages
-        How many packets of unknown length, and how many malformed messages there were.
+        The numbers of packets of unknown length, and of malformed messages.
     rejections
-        The first of them, described.
+        Descriptions of the first of them.
     """
 
     data: Sequence[bytes]
@@ -97,13 +96,13 @@ class Packets:
     rejections: tuple[Rejection, ...] = ()
 
     def __len__(self) -> int:
-        """Return the number of packets that can be decoded."""
+        """Return the number of valid packets."""
         return len(self.addresses)
 
 
 @dataclass(slots=True)
 class _Rejected:
-    """What was wrong with the messages of a batch."""
+    """The rejected parts of a batch."""
 
     packets: int = 0
     messages: int = 0
@@ -115,7 +114,7 @@ class _Rejected:
 
 
 class _Room:
-    """Where the packets that are found are written; it grows as needed."""
+    """Arrays for the packets found; they grow as needed."""
 
     def __init__(self, rows: int) -> None:
         self.addresses = np.empty(rows, np.uint64)
@@ -125,16 +124,14 @@ class _Room:
         return len(self.codes)
 
     def grow(self, rows: int) -> None:
-        """Make room for so many packets at least."""
+        """Make room for at least `rows` packets."""
         while len(self) < rows:
             self.addresses = np.concatenate([self.addresses, np.empty_like(self.addresses)])
             self.codes = np.concatenate([self.codes, np.empty_like(self.codes)])
 
 
 class Scanner:
-    """Finds the packets of batches of messages; it learns how much room they take.
-
-    Not safe for use by two threads at once.
+    """Finds the packets in batches of messages. Not thread-safe.
 
     Examples
     --------
@@ -148,18 +145,18 @@ class Scanner:
         self._room = _SMALLEST_ROOM
 
     def scan(self, batch: Sequence[bytes | RawMessages]) -> Packets:
-        """Find the packets of a batch of messages.
+        """Find the packets in a batch of messages.
 
         Parameters
         ----------
         batch
-            Each item is a binary message, or the messages of one read where they lie. Messages of
+            Each item is a binary message, or all messages of one read, in place. Messages of
             fewer than two bytes are heartbeats.
 
         Returns
         -------
         Packets
-            Every packet is in it, as a row to decode or as a rejection.
+            Every packet is in it, either as valid or as rejected.
         """
         items, limits = _located(batch)
         cursor = np.array([0, -1, 0, 0], np.int64)  # item, place, end, packets
@@ -191,7 +188,7 @@ class Scanner:
         counts: npt.NDArray[np.int64],
         cursor: npt.NDArray[np.int64],
     ) -> int:
-        """Find the packets of well-formed messages from the cursor on; say why that ended."""
+        """Find the packets of valid messages from the cursor on; return why the search stopped."""
         state: int = native.split(
             items,
             len(items),
@@ -207,10 +204,10 @@ class Scanner:
 
 
 def _located(batch: Sequence[bytes | RawMessages]) -> tuple[list[bytes], npt.NDArray[np.int64]]:
-    """Return the bytes of each item, and where its messages start and stop; -1 is one message."""
+    """Return the bytes of each item, and the range of its messages; (0, -1) is a single message."""
     limits = np.empty((len(batch), 2), np.int64)
     limits[:] = 0, -1
-    # Of many small messages, a look at each costs more than to find its packets.
+    # Checking every item of a batch of small messages takes longer than finding their packets.
     if set(map(type, batch)) <= {bytes}:
         return cast("list[bytes]", list(batch)), limits
     items = []
@@ -230,9 +227,9 @@ def _walk(
     cursor: npt.NDArray[np.int64],
     faults: _Rejected,
 ) -> None:
-    """Follow the length prefixes of the message at the cursor, which is malformed, and go past it.
+    """Find the valid packets of the malformed message at the cursor, and advance past it.
 
-    What is unknown, cut or too much is counted and described.
+    Packets of unknown length, truncation and trailing bytes are counted and described.
     """
     item, begin, end, before = cursor.tolist()
     data = items[item]
@@ -263,7 +260,7 @@ def _walk(
 def _follow(
     data: bytes, begin: int, end: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Return where the whole packets of a message begin, their lengths, and where they end."""
+    """Return offsets and lengths of the complete packets of a message, and the end of the last."""
     places: list[int] = []
     lengths: list[int] = []
     position = begin + PREFIX_SIZE

@@ -1,4 +1,4 @@
-"""Packets of a message as structured views over its bytes: no copy, no scaling. Any thread."""
+"""The packets of a message as NumPy views of its bytes, neither copied nor scaled. Any thread."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from kitepolars.wire.layouts import COUNT, LAYOUT_BY_LENGTH, PREFIX_SIZE, Layout
 
 
 class PacketRun(NamedTuple):
-    """Packets of one kind that follow each other in a message.
+    """Consecutive packets of one kind in a message.
 
     Parameters
     ----------
     layout
-        Their kind.
+        The kind.
     packets
-        A read-only structured array over the message's own bytes, in wire order: big-endian
-        integers, prices not divided, times in seconds; ``bids`` and ``asks`` of shape
+        A read-only structured array on the bytes of the message, in wire order: big-endian
+        integers, undivided prices, times in seconds; ``bids`` and ``asks`` of shape
         ``(n, 5)``.
     """
 
@@ -28,14 +28,14 @@ class PacketRun(NamedTuple):
 
 
 def packets(message: bytes) -> list[PacketRun]:
-    """Return the packets of a binary message as views over its bytes, run by run.
+    """Return the packets of a binary message as views of its bytes, run by run.
 
-    Packets of unknown length are left out, and so is what comes after a cut.
+    Packets of unknown length are skipped, and so is the rest of a truncated message.
 
     Parameters
     ----------
     message
-        A message's bytes, as `Ticker.on_message` hands them out in ``data``.
+        The bytes of a message: ``data`` of what `Ticker.on_message` delivers.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def packets(message: bytes) -> list[PacketRun]:
 
 
 def _runs(message: bytes) -> list[tuple[int, int, int]]:
-    """Return, for each run of packets of equal length, the length, where it begins, how many."""
+    """Return length, offset and number of packets for each run of packets of equal length."""
     if len(message) < PREFIX_SIZE:
         return []
     runs: list[tuple[int, int, int]] = []

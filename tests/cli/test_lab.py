@@ -18,7 +18,7 @@ def test_the_notebooks_are_copied_and_changed_ones_are_named(
     assert cli.main(["lab", str(folder), "--copy-only"]) == 0
     said = capsys.readouterr().out
     assert "0 notebooks copied" in said
-    assert f"{changed} is not as it comes with this version and was left alone" in said
+    assert f"{changed} differs from the notebook of this version and was not changed" in said
     assert "02-" not in said
     assert changed.read_text() == "{}"
 

@@ -44,7 +44,7 @@ def test_with_a_port_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         rest = running.stdout.read()
         errors = running.stderr.read()
     assert (running.returncode, errors) == (0, "")
-    assert "Ctrl-C ends it" in rest
+    assert "Press Ctrl-C to stop" in rest
 
 
 def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,7 +251,7 @@ def test_any_number_of_packets_fills_its_rows_and_no_others(rows: int, layout: L
 def test_nothing_is_written_where_there_is_no_room(start: int, stop: int, row: int) -> None:
     packets = Scanner().scan([message(*[INFY_FULL] * 4)])
     columns = empty_columns(10)
-    with pytest.raises(IndexError, match="no room"):
+    with pytest.raises(IndexError, match="out of range"):
         decode(packets, start, stop, Target(columns), row)
     assert not columns["last_price"].any()
 
@@ -270,7 +270,7 @@ def test_nothing_is_written_where_there_is_no_room(start: int, stop: int, row: i
     ],
 )
 def test_only_columns_of_the_right_kind_are_written(name: str, column: npt.NDArray[Any]) -> None:
-    with pytest.raises(ValueError, match=f"{name} has to be contiguous"):
+    with pytest.raises(ValueError, match=f"{name} must be a contiguous"):
         Target({name: column})
 
 

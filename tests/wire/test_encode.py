@@ -137,7 +137,7 @@ def test_depth_is_scaled_level_by_level() -> None:
     ],
 )
 def test_a_price_without_a_place_is_refused(rupees: float, segment: int) -> None:
-    with pytest.raises(ValueError, match="no place in 32 bits"):
+    with pytest.raises(ValueError, match="does not fit into 32 bits"):
         scale_prices([rupees], [1 << 8 | segment])
 
 
