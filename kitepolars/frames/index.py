@@ -33,6 +33,7 @@ class TokenIndex:
     def __init__(self) -> None:
         self._tokens = np.zeros(_SMALLEST, np.uint32)
         self._count = 0
+        self._retired: set[int] = set()
         self._resize(_SMALLEST)
 
     def __len__(self) -> int:
@@ -65,6 +66,28 @@ class TokenIndex:
             self._find(tokens, slots)
         return slots
 
+    def renew(self, slots: npt.NDArray[np.int64]) -> None:
+        """Give the tokens of some slots new slots, in the same order; the old ones are retired.
+
+        For a token that the exchange has given to another instrument: what is known by the old slot
+        stays that of the instrument before.
+
+        Parameters
+        ----------
+        slots
+            Slots that are not retired, sorted.
+        """
+        self._retired.update(slots.tolist())
+        self._append(self._tokens[slots])
+        self._resize(self._count * _SPARSENESS)
+        self._insert(0)
+
+    def is_retired(self) -> npt.NDArray[np.bool_]:
+        """Return, by slot, whether its token has another slot by now."""
+        retired = np.zeros(self._count, np.bool_)
+        retired[list(self._retired)] = True
+        return retired
+
     def _find(self, tokens: npt.NDArray[np.uint32], slots: npt.NDArray[np.int32]) -> int:
         """Write the slot of each token, or -1; return the number of -1."""
         missing: int = native.find(
@@ -75,18 +98,21 @@ class TokenIndex:
     def _add(self, tokens: npt.NDArray[np.uint32]) -> None:
         """Assign the next slots to new tokens, in the order of their first appearance."""
         unique, first = np.unique(tokens, return_index=True)
-        new = unique[np.argsort(first)]
-        total = self._count + len(new)
+        start = self._count
+        self._append(unique[np.argsort(first)])
+        if self._count * _SPARSENESS > len(self._entries.array):
+            self._resize(self._count * _SPARSENESS)
+            start = 0
+        self._insert(start)
+
+    def _append(self, tokens: npt.NDArray[np.uint32]) -> None:
+        total = self._count + len(tokens)
         if total > len(self._tokens):
             grown = np.zeros(max(total, 2 * len(self._tokens)), np.uint32)
             grown[: self._count] = self._tokens[: self._count]
             self._tokens = grown
-        self._tokens[self._count : total] = new
-        start, self._count = self._count, total
-        if total * _SPARSENESS > len(self._entries.array):
-            self._resize(total * _SPARSENESS)
-            start = 0
-        self._insert(start)
+        self._tokens[self._count : total] = tokens
+        self._count = total
 
     def _resize(self, entries: int) -> None:
         bits = max(entries - 1, 1).bit_length()
@@ -95,6 +121,8 @@ class TokenIndex:
         self._entries = native.Pinned(np.full(2**bits, _EMPTY, np.uint64))
 
     def _insert(self, start: int) -> None:
-        """Insert the tokens from slot `start` on into the table."""
-        new = native.address(self._tokens[start:])
-        native.enter(new, self._count - start, start, self._entries, self._shift)
+        """Enter the tokens of slots `start` on into the table, but for retired ones."""
+        for stop in [*sorted(slot for slot in self._retired if slot >= start), self._count]:
+            tokens = native.address(self._tokens[start:])
+            native.enter(tokens, stop - start, start, self._entries, self._shift)
+            start = stop + 1

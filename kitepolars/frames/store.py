@@ -161,6 +161,8 @@ class Held(NamedTuple):
         The last tick of each instrument before the live tail began.
     sealed
         What readers have made of the chunks.
+    are_reused
+        Whether a token has been given to another instrument, so that two slots have it.
     """
 
     chunks: tuple[Chunk, ...]
@@ -172,6 +174,7 @@ class Held(NamedTuple):
     naming: int
     settled: TickBuffer
     sealed: _Sealed
+    are_reused: bool = False
 
     @property
     def height(self) -> int:
@@ -206,7 +209,10 @@ class Held(NamedTuple):
         However long the history, only the live tail is looked at, and what had settled before.
         """
         merged = self.merge_latest()
-        return merged.frame(0, merged.length, self.symbols, _MODE_VALUES)
+        latest = merged.frame(0, merged.length, self.symbols, _MODE_VALUES)
+        if self.are_reused:  # the instrument that has the token now has the later slot
+            latest = latest.unique("instrument_token", keep="last", maintain_order=True)
+        return latest
 
     def merge_latest(self) -> TickBuffer:
         """Return the same, as a buffer."""
@@ -266,11 +272,27 @@ class TickStore:
         """The published state: one assignment replaces it as a whole."""
 
     def name_instruments(self, symbol_of: SymbolOf) -> None:
-        """Use other symbols for the ticks that are not sealed yet, and for those to come."""
+        """Use other symbols from now on. A tick keeps the name that it came under.
+
+        Where the name of a token changes, the exchange has given the token to another instrument:
+        it gets a slot of its own. Ticks that had no name get one.
+        """
         self._symbol_of = symbol_of
-        self._symbols = self._symbols.clear()
-        self._name_new()
-        self.held = self.held._replace(symbols=self._symbols, naming=self.held.naming + 1)
+        names = self._symbols.cast(pl.String)
+        new = pl.Series(symbol_of(self.index.tokens[: len(names)].tolist()), dtype=pl.String)
+        is_history = pl.Series(self.index.is_retired()[: len(names)])
+        is_other = ~is_history & names.is_not_null() & names.ne_missing(new)
+        kept = names.zip_with(is_history | is_other | new.is_null(), new)
+        self._symbols = kept.rename("symbol").cast(pl.Categorical)
+        if is_other.any():
+            self.index.renew(is_other.arg_true().cast(pl.Int64).to_numpy())
+        if len(self.index) > len(self._symbols):
+            self._name_new()
+        self.held = self.held._replace(
+            symbols=self._symbols,
+            naming=self.held.naming + 1,
+            are_reused=self.held.are_reused or bool(is_other.any()),
+        )
 
     def _name_new(self) -> None:
         """Name the instruments that have no symbol yet. The published symbols stay as they are."""

@@ -264,16 +264,14 @@ class Ticker:
 
     @property
     def instruments(self) -> Instruments:
-        """The instruments known by name. Assign another list at any time."""
+        """The instruments known by name. Another list may be assigned; ticks keep their names."""
         return self._instruments
 
     @instruments.setter
     def instruments(self, instruments: Instruments) -> None:
         self._instruments = instruments
-        self._runtime.call(
-            self._runtime.store.name_instruments,
-            lambda tokens: instruments.symbols(tokens).to_list(),
-        )
+        name = self._runtime.store.name_instruments
+        self._runtime.flushed(lambda: name(lambda tokens: instruments.symbols(tokens).to_list()))
 
     def subscribe(self, instruments: SomeInstruments, mode: str | None = None) -> None:
         """Subscribe instruments; those subscribed already change their mode at most.

@@ -69,7 +69,7 @@ def test_only_instruments_that_are_new_are_named() -> None:
     symbols = [f"T{token}" for token in (INFY, NIFTY, 5, INFY, 5)]
     assert store.held.frame()["symbol"].to_list() == symbols
     store.name_instruments(lambda tokens: ["other"] * len(tokens))
-    assert store.held.frame()["symbol"].to_list() == ["other"] * 5
+    assert store.held.frame()["symbol"].to_list() == symbols  # names are history
 
 
 def test_a_full_tick_fills_every_column_but_an_indexs() -> None:
@@ -254,3 +254,40 @@ def test_memory_is_used_again_only_when_no_frame_shares_it() -> None:
         assert frame["last_price"].to_list() == prices
         assert frame["bid_price"].arr.first().to_list() == prices
     assert len(set(places[1_500:])) <= 20
+
+
+def named(store: TickStore, names: dict[int, str]) -> None:
+    store.name_instruments(lambda tokens: [names.get(token) for token in tokens])
+
+
+def symbols(frame: pl.DataFrame) -> list[tuple[int, str | None]]:
+    return frame.select("instrument_token", pl.col("symbol").cast(pl.String)).rows()
+
+
+def test_a_token_given_to_another_instrument_keeps_the_names_of_its_ticks() -> None:
+    store = TickStore(Retention(max_rows=64))  # chunks of four rows
+    named(store, {1: "NFO:OLD", 2: "NSE:INFY"})
+    push(store, [packet_message([1, 2, 1, 2, 1, 2], [1, 2, 3, 4, 5, 6])])
+    before = store.held.frame()
+    named(store, {1: "NFO:NEW", 2: "NSE:INFY"})
+    assert symbols(store.held.frame()) == symbols(before)
+    assert symbols(store.held.latest()) == [(1, "NFO:OLD"), (2, "NSE:INFY")]
+    push(store, [packet_message([1, 2, 3], [7, 8, 9])])
+    expected = [*symbols(before), (1, "NFO:NEW"), (2, "NSE:INFY"), (3, None)]
+    assert symbols(store.held.frame()) == expected
+    assert symbols(store.held.latest()) == [(2, "NSE:INFY"), (1, "NFO:NEW"), (3, None)]
+    named(store, {1: "NFO:OLD", 2: "NSE:INFY", 3: "NSE:SBIN"})  # it may come back
+    push(store, [packet_message([1], [10])])
+    assert symbols(store.held.frame())[-2:] == [(3, "NSE:SBIN"), (1, "NFO:OLD")]
+    assert symbols(store.held.frame())[:9] == [*expected[:8], (3, "NSE:SBIN")]
+
+
+def test_many_tokens_change_hands_while_the_table_grows() -> None:
+    store, tokens = TickStore(), list(range(1, 3_001))
+    for day in range(4):
+        names = {token: f"NFO:{token}-{day}" for token in tokens[day::2]}
+        named(store, names)
+        push(store, [packet_message(tokens, [1.0] * len(tokens))])
+        rows = symbols(store.held.frame())[-len(tokens) :]
+        assert rows == [(token, names.get(token)) for token in tokens]
+        assert store.held.latest().height == len(tokens)
