@@ -1,7 +1,7 @@
-"""Every tick held: sealed chunks and the live tail, their snapshots, and retention.
+"""The ticks held: sealed chunks and the live tail, snapshots of them, and retention.
 
-Owned by the loop thread, which appends. Any other thread reads the one
-immutable `Held` that the store publishes, and never waits for the writer.
+The loop thread owns and appends. Other threads read the immutable `Held` that the store publishes,
+and never wait for the writer.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from kitepolars.wire.layouts import LAYOUTS, MODES
 from kitepolars.wire.scan import Packets
 
 CHUNK_ROWS: Final = 524_288
-"""Rows of a full chunk (about 136 MB). Chunks are few and large, so that queries stay fast."""
+"""Rows of a full chunk, about 136 MB. Queries are fast on few large chunks."""
 
 SMALLEST_CHUNK: Final = 65_536
-"""Rows of the first chunk; each is twice as large as the one before, up to `CHUNK_ROWS`."""
+"""Rows of the first chunk; each chunk is twice as large as the previous, up to `CHUNK_ROWS`."""
 
 RETENTION_CHUNKS: Final = 16
-"""A bounded history is kept in at least so many chunks: one is dropped at a time."""
+"""The least number of chunks of a bounded history, of which one is dropped at a time."""
 
 _MODE_VALUES: Final = pl.Series("mode", list(MODES), dtype=MODE)
 
@@ -44,16 +44,15 @@ SymbolOf = Callable[[Sequence[int]], Sequence[str | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """How much history is kept. Whole chunks are dropped from the front.
+    """The bounds of the history. Whole chunks are dropped from the front.
 
     Parameters
     ----------
     max_rows
-        Never hold more rows than this; just after a drop up to 1/16 fewer are held. None: no
-        bound.
+        The most rows held; after a chunk is dropped, up to 1/16 fewer. None for no bound.
     max_age
-        Drop a chunk when its newest tick is older than this many seconds (or this
-        `datetime.timedelta`). None: no bound.
+        Drop a chunk once its newest tick is older than this many seconds, or than this
+        `datetime.timedelta`. None for no bound.
 
     Raises
     ------
@@ -79,7 +78,7 @@ class Retention:
 
     @property
     def max_age_seconds(self) -> float:
-        """The greatest age in seconds, infinite where there is no bound."""
+        """The maximum age in seconds; infinite without a bound."""
         if self.max_age is None:
             return float("inf")
         if isinstance(self.max_age, dt.timedelta):
@@ -88,14 +87,14 @@ class Retention:
 
     @property
     def chunk_rows(self) -> int:
-        """The most rows of a chunk, so that dropping one loses little."""
+        """The most rows per chunk, such that dropping one drops a small part of the history."""
         if self.max_rows is None:
             return CHUNK_ROWS
         return min(CHUNK_ROWS, self.max_rows // RETENTION_CHUNKS)
 
 
 class Chunk:
-    """A full buffer. Its frame is made when a reader first wants it, in the reader's thread.
+    """A full buffer. Its frame is made by the first reader that needs it, on the thread of it.
 
     Parameters
     ----------
@@ -108,7 +107,7 @@ class Chunk:
     def __init__(self, buffer: TickBuffer, symbols: pl.Series) -> None:
         self.height = buffer.length
         self.newest = buffer.newest
-        """When its last tick arrived, in microseconds since the epoch, UTC."""
+        """The arrival of its last tick, in microseconds since the epoch, UTC."""
         self._buffer: TickBuffer | None = buffer
         self._symbols = symbols
         self._frame: pl.DataFrame | None = None
@@ -120,18 +119,18 @@ class Chunk:
             if self._buffer is not None:
                 self._frame = self._buffer.frame(0, self.height, self._symbols, _MODE_VALUES)
                 self._buffer = None
-            assert self._frame is not None  # noqa: S101 - it is made of the buffer
+            assert self._frame is not None  # noqa: S101 - made from the buffer above
             return self._frame
 
 
 class _Sealed:
-    """The chunks' frames, put together as far as readers have asked. Any thread."""
+    """Caches the concatenated frames of chunks. Any thread."""
 
     def __init__(self) -> None:
         self._made: tuple[tuple[Chunk, ...], pl.DataFrame] = ((), pl.DataFrame(schema=SCHEMA))
 
     def frame(self, chunks: tuple[Chunk, ...]) -> pl.DataFrame:
-        """Return the ticks of chunks; usually the same as before, and a few more."""
+        """Return the ticks of chunks; usually those of the previous call and some new ones."""
         known, frame = self._made
         if chunks[: len(known)] != known:
             known, frame = (), pl.DataFrame(schema=SCHEMA)
@@ -143,26 +142,26 @@ class _Sealed:
 
 
 class Held(NamedTuple):
-    """What is held at one moment. Immutable; any thread may make frames of it.
+    """The ticks held at one moment. Immutable; any thread may make frames of it.
 
     Parameters
     ----------
     chunks
         The sealed chunks.
     sealed_rows
-        Their rows.
+        Rows of the chunks.
     first
-        The number of ticks that came before the first row of them.
+        The number of ticks dropped so far: the number of the first tick held.
     buffer, length
-        The live tail and how much of it is published.
+        The live tail, and its published rows.
     symbols, naming
-        The Categorical symbol by slot, and how many times names were replaced.
+        The Categorical symbol by slot, and how often the symbols have been replaced.
     settled
-        The last tick of each instrument before the live tail began.
+        The last tick of each instrument before the live tail.
     sealed
-        What readers have made of the chunks.
+        The frame of the chunks, cached.
     are_reused
-        Whether a token has been given to another instrument, so that two slots have it.
+        Whether a token has been reassigned to another instrument, so that two slots have it.
     """
 
     chunks: tuple[Chunk, ...]
@@ -183,20 +182,20 @@ class Held(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Ticks ever, dropped ones included: the number of the next tick."""
+        """Ticks received so far, including dropped ones: the number of the next tick."""
         return self.first + self.height
 
     def tail(self) -> pl.DataFrame:
-        """Return the rows that are not sealed yet."""
+        """Return the rows of the live tail."""
         return self.buffer.growing(self.length, self.symbols, _MODE_VALUES, self.naming)
 
     def frame(self) -> pl.DataFrame:
-        """Return every tick held, in arrival order, without copying it."""
+        """Return all ticks held, in arrival order, without copying them."""
         sealed = self.sealed.frame(self.chunks)
         return pl.concat([sealed, self.tail()]) if self.length else sealed
 
     def since(self, number: int) -> pl.DataFrame:
-        """Return the ticks from a number on, counted from the first ever."""
+        """Return the ticks from a number on, counted from the first tick received."""
         start = max(0, number - self.first)
         if start >= self.sealed_rows:
             begin = min(start - self.sealed_rows, self.length)
@@ -206,7 +205,7 @@ class Held(NamedTuple):
     def latest(self) -> pl.DataFrame:
         """Return the last tick of each instrument, in the order in which they were first seen.
 
-        However long the history, only the live tail is looked at, and what had settled before.
+        The time does not depend on the length of the history, only on that of the live tail.
         """
         merged = self.merge_latest()
         latest = merged.frame(0, merged.length, self.symbols, _MODE_VALUES)
@@ -215,23 +214,23 @@ class Held(NamedTuple):
         return latest
 
     def merge_latest(self) -> TickBuffer:
-        """Return the same, as a buffer."""
+        """Return the rows of `latest` as a buffer."""
         return merge_latest(self.settled, self.buffer, self.length, len(self.symbols))
 
 
 class NewRows(NamedTuple):
-    """Rows that are complete but for what `TickStore.write` asks about them.
+    """Rows that are complete except for their mark as cached values.
 
     Parameters
     ----------
     slots
-        The slot of each row's instrument.
+        The slot of the instrument of each row.
     codes
-        The layout code of each row.
+        The code of the layout of each row.
     columns
-        The buffer's columns.
+        The columns of the buffer.
     place
-        Which of their rows these are.
+        The range of rows.
     """
 
     slots: npt.NDArray[np.int32]
@@ -240,16 +239,16 @@ class NewRows(NamedTuple):
     place: slice
 
     def column(self, name: str) -> npt.NDArray[Any]:
-        """Return the values of a column; what a row's layout lacks is whatever was there before."""
+        """Return the values of a column; undefined in rows whose layout does not have the field."""
         return self.columns[name][self.place]
 
     def has_exchange_time(self) -> npt.NDArray[np.bool_]:
-        """Say which rows have an exchange time by their layout, though it may be 0: absent."""
+        """Return which rows have an exchange time by their layout; it may still be 0, absent."""
         return _HAS_EXCHANGE_TIME[self.codes]
 
 
 Mark = Callable[[NewRows], npt.NDArray[np.bool_] | None]
-"""New rows → which of them are cached values; None for none."""
+"""New rows → which of them are cached values of the server; None for none of them."""
 
 
 class TickStore:
@@ -258,7 +257,7 @@ class TickStore:
     Parameters
     ----------
     retention
-        How much history is kept.
+        The bounds of the history.
     """
 
     def __init__(self, retention: Retention | None = None) -> None:
@@ -269,13 +268,13 @@ class TickStore:
         self._slabs = Slabs()
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
         self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), _Sealed())
-        """The published state: one assignment replaces it as a whole."""
+        """The published state, replaced in a single assignment."""
 
     def name_instruments(self, symbol_of: SymbolOf) -> None:
-        """Use other symbols from now on. A tick keeps the name that it came under.
+        """Replace the symbols of future ticks. A tick keeps the symbol under which it arrived.
 
-        Where the name of a token changes, the exchange has given the token to another instrument:
-        it gets a slot of its own. Ticks that had no name get one.
+        If the symbol of a token changes, the exchange has reassigned the token to another
+        instrument, which gets a slot of its own. Ticks without a symbol get one.
         """
         self._symbol_of = symbol_of
         names = self._symbols.cast(pl.String)
@@ -295,7 +294,7 @@ class TickStore:
         )
 
     def _name_new(self) -> None:
-        """Name the instruments that have no symbol yet. The published symbols stay as they are."""
+        """Look up the symbols of new instruments. Published symbols do not change."""
         symbols = self._symbol_of(self.index.tokens[len(self._symbols) :].tolist())
         new = pl.Series("symbol", symbols, dtype=pl.Categorical, strict=False)
         self._symbols = pl.concat([self._symbols, new], rechunk=True)
@@ -303,7 +302,7 @@ class TickStore:
     def slots(
         self, tokens: npt.NDArray[np.uint32], out: npt.NDArray[np.int32] | None = None
     ) -> npt.NDArray[np.int32]:
-        """Return the slots of instrument tokens, new ones included; see `TokenIndex.slots`."""
+        """Return the slots of instrument tokens, assigning new ones; see `TokenIndex.slots`."""
         slots = self.index.slots(tokens, out)
         if len(self.index) > len(self._symbols):
             self._name_new()
@@ -315,17 +314,17 @@ class TickStore:
         Parameters
         ----------
         packets
-            What a scanner found in the items of `reads`.
+            The packets in the items of `reads`.
         reads
-            For each read of a socket its time in microseconds since the epoch, UTC, its connection
-            and how many items it brought; shape ``(n, 3)``.
+            For each read of a socket: time in microseconds since the epoch, UTC; connection;
+            number of items. Shape ``(n, 3)``.
         mark
-            Called with new rows before they are published: which are cached values, None for none.
+            Called with new rows before they are published.
 
         Returns
         -------
         Collection
-            The segment codes that are not known.
+            The unknown segment codes.
         """
         unknown: set[int] = set()
         start = 0
@@ -338,7 +337,7 @@ class TickStore:
     def _write(
         self, packets: Packets, reads: npt.NDArray[np.int64], mark: Mark, start: int, stop: int
     ) -> list[int]:
-        """Write packets for which the buffer has room; publish; seal a buffer that is full."""
+        """Write packets that fit into the buffer, publish them, and seal a full buffer."""
         held, buffer = self.held, self.held.buffer
         first = buffer.length
         unknown = decode(packets, start, stop, buffer.target, first)
@@ -355,9 +354,9 @@ class TickStore:
         return codes_unknown
 
     def _seal(self) -> None:
-        """Turn the full buffer into a chunk, drop what retention says, and begin a new buffer."""
+        """Turn the full buffer into a chunk, apply the retention, and start a new buffer."""
         capacity = min(self.retention.chunk_rows, self.held.buffer.capacity * 2)
-        self._drop(capacity)  # before the new buffer, which may take the memory
+        self._drop(capacity)  # first, so that the new buffer can reuse the memory
         held = self.held
         self.held = held._replace(
             chunks=(*held.chunks, Chunk(held.buffer, held.symbols)),
@@ -368,7 +367,7 @@ class TickStore:
         )
 
     def _drop(self, room: int) -> None:
-        """Drop chunks from the front until the history, with room for more, is within bounds."""
+        """Drop chunks from the front until the history plus `room` rows is within its bounds."""
         held = self.held
         rows = held.height + room
         newest = held.buffer.newest
