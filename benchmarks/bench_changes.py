@@ -1,7 +1,7 @@
-"""How long it takes to subscribe all that an account may, and to change modes.
+"""Measures how long it takes to subscribe all instruments of an account, and to change modes.
 
-The simulated Kite runs in this process, since its record says what it has
-received; it takes its share of the interpreter, so these times are upper bounds.
+The simulated Kite runs in this process, because its record shows what it has received. It shares
+the interpreter, so these times are upper bounds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PATIENCE = 20.0
 
 
 def measure(results: harness.Results) -> None:
-    """Report the best of several runs, each with a ticker of its own."""
+    """Report the best of several runs, each with a new ticker."""
     runs = [_run() for _ in range(2 if results.quick else 7)]
     best = {name: min(run[name] for run in runs) for name in runs[0]}
     for name, what, target in (
@@ -39,7 +39,7 @@ def measure(results: harness.Results) -> None:
 
 
 def _run() -> dict[str, float]:
-    """Time one subscription of everything and one change, while the market runs."""
+    """Time a subscription of all instruments and a change of modes, while the market ticks."""
     tokens = messages.tokens()
     with (
         SimulatedKite(rate=1.0) as kite,
@@ -68,7 +68,7 @@ def _run() -> dict[str, float]:
 def _timed(
     kite: SimulatedKite, change: Callable[[], None], arrived: Callable[[SimulatedKite], bool]
 ) -> tuple[float, float]:
-    """Return how long a change took to return, and to be known to the exchange."""
+    """Return the times until a change returned, and until the exchange had received it."""
     begin = time.perf_counter()
     change()
     returned = time.perf_counter() - begin

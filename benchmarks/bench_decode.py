@@ -1,4 +1,4 @@
-"""Messages → columns, against the official client's parser, with and without DataFrames."""
+"""Compares decoding with the parser of the official client, with and without DataFrames."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from kitepolars.wire.scan import Scanner
 from timing import Timing, best_of
 
 CRATE: tuple[float, float] = (45.0, 60.0)
-"""Nanoseconds per tick of the Rust crate kiteticker-async-manager 0.4.0, parse to structs, on one
-core: quoted from a run on such a machine. It cannot be built where there is no crates registry."""
+"""Nanoseconds per tick of the Rust crate kiteticker-async-manager 0.4.0, parsing to structs on one
+core, quoted from a run on such a machine: building it needs a registry of crates."""
 
 CACHE_BYTES = 512 * 1024
-"""Of messages that are decoded together: they and their columns fit a core's cache."""
+"""Bytes of messages decoded together: with their columns they fit into the cache of a core."""
 
 PACKET_BYTES = FULL.framed_dtype.itemsize
 COPIED = 200_000
-"""Packets of the memory that memcpy is timed on: far beyond the caches."""
+"""Packets in the memory on which memcpy is timed: far more than fit into the caches."""
 
 
 class Traffic(NamedTuple):
-    """Messages, how they are read, and what is to be reached against the parser alone and whole."""
+    """Messages, the bytes per read, and targets against the parser alone and with DataFrames."""
 
     what: str
     sent: list[bytes]
@@ -45,9 +45,9 @@ class Traffic(NamedTuple):
 
 
 def main_work(results: harness.Results) -> None:
-    """Check, time and report the three kinds of traffic."""
+    """Check, time and report the kinds of traffic."""
     rounds = 40 if results.quick else 180
-    # A few messages again and again: in the cache, as what a socket has just brought.
+    # The same few messages repeatedly: they stay in the cache, like data just read from a socket.
     full = filling.batch_messages().round() * rounds
     mixed = messages.mixed_messages(messages=100) * (10 if results.quick else 40)
     single = messages.FullMessages(messages.tokens(), packets=1, messages=5_000).round()
@@ -64,7 +64,7 @@ def main_work(results: harness.Results) -> None:
 
 
 def _check(sent: Sequence[bytes]) -> None:
-    """Hold the frame against the parser's dicts, value by value."""
+    """Compare the frame with the dicts of the parser, value by value."""
 
     def frame() -> pl.DataFrame:
         pipeline = filling.new_pipeline()
@@ -126,7 +126,7 @@ def _ns(timing: Timing) -> str:
 
 
 class _Passing(TickStore):
-    """Makes a DataFrame whenever its buffer, of the usual size, is full; drops it, begins again."""
+    """Makes a DataFrame whenever the buffer is full, drops it, and reuses the buffer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,21 +142,21 @@ class _Passing(TickStore):
 
 
 class _Running:
-    """A pipeline that has run for a while."""
+    """A pipeline in steady state."""
 
     def __init__(self, store: type[TickStore]) -> None:
         self._store = store
         self.renew()
 
     def renew(self) -> None:
-        """Drop what came since: the next rows go into memory new to the process, if any is kept."""
+        """Start over: rows that are retained then go into new memory."""
         self._pipeline = Pipeline(self._store(), Events(), Flush())
         source = filling.batch_messages()
         while source.sent < filling.SETTLED_ROWS:
             self.feed(source.round())
 
     def feed(self, sent: Sequence[bytes], read_bytes: int = filling.READ_BYTES) -> int:
-        """Do what a ticker does with messages."""
+        """Process messages like a ticker."""
         return filling.within_loop(lambda: filling.feed(self._pipeline, sent, read_bytes))
 
 
@@ -171,7 +171,7 @@ def _frames(sent: Sequence[bytes], frame: Callable[[official.Ticks], pl.DataFram
 
 
 def _absolute(results: harness.Results, full: list[bytes]) -> None:
-    """Time the decoder alone and memcpy of as many bytes; set the crate's quoted figure beside."""
+    """Time the decoder alone, and memcpy of as many bytes; compare with the figure of the crate."""
     size = math.ceil(CACHE_BYTES / len(full[0]))
     batches = [full[first : first + size] for first in range(0, len(full), size)]
     scanner = Scanner()

@@ -1,8 +1,7 @@
-"""From a server's sockets to one DataFrame, everything retained, against the official client.
+"""Compares the throughput from sockets to one DataFrame with that of the official client.
 
-The server is a process of its own that sends prepared WebSocket frames as fast
-as TCP takes them, over three connections. Every packet is numbered, and the
-frame is checked for each of them.
+The server is a process of its own that sends prepared WebSocket frames over three connections, as
+fast as TCP allows. All ticks are retained, packets are numbered, and the frame is checked for each.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from firehose import Workload
 
 CONNECTIONS = 3
 ROW_BYTES = 260
-"""Bytes of a row, rounded up: how much is retained follows from the machine's memory."""
+"""Bytes per row, rounded up, to limit the rows to the memory of the machine."""
 
 
 def measure(results: harness.Results) -> None:

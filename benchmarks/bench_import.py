@@ -1,4 +1,4 @@
-"""What ``import kitepolars`` takes, against what it stands on. Interpreters of their own."""
+"""Compares the time of ``import kitepolars`` with that of its dependencies, in new interpreters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMED = "import time; begin = time.perf_counter(); {}; print(time.perf_counter()
 
 
 def measure(results: harness.Results) -> None:
-    """Time all in turn, without the interpreter's own start."""
+    """Time all in turn, without the start of the interpreter."""
     with tempfile.TemporaryDirectory() as folder:
         _measure(results, Path(folder))
 
@@ -42,10 +42,10 @@ def _measure(results: harness.Results, cache: Path) -> None:
 
 
 def _seconds(statement: str, cache: Path) -> float:
-    """Time one import from compiled files, which are there once a package is in use.
+    """Time one import from byte-compiled files.
 
-    They are kept in a folder of their own, for all packages alike: some environments keep
-    Python from writing them, and then only what pip has compiled would be.
+    They are in a folder of their own, because some environments do not let Python write them, and
+    then only the packages compiled by pip would have them.
     """
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(cache)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,6 +1,6 @@
-"""From a server's send to the tick in a user's frame, while 18,000 ticks a second flow.
+"""Measures the latency from the server to a frame at 18,000 ticks per second.
 
-With settings swept, so that the defaults can be chosen from data.
+It sweeps the settings, so that the defaults can be chosen from data.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from kitepolars.loop import SWITCH_INTERVAL
 from kitepolars.pipeline import Flush
 
 RUNS = 3
-"""Of the defaults: what else runs on a machine delays some by tens of milliseconds."""
+"""Runs with the defaults: other programs delay some runs by tens of milliseconds."""
 
 INTERVALS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.0)
 SWITCHES = (0.005, 0.002, 0.001, 0.0005, 0.0001)

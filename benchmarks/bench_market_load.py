@@ -1,4 +1,4 @@
-"""What the client costs at a market's rate: 9,000 instruments in full mode, 2 ticks a second each.
+"""Measures the load of a market: 9,000 instruments in full mode, 2 ticks per second each.
 
 The simulated Kite is a process of its own. `frame()` is called once a second.
 """
@@ -16,11 +16,11 @@ from kitepolars.sim import SimulatedKite
 
 PER_INSTRUMENT = 2.0
 SETTLING = 3.0
-"""Seconds for the cached values that come after subscribing, and the first pages of memory."""
+"""Seconds for the cached values after subscribing, and for the first memory."""
 
 
 def measure(results: harness.Results) -> None:
-    """Measure the process's own processor time over the clock's."""
+    """Measure processor time over elapsed time."""
     seconds = 8.0 if results.quick else 30.0
     instruments = Instruments.read_csv(SimulatedKite().instruments.dump_csv())
     with (

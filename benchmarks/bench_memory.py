@@ -1,6 +1,6 @@
-"""What retained ticks take in memory, and whether a bounded history stays as large as it is.
+"""Measures the memory of retained ticks, and whether that of a bounded history stays constant.
 
-The turnover is in fast motion: as many ticks as a market brings in an hour, in seconds.
+The bounded history receives the ticks of an hour of a market within a minute.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import harness
 SCRIPT = Path(__file__).with_name("held_rows.py")
 ROW_BYTES = 260
 WARM_UP = 10
-"""Turnovers after which nothing may grow."""
+"""Turnovers of the history before memory must be constant."""
 
 
 def measure(results: harness.Results) -> None:
-    """Fill in a process of its own, then turn over in another one."""
+    """Measure both in processes of their own."""
     rows = harness.room_for(2_000_000 if results.quick else 20_000_000, ROW_BYTES)
     held = harness.in_process(SCRIPT, {"what": "memory", "rows": rows})
     results.add(

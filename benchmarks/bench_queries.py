@@ -1,4 +1,4 @@
-"""Queries over the rows held live, in their chunks, against the same rows in one piece."""
+"""Compares queries over live rows, in chunks, with those over the same rows in one chunk."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import harness
 from kitepolars import candles
 from timing import best_of
 
-ROW_BYTES = 2 * 260  # the rows are there twice
+ROW_BYTES = 2 * 260  # the rows exist twice
 
 
 def group_by(frame: pl.DataFrame) -> pl.DataFrame:
-    """Ask for the usual of each instrument."""
+    """Aggregate by instrument."""
     return (
         frame.lazy()
         .group_by("instrument_token")
@@ -33,12 +33,12 @@ def group_by(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def minute_candles(frame: pl.DataFrame) -> pl.DataFrame:
-    """Ask for bars of a minute."""
+    """Compute bars of a minute."""
     return candles(frame.lazy(), "1m").collect()
 
 
 def measure(results: harness.Results) -> None:
-    """Fill, check that both answer the same, and time them in turn."""
+    """Fill, check that both results are equal, and time them in turn."""
     rows = harness.room_for(1_000_000 if results.quick else 10_000_000, ROW_BYTES)
     pipeline = filling.new_pipeline()
     filling.within_loop(lambda: filling.fill(pipeline, rows))

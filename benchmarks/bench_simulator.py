@@ -1,6 +1,6 @@
-"""What the simulator costs: 9,000 instruments in full mode at 2 packets a second each.
+"""Measures the simulator: 9,000 instruments in full mode at 2 packets per second each.
 
-The simulator process's share of one core, without that of the clients, and what they got.
+The processor share of its process, without the clients, and the packets received.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SETTLING = 2.0
 
 
 class Received:
-    """What the clients got so far."""
+    """What the clients have received so far."""
 
     packets = 0
     size = 0
 
 
 async def drain(url: str, tokens: list[int], received: Received) -> None:
-    """Subscribe in full mode, then read for ever."""
+    """Subscribe in full mode, then read forever."""
     credentials = "?api_key=key&access_token=token"
     async with connect(url + credentials, proxy=None, max_size=None) as socket:
         await socket.send(json.dumps({"a": "subscribe", "v": tokens}))
@@ -43,7 +43,7 @@ async def drain(url: str, tokens: list[int], received: Received) -> None:
 
 
 async def load(url: str, instruments: int, seconds: float) -> Received:
-    """Read for some seconds; return what came."""
+    """Read for some seconds; return what was received."""
     today = day_of(datetime.now(UTC).timestamp())
     tokens = generate_instruments(on=today).instrument_token[:instruments].tolist()
     received = Received()
@@ -61,13 +61,13 @@ async def load(url: str, instruments: int, seconds: float) -> Received:
 
 
 def cpu_of_children() -> float:
-    """Return the processor seconds of the processes that have ended."""
+    """Return the processor seconds of child processes that have ended."""
     times = os.times()
     return times.children_user + times.children_system
 
 
 def run(instruments: int, rate: float, seconds: float) -> tuple[float, Received]:
-    """Return a simulator's processor seconds from start to end, and what was received."""
+    """Return the processor seconds of a simulator from start to end, and what was received."""
     before = cpu_of_children()
     with ServerProcess("kitepolars.sim", "--rate", str(rate)) as simulator:
         received = asyncio.run(load(simulator.url, instruments, seconds))
@@ -75,7 +75,7 @@ def run(instruments: int, rate: float, seconds: float) -> tuple[float, Received]
 
 
 def measure(results: harness.Results) -> None:
-    """Measure a long run and a short one; the difference is free of starting and settling."""
+    """Measure a long and a short run; the difference excludes start and settling."""
     seconds = 4.0 if results.quick else 10.0
     short, _ = run(INSTRUMENTS, RATE, 0.0)
     long, received = run(INSTRUMENTS, RATE, seconds)

@@ -1,4 +1,4 @@
-"""What `frame()` and `latest()` take, from ten thousand to twenty million rows held."""
+"""Measures `frame()` and `latest()` with ten thousand to twenty million rows held."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROW_BYTES = 260
 
 
 def measure(results: harness.Results) -> None:
-    """Let the history grow in a process of its own, full and mixed."""
+    """Measure full and mixed modes in processes of their own."""
     rows = harness.room_for(1_000_000 if results.quick else 20_000_000, ROW_BYTES)
     full = harness.in_process(SCRIPT, {"what": "full", "rows": rows})
     mixed = harness.in_process(SCRIPT, {"what": "mixed", "rows": rows})

@@ -1,8 +1,7 @@
-"""Where the time goes on a tick's way: socket, message, split, decode, append, snapshot.
+"""Measures the stages of a tick: socket, message, split, decode, append, snapshot.
 
-Processor time of the thread that does it, stage by stage. The first two are
-found by difference: a client that only counts bytes, then one that takes
-WebSocket messages and drops them.
+Processor time of the thread concerned. The first two stages are the difference between a client
+that only counts bytes, and one that receives WebSocket messages and drops them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from kitepolars.wire.stream import RawMessages
 from timing import best_of
 
 RATE: Final = 400_000
-"""Ticks a second that are sent while sockets are measured: far above a market's, and unhurried."""
+"""Ticks per second while sockets are measured: far above a market, below saturation."""
 
 MESSAGE_BYTES: Final = COUNT.itemsize + messages.PACKETS * FULL.framed_dtype.itemsize
 
@@ -41,11 +40,11 @@ class _Sized(Protocol):
 
 
 Connect = Callable[[str], Awaitable[tuple[_Sized, Callable[[], None]]]]
-"""URL → what counts, and what ends the connection."""
+"""URL → a counter of bytes, and a function that ends the connection."""
 
 
 class _Counter:
-    """Takes messages and drops them."""
+    """Counts and drops messages."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -59,7 +58,7 @@ class _Counter:
 
 
 class _Bytes(asyncio.Protocol):
-    """Shakes hands, then counts bytes and does nothing else."""
+    """Sends the opening handshake, then only counts bytes."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -91,7 +90,7 @@ async def _websocket(url: str) -> tuple[_Sized, Callable[[], None]]:
 
 
 def measure(results: harness.Results) -> None:
-    """Measure each stage and show its share."""
+    """Measure each stage and its share."""
     seconds = 2.0 if results.quick else 5.0
     socket = asyncio.run(_received(_raw, seconds))
     through_message = asyncio.run(_received(_websocket, seconds))
@@ -116,7 +115,7 @@ def measure(results: harness.Results) -> None:
 
 
 async def _received(connect: Connect, seconds: float) -> float:
-    """Return nanoseconds of this thread's processor time per tick that a client takes."""
+    """Return nanoseconds of processor time of this thread per tick received."""
     with Firehose() as server:
         counter, abort = await connect(server.url)
         await asyncio.sleep(0.2)
@@ -135,7 +134,7 @@ async def _received(connect: Connect, seconds: float) -> float:
 
 
 def _in_memory(repeats: int) -> dict[str, float]:
-    """Return nanoseconds per tick of split, split and decode, all of the pipeline, and frames."""
+    """Return nanoseconds per tick of split, of split and decode, of the pipeline, and of frames."""
     source = filling.batch_messages()
     sent = [message for _ in range(100) for message in source.round()]
     size = math.ceil(Flush().max_bytes / len(sent[0]))
@@ -155,7 +154,7 @@ def _in_memory(repeats: int) -> dict[str, float]:
         return done
 
     def snapshot() -> int:
-        """Make a frame a second at a market's rate: one in 18,000 ticks."""
+        """Make frames: one per 18,000 ticks, as once per second in a market."""
         return filling.RATE * sum(held.frame().height > 0 for _ in range(50))
 
     renew()

@@ -1,8 +1,7 @@
-"""What the live table costs kernel and browser: a real JupyterLab in a real Chromium.
+"""Measures the live table in a real JupyterLab and Chromium: cost in the kernel, frame rate.
 
-Needs what the browser tests need: the extra dev and Chromium. The market of a
-simulated Kite moves every row about once a second; the table refreshes four
-times a second while the page scrolls.
+Needs Chromium and the extra dev, like the browser tests. A simulated market changes every row
+about once per second; the table refreshes four times per second while the page scrolls.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ TARGETS: Final[dict[int, tuple[harness.Target | None, harness.Target | None]]] =
     3_000: (harness.at_most(5), harness.at_least(30)),
     9_000: (None, None),
 }
-"""Rows → the most that a refresh may cost the kernel (ms), the least frames per second."""
+"""Rows → target for the cost of a refresh in the kernel (ms), and for frames per second."""
 
 FRAMES: Final = """async ([seconds]) => {
     const box = document.querySelector('.kp-table .kp-rows');
@@ -62,7 +61,7 @@ print(json.dumps([(name, price) for name, price in rows]))
 
 
 def main_work(results: harness.Results) -> None:
-    """Measure tables of 3,000 and 9,000 rows, each after checking what it shows."""
+    """Measure tables of 3,000 and 9,000 rows, and check what they show."""
     with Lab() as lab:
         for rows in TARGETS:
             _measure(results, lab, rows)
@@ -103,7 +102,7 @@ def _measure(results: harness.Results, lab: Lab, rows: int) -> None:
 
 
 def _check(notebook: Notebook) -> None:
-    """Let the market rest, and compare what is on screen with what is held."""
+    """Pause the market, and compare the screen with the rows held."""
     notebook.execute("ticker.exchange.pause_market(); time.sleep(3)")
     held: dict[str, float] = dict(json.loads(notebook.execute(HELD)))
     shown: list[list[Any]] = notebook.page.evaluate(SHOWN)

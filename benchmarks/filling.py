@@ -1,4 +1,4 @@
-"""Fills a pipeline or a ticker from memory, without sockets, as fast as it takes. Any thread."""
+"""Fills a pipeline or a ticker from memory, without sockets. Any thread."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from messages import PACKETS, FullMessages, tokens
 T = TypeVar("T")
 
 START: Final = 1_795_146_300
-"""Friday 20 November 2026, 09:15 in India, in UTC epoch seconds: when made-up sessions begin."""
+"""Friday 20 November 2026, 09:15 in India, in UTC epoch seconds: when generated sessions start."""
 
 SETTLED_ROWS: Final = 2 * CHUNK_ROWS
-"""The chunks before this many rows are small ones."""
+"""Chunks have their full size once this many rows are held."""
 
 READ_BYTES: Final = 64 * 1024
-"""Bytes read at once when there is much to read; asyncio takes four times as many at most."""
+"""Bytes per read of a busy socket; asyncio reads at most four times as many."""
 
 RATE: Final = 18_000
-"""Ticks a second of a made-up session: two a second for each of 9,000 instruments."""
+"""Ticks per second of a generated session: two for each of 9,000 instruments."""
 
 
 def new_pipeline(retention: Retention | None = None) -> Pipeline:
-    """Return a pipeline that nobody feeds yet, with the flush that a ticker has by default."""
+    """Return an empty pipeline with the default `Flush` of a ticker."""
     return Pipeline(TickStore(retention), Events(), Flush())
 
 
 def batch_messages(packets: int = PACKETS) -> FullMessages:
-    """Return messages of which a round is what one flush decodes."""
+    """Return messages of which a round fills one flush."""
     size = COUNT.itemsize + packets * FULL.framed_dtype.itemsize
     return FullMessages(tokens(), packets=packets, messages=math.ceil(Flush().max_bytes / size))
 
 
 def settled_pipeline() -> Pipeline:
-    """Return a pipeline that has run for a while: instruments known, chunks at their full size.
+    """Return a pipeline in steady state: instruments known, chunks at their full size.
 
-    It has taken half a minute of a market, whose rows it holds. A running event loop is needed.
+    It holds the rows of about a minute of a market. Needs a running event loop.
     """
     pipeline = new_pipeline()
     fill(pipeline, SETTLED_ROWS)
@@ -52,7 +52,7 @@ def settled_pipeline() -> Pipeline:
 
 
 def within_loop(function: Callable[[], T]) -> T:
-    """Call a plain function in this thread with an event loop running, as the feed does."""
+    """Call a function in this thread while an event loop runs, as in the feed."""
 
     async def run() -> T:
         return function()
@@ -61,21 +61,21 @@ def within_loop(function: Callable[[], T]) -> T:
 
 
 def feed(pipeline: Pipeline, messages: Sequence[bytes], read_bytes: int = READ_BYTES) -> int:
-    """Deliver messages to a pipeline as connections do, and decode what waits in the end.
+    """Deliver messages to a pipeline like connections do, and flush it at the end.
 
     Parameters
     ----------
     pipeline
-        Where to.
+        The pipeline.
     messages
-        What is delivered.
+        The messages.
     read_bytes
-        How much of it a connection reads at once; one message at least.
+        Bytes per read of a connection; at least one message.
 
     Returns
     -------
     int
-        The ticks that this made.
+        The number of ticks decoded.
     """
     before = pipeline.stats().ticks
     size = max(1, read_bytes // max(map(len, messages), default=1))
@@ -87,16 +87,16 @@ def feed(pipeline: Pipeline, messages: Sequence[bytes], read_bytes: int = READ_B
 
 
 def fill(pipeline: Pipeline, rows: int, source: FullMessages | None = None) -> FullMessages:
-    """Feed full-mode ticks until at least so many rows are held, in the time of a session.
+    """Feed full-mode ticks, with the times of a session, until at least `rows` rows are held.
 
     Parameters
     ----------
     pipeline
-        Where to; a running event loop is needed.
+        The pipeline; needs a running event loop.
     rows
-        Rows to be held. The last message may bring a few more.
+        Rows to hold; the last message may add a few more.
     source
-        The messages, to go on with; new ones if not given.
+        The messages, to be continued; new ones by default.
     """
     source = source or batch_messages()
     packets = source.ticks
@@ -110,6 +110,6 @@ def fill(pipeline: Pipeline, rows: int, source: FullMessages | None = None) -> F
 
 
 def on_loop_thread(ticker: Ticker, function: Callable[[Pipeline], T]) -> T:
-    """Call a function with a running ticker's pipeline on its loop thread, past the sockets."""
+    """Call a function with the pipeline of a running ticker, on its loop thread."""
     runtime = ticker._runtime  # noqa: SLF001 - as the feed would
     return runtime.call(function, runtime.pipeline)

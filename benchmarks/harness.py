@@ -1,7 +1,6 @@
-"""What every benchmark shares: arguments, the machine, findings, and their files.
+"""Shared by all benchmarks: arguments, description of the machine, results and their files.
 
-A benchmark is a script of its own that writes ``artifacts/bench/<subject>.json``;
-`report` renders all of them.
+Each benchmark is a script that writes ``artifacts/bench/<subject>.json``; `report` renders them.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ PACKAGES: Final = ("kitepolars", "polars", "numpy", "websockets", "kiteconnect")
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a figure is to reach.
+    """The target of a figure.
 
     Parameters
     ----------
     value
         The bound.
     kind
-        Whether the figure must be at least or at most this.
+        Whether the figure must be at least or at most the bound.
     """
 
     value: float
     kind: Literal["at least", "at most"]
 
     def verdict(self, measured: float) -> str:
-        """Say whether it is met, or by how much it is missed."""
+        """Return whether it is met, or by how much it is missed."""
         if measured >= self.value if self.kind == "at least" else measured <= self.value:
             return "met"
         miss = abs(measured - self.value) / self.value
@@ -69,13 +68,13 @@ class Finding:
     what
         What was measured.
     against
-        What it was compared with; empty for an absolute figure.
+        What it is compared with; empty for an absolute figure.
     measured
         The figure.
     form
-        How to show it and its target, as `str.format` has it.
+        Format of the figure and its target, for `str.format`.
     target
-        What it is to reach, if anything.
+        The target, if any.
     note
         Absolute figures and circumstances.
     """
@@ -89,11 +88,11 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """Say whether the target is met; empty if there is none."""
+        """Whether the target is met; empty without a target."""
         return self.target.verdict(self.measured) if self.target else ""
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return the finding in one line."""
         against = f" against {self.against}" if self.against else ""
         target = ""
         if self.target:
@@ -104,18 +103,18 @@ class Finding:
 
 @dataclass(kw_only=True)
 class Results:
-    """What a benchmark found.
+    """The results of a benchmark.
 
     Parameters
     ----------
     subject
-        The name of its file, and of its place in the report.
+        The name of its file, and of its section in the report.
     quick
-        Whether it was a short run, which is not for the report.
+        Whether it was a short run, which is not reported.
     findings
         The rows of the table.
     series
-        Numbers for the plot and for further tables.
+        Data for the plot and for other tables.
     """
 
     subject: str
@@ -158,7 +157,7 @@ def main(subject: str, measure: Callable[[Results], None], doc: str | None) -> N
 
 
 def machine() -> dict[str, Any]:
-    """Describe where this runs, and with what."""
+    """Return a description of machine and software."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": _processor(),
@@ -202,9 +201,9 @@ def _commit() -> str:
 
 
 def in_process(script: Path, arguments: Mapping[str, object]) -> Any:
-    """Run a script of ours in a process of its own, and return the JSON that it prints last.
+    """Run a script in a process of its own, and return the JSON in its last line of output.
 
-    What it held is given back when it ends, and its peak is its own.
+    Its memory is freed when it ends, and its peak is not that of this process.
     """
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     done = subprocess.run(
@@ -214,7 +213,7 @@ def in_process(script: Path, arguments: Mapping[str, object]) -> Any:
 
 
 def room_for(rows: int, row_bytes: float) -> int:
-    """Return how many rows to hold: what was asked for, or what fits three quarters of memory."""
+    """Return the number of rows to hold: at most those that fit into ¾ of the free memory."""
     fits = int(0.75 * psutil.virtual_memory().available / row_bytes)
     if fits < rows:
         print(f"  memory for {fits:,} rows only, of {rows:,}", flush=True)
@@ -222,7 +221,7 @@ def room_for(rows: int, row_bytes: float) -> int:
 
 
 def add_growth(results: Results, what: str, resident: Sequence[int], note: str) -> None:
-    """Add by how many percent a resident set grew, by the line that fits its sizes best."""
+    """Add the growth of a resident set in percent, from a linear fit of its sizes."""
     slope, begin = np.polyfit(np.arange(len(resident)), np.array(resident), 1)
     first, last = resident[0] / 2**20, resident[-1] / 2**20
     results.add(
@@ -235,7 +234,7 @@ def add_growth(results: Results, what: str, resident: Sequence[int], note: str) 
 
 
 def sizes(highest: int) -> Sequence[int]:
-    """Return the numbers of rows that are looked at: 10⁴ … 2·10⁷."""
+    """Return the numbers of rows that are measured: 10⁴ … 2·10⁷."""
     return [
         size for size in (10_000, 100_000, 1_000_000, 10_000_000, 20_000_000) if size <= highest
     ]

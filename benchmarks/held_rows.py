@@ -1,7 +1,7 @@
-"""What depends on how many rows are held: snapshots and memory. A process of its own each.
+"""Measures snapshots and memory for a number of rows held, in a process of its own.
 
-Prints JSON, which `bench_snapshot` and `bench_memory` read: what is measured
-here is large, and is given back to the machine when the process ends.
+Prints JSON for `bench_snapshot` and `bench_memory`. The process frees the large memory when it
+ends.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ FLUSHES: Final = 9
 def snapshots(rows: int, *, mixed: bool) -> list[dict[str, float]]:
     """Time `frame()` and `latest()` of a running ticker as its history grows.
 
-    Each is timed twice: as the rows happen to lie, and with a live tail that is all but full,
-    which is the worst there is.
+    Each is timed twice: as it happens, and with a live tail that is almost full, the worst case.
     """
     found = []
     with Firehose() as server, Ticker("benchmark", "benchmark", url=server.url) as ticker:
@@ -63,14 +62,14 @@ def _grow(ticker: Ticker, source: messages.FullMessages, rows: int, *, mixed: bo
 
 
 def _fill_mixed(pipeline: Pipeline, rows: int) -> None:
-    """Feed messages of mixed modes, but for the last few ticks: those are full ones."""
+    """Feed messages of mixed modes; the last few ticks are left to full mode."""
     mixed = messages.mixed_messages(messages=90)
     while pipeline.store.held.height + 100 * len(mixed) <= rows:
         filling.feed(pipeline, mixed)
 
 
 def _rate(ticker: Ticker, source: messages.FullMessages) -> float:
-    """Return the median ticks a second of a few flushes at this size, on the loop thread."""
+    """Return the median of ticks per second over a few flushes, on the loop thread."""
 
     def feed(pipeline: Pipeline) -> float:
         sent = source.round()
@@ -89,7 +88,7 @@ def _times(ticker: Ticker, suffix: str) -> dict[str, float]:
 
 
 def _median(call: Callable[[], pl.DataFrame]) -> float:
-    """Return the median in milliseconds: a user waits for a usual call, not for the best."""
+    """Return the median in milliseconds: users experience typical calls, not the fastest."""
     times = []
     for _ in range(REPEATS):
         begin = time.perf_counter()
@@ -110,11 +109,11 @@ def _check_snapshot(ticker: Ticker, source: messages.FullMessages, *, mixed: boo
 
 
 def memory(rows: int) -> dict[str, float]:
-    """Measure what a retained tick takes, from memory before to memory after."""
+    """Measure the memory of a retained tick, from the resident set before and after."""
     process = psutil.Process()
     pipeline = filling.new_pipeline()
     source = filling.batch_messages()
-    filling.feed(pipeline, source.round())  # scratch memory and instruments are not ticks'
+    filling.feed(pipeline, source.round())  # so that scratch memory and instruments do not count
     first = pipeline.store.held.height
     before = process.memory_info().rss
     peak = 0
@@ -141,7 +140,7 @@ def memory(rows: int) -> dict[str, float]:
 
 
 def _peak() -> float:
-    """Return the highest resident set that the process ever had, in bytes."""
+    """Return the peak resident set of the process in bytes."""
     info = psutil.Process().memory_info()
     if hasattr(info, "peak_wset"):
         return float(info.peak_wset)
@@ -152,7 +151,7 @@ def _peak() -> float:
 
 
 def widths() -> float:
-    """Return the sum of the columns' widths in bytes: values only, a Boolean a bit."""
+    """Return the sum of the widths of the columns in bytes: values only, 1/8 for a Boolean."""
     return sum(map(_width, SCHEMA.values()))
 
 
@@ -173,7 +172,7 @@ def _width(dtype: Any) -> float:
 
 
 def constancy(turnovers: int, rows: int = 1_000_000) -> dict[str, Any]:
-    """Turn a bounded history over many times, in fast motion, and watch the resident set."""
+    """Turn a bounded history over many times, and record the resident set."""
     process = psutil.Process()
     pipeline = filling.new_pipeline(Retention(max_rows=rows))
     source = filling.batch_messages()

@@ -1,8 +1,8 @@
-"""Whether the memory of a ticker grows: an hour of the clock at a market's rate, `make soak`.
+"""Measures the memory of a ticker over an hour at the rate of a market; run by `make soak`.
 
-A session in small: 9,000 instruments in full mode at 2 ticks a second, over sockets, through a
-bounded history, with `frame()` once a second. Not among the benchmarks of `make bench`, because
-it takes its time; the page shows what it last found.
+9,000 instruments in full mode at 2 ticks per second, over sockets, with a bounded history and a
+`frame()` once per second. It takes an hour, so it is not part of `make bench`; the report shows
+its latest result.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from kitepolars.sim import SimulatedKite
 
 PER_INSTRUMENT = 2.0
 HELD = 1_000_000
-"""Ticks of the bounded history: turned over every minute."""
+"""Rows of the bounded history, which is turned over every minute."""
 
 WARM_UP = 300
-"""Seconds after which nothing may grow: a few turnovers."""
+"""Seconds before memory must be constant: a few turnovers of the history."""
 
 
 def measure(results: harness.Results) -> None:
-    """Note the resident set once a second, and fit a line."""
+    """Record the resident set once per second, and fit a line."""
     seconds = WARM_UP + (60 if results.quick else 3_600)
     process = psutil.Process()
     resident: list[int] = []

@@ -1,8 +1,7 @@
-"""How long a tick takes from its server to a user's frame while the market flows. Three threads.
+"""Measures the latency from the server to a frame at the rate of a market. Three threads.
 
-Probes say when they left; server and client are on one machine and read one
-clock. Two ways are measured at once: a thread that asks for `frame()` again
-and again, and a callback that gets what is flushed without anybody asking.
+Probes contain the time at which they were sent; server and client share a clock. Two ways to get
+them are measured: a thread that polls `frame()`, and a callback that receives each flush.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ from messages import stamp_of
 from throughput import PATIENCE, LostTicksError, connected
 
 MARKET: Final = 18_000
-"""Ticks a second of 9,000 instruments."""
+"""Ticks per second of 9,000 instruments."""
 
 PROBES: Final = 50
-"""Probes a second."""
+"""Probes per second."""
 
 LOOK: Final = 0.001
-"""Seconds between two looks at the frame."""
+"""Seconds between two polls of the frame."""
 
 _STEPS: Final = 10_000
-"""Additions of a busy main thread between two looks at the clock."""
+"""Additions of a busy main thread between two readings of the clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantiles:
-    """Of many latencies, in seconds."""
+    """Quantiles of latencies, in seconds."""
 
     p50: float
     p99: float
@@ -47,25 +46,25 @@ class Quantiles:
 
     @classmethod
     def of(cls, latencies: list[float]) -> Quantiles:
-        """Return those of a sample."""
+        """Return the quantiles of a sample."""
         p50, p99 = np.quantile(latencies, (0.5, 0.99)).tolist()
         return cls(p50=p50, p99=p99, worst=max(latencies))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """What one run found.
+    """The result of a run.
 
     Parameters
     ----------
     asked
-        Until a thread that asks for frames has the tick, the making of the frame included.
+        Until a thread that polls frames has the tick, including the making of the frame.
     flushed
-        Until a callback on batches has it, while nobody asks.
+        Until a callback on batches has the tick, without polling.
     cpu
-        The process's share of one core, the busy main thread not included.
+        Processor time over elapsed time, without a busy main thread.
     work
-        Additions a second that the main thread did, if it was busy.
+        Additions per second of a busy main thread.
     """
 
     asked: Quantiles
@@ -82,27 +81,27 @@ def run(
     switch_interval: float | None = None,
     rate: float = MARKET,
 ) -> Latency:
-    """Measure with a main thread that sleeps, or one that is in a Python loop.
+    """Measure with a main thread that sleeps or runs a Python loop.
 
-    The two ways are measured one after the other, since a frame that is asked for flushes.
+    The two ways are measured one after the other, because polling a frame flushes.
 
     Parameters
     ----------
     seconds
-        For each of the two ways.
+        Duration of each of the two measurements.
     busy
         Whether the calling thread computes meanwhile.
     flush
-        The ticker's.
+        The `Flush` of the ticker.
     switch_interval
-        For `sys.setswitchinterval`; by default what a running ticker sets.
+        For `sys.setswitchinterval`; by default that of a running ticker.
     rate
-        Ticks a second besides the probes.
+        Ticks per second besides the probes.
 
     Raises
     ------
     LostTicksError
-        When a probe did not arrive.
+        A probe did not arrive.
     """
     workload = Workload(seconds=seconds, rate=rate, probes=PROBES)
     with (
@@ -158,7 +157,7 @@ def _look(ticker: Ticker, found: list[float], stopping: threading.Event) -> None
 
 
 def _spend(seconds: float, *, busy: bool) -> int:
-    """Sleep, or add numbers in a Python loop; return how many."""
+    """Sleep, or count in a Python loop; return the number of additions."""
     if not busy:
         time.sleep(seconds)
         return 0
@@ -170,7 +169,7 @@ def _spend(seconds: float, *, busy: bool) -> int:
 
 
 def _settle(server: Firehose, workload: Workload, found: list[float]) -> None:
-    """Wait until every probe is found."""
+    """Wait until all probes have arrived."""
     server.sent()
     deadline = time.monotonic() + PATIENCE
     expected = int(workload.probes * workload.seconds)

@@ -1,7 +1,7 @@
-"""Made-up messages with a market's instruments and plausible values. Pure; any thread.
+"""Generated messages with the instruments of a market and plausible values. Pure; any thread.
 
-The tokens are those of the simulated exchanges, so that the segments, and with
-them the prices' divisors, are mixed as they are in a market.
+The tokens are those of the simulated exchanges, so that segments, and with them the divisors of
+prices, are mixed as in a market.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ from kitepolars.wire.layouts import (
 )
 
 INSTRUMENTS: Final = 9_000
-"""What one account may subscribe."""
+"""The most instruments of an account."""
 
 PACKETS: Final = 100
-"""Packets of a message, unless something else is said."""
+"""Packets per message by default."""
 
 COUNTER: Final = "volume_traded"
-"""The field in which packets are numbered, so that a missing one is noticed."""
+"""The field with consecutive numbers, by which missing packets are detected."""
 
 STAMP_HIGH: Final = "total_buy_quantity"
 STAMP_LOW: Final = "total_sell_quantity"
-"""The fields for the two halves of a time."""
+"""The fields with the two halves of a time."""
 
 _DEPTH_STEP: Final = 5  # units of the wire's price between two levels
 
 
 def tokens(count: int = INSTRUMENTS, *, indices: bool = False, seed: int = 0) -> list[int]:
-    """Return instrument tokens from all over the simulated exchanges, in random order.
+    """Return instrument tokens of all simulated exchanges, in random order.
 
     Parameters
     ----------
     count
-        How many.
+        The number of tokens.
     indices
-        Whether indices are among them; their full packets are short.
+        Whether to include indices, whose packets are short.
     seed
-        Of the choice.
+        Seed of the selection.
     """
     on = day_of(datetime.now(UTC).timestamp())
     listed = generate_instruments(on=on).instrument_token
@@ -71,7 +71,7 @@ def tokens(count: int = INSTRUMENTS, *, indices: bool = False, seed: int = 0) ->
 def columns(
     layout: Layout, instrument_tokens: npt.NDArray[np.int64], seed: int
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return made-up integers of the wire for packets of one kind."""
+    """Return generated integers of the wire for packets of one kind."""
     rng = np.random.default_rng(seed)
     rows = len(instrument_tokens)
     now = int(time.time())
@@ -95,18 +95,18 @@ def columns(
 
 
 class FullMessages:
-    """Full-mode messages of equal size whose packets are numbered through, round after round.
+    """Full-mode messages of equal size whose packets are numbered over all rounds.
 
     Parameters
     ----------
     instrument_tokens
-        Whose; taken in turn.
+        The instruments, in turn.
     packets
-        Packets of a message.
+        Packets per message.
     messages
-        Messages of a round.
+        Messages per round.
     seed
-        Of the values.
+        Seed of the values.
 
     Examples
     --------
@@ -124,11 +124,11 @@ class FullMessages:
         seed: int = 0,
     ) -> None:
         self.ticks = packets * messages
-        """Packets of a round."""
+        """Packets per round."""
         self.sent = 0
-        """Packets of the rounds so far."""
+        """Packets of all rounds so far."""
         self.tokens = np.array(instrument_tokens, np.uint32)
-        """Whose packets they are, in turn."""
+        """The instruments of the packets, in turn."""
         framed = encode_packets(FULL, columns(FULL, np.resize(self.tokens, self.ticks), seed))
         size = COUNT.itemsize + packets * FULL.framed_dtype.itemsize
         self._bytes = np.zeros((messages, size), np.uint8)
@@ -144,12 +144,12 @@ class FullMessages:
         )["packet"]
 
     def round(self, at: int | None = None) -> list[bytes]:
-        """Return the messages of the next round, numbered on.
+        """Return the messages of the next round.
 
         Parameters
         ----------
         at
-            The exchange's time of all its packets, in UTC epoch seconds; unchanged if not given.
+            The exchange time of its packets, in UTC epoch seconds; by default unchanged.
         """
         numbers = np.arange(self.sent, self.sent + self.ticks).reshape(self._packets.shape)
         self._packets[COUNTER] = numbers
@@ -160,7 +160,7 @@ class FullMessages:
         return [message.tobytes() for message in self._bytes]
 
     def stamped(self, at: int) -> bytes:
-        """Return the first message with a time, in microseconds, in two fields of its packets.
+        """Return the first message, with a time in microseconds in two fields of its packets.
 
         See `stamp_of` for the inverse.
         """
@@ -170,23 +170,23 @@ class FullMessages:
 
 
 def stamp_of(ticks: pl.DataFrame) -> npt.NDArray[np.int64]:
-    """Return the times, in microseconds, that `FullMessages.stamped` put into ticks."""
+    """Return the times in microseconds that `FullMessages.stamped` wrote into ticks."""
     high = ticks[STAMP_HIGH].to_numpy().astype(np.int64)
     stamps: npt.NDArray[np.int64] = high << 32 | ticks[STAMP_LOW].to_numpy()
     return stamps
 
 
 def mixed_messages(packets: int = PACKETS, messages: int = 32, seed: int = 0) -> list[bytes]:
-    """Return messages in which the modes are mixed, a third each, as Kite does; a few indices.
+    """Return messages of mixed modes, a third of the packets each, some of them of indices.
 
     Parameters
     ----------
     packets
-        Packets of a message.
+        Packets per message.
     messages
-        How many.
+        The number of messages.
     seed
-        Of the choice and the values.
+        Seed of the selection and the values.
     """
     rng = np.random.default_rng(seed)
     count = packets * messages

@@ -1,6 +1,6 @@
-"""The official client as a user would use it: its own parser, and DataFrames of its dicts.
+"""The official client as users use it: its parser, and DataFrames of its dicts. Calling thread.
 
-Needs the extra ``bench``. Calling thread.
+Needs the extra ``bench``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Ticks = list[dict[str, Any]]
 _SIDES: Final = {"buy": "bid", "sell": "ask"}
 _TIMES: Final = ("exchange_timestamp", "last_trade_time")
 _OWN: Final = ("tradable", "change", "ohlc", "depth", *_TIMES)
-"""What is not compared by its name: computed by the client, nested, or local times."""
+"""Not compared by name: computed by the client, nested, or local times."""
 
 
 def is_installed() -> bool:
@@ -41,12 +41,12 @@ def parser() -> Callable[[bytes], Ticks]:
 
 
 def nested_frame(ticks: Ticks) -> pl.DataFrame:
-    """Make a DataFrame of the dicts as they are: structs of lists of structs."""
+    """Return a DataFrame of the dicts as they are: structs of lists of structs."""
     return pl.DataFrame(ticks)
 
 
 def flat_frame(ticks: Ticks) -> pl.DataFrame:
-    """Make a DataFrame with a column a value, as a user would to work with it."""
+    """Return a DataFrame with a column per value, as users need it."""
     return pl.DataFrame([_flat(tick) for tick in ticks])
 
 
@@ -66,7 +66,7 @@ def differences(ours: pl.DataFrame, theirs: Sequence[Mapping[str, Any]]) -> list
     Returns
     -------
     list of str
-        What differs; empty if nothing does.
+        The differences.
     """
     if ours.height != len(theirs):
         return [f"{ours.height} rows against {len(theirs)} dicts"]

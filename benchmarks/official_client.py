@@ -1,8 +1,7 @@
-"""The official client on the benchmark's server, in a process of its own: Twisted starts once.
+"""Measures the official client on `Firehose`, in a process of its own: Twisted starts only once.
 
-Its real code, threaded, three clients as Kite's documentation has it for more
-than 3,000 instruments; `on_ticks` makes a DataFrame of each message and keeps
-it, which is the least that the same result asks for.
+Three threaded clients, as the documentation of Kite recommends for more than 3,000 instruments.
+`on_ticks` makes a DataFrame of each message and keeps it: the least work for the same result.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ PATIENCE = 10.0
 
 
 class Collector:
-    """What the clients' callbacks fill."""
+    """Collects what the callbacks of the clients receive."""
 
     def __init__(self, connections: int) -> None:
         self.frames: list[pl.DataFrame] = []
@@ -39,7 +38,7 @@ class Collector:
         self.problems: list[str] = []
 
     def connect(self, url: str) -> None:
-        """Open the connections and wait for them."""
+        """Open the connections, and wait until they are open."""
         for number in range(self.connections):
             client = KiteTicker("key", "token", root=url.rstrip("/"), reconnect=False)
             self.clients.append(client)
@@ -54,7 +53,7 @@ class Collector:
             assert self.opened.acquire(timeout=PATIENCE), "a connection did not open"
 
     def disconnect(self) -> None:
-        """Stop Twisted's thread: the interpreter must not end under it."""
+        """Stop the thread of Twisted before the interpreter ends."""
         reactor.callFromThread(reactor.stop)  # type: ignore[misc]
         self.clients[0].websocket_thread.join(PATIENCE)
 
@@ -66,14 +65,14 @@ class Collector:
 
 
 def run(*, seconds: float, connections: int = 3, rate: float | None = None) -> dict[str, float]:
-    """Measure in another process; return ticks a second, the share of a core, and the backlog."""
+    """Measure in another process; return ticks per second, processor share, number of problems."""
     arguments = {"seconds": seconds, "connections": connections, "rate": rate or 0.0}
     result: dict[str, float] = harness.in_process(Path(__file__), arguments)
     return result
 
 
 def measure(seconds: float, connections: int, rate: float) -> dict[str, float]:
-    """Take ticks for some seconds."""
+    """Receive ticks for some seconds."""
     collector = Collector(connections)
     with Firehose() as server:
         collector.connect(server.url)
@@ -94,11 +93,11 @@ def measure(seconds: float, connections: int, rate: float) -> dict[str, float]:
 
 def main() -> None:
     """Measure here and print what `run` reads."""
-    logging.getLogger("kiteconnect").setLevel(logging.CRITICAL)  # it reports our closing the line
+    logging.getLogger("kiteconnect").setLevel(logging.CRITICAL)  # it logs every close
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--connections", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=0.0, help="ticks a second; 0: unbounded")
+    parser.add_argument("--rate", type=float, default=0.0, help="ticks per second; 0 for no limit")
     print(json.dumps(measure(**vars(parser.parse_args()))))
     sys.stdout.flush()
 

@@ -1,8 +1,7 @@
 """Renders ``docs/performance.md`` from the results and a template, and draws the plot.
 
-``python benchmarks/report.py`` after the benchmarks, as ``make bench`` does. If
-any of them was a short run, the page goes to ``artifacts/bench`` instead.
-The prose is in ``performance.md.in``; what stands there in braces is filled in.
+``make bench`` runs it after the benchmarks. If any of them was a short run, the page goes to
+``artifacts/bench`` instead. The prose is in ``performance.md.in``, with names of tables in braces.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ SUBJECTS: Final = (
     "import",
     "simulator",
 )
-"""The order of the table; each is a script ``bench_<subject>.py``."""
+"""The subjects in the order of the table; each has a script ``bench_<subject>.py``."""
 
 OPTIONAL: Final = ("widgets", "hour")
-"""What needs a browser or an hour; reported where there was one."""
+"""Subjects that need a browser or an hour; reported if they were measured."""
 
 TEMPLATE: Final = Path(__file__).with_name("performance.md.in")
 PAGE: Final = ROOT / "docs" / "performance.md"
@@ -48,14 +47,14 @@ FULL = "full, 100 packets a message"
 
 
 def load() -> Results:
-    """Read what the benchmarks wrote, by subject."""
+    """Return the results of all benchmarks by subject."""
     return {
         path.stem: json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))
     }
 
 
 def findings(result: Mapping[str, Any]) -> list[Finding]:
-    """Return the rows of one subject."""
+    """Return the findings of a subject."""
     return [
         Finding(**{**row, "target": Target(**row["target"]) if row["target"] else None})
         for row in result["findings"]
@@ -63,7 +62,7 @@ def findings(result: Mapping[str, Any]) -> list[Finding]:
 
 
 def main_table(results: Results) -> str:
-    """Return the table of everything measured."""
+    """Return the table of all findings."""
     rows = [
         _row(finding)
         for subject in (*SUBJECTS, *OPTIONAL)
@@ -83,7 +82,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
 
 
 def stage_table(results: Results) -> str:
-    """Return the shares of a tick's way."""
+    """Return the table of stages."""
     stages: dict[str, float] = results["stages"]["series"]["stages"]
     total = sum(stages.values())
     rows = [
@@ -96,7 +95,7 @@ def stage_table(results: Results) -> str:
 
 
 def latency_table(results: Results) -> str:
-    """Return the sweep of settings."""
+    """Return the table of the settings swept."""
     rows = [
         (
             "a Python loop" if row["busy"] else "sleeps",
@@ -122,7 +121,7 @@ def latency_table(results: Results) -> str:
 
 
 def machine_table(results: Results) -> str:
-    """Return where and with what was measured."""
+    """Return the table of machine and software."""
     machine = results[next(subject for subject in SUBJECTS if subject in results)]["machine"]
     dates = sorted(result["machine"]["date"] for result in results.values())
     loads = [result["machine"]["load"] for result in results.values()]
@@ -146,7 +145,7 @@ PARTS: Final[Mapping[str, Callable[[Results], str]]] = {
     "latency": latency_table,
     "machine": machine_table,
 }
-"""Place in the template → what fills it."""
+"""Name in the template → the function that renders it."""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -254,7 +253,7 @@ def _draw_snapshots(axes: Axes, results: Mapping[str, Mapping[str, Any]]) -> Non
 
 
 def main() -> None:
-    """Render the page; that of short runs is not the documentation's."""
+    """Render the page; short runs do not replace the documentation."""
     results = load()
     missing = [subject for subject in (*SUBJECTS, "stages") if subject not in results]
     if missing:

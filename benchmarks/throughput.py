@@ -1,4 +1,4 @@
-"""From a server's sockets to the frame, everything retained. Calling thread, on a ticker."""
+"""Measures the throughput from sockets to the frame, all ticks retained. Calling thread."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from kitepolars.ticker import Ticker
 from messages import COUNTER, tokens
 
 PATIENCE = 30.0
-"""Seconds to wait for what must come."""
+"""Timeout in seconds."""
 
 
 class LostTicksError(KitePolarsError):
-    """Ticks that were sent are not in the frame."""
+    """Ticks that were sent are missing in the frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
-    """How a run went; nothing was lost.
+    """The result of a run without losses.
 
     Parameters
     ----------
     ticks
-        Rows received, all of them checked.
+        Rows received and checked.
     seconds
-        From the first row to the last.
+        Time from the first row to the last.
     slowest_second
-        The fewest ticks in a second between the first and the last.
+        The least number of ticks in a second of that time.
     cpu
-        The process's share of one core, in that time.
+        Processor time over elapsed time.
     """
 
     ticks: int
@@ -49,35 +49,35 @@ class Throughput:
 
     @property
     def rate(self) -> float:
-        """Ticks a second."""
+        """Ticks per second."""
         return self.ticks / self.seconds
 
 
 def run(
     workload: Workload, *, connections: int = 3, retention: Retention | None = None
 ) -> Throughput:
-    """Send to a ticker of its own, and check that every tick arrived, once and in order.
+    """Run a workload on a new ticker, and check that every tick arrived once and in order.
 
     Parameters
     ----------
     workload
-        What to send.
+        The workload.
     connections
-        Over how many connections.
+        The number of connections.
     retention
-        What is retained; all of it by default. What is dropped is counted, but not looked at.
+        The retention; by default all is retained. Ticks that are dropped are only counted.
 
     Raises
     ------
     LostTicksError
-        When something is missing, duplicated or out of order.
+        Ticks are missing, duplicated or out of order.
     """
     with (
         Firehose() as server,
         connected(server, connections, retention=retention) as ticker,
     ):
         server.begin(workload)
-        ticker.wait(rows=1, timeout=PATIENCE)  # the server prepares first
+        ticker.wait(rows=1, timeout=PATIENCE)  # the server generates messages first
         cpu, begin = time.process_time(), time.perf_counter()
         marks = _watch(ticker, workload.seconds)
         sent = server.sent()
@@ -105,7 +105,7 @@ def connected(
     retention: Retention | None = None,
     flush: Flush | None = None,
 ) -> Ticker:
-    """Return a running ticker on the server, subscribed to so much that all connections open."""
+    """Return a running ticker with enough subscriptions to open all connections."""
     ticker = Ticker(
         "benchmark",
         "benchmark",
@@ -123,16 +123,16 @@ def connected(
 
 
 def check(frame: pl.DataFrame, sent: list[int], dropped: int = 0) -> None:
-    """Raise unless the frame holds what was sent, each connection's packets in order.
+    """Raise unless the frame has the packets sent, those of each connection in order.
 
     Parameters
     ----------
     frame
-        All that is held.
+        The frame.
     sent
         Packets by connection.
     dropped
-        How many rows were held once, and are not any more.
+        The number of rows dropped by the retention.
     """
     if frame.height + dropped != sum(sent):
         raise LostTicksError(f"{frame.height + dropped:,} ticks arrived of {sum(sent):,}")
@@ -144,13 +144,13 @@ def check(frame: pl.DataFrame, sent: list[int], dropped: int = 0) -> None:
             raise LostTicksError("ticks are missing, duplicated or out of order")
         last.append(first + len(numbers))
     missing = Counter(count for count in sent if count) - Counter(last)
-    # Where rows were dropped, those of a connection may be among them altogether.
+    # The dropped rows may include all of a connection.
     if (missing and not dropped) or Counter(last) - Counter(sent):
         raise LostTicksError(f"connections ended at {last} of {sent}")
 
 
 def _watch(ticker: Ticker, seconds: float) -> list[tuple[float, int]]:
-    """Look once a second at how many rows there are, as somebody with a display would."""
+    """Make a frame once per second, as a display does; return times and numbers of rows."""
     marks = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:

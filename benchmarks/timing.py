@@ -1,4 +1,4 @@
-"""Times contestants in turn, so that a noisy machine is noisy for all of them. Calling thread."""
+"""Times contestants in turn, so that noise of the machine affects all of them. Calling thread."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Timing:
     Parameters
     ----------
     wall
-        Seconds per item on the clock.
+        Elapsed seconds per item.
     cpu
-        Processor seconds per item, of the thread that ran it.
+        Processor seconds per item, of the calling thread.
     items
-        Items of a run.
+        Items per run.
     """
 
     wall: float
@@ -33,16 +33,16 @@ def best_of(
     repeats: int = 7,
     prepare: Mapping[str, Callable[[], object]] | None = None,
 ) -> dict[str, Timing]:
-    """Run each contestant in turn, several times; return the best of each.
+    """Run the contestants in turn, several times; return the best run of each.
 
     Parameters
     ----------
     contestants
-        Name → what to time; it returns how many items it handled.
+        Name → the function to time; it returns its number of items.
     repeats
-        Rounds, after one that is not counted.
+        Rounds, after a first one that does not count.
     prepare
-        Name → what is called before each run of that contestant, and not timed.
+        Name → a function called before each run of that contestant, not timed.
     """
     runs: dict[str, list[Timing]] = {name: [] for name in contestants}
     for number in range(repeats + 1):
@@ -63,7 +63,7 @@ def best_of(
 
 
 def once(contestant: Callable[[], int]) -> Timing:
-    """Time one run. The garbage of the one before is not collected at this one's expense."""
+    """Time one run, after collecting the garbage of the previous one."""
     gc.collect()
     cpu, wall = time.thread_time(), time.perf_counter()
     items = contestant()
