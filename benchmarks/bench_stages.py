@@ -17,6 +17,7 @@ import harness
 import messages
 from firehose import Firehose, Workload
 from kitepolars.feed.account import Account
+from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.connection import Connection, open_connection
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.frames.buffers import TickBuffer
@@ -53,8 +54,8 @@ class _Counter:
         assert received_at
         self.size += messages.size
 
-    def text(self, text: str) -> None:
-        assert not text, text
+    def text(self, received_at: int, text: str) -> None:
+        raise AssertionError(f"a text at {received_at}: {text}")
 
 
 class _Bytes(asyncio.Protocol):
@@ -84,7 +85,7 @@ async def _raw(url: str) -> tuple[_Sized, Callable[[], None]]:
 async def _websocket(url: str) -> tuple[_Sized, Callable[[], None]]:
     counter = _Counter()
     account = Account("benchmark", "key", "token")
-    connection = await open_connection(url, account, counter, ReconnectPolicy())
+    connection = await open_connection(url, account, counter, ReconnectPolicy(), FeedClock())
     assert isinstance(connection, Connection), connection
     return counter, connection.transport.abort
 

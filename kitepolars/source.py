@@ -246,6 +246,21 @@ class ConnectionChanged(NamedTuple):
     reconnects: int
 
 
+class ClockMoved(NamedTuple):
+    """The source's clock was moved forward, because the wall clock was set.
+
+    Parameters
+    ----------
+    at
+        When, by the clock as it is now.
+    microseconds
+        By how much: nothing happened between ``at - microseconds`` and `at`.
+    """
+
+    at: int
+    microseconds: int
+
+
 Record: TypeAlias = (
     Messages
     | Heartbeats
@@ -258,6 +273,7 @@ Record: TypeAlias = (
     | Listing
     | Event
     | ConnectionChanged
+    | ClockMoved
 )
 """Whatever a source may deliver."""
 

@@ -25,9 +25,9 @@ from websockets.http11 import Response
 from websockets.protocol import State
 
 from kitepolars.feed.account import HEADERS, Account, connection_url, is_loopback
+from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
-from kitepolars.source import now_us
-from kitepolars.wire.control import printable
+from kitepolars.wire.control import MAX_TEXT, printable
 from kitepolars.wire.stream import RawMessages, StreamWalker
 
 MAX_MESSAGE: Final = 16 * 2**20
@@ -35,6 +35,10 @@ MAX_MESSAGE: Final = 16 * 2**20
 
 CLOSE_TIMEOUT: Final = 0.5
 """Seconds that a server gets for its part of a closing handshake."""
+
+PROGRESS: Final = 16 * 1024
+"""Bytes of a message under way that count as a sign of life. A large message over a slow line
+takes longer than the silence that is allowed, and a server that only drips is not alive."""
 
 LATE: Final = 0.25
 """Seconds of delay of a timer that tell of a loop that was kept from running."""
@@ -64,8 +68,8 @@ class Receiver(Protocol):
         """
         ...
 
-    def text(self, text: str) -> None:
-        """Take one text message."""
+    def text(self, received_at: int, text: str) -> None:
+        """Take one text message, cut to a bounded length, and its time."""
         ...
 
 
@@ -80,22 +84,32 @@ class Connection(ClientConnection):
         Takes the messages.
     account
         Whose credentials are taken out of what the server says.
+    clock
+        Gives the time of each read.
     options
         Passed on to the transport.
     """
 
     def __init__(
-        self, protocol: ClientProtocol, *, receiver: Receiver, account: Account, **options: Any
+        self,
+        protocol: ClientProtocol,
+        *,
+        receiver: Receiver,
+        account: Account,
+        clock: FeedClock,
+        **options: Any,
     ) -> None:
         super().__init__(protocol, **options)
         self._receiver = receiver
         self._account = account
+        self._clock = clock
         self._read_at = 0
         self._answer = b""  # the end of what has come of the answer to the handshake
         self._walker = StreamWalker(MAX_MESSAGE)
         self._fragments = bytearray()
         self._fragmented: Opcode | None = None
-        self._opened_at = self._last_byte = self.loop.time()
+        self._opened_at = self._alive_at = self.loop.time()
+        self._since_alive = 0  # bytes
         self._silence = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -107,19 +121,19 @@ class Connection(ClientConnection):
 
     @property
     def lived(self) -> float:
-        """Seconds between the handshake and the last bytes received."""
-        return self._last_byte - self._opened_at
+        """Seconds between the handshake and the last message or heartbeat."""
+        return self._alive_at - self._opened_at
 
     def watch(self, silence: float) -> None:
-        """From now on, abort when no byte arrives for `silence` seconds.
+        """From now on, abort when no message or heartbeat is completed for `silence` seconds.
 
-        One timer does it, which looks again when the silence would be over: nothing is
-        scheduled for a message. The library's pings are off, because their answers are
-        bytes, too: a server that answers pings and sends no ticks would pass for alive.
+        Bytes are no sign of life: a server that drips them, or answers pings and sends no ticks,
+        would pass for alive. One timer looks again when the silence would be over, so that
+        nothing is scheduled for a message.
         """
-        self._opened_at = self._last_byte = self.loop.time()
+        self._opened_at = self._alive_at = self.loop.time()
         self._silence = silence
-        due = self._last_byte + silence
+        due = self._alive_at + silence
         self._watch = self.loop.call_at(due, self._check, due)
 
     async def send_request(self, text: str) -> bool:
@@ -150,14 +164,24 @@ class Connection(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         """Stamp and pass on; called by the event loop."""
-        self._read_at, self._last_byte = now_us(), self.loop.time()
+        self._read_at = self._clock.stamp()
         if self.response is None and not (data := self._shake_hands(data)):
             return
+        self._since_alive += len(data)
+        if self._since_alive >= PROGRESS:
+            self._show_life()
         for part in self._walker.feed(data):
             if isinstance(part, RawMessages):
-                self._receiver.binary(self._read_at, part)
+                self._hand_over(part)
             else:
                 self._pass_on(part)
+
+    def _show_life(self) -> None:
+        self._alive_at, self._since_alive = self.loop.time(), 0
+
+    def _hand_over(self, messages: RawMessages) -> None:
+        self._show_life()
+        self._receiver.binary(self._read_at, messages)
 
     def _shake_hands(self, data: bytes) -> bytes:
         """Leave the answer to the handshake to the library; return what comes after it.
@@ -213,19 +237,21 @@ class Connection(ClientConnection):
             return
         data, self._fragments = bytes(self._fragments), bytearray()
         if self._fragmented is Opcode.TEXT:
-            self._receiver.text(data.decode("utf-8", "replace"))
+            self._show_life()
+            # One character more than is parsed shows that it was too long.
+            self._receiver.text(self._read_at, data.decode("utf-8", "replace")[: MAX_TEXT + 1])
         else:
-            self._receiver.binary(self._read_at, RawMessages.of_message(data))
+            self._hand_over(RawMessages.of_message(data))
 
     def _check(self, due: float) -> None:
         now = self.loop.time()
-        silent_at = self._last_byte + self._silence
+        silent_at = self._alive_at + self._silence
         if now >= silent_at and now - due > LATE:
             silent_at = now + LATE  # it was the loop that stood still: let it read what waits
         if now < silent_at:
             self._watch = self.loop.call_at(silent_at, self._check, silent_at)
             return
-        self._failure = Failure(f"silent for {now - self._last_byte:.1f} s")
+        self._failure = Failure(f"silent for {now - self._alive_at:.1f} s")
         self.transport.abort()  # not a close: there may be nobody to answer it
 
     def _closing(self) -> Failure:
@@ -236,7 +262,7 @@ class Connection(ClientConnection):
 
 
 async def open_connection(
-    base: str, account: Account, receiver: Receiver, policy: ReconnectPolicy
+    base: str, account: Account, receiver: Receiver, policy: ReconnectPolicy, clock: FeedClock
 ) -> Connection | Failure:
     """Open a connection, or say why that failed; no exception leaves.
 
@@ -249,7 +275,9 @@ async def open_connection(
     receiver
         Takes the messages.
     policy
-        The time-outs.
+        The timeouts.
+    clock
+        Gives the time of each read.
     """
     try:
         opening = _Connect(
@@ -264,7 +292,7 @@ async def open_connection(
             logger=_log,
             create_connection=cast(
                 "type[ClientConnection]",
-                partial(Connection, receiver=receiver, account=account),
+                partial(Connection, receiver=receiver, account=account, clock=clock),
             ),
         )
         connection = cast("Connection", await opening)

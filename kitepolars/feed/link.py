@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from kitepolars.errors import AuthenticationError
 from kitepolars.feed.account import Account
+from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.commands import Action, Command
 from kitepolars.feed.reconnect import (
     Backoff,
@@ -33,7 +34,6 @@ from kitepolars.source import (
     Messages,
     Record,
     SnapshotsExpected,
-    now_us,
 )
 from kitepolars.wire import control
 from kitepolars.wire.layouts import Mode
@@ -100,7 +100,7 @@ class Owner(Protocol):
         """Take a record of what was received or is about to be sent."""
         ...
 
-    def text(self, link: Link, text: str) -> None:
+    def text(self, link: Link, received_at: int, text: str) -> None:
         """Take a text message."""
         ...
 
@@ -129,7 +129,9 @@ class Link:
     url
         The server, without credentials.
     policy
-        Delays and time-outs.
+        Delays and timeouts.
+    clock
+        Gives the time.
     owner
         Whom to report to.
     """
@@ -141,12 +143,14 @@ class Link:
         *,
         url: str,
         policy: ReconnectPolicy,
+        clock: FeedClock,
         owner: Owner,
     ) -> None:
         self.index = index
         self.account = account
         self.state = ConnectionState.IDLE
-        self.since = now_us()
+        self._clock = clock
+        self.since = clock.now()
         self.failure: Failure | None = None
         self.reconnects = 0
         self.last_message_at: int | None = None
@@ -186,7 +190,8 @@ class Link:
             return
         self._wake, self._retry_now = asyncio.Event(), asyncio.Event()  # of the loop of now
         self._backoff.reset()
-        self.opened_at = now_us()
+        self.failure = None
+        self.opened_at = self._clock.now()
         self._enter(ConnectionState.CONNECTING)
         self._task = asyncio.get_running_loop().create_task(self._run())
         self._task.add_done_callback(self._crashed)
@@ -223,10 +228,10 @@ class Link:
         if messages:
             self._owner.deliver(Messages(received_at, self.index, messages))
 
-    def text(self, text: str) -> None:
+    def text(self, received_at: int, text: str) -> None:
         """Take a text message of the connection."""
-        self.last_message_at = now_us()
-        self._owner.text(self, text)
+        self.last_message_at = received_at
+        self._owner.text(self, received_at, text)
 
     async def _run(self) -> None:
         while True:
@@ -268,7 +273,7 @@ class Link:
         from kitepolars.feed.connection import open_connection  # noqa: PLC0415
 
         credentials = account.credentials
-        opened = await open_connection(self._url, credentials, self, self._policy)
+        opened = await open_connection(self._url, credentials, self, self._policy, self._clock)
         if isinstance(opened, Failure) and opened.verdict is Verdict.FATAL:
             if credentials is not account.credentials:  # there are newer ones
                 return Failure(opened.reason)
@@ -280,7 +285,7 @@ class Link:
         self._outbox.clear()
         self.reconnects += self._was_open
         self._was_open = True
-        self.opened_at = now_us()
+        self.opened_at = self._clock.now()
         self._enter(ConnectionState.OPEN)
         self._owner.opened(self)
         writer = asyncio.get_running_loop().create_task(self._write(connection))
@@ -301,7 +306,7 @@ class Link:
     async def _carry_out(self, connection: Connection, command: Command) -> bool:
         for batch in control.batches(command.tokens):
             if command.action is Action.SUBSCRIBE:
-                self._owner.deliver(SnapshotsExpected(now_us(), self.index, tuple(batch)))
+                self._owner.deliver(SnapshotsExpected(self._clock.now(), self.index, tuple(batch)))
             for request in requests(command, batch):
                 if not await connection.send_request(request):
                     return False
@@ -317,7 +322,7 @@ class Link:
 
     def _enter(self, state: ConnectionState) -> None:
         if state is not self.state:
-            self.state, self.since = state, now_us()
+            self.state, self.since = state, self._clock.now()
             self._owner.changed(self)
 
     def _crashed(self, task: asyncio.Task[None]) -> None:

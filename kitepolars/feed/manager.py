@@ -21,7 +21,8 @@ from kitepolars.errors import (
     NotRunning,
     UnknownInstrument,
 )
-from kitepolars.feed.account import Account, public_url
+from kitepolars.feed.account import Account, Secret, as_secret, public_url
+from kitepolars.feed.clock import PULSE, FeedClock, Stall
 from kitepolars.feed.commands import Plan
 from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
 from kitepolars.feed.plan import MAX_PLACES, Limits, Planner
@@ -31,6 +32,7 @@ from kitepolars.ledger.connections import ConnectionStatus
 from kitepolars.ledger.gaps import Gap
 from kitepolars.ledger.orders import OrderUpdate
 from kitepolars.source import (
+    ClockMoved,
     ConnectionChanged,
     ConnectionState,
     Event,
@@ -97,6 +99,7 @@ class TickerManager(LiveSource):
         limits = limits or Limits()
         _check_accounts(accounts, limits)
         super().__init__()
+        self._clock = FeedClock(self._stalled)
         self.ledger = Ledger(self.now)
         if sink is not None:
             self.deliver_to(sink)
@@ -106,7 +109,7 @@ class TickerManager(LiveSource):
         self._planner = Planner(len(accounts), limits)
         self._accounts = {account.name: AccountInUse(account) for account in accounts}
         self._links = [
-            Link(index, account, url=url, policy=self._policy, owner=self)
+            Link(index, account, url=url, policy=self._policy, clock=self._clock, owner=self)
             for index, account in enumerate(
                 account for account in self._accounts.values() for _ in range(limits.connections)
             )
@@ -115,6 +118,7 @@ class TickerManager(LiveSource):
         self._is_running = False
         self._is_started = False  # the first connections have been open: now a loss is a gap
         self._state_change = asyncio.Event()
+        self._pulse: asyncio.TimerHandle | None = None
         self._redacted = list(accounts)
 
     def __repr__(self) -> str:
@@ -129,26 +133,36 @@ class TickerManager(LiveSource):
         """Whether connections are being kept alive: from `start()` to `stop()`."""
         return self._is_running
 
-    async def start(self) -> None:
-        """Connect, and return once every account has its first connection open.
+    def now(self) -> int:
+        """Return the time of the feed: the wall clock, but never backwards. Any thread."""
+        return self._clock.now()
+
+    async def start(self, *, strict: bool = False) -> None:
+        """Connect, and return once every account that can has its first connection open.
 
         Harmless when running already; connections that were given up are tried again then.
         When it raises, a manager that was not running is stopped again.
 
+        Parameters
+        ----------
+        strict
+            Raise when any of several accounts cannot connect. By default those that can are
+            used, and `events()` says why the others cannot.
+
         Raises
         ------
         AuthenticationError
-            When an account's credentials are refused (HTTP 403 or 400).
+            When the credentials are refused (HTTP 403 or 400).
         ConnectionLost
-            When an account has no connection within `connect_timeout`, or its attempts are
-            exhausted. The cause is chained.
+            When there is no connection within `connect_timeout`, or the attempts are exhausted.
+            The cause is chained.
         """
         fresh = not self.is_running
         if fresh:
             self._prepare()
         try:
             self._execute(self._planner.start())
-            await self._first_connections()
+            await self._first_connections(strict=strict)
         except BaseException:
             if fresh:
                 await self.stop()
@@ -161,6 +175,9 @@ class TickerManager(LiveSource):
         Subscriptions are remembered for the next `start()`. Harmless when not running.
         """
         self._is_running = self._is_started = False
+        if self._pulse is not None:
+            self._pulse.cancel()
+        self._clock.stop()
         await asyncio.gather(*(link.stop() for link in self._links))
         self.deliver(Stopped(self.now()))
         for link in self._links:
@@ -178,9 +195,11 @@ class TickerManager(LiveSource):
             When one is no unsigned 32-bit number. Likewise.
         """
         wanted = _tokens(tokens)
+        new = [token for token in dict.fromkeys(wanted) if token not in self._planner]
         plan = self._planner.subscribe(wanted, Mode(mode))
         self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
         self._execute(plan)
+        self._miss(new)
 
     def unsubscribe(self, tokens: Collection[int]) -> None:
         """Want instruments no more; those that are not subscribed are passed over."""
@@ -220,7 +239,9 @@ class TickerManager(LiveSource):
         ConfigError
             When the account is unknown or not named, or the token is empty.
         """
-        self._renew(self._account(account), token)
+        secret = as_secret(token)
+        del token  # a traceback may show the locals of any frame
+        self._renew(self._account(account), secret)
 
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
         """Return what is wanted: instrument token → mode and connection index. It never changes.
@@ -284,9 +305,9 @@ class TickerManager(LiveSource):
 
     # What links report; see `kitepolars.feed.link.Owner`:
 
-    def text(self, link: Link, text: str) -> None:
+    def text(self, link: Link, received_at: int, text: str) -> None:
         """Deliver a text message, without any credential that it may hold."""
-        self.deliver(Text(self.now(), link.index, self._redact(text)))
+        self.deliver(Text(received_at, link.index, self._redact(text)))
 
     def opened(self, link: Link) -> None:
         """Bring a connection that opened to the desired state of this moment."""
@@ -325,8 +346,32 @@ class TickerManager(LiveSource):
         """Make ready for a start: forget refusals, and take the running loop."""
         self._is_running = True
         self._state_change = asyncio.Event()
+        self._clock.start()
+        self._beat()
         for account in self._accounts.values():
             account.reset()
+
+    def _beat(self) -> None:
+        """Show the clock that the loop runs, and deliver what it noticed of the wall clock."""
+        if (change := self._clock.pulse()) is not None:
+            if change.shift:
+                self.deliver(ClockMoved(self.now(), change.shift))
+            self.note("clock", str(change))
+        self._pulse = asyncio.get_running_loop().call_later(PULSE, self._beat)
+
+    def _stalled(self, stall: Stall) -> None:
+        """Deliver a loss for every open connection: a server drops what is not read in time."""
+        if not self._is_started:
+            return
+        reason = (
+            f"the event loop stood still for {stall.seconds:.1f} s: the interpreter lock was held, "
+            "or the machine was suspended"
+        )
+        self.note("stalled", reason)
+        for link in self._links:
+            if link.state is ConnectionState.OPEN:
+                tokens = self._planner.tokens(link.index)
+                self._deliver_loss(link, max(stall.since, link.heard_at), reason, tokens)
 
     def _execute(self, plan: Plan) -> None:
         """Do the work that a change entails."""
@@ -341,7 +386,7 @@ class TickerManager(LiveSource):
             if self._loads.get(index) != self._planner.load(index):
                 self.changed(self._links[index])
 
-    def _renew(self, account: AccountInUse, token: str) -> None:
+    def _renew(self, account: AccountInUse, token: Secret) -> None:
         """Use new credentials for an account, at once where the old ones had failed."""
         account.credentials, account.error = replace(account.credentials, access_token=token), None
         self._redacted.append(account.credentials)
@@ -355,9 +400,21 @@ class TickerManager(LiveSource):
         """Deliver the loss of a connection's instruments, or of order updates alone."""
         tokens = self._planner.tokens(link.index)
         if self._is_started and (tokens or was_open):
-            name = link.account.credentials.name
-            at, reason = self.now(), failure.reason
-            self.deliver(Lost(at, link.index, name, link.heard_at, reason, tokens))
+            self._deliver_loss(link, link.heard_at, failure.reason, tokens)
+
+    def _miss(self, tokens: Collection[int]) -> None:
+        """Deliver the loss of new instruments whose connection is down."""
+        for link in self._links if self._is_started else ():
+            if link.failure is not None and link.state is not ConnectionState.OPEN:
+                members = self._planner.tokens(link.index)
+                waiting = tuple(set(tokens).intersection(members))
+                if waiting:
+                    reason = f"subscribed while the connection was down ({link.failure.reason})"
+                    self._deliver_loss(link, self.now(), reason, waiting)
+
+    def _deliver_loss(self, link: Link, since: int, reason: str, tokens: tuple[int, ...]) -> None:
+        account = link.account.credentials.name
+        self.deliver(Lost(self.now(), link.index, account, since, reason, tokens))
 
     def _give_up(self, account: AccountInUse) -> None:
         """Count on none of an account's connections that is down, and do not try them either."""
@@ -375,25 +432,34 @@ class TickerManager(LiveSource):
             text = account.redact(text)
         return text
 
-    async def _first_connections(self) -> None:
-        """Wait until every account has a connection; raise as soon as one cannot have it."""
-        timeout = self._policy.connect_timeout
+    async def _first_connections(self, *, strict: bool) -> None:
+        """Wait until every account has a connection or cannot have one; raise as `start` says."""
         try:
-            async with asyncio.timeout(timeout):
-                while waiting := [one for one in self._accounts.values() if not one.live]:
-                    self._raise_errors(waiting)
+            async with asyncio.timeout(self._policy.connect_timeout):
+                while waiting := self._without_connection():
+                    errors = [error for one in waiting if (error := self._error(one)) is not None]
+                    if errors and (strict or len(errors) == len(self._accounts)):
+                        raise errors[0]
+                    if len(errors) == len(waiting):
+                        return
                     self._state_change.clear()
                     await self._state_change.wait()
         except TimeoutError:
-            error = self._lost(waiting[0], f"no connection within {timeout:g} s")
-            raise error from error.__cause__
+            waiting = self._without_connection()
+            if waiting and (strict or len(waiting) == len(self._accounts)):
+                error = self._lost(waiting[0], self._no_connection())
+                raise error from error.__cause__
+            for account in waiting:
+                if self._error(account) is None:  # it is tried further
+                    self.note("start", str(self._lost(account, self._no_connection())))
 
-    def _raise_errors(self, accounts: Iterable[AccountInUse]) -> None:
+    def _without_connection(self) -> list[AccountInUse]:
         if not self.is_running:
             raise NotRunning("the manager was stopped while it was starting")
-        for account in accounts:
-            if (error := self._error(account)) is not None:
-                raise error
+        return [account for account in self._accounts.values() if not account.live]
+
+    def _no_connection(self) -> str:
+        return f"no connection within {self._policy.connect_timeout:g} s"
 
     def _error(self, account: AccountInUse) -> KitePolarsError | None:
         if account.error is not None:

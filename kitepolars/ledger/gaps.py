@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from kitepolars.source import (
     ConnectionChanged,
     ConnectionState,
+    Heartbeats,
     Lost,
     Messages,
     Record,
     SnapshotsExpected,
     Stopped,
+    Text,
     Unsubscribed,
 )
 
@@ -82,7 +84,8 @@ class Gaps:
 
     Who decodes packets reports the first ones of instruments that wait by `arrived`, once
     `decoded` is set. Until then the first message after a subscription counts for all its
-    instruments.
+    instruments, and the first after a loss on a connection that stayed open for all that were
+    lost. A gap without instruments ends with whatever its connection delivers next.
 
     Examples
     --------
@@ -99,14 +102,19 @@ class Gaps:
         self._closed: list[Gap] = []
         self._open: list[_Open] = []
         self._subscribed: defaultdict[int, set[int]] = defaultdict(set)  # by connection
+        self._connected: set[int] = set()
+        self._unheard: set[int] = set()  # connections of open gaps without instruments
 
     def __len__(self) -> int:
         return len(self._closed) + len(self._open)
 
     def take(self, record: Record) -> None:
         """Take a record; those that say nothing about gaps are ignored."""
-        if isinstance(record, Messages):
-            self._resume(record)
+        if isinstance(record, Messages | Heartbeats | Text):
+            self._hear(record)
+        elif isinstance(record, ConnectionChanged):
+            is_open = record.state is ConnectionState.OPEN
+            (self._connected.add if is_open else self._connected.discard)(record.connection)
         elif isinstance(record, Lost):
             self._lose(record)
         elif not self._open:
@@ -119,8 +127,6 @@ class Gaps:
             self._close()
         elif isinstance(record, Stopped):
             self._stop(record.at)
-        elif isinstance(record, ConnectionChanged) and record.state is ConnectionState.OPEN:
-            self._reopen(record)
 
     def arrived(self, first: Mapping[int, int]) -> None:
         """Take note of the first packets of instruments: instrument token → when it was read."""
@@ -145,21 +151,25 @@ class Gaps:
             account, since = record.account, record.since
             gap = Gap(record.connection, account, since, None, record.reason, count, count)
             self._open.append(_Open(gap, tokens))
+        if not record.instrument_tokens:
+            self._unheard.add(record.connection)
+        elif not self.decoded and record.connection in self._connected:
+            self._subscribed[record.connection].update(tokens)
 
-    def _resume(self, record: Messages) -> None:
-        tokens = self._subscribed.pop(record.connection, None) if self._subscribed else None
-        if tokens:
-            self.arrived(dict.fromkeys(tokens, record.received_at))
-
-    def _reopen(self, record: ConnectionChanged) -> None:
-        """Close the gaps in which only order updates may be missing."""
-        for entry in self._open:
-            if not entry.gap.instruments and entry.gap.connection == record.connection:
-                entry.forget((), record.at)
-        self._close()
+    def _hear(self, record: Messages | Heartbeats | Text) -> None:
+        connection, at = record.connection, record.received_at
+        if connection in self._unheard:
+            self._unheard.remove(connection)
+            for entry in self._open:
+                if not entry.gap.instruments and entry.gap.connection == connection:
+                    entry.forget((), at)
+            self._close()
+        if self._subscribed and isinstance(record, Messages):
+            self.arrived(dict.fromkeys(self._subscribed.pop(connection, ()), at))
 
     def _stop(self, at: int) -> None:
         self._subscribed.clear()
+        self._unheard.clear()
         for entry in self._open:
             entry.forget(tuple(entry.waiting), at)
         self._close()

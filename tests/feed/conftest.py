@@ -22,7 +22,7 @@ from kitepolars.feed.connection import LATE
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.sim import SimulatedKite
-from kitepolars.source import Messages, Record, SnapshotsExpected, Unsubscribed
+from kitepolars.source import ClockMoved, Messages, Record, SnapshotsExpected, Unsubscribed
 from patience import PATIENCE
 
 TURN = LATE * 0.8
@@ -52,6 +52,7 @@ class RecordingSink:
     received: list[tuple[int, int, bytes]] = field(default_factory=list)
     expected: list[int] = field(default_factory=list)
     unsubscribed: list[int] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)
 
     def take(self, record: Record) -> None:
         if isinstance(record, Messages):
@@ -61,6 +62,8 @@ class RecordingSink:
             self.expected.extend(record.instrument_tokens)
         elif isinstance(record, Unsubscribed):
             self.unsubscribed.extend(record.instrument_tokens)
+        elif isinstance(record, ClockMoved):
+            self.moved.append(record.microseconds)
         self.pulse.set()
 
 

@@ -13,8 +13,10 @@ from websockets.exceptions import InvalidProxy, InvalidStatus, InvalidURI
 from websockets.http11 import Response
 
 from kitepolars.feed.account import Account
-from kitepolars.feed.connection import Connection, describe, open_connection
+from kitepolars.feed.clock import FeedClock
+from kitepolars.feed.connection import PROGRESS, Connection, describe, open_connection
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
+from kitepolars.wire.control import MAX_TEXT
 from kitepolars.wire.stream import RawMessages
 from patience import PATIENCE
 
@@ -38,12 +40,13 @@ class Heard:
         self.messages += messages
         self.reads.append(len(messages))
 
-    def text(self, text: str) -> None:
+    def text(self, received_at: int, text: str) -> None:
+        assert received_at > 0
         self.messages.append(text)
 
 
 async def connected(bare: Bare, heard: Heard) -> Connection:
-    opened = await open_connection(bare.url, ACCOUNT, heard, POLICY)
+    opened = await open_connection(bare.url, ACCOUNT, heard, POLICY, FeedClock())
     assert isinstance(opened, Connection), opened
     return opened
 
@@ -136,17 +139,54 @@ async def test_silence_ends_the_connection(serve: Serve, clock: Clock) -> None:
     assert reason.startswith("silent for 2")
 
 
-async def test_bytes_of_an_unfinished_message_are_signs_of_life(serve: Serve, clock: Clock) -> None:
+@pytest.mark.parametrize(
+    "endless",
+    [
+        pytest.param([b"\x82\x7d", *[b"x"] * 100], id="drips a message"),
+        pytest.param([b"\x89\x00"] * 100, id="pings"),
+        pytest.param([b"\x8a\x00"] * 100, id="pongs"),
+        pytest.param([b"\x02\x01x", *[b"\x00\x01x"] * 100], id="endless fragments"),
+    ],
+)
+async def test_bytes_that_complete_no_message_are_no_sign_of_life(
+    serve: Serve, clock: Clock, endless: list[bytes]
+) -> None:
     async def script(peer: Peer) -> None:
-        for piece in (b"\x82\x03", b"x", b"x", b"x"):
+        for piece in endless:
             peer.writer.write(piece)
-            await clock.run(POLICY.silence * 0.7)
-        await clock.run(POLICY.silence)
+            await clock.run(1.0)
         await peer.gone()
 
+    connection = await connected(await serve(script), Heard())
+    failure = await connection.ended()
+    assert failure.reason.startswith("silent for 2")
+    assert connection.lived == 0.0
+
+
+async def test_a_large_message_may_take_longer_than_the_silence(serve: Serve, clock: Clock) -> None:
+    pieces = 4
+
+    async def script(peer: Peer) -> None:
+        peer.writer.write(b"\x82\x7f" + (pieces * PROGRESS).to_bytes(8, "big"))
+        for _ in range(pieces):
+            peer.writer.write(bytes(PROGRESS))
+            await peer.writer.drain()
+            await clock.run(POLICY.silence * 0.7)
+
     heard, reason = await life(serve, script)
-    assert heard.messages == [b"xxx"]
-    assert reason.startswith("silent")
+    assert [len(message) for message in heard.messages] == [pieces * PROGRESS]
+    assert reason == "closed (code 1006)"
+
+
+async def test_a_text_is_a_sign_of_life_and_is_cut(serve: Serve, clock: Clock) -> None:
+    async def script(peer: Peer) -> None:
+        for _ in range(3):
+            peer.send(TEXT, b"x" * (MAX_TEXT + 100))
+            await clock.run(POLICY.silence * 0.7)
+
+    heard, reason = await life(serve, script)
+    assert heard.messages == ["x" * (MAX_TEXT + 1)] * 3
+    assert reason == "closed (code 1006)"
 
 
 async def test_a_handshake_that_never_ends_is_given_up() -> None:
@@ -161,7 +201,7 @@ async def test_a_handshake_that_never_ends_is_given_up() -> None:
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     opened = await open_connection(
-        f"ws://{host}:{port}/", ACCOUNT, Heard(), ReconnectPolicy(connect_timeout=0.2)
+        f"ws://{host}:{port}/", ACCOUNT, Heard(), ReconnectPolicy(connect_timeout=0.2), FeedClock()
     )
     await gone.wait()
     server.close()
@@ -185,7 +225,7 @@ async def test_a_redirect_is_not_followed(serve: Serve) -> None:
     gone = asyncio.Event()
     server = await asyncio.start_server(redirect, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
-    opened = await open_connection(f"ws://{host}:{port}/", ACCOUNT, Heard(), POLICY)
+    opened = await open_connection(f"ws://{host}:{port}/", ACCOUNT, Heard(), POLICY, FeedClock())
     await gone.wait()
     server.close()
     assert opened == Failure("HTTP 302", 302)

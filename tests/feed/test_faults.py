@@ -230,7 +230,7 @@ async def test_one_account_of_two_that_expires_leaves_its_instruments_to_the_oth
     accounts = (Account("one", "key_of_one", "good"), Account("two", "key_of_two", "expired"))
     rig = make_rig(kite.url, *accounts)
     with pytest.raises(AuthenticationError, match="'two'"):
-        await rig.manager.start()
+        await rig.manager.start(strict=True)
     assert not rig.manager.is_running
     rig.manager.set_access_token("better", "two")
     tokens = await streaming(rig, kite, 10)
@@ -246,6 +246,135 @@ async def test_one_account_of_two_that_expires_leaves_its_instruments_to_the_oth
     assert [one.instruments for one in rig.manager.connections()] == [10, 0]
     (gap,) = rig.manager.gaps()
     assert (gap.account, gap.connection, gap.instruments) == ("two", 3, 5)
+
+
+async def test_an_account_that_is_refused_at_the_start_does_not_stop_the_other(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    accounts = (Account("one", "key_of_one", "good"), Account("two", "key_of_two", "expired"))
+    rig = make_rig(kite.url, *accounts)
+    tokens = kite.listed(10)
+    rig.manager.subscribe(tokens, Mode.FULL)
+    await rig.manager.start()
+    await kite.happens(lambda kite: len(kite.subscribed()) == 10)
+    assert isinstance(rig.manager.error("two"), AuthenticationError)
+    assert [one.instruments for one in rig.manager.connections()] == [10, 0]
+    (told,) = [event.detail for event in rig.manager.events() if event.kind == "expired"]
+    assert "'two'" in told
+    rig.manager.set_access_token("better", "two")
+    await rig.until(lambda: states(rig) == [ConnectionState.OPEN] * 2)
+    assert kite.subscribed().keys() == set(tokens)
+
+
+async def test_a_start_fails_when_every_account_is_refused(kite: Kite, make_rig: MakeRig) -> None:
+    accounts = (Account("one", "key_of_one", "expired"), Account("two", "key_of_two", "expired"))
+    rig = make_rig(kite.url, *accounts)
+    with pytest.raises(AuthenticationError, match="'one'"):
+        await rig.manager.start()
+    assert not rig.manager.is_running
+
+
+async def test_an_account_that_is_not_connected_in_time_is_tried_further(
+    kite: Kite, make_rig: MakeRig, clock: Clock
+) -> None:
+    accounts = (Account("one", "key_of_one", "good"), Account("two", "key_of_two", "good"))
+    patient = replace(QUICK, initial_delay=30.0, max_delay=30.0, silence=600.0)
+    rig = make_rig(kite.url, *accounts, reconnect=patient)
+    kite.reject(503, times=1)
+    starting = asyncio.create_task(rig.manager.start())
+    await rig.until(lambda: rig.manager.stats().connected == 1 and "refused" in rig.kinds())
+    clock.jump(QUICK.connect_timeout)
+    await starting
+    (told,) = [event.detail for event in rig.manager.events() if event.kind == "start"]
+    assert "no connection within 60 s" in told
+    clock.jump(30.0)
+    await rig.until(lambda: rig.manager.stats().connected == 2)
+
+
+async def test_instruments_subscribed_while_their_connection_is_down_are_in_a_gap(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url, limits=Limits(connections=1))
+    a, b = kite.listed(2)
+    rig.manager.subscribe([a], Mode.FULL)
+    await rig.manager.start()
+    await rig.until(lambda: rig.sink.received)
+    kite.reject(503)
+    kite.abort()
+    await rig.until(lambda: "refused" in rig.kinds())
+    rig.manager.subscribe([a, b], Mode.FULL)
+    lost, late = rig.manager.gaps()
+    assert (lost.instruments, late.instruments) == (1, 1)
+    assert late.started_at > lost.started_at
+    assert "subscribed while the connection was down" in late.reason
+    kite.accept()
+    await rig.until(lambda: all(gap.ended_at for gap in rig.manager.gaps()))
+    assert len(rig.manager.gaps()) == 2
+
+
+async def test_a_loop_that_stood_still_is_a_gap_of_all_instruments(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    await streaming(rig, kite, 2_001)
+    before, reads = rig.manager.now(), len(rig.sink.received)
+    monkeypatch.setattr(rig.manager._clock, "_deadline", 0)  # the next pulse is overdue
+    await rig.until(lambda: "stalled" in rig.kinds())
+    assert [gap.instruments for gap in rig.manager.gaps()] == [667] * 3
+    await rig.until(lambda: all(gap.ended_at for gap in rig.manager.gaps()))
+    for gap in rig.manager.gaps():
+        assert "stood still" in gap.reason
+        assert gap.started_at <= before + 10_000_000
+        assert gap.ended_at is not None
+        assert gap.ended_at >= gap.started_at
+    assert len(rig.sink.received) > reads
+    assert rig.manager.stats().reconnects == 0
+
+
+async def test_a_loop_that_stood_still_may_have_missed_order_updates(
+    make_rig: MakeRig, quiet_kite: Kite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(quiet_kite.url)
+    await rig.manager.start()
+    monkeypatch.setattr(rig.manager._clock, "_deadline", 0)
+    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
+    assert [gap.instruments for gap in rig.manager.gaps()] == [0]
+
+
+async def test_a_clock_set_back_moves_no_row_back_and_is_told(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    real = rig.manager._clock._wall
+    await streaming(rig, kite, 2)
+    monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() - 3_600 * 10**9)
+    await rig.until(lambda: "clock" in rig.kinds())
+    kite.abort()
+    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
+    times = [at for at, _, _ in rig.sink.received]
+    assert times == sorted(times)
+    (gap,) = rig.manager.gaps()
+    assert gap.ended_at is not None
+    assert gap.ended_at >= gap.started_at
+    (told,) = [event.detail for event in rig.manager.events() if event.kind == "clock"]
+    assert "stays 3,6" in told
+    assert rig.sink.moved == []
+
+
+async def test_a_clock_set_forward_moves_the_rows_forward_and_is_told(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    real = rig.manager._clock._wall
+    await streaming(rig, kite, 2)
+    monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() + 3_600 * 10**9)
+    await rig.until(lambda: "clock" in rig.kinds())
+    (moved,) = rig.sink.moved
+    assert moved == pytest.approx(3_600e6, abs=60e6)
+    count = len(rig.sink.received)
+    await rig.until(lambda: len(rig.sink.received) > count)
+    assert rig.sink.received[-1][0] - rig.sink.received[0][0] >= moved
+    assert rig.manager.gaps() == ()
 
 
 async def test_too_many_connections_wait_longer_and_their_instruments_move(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kitepolars.ledger.gaps import Gaps
 from kitepolars.source import (
     ConnectionChanged,
     ConnectionState,
+    Heartbeats,
     Lost,
     Messages,
+    Record,
     SnapshotsExpected,
     Stopped,
+    Text,
     Unsubscribed,
 )
 
@@ -62,14 +67,28 @@ def test_a_stop_ends_all_gaps() -> None:
     assert [gap.ended_at for gap in gaps.snapshot()] == [7, 9]
 
 
-def test_a_lost_connection_without_instruments_may_miss_order_updates() -> None:
+@pytest.mark.parametrize(
+    "record", [Heartbeats(9, 0, 1), Text(9, 0, "{}"), Messages(9, 0, [b"message"])]
+)
+def test_a_lost_connection_without_instruments_may_miss_order_updates(record: Record) -> None:
     gaps = Gaps()
     gaps.take(lost(0))
+    gaps.take(Heartbeats(8, 1, 1))
     assert shown(gaps) == [(0, None, 0, 0)]
-    for at, connection in ((8, 1), (9, 0)):
-        state = ConnectionState.OPEN
-        gaps.take(ConnectionChanged(at, connection, "main", state, "ws://", 0, 1))
+    gaps.take(record)
     assert shown(gaps) == [(0, 9, 0, 0)]
+
+
+def test_without_a_decoder_the_first_message_after_a_loss_counts_where_the_connection_stayed() -> (
+    None
+):
+    gaps = Gaps()
+    gaps.take(ConnectionChanged(3, 0, "main", ConnectionState.OPEN, "ws://", 2, 0))
+    gaps.take(lost(0, 1, 2))
+    gaps.take(Heartbeats(8, 0, 1))
+    assert shown(gaps) == [(0, None, 2, 2)]
+    gaps.take(Messages(9, 0, [b"message"]))
+    assert shown(gaps) == [(0, 9, 2, 0)]
 
 
 def test_without_a_decoder_the_first_message_after_a_subscription_counts_for_its_instruments() -> (
