@@ -20,7 +20,7 @@ from kitepolars.frames.store import NewRows, TickStore
 from kitepolars.frames.times import TimeCheck, WrongTimes
 from kitepolars.ledger.events import Events
 from kitepolars.listeners import Listeners
-from kitepolars.source import Lost, Messages, Record, SnapshotsExpected, Unsubscribed
+from kitepolars.source import ClockMoved, Lost, Messages, Record, SnapshotsExpected, Unsubscribed
 from kitepolars.wire.scan import Packets, Scanner
 from kitepolars.wire.stream import RawMessages
 
@@ -256,6 +256,9 @@ class Pipeline:
             self._first.lose(self._slots(record.instrument_tokens))
         elif isinstance(record, Unsubscribed):
             self._first.forget(self._slots(record.instrument_tokens))
+        elif isinstance(record, ClockMoved):
+            self.flush()  # what waits came before
+            self.store.move_clock(record.microseconds)
 
     def _slots(self, tokens: Collection[int]) -> npt.NDArray[np.int32]:
         return self.store.slots(np.fromiter(tokens, np.uint32, len(tokens)))

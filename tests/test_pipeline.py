@@ -15,7 +15,7 @@ from kitepolars.frames.store import Retention, TickStore
 from kitepolars.ledger.events import Events
 from kitepolars.loop import LoopThread
 from kitepolars.pipeline import Flush, Pipeline
-from kitepolars.source import Messages, SnapshotsExpected
+from kitepolars.source import ClockMoved, Messages, SnapshotsExpected
 from kitepolars.wire.layouts import FULL, LTP
 from patience import PATIENCE
 
@@ -88,6 +88,21 @@ async def test_the_first_tick_after_a_subscribe_is_a_snapshot(pipeline: Pipeline
     assert dict(frame.select(paise, "is_snapshot").rows()) == {
         1: False, 2: True, 3: False, 9: False, 4: True, 5: False, 6: False, 7: True, 8: True,
     }  # fmt: skip
+
+
+async def test_a_clock_that_was_set_forward_makes_no_tick_older(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitepolars.frames.store.SMALLEST_CHUNK", 4)
+    hour = 3_600_000_000
+    pipeline = Pipeline(TickStore(Retention(max_age=60)), events, Flush(interval=60))
+    for at in range(NOW, NOW + 6):
+        pipeline.take(Messages(at, 0, [ltp((257, 1))]))  # the last waits when the clock is set
+    pipeline.take(ClockMoved(NOW + 6 + hour, hour))
+    for at in range(NOW + 7 + hour, NOW + 20 + hour):
+        pipeline.take(Messages(at, 0, [ltp((257, 1))]))
+    pipeline.flush()
+    assert pipeline.store.held.height == 19
 
 
 async def test_rejections_become_events_with_bytes_and_place(

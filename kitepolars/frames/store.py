@@ -107,7 +107,7 @@ class Chunk:
     def __init__(self, buffer: TickBuffer, symbols: pl.Series) -> None:
         self.height = buffer.length
         self.newest = buffer.newest
-        """The arrival of its last tick, in microseconds since the epoch, UTC."""
+        """The arrival of its last tick by the clock of now: µs since the epoch, UTC."""
         self._buffer: TickBuffer | None = buffer
         self._symbols = symbols
         self._frame: pl.DataFrame | None = None
@@ -292,6 +292,11 @@ class TickStore:
             naming=self.held.naming + 1,
             are_reused=self.held.are_reused or bool(is_other.any()),
         )
+
+    def move_clock(self, microseconds: int) -> None:
+        """Count ages from `received_at` as it would be, had the clock always been as it is now."""
+        for chunk in self.held.chunks:
+            chunk.newest += microseconds
 
     def _name_new(self) -> None:
         """Look up the symbols of new instruments. Published symbols do not change."""

@@ -206,6 +206,20 @@ def test_retention_by_age_drops_old_chunks() -> None:
     assert 60 <= len(kept) <= 60 + 2 * 32
 
 
+@pytest.mark.usefixtures("small_chunks")
+def test_a_clock_that_jumps_an_hour_makes_no_tick_older() -> None:
+    store = TickStore(Retention(max_age=dt.timedelta(seconds=600)))
+    for second in range(300):
+        push(store, [packet_message([INFY], [second])], at=second * 1_000_000)
+    store.move_clock(3_600 * 1_000_000)
+    for second in range(3_900, 4_100):
+        push(store, [packet_message([INFY], [second])], at=second * 1_000_000)
+    assert store.held.frame().height == 500
+    for second in range(4_100, 5_100):
+        push(store, [packet_message([INFY], [second])], at=second * 1_000_000)
+    assert 600 <= store.held.frame().height <= 600 + 2 * 32
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("max_rows", 0), ("max_rows", -5), ("max_age", 0), ("max_age", dt.timedelta(0))],
