@@ -56,7 +56,7 @@ async def test_an_aborted_connection_comes_back_as_it_was_and_the_gap_is_told(
     assert gap.started_at >= max(at for at in times if at < gap.ended_at)
     assert gap.ended_at in times
     assert (gap.connection, gap.account, gap.instruments) == (0, "main", 3)
-    assert gap.reason == "closed (code 1006)"
+    assert gap.reason.startswith("closed (code 1006")  # reset, where the server had not read all
     assert rig.sink.expected == tokens * 2
     (status,) = rig.manager.connections()
     assert status.reconnects == rig.manager.stats().reconnects == 1
