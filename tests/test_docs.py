@@ -23,6 +23,7 @@ ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "kitepolars"
 PAGES: Final = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    ROOT / "examples" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 BLOCK: Final = re.compile(

@@ -1,0 +1,79 @@
+# %% [markdown]
+# # How do I lay out my own page of live widgets?
+#
+# *Basic · 6 seconds · simulated*
+#
+# Uses: `demo`, `Ticker.watch`, `Ticker.chart`, `Ticker.ladder`, `Ticker.controls`,
+# `Ticker.monitor`, `Ticker.dashboard`, `LiveTable`, `Chart`, `Ladder`, `Controls`, `Monitor`,
+# `Dashboard`
+#
+# Open this file as a notebook. Each widget is the value of its cell; as a script it only makes
+# them. On the documentation's page they play what was recorded when the page was built.
+
+# %%
+import ipywidgets
+
+import kitepolars as kp
+from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
+
+ticker = kp.demo(rate=5)
+assert ticker.wait(until=lambda t: t.latest().height == 8, timeout=20)
+
+# %% [markdown]
+# ## A table of a few columns
+#
+# Click a title to sort, type to filter. `columns` chooses and orders them; a row without a tick
+# for `stale_after` seconds turns grey.
+
+# %%
+table: LiveTable = ticker.watch(
+    columns=["last_price", "spark", "change", "bid", "ask", "volume_traded"],
+    height=240,
+    stale_after=10,
+)
+table
+
+# %% [markdown]
+# ## A chart beside the order book
+#
+# Widgets are ipywidgets: boxes lay them out, `observe` links them. Here a click on a row of the
+# table shows that instrument in both.
+
+# %%
+chart: Chart = ticker.chart("NSE:INFY", every="5s", height=300)
+ladder: Ladder = ticker.ladder("NSE:INFY")
+
+
+def show(change: dict[str, int]) -> None:
+    """Follow the selected row."""
+    if change["new"]:
+        chart.instrument = ladder.instrument = change["new"]
+
+
+table.observe(show, "selected")
+ipywidgets.HBox([chart, ladder])
+
+# %% [markdown]
+# ## Subscriptions by hand, and the health of the feed
+
+# %%
+panel: Controls = ticker.controls(mode="full")
+panel
+
+# %%
+health: Monitor = ticker.monitor()
+health
+
+# %% [markdown]
+# ## All of them together
+#
+# `dashboard` is the arrangement that comes with the package.
+
+# %%
+everything: Dashboard = ticker.dashboard("NSE:RELIANCE", every="5s")
+assert chart.instrument == "NSE:INFY"
+table.selected = ticker.instruments.resolve("NSE:SBIN")
+print("selected in the table, shown in chart and ladder:", chart.instrument)
+assert chart.instrument == ladder.instrument == "NSE:SBIN"
+everything.close()
+ticker.stop()
