@@ -30,13 +30,13 @@ help: ## show this list
 demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the terminal
 	@$(VENV_PYTHON) -m kitepolars demo $(ARGS)
 
-SLOW := tests/notebooks tests/benchmarks tests/widgets/test_memory.py tests/cli/test_demo.py \
+SLOW := tests/notebooks tests/examples tests/benchmarks tests/widgets/test_memory.py tests/cli/test_demo.py \
 	tests/test_process.py
 
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
 	$(VENV_PYTHON) -P -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser))
 
-test-slow: $(DEV) ## notebooks, demonstrations, benchmarks
+test-slow: $(DEV) ## notebooks, examples, demonstrations, benchmarks
 	$(VENV_PYTHON) -P -m pytest $(SLOW) $(ARGS)
 
 test-browser: $(DEV) ## widgets in a real JupyterLab in a real browser (Chromium)
