@@ -6,8 +6,7 @@
 # Uses: `demo`, `Instruments.expiries`, `Instruments.option_chain`, `Ticker.option_chain`,
 # `Ticker.subscribe`, `Ticker.wait`, `Ticker.latest`, `options.implied_volatility`
 #
-# The surface of NIFTY: three expiries, the strikes around the money, live. Needs the extra
-# `options`.
+# The surface of NIFTY: three expiries, the strikes around the money, live.
 
 # %%
 import polars as pl

@@ -6,7 +6,7 @@
 # Uses: `options.price`, `options.greeks`
 #
 # Scenarios of a short strangle with a hedge. The model works on whole arrays, so a grid of
-# scenarios is one call. Needs the extra `options`.
+# scenarios is one call.
 
 # %%
 import numpy as np

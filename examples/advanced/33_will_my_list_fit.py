@@ -15,7 +15,9 @@ import polars as pl
 import kitepolars as kp
 from kitepolars.sim import SimulatedKite
 
-instruments = kp.Instruments.read_csv(SimulatedKite().instruments_csv())
+exchange = SimulatedKite(rate=0)
+exchange.start()
+instruments = kp.Instruments.read_csv(exchange.instruments_csv())
 wishes = instruments.frame.filter(pl.col("exchange").is_in(["NSE", "NFO"])).head(12_000)
 
 alone = kp.Ticker("my_api_key", "my_access_token", instruments=instruments)
@@ -56,15 +58,21 @@ assert alone.subscriptions().height == CAPACITY == 9_000
 # %% [markdown]
 # ## Or a second account
 #
-# Two accounts have room for 18,000. The planner spreads instruments evenly over six connections.
+# Two accounts have room for 18,000. The planner spreads instruments evenly over six connections;
+# `subscriptions()` says which is where once they are open.
 
 # %%
 both = kp.Ticker(
     accounts=[kp.Account("mine", "key_1", "token_1"), kp.Account("family", "key_2", "token_2")],
     instruments=instruments,
+    url=exchange.url,
 )
 both.subscribe(wishes, mode="quote")
+both.start()
+assert both.wait(until=lambda t: t.subscriptions()["connection"].null_count() == 0, timeout=20)
 loads = both.subscriptions().group_by("connection").len().sort("connection")
+both.stop()
+exchange.stop()
 print(loads)
 
 # %% [markdown]

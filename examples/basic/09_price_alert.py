@@ -29,14 +29,23 @@ def price(ticker: kp.Ticker) -> float:
 start = price(ticker)
 above, below = start + 0.3, start - 0.3
 print(f"at {start:.2f}; waiting for {above:.2f} or {below:.2f}")
-crossed = ticker.wait(until=lambda t: not below < price(t) < above, timeout=10)
+seen: list[float] = []
+
+
+def crosses(ticker: kp.Ticker) -> bool:
+    """Look at the price, and remember the one that decided."""
+    seen.append(price(ticker))
+    return not below < seen[-1] < above
+
+
+crossed = ticker.wait(until=crosses, timeout=10)
 
 # %% [markdown]
 # `note` puts a line of your own among the ticker's events: the record of the day has the reason
 # of a decision beside the connection's troubles. Credentials are removed from the text.
 
 # %%
-last = price(ticker)
+last = seen[-1]
 if crossed:
     ticker.note("alert", f"RELIANCE at {last:.2f}, from {start:.2f}")
 else:  # a quiet market is a valid answer, too
