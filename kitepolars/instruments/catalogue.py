@@ -50,6 +50,8 @@ class Instruments:
     ----------
     frame
         The dump's columns with their dtypes (`DUMP_SCHEMA`); others are ignored.
+    aliases
+        Rows with further names of the same tokens, likewise.
     rejected
         The rows that were left out, if any.
 
@@ -70,7 +72,13 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
     [408065, 256265, 5633]
     """
 
-    def __init__(self, frame: pl.DataFrame, *, rejected: pl.DataFrame | None = None) -> None:
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        *,
+        aliases: pl.DataFrame | None = None,
+        rejected: pl.DataFrame | None = None,
+    ) -> None:
         missing = [name for name in DUMP_SCHEMA if name not in frame.columns]
         if missing:
             lacking = f"the frame has no {', '.join(missing)}"
@@ -82,7 +90,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
             raise ConfigError("frame", frame.schema, message=wrong) from None
         symbol = pl.concat_str("exchange", "tradingsymbol", separator=":").cast(SYMBOL)
         self._frame = dump.with_columns(symbol.alias("symbol"))
-        self._names = Names(self._frame)
+        self._names = Names(self._frame, aliases)
         self._rejected = REJECTED_SCHEMA.to_frame() if rejected is None else rejected
 
     @classmethod
@@ -163,7 +171,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
     @classmethod
     def _of(cls, dump: Dump) -> Self:
         warn_of(dump.rejected, stacklevel=3)
-        return cls(dump.frame, rejected=dump.rejected)
+        return cls(dump.frame, aliases=dump.aliases, rejected=dump.rejected)
 
     @property
     def frame(self) -> pl.DataFrame:

@@ -24,6 +24,9 @@ INDEX_UNDERLYINGS: Final = {
 
 _SPOTS: Final = {contract: index for index, contract in INDEX_UNDERLYINGS.items()}
 
+EQUITY_EXCHANGES: Final = frozenset({"NSE", "BSE", "NFO", "BFO"})
+"""Where contracts are on shares and indices."""
+
 FUTURE: Final = "FUT"
 """The dump's ``instrument_type`` of a future."""
 
@@ -33,7 +36,10 @@ SHARE_DERIVATIVES: Final = frozenset({"NFO", "BFO"})
 DEFAULT_STRIKES: Final = 10
 """Strikes on each side of the money, where a price is given and no number."""
 
-_CONTRACT: Final = r"^(.+?)\d{2}(?:[A-Z]{3}|[1-9OND]\d{2})"
+_DATE: Final = r"\d{2}(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|[1-9OND]\d{2})"
+"""How a symbol writes an expiry: year and month, or year, month's sign and day. Five characters."""
+
+_CONTRACT: Final = rf"^(.+?){_DATE}"
 _OPTION_SIDES: Final = dict(zip(OPTION_TYPES, ("call", "put"), strict=True))
 
 
@@ -91,8 +97,32 @@ def _named(frame: pl.DataFrame, types: tuple[str, ...]) -> pl.DataFrame:
         pl.col("expiry").is_not_null(), pl.col("instrument_type").cast(pl.String).is_in(types)
     ).with_columns(
         # Dumps of some years leave the name of contracts empty.
-        pl.coalesce("name", pl.col("tradingsymbol").str.extract(_CONTRACT)).alias("underlying")
+        pl.coalesce("name", underlying_of_symbol()).alias("underlying")
     )
+
+
+def underlying_of_symbol() -> pl.Expr:
+    """Return the underlying that a contract's symbol begins with.
+
+    A symbol is the underlying, the expiry in five characters, and ``FUT`` or strike and type. The
+    row's own strike and type say where it ends, so underlyings may begin and end with digits.
+
+    Examples
+    --------
+    >>> contract = {"tradingsymbol": ["NIFTYNXT502690865000PE"], "strike": [65000.0]}
+    >>> frame = pl.DataFrame(contract).with_columns(instrument_type=pl.lit("PE"))
+    >>> frame.select(underlying_of_symbol()).item()
+    'NIFTYNXT50'
+    """
+    symbol, kind, strike = pl.col("tradingsymbol"), pl.col("instrument_type"), pl.col("strike")
+    kind = kind.cast(pl.String)
+    whole = strike.cast(pl.Int64).cast(pl.String)
+    amount = pl.when(strike == strike.floor()).then(whole).otherwise(strike.cast(pl.String))
+    tail = pl.when(kind == FUTURE).then(kind).otherwise(amount + kind)
+    body = pl.when(symbol.str.ends_with(tail)).then(
+        symbol.str.head(symbol.str.len_chars() - tail.str.len_chars())
+    )
+    return pl.coalesce(body.str.extract(rf"^(.+){_DATE}$"), symbol.str.extract(_CONTRACT))
 
 
 def underlying_name(name: str) -> str:
@@ -117,6 +147,20 @@ def spot_name(underlying: str) -> str:
     """
     name = underlying_name(underlying)
     return _SPOTS.get(name, name)
+
+
+def has_spot(frame: pl.DataFrame, underlying: str) -> bool:
+    """Say whether contracts on an underlying are on a share or an index of the same exchanges.
+
+    Those of MCX, CDS, BCD and NCO are on goods and currencies, which are traded elsewhere.
+    """
+    wanted = underlying_name(underlying)
+    contracts = frame.filter(
+        pl.col("expiry").is_not_null(),
+        pl.coalesce("name", underlying_of_symbol()).str.to_uppercase() == wanted,
+    )
+    exchanges = set(contracts["exchange"].cast(pl.String).unique().to_list())
+    return not exchanges or bool(exchanges & EQUITY_EXCHANGES)
 
 
 def chosen_expiry(options: pl.DataFrame, expiry: date | str | None, today: date) -> date:

@@ -55,14 +55,26 @@ _MAY_BE_EMPTY: Final = frozenset(
 _EXPECTED: Final = {
     pl.UInt32(): "a whole number below 4294967296 (a token above 0)",
     pl.Float64(): "a finite number",
-    pl.Date(): "empty or YYYY-MM-DD",
+    pl.Date(): "empty or YYYY-MM-DD, from 2000 to 2099",
     pl.String(): "a text",
     pl.Categorical(): "a text",
 }
-_KEYS: Final = (
-    pl.col("instrument_token"),
-    pl.struct("exchange", pl.col("tradingsymbol").str.to_uppercase()),
+_DATES: Final = (date(2000, 1, 1), date(2099, 12, 31))
+"""What an expiry may be: Kite's data has had the year 0000, which no program can show."""
+
+_TOKEN: Final = pl.col("instrument_token")
+_SYMBOL: Final = pl.col("tradingsymbol").str.to_uppercase()
+_IS_ALIAS: Final = (
+    ~pl.struct(_TOKEN, _SYMBOL).is_first_distinct()
+    & pl.struct(_TOKEN, "exchange").is_first_distinct()
 )
+"""Whether a row repeats an earlier token and symbol under another exchange."""
+
+_IS_REPEATED: Final = (~_TOKEN.is_first_distinct() & ~_IS_ALIAS) | ~pl.struct(
+    "exchange", _SYMBOL
+).is_first_distinct()
+"""Whether a row's token or name is another instrument's already."""
+
 _FIELD: Final = r'(?:[^",]*|"(?:[^"]|"")*")'
 
 REJECTED_SCHEMA: Final = pl.Schema(
@@ -83,11 +95,14 @@ class Dump:
     ----------
     frame
         The good rows, with the columns of `DUMP_SCHEMA`.
+    aliases
+        Rows that only repeat a token under another exchange, likewise: other names of it.
     rejected
         The others, with the columns of `REJECTED_SCHEMA`.
     """
 
     frame: pl.DataFrame
+    aliases: pl.DataFrame
     rejected: pl.DataFrame
 
 
@@ -207,7 +222,7 @@ def _checked(
         pl.coalesce(_fault(name, dtype) for name, dtype in DUMP_SCHEMA.items()).alias("reason")
     )
     rows = rows.filter(~wrong)
-    repeated = rows.select(pl.any_horizontal(~key.is_first_distinct() for key in _KEYS)).to_series()
+    repeated = rows.select(_IS_REPEATED).to_series()
     doubles = rows.filter(repeated).with_columns(
         pl.format(
             "token {} or symbol {}:{} stands on an earlier line",
@@ -217,16 +232,37 @@ def _checked(
         ).alias("reason")
     )
     rejected = pl.concat(part.select(*REJECTED_SCHEMA) for part in (broken, faulty, doubles))
+    frame, aliases = _apart(rows.filter(~repeated).select(*DUMP_SCHEMA))
     return Dump(
-        frame=rows.filter(~repeated).select(*DUMP_SCHEMA),
+        frame=frame,
+        aliases=aliases,
         rejected=rejected.sort("line").with_columns(pl.col("content").str.slice(0, MAX_CONTENT)),
     )
+
+
+def _apart(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return one row a token, and the other rows of tokens under several exchanges.
+
+    Of those a row of the segment INDICES is the token's own, else the first.
+    """
+    numbered = rows.with_row_index("row")
+    shared = numbered.filter(pl.col("instrument_token").is_duplicated())
+    if shared.is_empty():
+        return rows, rows.clear()
+    is_index = pl.col("segment").cast(pl.String) == "INDICES"
+    own = shared.sort(is_index, descending=True, maintain_order=True).unique(
+        "instrument_token", keep="first", maintain_order=True
+    )
+    others = shared.filter(~pl.col("row").is_in(own["row"].implode()))
+    frame = numbered.filter(~pl.col("row").is_in(others["row"].implode()))
+    return frame.drop("row"), others.drop("row")
 
 
 def _typed(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if dtype == pl.Date:
-        return column.str.to_date("%Y-%m-%d", strict=False)
+        day = column.str.to_date("%Y-%m-%d", strict=False)
+        return pl.when(day.is_between(*_DATES)).then(day).alias(name)
     if dtype == pl.Float64:
         number = column.cast(dtype, strict=False)
         return pl.when(number.is_finite()).then(number).alias(name)

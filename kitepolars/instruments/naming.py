@@ -37,11 +37,14 @@ class Names:
     Parameters
     ----------
     frame
-        The dump's columns.
+        The dump's columns, one row a token.
+    aliases
+        Rows with further names of those tokens.
     """
 
-    def __init__(self, frame: pl.DataFrame) -> None:
+    def __init__(self, frame: pl.DataFrame, aliases: pl.DataFrame | None = None) -> None:
         self._frame = frame
+        self._aliases = frame.clear() if aliases is None else aliases
 
     def resolve(self, instrument: Instrument) -> int:
         """Return the token of a name, or a token as it is, once it is known to be one."""
@@ -85,15 +88,16 @@ class Names:
 
     @cached_property
     def _token_by_key(self) -> dict[str, int]:
-        keys = self._frame.select(
+        names = ("exchange", "tradingsymbol", "instrument_token")
+        rows = pl.concat([self._aliases.select(names), self._frame.select(names)])
+        keys = rows.select(
             pl.concat_str(
                 "exchange",
                 pl.col("tradingsymbol").str.replace_all(r"\s+", " ").str.strip_chars(),
                 separator=":",
             ).str.to_uppercase()
         ).to_series()
-        tokens = self._frame["instrument_token"]
-        return dict(zip(keys.to_list(), tokens.to_list(), strict=True))
+        return dict(zip(keys.to_list(), rows["instrument_token"].to_list(), strict=True))
 
     @cached_property
     def _spelling(self) -> SpellingIndex:

@@ -5,9 +5,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.instruments import Instruments, catalogue
+from kitepolars.instruments.derivatives import underlying_of_symbol
 from kitepolars.instruments.dump import DUMP_SCHEMA
 
 NEAR, FAR = date(2026, 11, 26), date(2026, 12, 31)
@@ -178,3 +181,40 @@ def test_a_fund_of_a_commoditys_name_is_not_its_spot(instruments: Instruments) -
     wider = Instruments.from_records([*instruments.frame.drop("symbol").to_dicts(), fund])
     assert wider.resolve("NSE:GOLD") == 16
     assert wider.spot("GOLD") is None
+
+
+MONTH_SIGNS = "123456789OND"
+UNDERLYINGS = st.sampled_from(
+    ["NIFTY", "NIFTYNXT50", "SENSEX50", "360ONE", "719GS2060", "M&M", "BAJAJ-AUTO", "USDINR", "3M"]
+) | st.from_regex(r"[A-Z0-9&-]{1,12}", fullmatch=True)
+STRIKES = st.integers(1, 200_000) | st.integers(1, 400_000).map(lambda n: n / 4)
+
+
+@given(
+    UNDERLYINGS,
+    st.dates(date(2020, 1, 1), date(2040, 12, 31)),
+    STRIKES,
+    st.sampled_from(["CE", "PE", "FUT"]),
+    st.sampled_from(["weekly", "monthly"]),
+)
+def test_the_row_says_where_the_underlying_of_a_symbol_ends(
+    underlying: str, expiry: date, strike: float, kind: str, style: str
+) -> None:
+    weekly = f"{expiry:%y}{MONTH_SIGNS[expiry.month - 1]}{expiry:%d}"
+    when = weekly if style == "weekly" else f"{expiry:%y%b}".upper()
+    tail = kind if kind == "FUT" else f"{str(strike).removesuffix('.0')}{kind}"
+    row = {"tradingsymbol": underlying + when + tail, "instrument_type": kind, "strike": strike}
+    assert pl.DataFrame([row]).select(underlying_of_symbol()).item() == underlying
+
+
+def test_goods_have_no_spot_though_a_fund_bears_their_name() -> None:
+    instruments = Instruments.from_records(
+        [
+            contract(1, "SILVER", "EQ", segment="NSE", exchange="NSE"),
+            contract(2, "SILVER26DECFUT", "FUT", expiry=FAR, segment="MCX-FUT", exchange="MCX"),
+            contract(3, "GOLDBEES", "EQ", segment="NSE", exchange="NSE"),
+            contract(4, "INFY", "EQ", segment="NSE", exchange="NSE"),
+            contract(5, "INFY26DECFUT", "FUT", expiry=FAR, segment="NFO-FUT", exchange="NFO"),
+        ]
+    )
+    assert [instruments.spot(name) for name in ("SILVER", "GOLDBEES", "INFY")] == [None, 3, 4]

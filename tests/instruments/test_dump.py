@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kitepolars.errors import ConfigError
+from kitepolars.instruments import Instruments
 from kitepolars.instruments.dump import DUMP_SCHEMA, MAX_CONTENT, read_dump, read_records
 
 HEADER = ",".join(DUMP_SCHEMA)
@@ -151,3 +152,25 @@ def test_records_of_the_official_client() -> None:
     assert read_records([record | {"lot_size": "?"}]).rejected["line"].to_list() == [1]
     with pytest.raises(ConfigError, match="tradingsymbol"):
         read_records([{"instrument_token": 1, "exchange_token": 2}])
+
+
+SENSEX = "265,1,SENSEX,SENSEX,0.0,,0.0,0.0,0,EQ,NSE-INDICES,NSE"
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_one_token_under_two_exchanges_has_two_names(step: int) -> None:
+    lines = [SENSEX, SENSEX.replace("NSE-INDICES,NSE", "INDICES,BSE")]
+    instruments = Instruments.read_csv(dump_of(*lines[::step], INFY))
+    assert instruments.tokens(["BSE:SENSEX", "nse:sensex", "NSE:INFY"]) == [265, 265, 408065]
+    assert instruments.symbol(265) == "BSE:SENSEX"
+    assert len(instruments) == 2
+    assert instruments.rejected.is_empty()
+
+
+@pytest.mark.parametrize(
+    "day", ["0000-01-01", "0000-00-00", "1970-01-01", "9999-12-31", "2026-02-30"]
+)
+def test_an_expiry_that_cannot_be_is_no_expiry(day: str) -> None:
+    dump = read_dump(dump_of(CALL.replace("2018-01-25", day), INFY))
+    assert dump.rejected["reason"][0].startswith("expiry must be empty or YYYY-MM-DD")
+    assert len(dump.frame.rows()) == 1
