@@ -68,7 +68,7 @@ def test_errors_are_said_error_text(
     assert "Select rows" in panel.message.value
     panel._add(own_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
     assert commands.join(PATIENCE)
-    assert "places are free" in panel.message.value
+    assert "there is room for" in panel.message.value
     panel.paste.value = "NSE:INFY ltp\nNSE:INFI\n" + "\n".join(f"NSE:X{n}" for n in range(9))
     panel.paste_button.click()
     assert commands.join(PATIENCE)
