@@ -29,7 +29,7 @@ TONE_OF_STATE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
+class Sample:
     """The counters of a ticker at one moment; messages and bytes by index of the connection.
 
     Parameters
@@ -66,12 +66,12 @@ class Rates:
     bytes: Mapping[int, float]
 
     @classmethod
-    def between(cls, before: Counters, now: Counters) -> Self:
+    def between(cls, before: Sample, now: Sample) -> Self:
         """Return the rates from one moment to a later one; all are 0 between a moment and itself.
 
         Examples
         --------
-        >>> before, now = Counters(5.0, 100, {0: 1}, {0: 0}), Counters(7.0, 500, {0: 5}, {0: 0})
+        >>> before, now = Sample(5.0, 100, {0: 1}, {0: 0}), Sample(7.0, 500, {0: 5}, {0: 0})
         >>> Rates.between(before, now)
         Rates(ticks=200.0, messages={0: 2.0}, bytes={0: 0.0})
         """

@@ -36,14 +36,14 @@ class Listeners(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._listeners: tuple[_Entry[T], ...] = ()
+        self._listeners: tuple[_Registered[T], ...] = ()
 
     def __len__(self) -> int:
         return len(self._listeners)
 
     def add(self, listener: Callable[[T], object]) -> Callable[[], None]:
         """Call `listener` from now on; what is returned ends that, and may be called twice."""
-        entry = _Entry(listener)
+        entry = _Registered(listener)
         self._listeners = (*self._listeners, entry)
         return lambda: self._remove(entry)
 
@@ -57,11 +57,11 @@ class Listeners(Generic[T]):
             except Exception:  # noqa: BLE001 - whatever it is, it is not the feed that failed
                 _log.exception("a listener failed")
 
-    def _remove(self, entry: _Entry[T]) -> None:
+    def _remove(self, entry: _Registered[T]) -> None:
         self._listeners = tuple(one for one in self._listeners if one is not entry)
 
 
-class _Entry(Generic[T]):
+class _Registered(Generic[T]):
     """One registration, so that the same callable may be added twice and removed once."""
 
     __slots__ = ("listener",)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from kitepolars.health import QUIET_AFTER, Counters, Rates, judge, silence
+from kitepolars.health import QUIET_AFTER, Rates, Sample, judge, silence
 from kitepolars.tables import CONNECTIONS, GAPS
 
 NOW = dt.datetime(2026, 11, 20, 9, 30, tzinfo=dt.UTC)
@@ -75,8 +75,8 @@ def test_silence_is_never_negative_and_unknown_before_the_first_byte() -> None:
 
 
 def test_rates_are_differences_over_time() -> None:
-    before = Counters(10.0, 100, {0: 5, 1: 5}, {0: 500, 1: 500})
-    now = Counters(10.5, 140, {0: 11, 1: 7}, {0: 900, 1: 500})
+    before = Sample(10.0, 100, {0: 5, 1: 5}, {0: 500, 1: 500})
+    now = Sample(10.5, 140, {0: 11, 1: 7}, {0: 900, 1: 500})
     rates = Rates.between(before, now)
     assert rates.ticks == 80
     assert rates.messages == {0: 12, 1: 4}
@@ -84,12 +84,12 @@ def test_rates_are_differences_over_time() -> None:
 
 
 def test_a_counter_that_starts_over_and_a_new_connection_have_no_rate() -> None:
-    rates = Rates.between(Counters(1.0, 100, {0: 9}, {0: 9}), Counters(2.0, 3, {1: 9}, {1: 9}))
+    rates = Rates.between(Sample(1.0, 100, {0: 9}, {0: 9}), Sample(2.0, 3, {1: 9}, {1: 9}))
     assert (rates.ticks, rates.messages, rates.bytes) == (0, {1: 0}, {1: 0})
 
 
 def test_one_moment_has_no_rates() -> None:
-    now = Counters(1.0, 100, {0: 9}, {0: 9})
+    now = Sample(1.0, 100, {0: 9}, {0: 9})
     assert Rates.between(now, now) == Rates(0.0, {0: 0.0}, {0: 0.0})
 
 
@@ -97,4 +97,4 @@ def test_counters_are_read_from_connections() -> None:
     frame = connections("open", "open").with_columns(
         messages=pl.Series([3, 4], dtype=pl.UInt64), bytes=pl.Series([5, 6], dtype=pl.UInt64)
     )
-    assert Counters.read(1.0, 7, frame) == Counters(1.0, 7, {0: 3, 1: 4}, {0: 5, 1: 6})
+    assert Sample.read(1.0, 7, frame) == Sample(1.0, 7, {0: 3, 1: 4}, {0: 5, 1: 6})

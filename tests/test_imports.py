@@ -89,7 +89,7 @@ PARTS: Final = {
     "lab": part("errors"),
     "cli": part(
         "kitepolars _version calendar demonstration errors feed frames health journal lab ledger "
-        "pipeline process recorder rest sim source",
+        "pipeline process recorder rest sim source wire",
         "kiteconnect polars rich",
         asyncio=True,
     ),

@@ -5,7 +5,7 @@
 #
 # Uses: `SimulatedKite`, `SimulatedKite.abort`, `SimulatedKite.silence`, `SimulatedKite.reject`,
 # `SimulatedKite.order_update`, `SimulatedKite.wait_for`, `SimulatedKite.step`,
-# `SimulatedKite.requests`, `Request`, `Handshake`, `ConnectionRecord`, `Ticker`,
+# `SimulatedKite.requests`, `ReceivedRequest`, `Handshake`, `ConnectionRecord`, `Ticker`,
 # `AuthenticationError`, `Mode`, `ReconnectPolicy`, `OrderUpdate`, `Ticker.on_batch`,
 # `Ticker.on_order`
 #
@@ -19,7 +19,7 @@ import threading
 import polars as pl
 
 import kitepolars as kp
-from kitepolars.sim import ConnectionRecord, Handshake, Request, SimulatedKite
+from kitepolars.sim import ConnectionRecord, Handshake, ReceivedRequest, SimulatedKite
 
 QUICK = kp.ReconnectPolicy(initial_delay=0.1, max_delay=0.2, silence=0.5)
 
@@ -83,7 +83,7 @@ def test_it_asks_for_one_share_in_full_mode() -> None:
     with SimulatedKite(rate=0) as exchange, connected(exchange) as ticker:
         Momentum(ticker, "NSE:INFY")
         assert exchange.wait_for(lambda e: e.subscribed().get(408065) is kp.Mode.FULL)
-        requests: list[Request] = exchange.requests
+        requests: list[ReceivedRequest] = exchange.requests
         assert [request.action for request in requests] == ["subscribe", "mode"]
         assert requests[1].mode is kp.Mode.FULL
 

@@ -42,7 +42,7 @@ DEPTH: Final = pl.Schema(
 )
 """The columns of `depth`: bids, best first, then asks, best first."""
 
-_COLUMNS: Final = tuple(f"{side}_{what}" for side in BOOK_SIDES for what in tuple(DEPTH)[2:])
+_DEPTH_COLUMNS: Final = tuple(f"{side}_{what}" for side in BOOK_SIDES for what in tuple(DEPTH)[2:])
 
 
 def _quantity(side: str, level: int) -> pl.Expr:
@@ -187,7 +187,7 @@ def depth(frame: pl.DataFrame | pl.LazyFrame, instrument: int | str | None = Non
     UnknownInstrument
         If the frame has no tick of it.
     """
-    require(frame, ("instrument_token", *_COLUMNS), "depth")
+    require(frame, ("instrument_token", *_DEPTH_COLUMNS), "depth")
     row = _last_row(frame.lazy(), instrument)
     _check_has_book(row)
     sides = [

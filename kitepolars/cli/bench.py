@@ -46,7 +46,7 @@ READ_BYTES: Final = 64 * 1024
 ROUNDS: Final = 15
 PROBES: Final = 200
 SETTLING: Final = 2.0
-_PATIENCE: Final = 30.0
+_TIMEOUT_SECONDS: Final = 30.0
 
 
 class Measurement(NamedTuple):
@@ -104,7 +104,7 @@ def _messages() -> list[bytes]:
     ):
         tradable = kite.instruments.instrument_token[:INSTRUMENTS].tolist()
         ticker.subscribe(tradable, mode="full")
-        ticker.wait(rows=INSTRUMENTS, timeout=_PATIENCE)  # the cached values
+        ticker.wait(rows=INSTRUMENTS, timeout=_TIMEOUT_SECONDS)  # the cached values
 
         def collect(message: Message) -> None:
             collected.append(message.data)
@@ -113,7 +113,7 @@ def _messages() -> list[bytes]:
 
         ticker.on_message(collect)
         kite.step()
-        if not complete.wait(_PATIENCE):
+        if not complete.wait(_TIMEOUT_SECONDS):
             raise WrongResultError(f"{_packets(collected)} of {INSTRUMENTS} packets arrived")
     return collected
 
@@ -188,13 +188,13 @@ def _latency(_: float) -> Iterator[Measurement]:
     ):
         token = int(kite.instruments.instrument_token[0])
         ticker.subscribe([token], mode="full")
-        ticker.wait(rows=1, timeout=_PATIENCE)
+        ticker.wait(rows=1, timeout=_TIMEOUT_SECONDS)
         latencies = []
         for rows in range(1, PROBES + 1):
             begin = time.perf_counter()
             kite.step()
             while ticker.frame().height == rows:
-                if time.perf_counter() - begin > _PATIENCE:
+                if time.perf_counter() - begin > _TIMEOUT_SECONDS:
                     raise WrongResultError("a tick did not arrive")
             latencies.append(time.perf_counter() - begin)
     latencies.sort()

@@ -20,7 +20,7 @@ from kitepolars.calendar import IST
 from kitepolars.journal.format import TORN
 from kitepolars.journal.reader import Verdict, between, verify
 from kitepolars.journal.repair import repair
-from kitepolars.journal.segments import Segment
+from kitepolars.journal.segments import SegmentFile
 
 HELP: Final = "look into a recording, verify it, repair it"
 
@@ -54,7 +54,7 @@ def _info(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _summary(day: Sequence[Segment]) -> tuple[str, ...]:
+def _summary(day: Sequence[SegmentFile]) -> tuple[str, ...]:
     """Describe the segments of a day; only the last one is read."""
     header = day[0].header()
     entries = deque(day[-1].read(), maxlen=1)
@@ -107,7 +107,7 @@ def _repair(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _progress(found: Sequence[Segment], what: str, console: Console) -> Iterator[Segment]:
+def _progress(found: Sequence[SegmentFile], what: str, console: Console) -> Iterator[SegmentFile]:
     """Yield segments, with a bar of the bytes that are done."""
     columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

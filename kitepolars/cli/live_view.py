@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kitepolars import Stats, Ticker
-from kitepolars.health import TONE_OF_STATE, Counters, Health, Rates, judge
+from kitepolars.health import TONE_OF_STATE, Health, Rates, Sample, judge
 
 WINDOW: Final = 2.0
 """Seconds over which rates are averaged."""
@@ -91,17 +91,17 @@ class Meter:
         self._started = clock()
         self._watched = pl.DataFrame({"instrument_token": pl.Series(watched, dtype=pl.UInt32)})
         self._prices: dict[int, deque[float]] = {token: deque(maxlen=TREND) for token in watched}
-        self._counters: deque[Counters] = deque()
+        self._samples: deque[Sample] = deque()
         self._ticks_trend: deque[float] = deque(maxlen=TREND)
 
     def read(self) -> Moment:
         """Read the ticker now."""
         now, stats, connections = self._clock(), self._ticker.stats(), self._ticker.connections()
-        self._counters.append(Counters.read(now, stats.ticks, connections))
+        self._samples.append(Sample.read(now, stats.ticks, connections))
         # The oldest one kept is the last that is at least a window old.
-        while len(self._counters) > 1 and now - self._counters[1].at >= WINDOW:
-            self._counters.popleft()
-        rates = Rates.between(self._counters[0], self._counters[-1])
+        while len(self._samples) > 1 and now - self._samples[1].at >= WINDOW:
+            self._samples.popleft()
+        rates = Rates.between(self._samples[0], self._samples[-1])
         self._ticks_trend.append(rates.ticks)
         return Moment(
             elapsed=now - self._started,

@@ -18,8 +18,9 @@ from kitepolars.errors import ConfigError
 from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.places import require_posix
 from kitepolars.recorder.process import become
-from kitepolars.recorder.request import KITE_URL, Request
+from kitepolars.recorder.request import Request
 from kitepolars.rest import credentials_from_env
+from kitepolars.wire.control import KITE_URL
 
 HELP: Final = "record ticks into a folder, or control a recorder that runs"
 

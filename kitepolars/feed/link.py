@@ -24,8 +24,8 @@ from kitepolars.feed.commands import Action, Command
 from kitepolars.feed.reconnect import (
     Backoff,
     Failure,
+    FailureKind,
     ReconnectPolicy,
-    Verdict,
     authentication_error,
 )
 from kitepolars.source import (
@@ -248,7 +248,7 @@ class Link:
 
     def _after(self, failure: Failure) -> ConnectionState:
         """Return the state that a failure leads to."""
-        if failure.verdict is Verdict.FATAL:
+        if failure.kind is FailureKind.FATAL:
             return ConnectionState.EXPIRED
         return ConnectionState.FAILED if self.delay is None else ConnectionState.WAITING
 
@@ -274,7 +274,7 @@ class Link:
 
         credentials = account.credentials
         opened = await open_connection(self._url, credentials, self, self._policy, self._clock)
-        if isinstance(opened, Failure) and opened.verdict is Verdict.FATAL:
+        if isinstance(opened, Failure) and opened.kind is FailureKind.FATAL:
             if credentials is not account.credentials:  # there are newer ones
                 return Failure(opened.reason)
             account.error = authentication_error(credentials.name, opened)

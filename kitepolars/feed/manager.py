@@ -26,7 +26,7 @@ from kitepolars.feed.clock import PULSE, FeedClock, Stall
 from kitepolars.feed.commands import Plan
 from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
 from kitepolars.feed.plan import MAX_PLACES, Limits, Planner
-from kitepolars.feed.reconnect import Failure, ReconnectPolicy, Verdict
+from kitepolars.feed.reconnect import Failure, FailureKind, ReconnectPolicy
 from kitepolars.ledger import FeedStats, Ledger
 from kitepolars.ledger.connections import ConnectionStatus
 from kitepolars.ledger.gaps import Gap
@@ -323,7 +323,7 @@ class TickerManager(LiveSource):
             self.note(_kind(link, was_open=was_open), _detail(link, failure), link.index)
         if _is_lost(link, failure):
             self._execute(self._planner.lost(link.index))
-        if failure.verdict is Verdict.FATAL:
+        if failure.kind is FailureKind.FATAL:
             self._give_up(link.account)
 
     def changed(self, link: Link) -> None:
@@ -488,7 +488,7 @@ class TickerManager(LiveSource):
 
 
 def _is_lost(link: Link, failure: Failure) -> bool:
-    given_up = link.state is ConnectionState.FAILED or failure.verdict is not Verdict.TRANSIENT
+    given_up = link.state is ConnectionState.FAILED or failure.kind is not FailureKind.TRANSIENT
     return given_up or link.attempts >= PATIENCE
 
 

@@ -85,7 +85,7 @@ def _check_seconds(name: str, value: object) -> None:
         raise ConfigError(name, value, "a number of seconds above 0")
 
 
-class Verdict(Enum):
+class FailureKind(Enum):
     """What a failure means for the next attempt."""
 
     FATAL = "fatal"
@@ -112,13 +112,13 @@ class Failure:
     status: int | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def kind(self) -> FailureKind:
         """What it means for the next attempt."""
         if self.status in FATAL_STATUSES:
-            return Verdict.FATAL
+            return FailureKind.FATAL
         if self.status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Verdict.THROTTLED
-        return Verdict.TRANSIENT
+            return FailureKind.THROTTLED
+        return FailureKind.TRANSIENT
 
 
 def authentication_error(account: str, failure: Failure) -> AuthenticationError:
@@ -208,7 +208,7 @@ class Backoff:
         policy = self._policy
         doublings = min(self.attempts - 1, 64)  # beyond that floats overflow
         delay = policy.initial_delay * 2.0**doublings
-        if failure.verdict is Verdict.THROTTLED:
+        if failure.kind is FailureKind.THROTTLED:
             delay = max(delay, THROTTLED_FACTOR * policy.initial_delay)
         if lived > 0:
             delay = min(delay, policy.initial_delay * max(1.0, HEALTHY_AFTER / lived))

@@ -66,7 +66,7 @@ _keep.restype = None
 _keep.argtypes = [ctypes.py_object]
 
 _WORDS: Final = ctypes.sizeof(_ArrowArray) // 8  # every member is 8 bytes wide
-_LENGTH, _NULL_COUNT, _OFFSET, _N_BUFFERS, _N_CHILDREN, _BUFFERS, _CHILDREN = range(7)
+_ARRAY_LENGTH, _NULL_COUNT, _OFFSET, _N_BUFFERS, _N_CHILDREN, _BUFFERS, _CHILDREN = range(7)
 _RELEASE, _PRIVATE_DATA = 8, 9
 _POINTERS: Final = 2  # validity bitmap and values; a nested array has no values of its own
 
@@ -267,8 +267,8 @@ class RecordBatch:
         pointers = self._pointers + start // 8 * self._strides
         addresses = arrays.ctypes.data + _WORDS * 8 * np.arange(1, len(arrays))
         arrays[:, _BUFFERS] = pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
-        arrays[:, _LENGTH] = length
-        arrays[1 + self._columns :, _LENGTH] *= self._sizes
+        arrays[:, _ARRAY_LENGTH] = length
+        arrays[1 + self._columns :, _ARRAY_LENGTH] *= self._sizes
         arrays[0, _CHILDREN] = addresses.ctypes.data
         arrays[1 + self._nested, _CHILDREN] = addresses.ctypes.data + 8 * np.arange(
             self._columns, len(addresses)

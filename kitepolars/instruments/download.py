@@ -22,9 +22,9 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, ConnectionLost
-from kitepolars.instruments.dump import DUMP_URL, MAX_BYTES, Dump, read_dump
+from kitepolars.instruments.dump import DUMP_URL, MAX_DUMP_BYTES, Dump, read_dump
 
-TIMEOUT: Final = 30.0
+DOWNLOAD_TIMEOUT: Final = 30.0
 """Seconds without a byte after which a download is given up."""
 
 _READY: Final = timedelta(hours=8, minutes=30)
@@ -133,15 +133,15 @@ class _SafeRedirects(HTTPRedirectHandler):
 def _download(source: str) -> bytes:
     request = Request(source, headers=_HEADERS)  # noqa: S310 -- the scheme is checked above
     try:
-        with build_opener(_SafeRedirects).open(request, timeout=TIMEOUT) as response:
-            data: bytes = response.read(MAX_BYTES + 1)
+        with build_opener(_SafeRedirects).open(request, timeout=DOWNLOAD_TIMEOUT) as response:
+            data: bytes = response.read(MAX_DUMP_BYTES + 1)
     except HTTPError as error:
         error.close()
         raise ConnectionLost(f"{source} answered HTTP {error.code}", attempts=1) from None
     except (OSError, HTTPException) as error:
         raise ConnectionLost(f"{source} could not be fetched: {error}", attempts=1) from error
-    if len(data) > MAX_BYTES:
-        raise ConnectionLost(f"{source} sends more than {MAX_BYTES:,} bytes", attempts=1)
+    if len(data) > MAX_DUMP_BYTES:
+        raise ConnectionLost(f"{source} sends more than {MAX_DUMP_BYTES:,} bytes", attempts=1)
     return data
 
 

@@ -45,7 +45,7 @@ DUMP_SCHEMA: Final = pl.Schema(
 MAX_CONTENT: Final = 200
 """Characters of a rejected line that are kept."""
 
-MAX_BYTES: Final = 1 << 28
+MAX_DUMP_BYTES: Final = 1 << 28
 """Bytes that a dump may unpack to: 28 times today's 9.5 MB."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -176,7 +176,7 @@ def warn_of(rejected: pl.DataFrame, *, stacklevel: int) -> None:
 def _gunzip(data: bytes) -> bytes:
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        unpacked = unpacker.decompress(data, MAX_BYTES)
+        unpacked = unpacker.decompress(data, MAX_DUMP_BYTES)
     except zlib.error:
         raise ConfigError("instruments", data[:20], "an intact gzip file") from None
     if not unpacker.eof:

@@ -27,7 +27,7 @@ MAX_TOKEN: Final = 2**32 - 1
 
 _SUGGESTIONS: Final = 5
 _SEVERAL: Final = (Iterable, pl.Series, pl.DataFrame, np.ndarray)
-_COLUMNS: Final = ("instrument_token", "symbol")
+_TOKEN_COLUMNS: Final = ("instrument_token", "symbol")
 _PAIRS: Final = ("call_token", "put_token")
 
 
@@ -153,7 +153,7 @@ def _plain(instruments: Any) -> Iterable[Any]:
 
 
 def _column(frame: pl.DataFrame) -> pl.Series:
-    for name in _COLUMNS:
+    for name in _TOKEN_COLUMNS:
         if name in frame.columns:
             return frame[name]
     if set(_PAIRS) <= set(frame.columns):  # an option chain, where a side may be missing

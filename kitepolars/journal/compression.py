@@ -145,7 +145,7 @@ def first_bytes(path: Path, size: int) -> bytes:
         return b""
 
 
-class _Frame(NamedTuple):
+class _CompressedPart(NamedTuple):
     """A frame of a compressed segment: where it is, its bytes there, and uncompressed."""
 
     place: int
@@ -159,7 +159,7 @@ def _table(sizes: list[tuple[int, int]]) -> bytes:
     return _TABLE_HEAD.pack(_SKIPPABLE, len(entries) + len(foot)) + entries + foot
 
 
-def _read_table(data: bytes) -> list[_Frame] | None:
+def _read_table(data: bytes) -> list[_CompressedPart] | None:
     """Return the frames that the table at the end lists; None if it is damaged."""
     if len(data) < _TABLE_FOOT.size:
         return None
@@ -171,7 +171,7 @@ def _read_table(data: bytes) -> list[_Frame] | None:
     places = list(accumulate((stored for stored, _ in sizes), initial=0))
     if places.pop() != begin - _TABLE_HEAD.size:
         return None
-    return [_Frame(place, *pair) for place, pair in zip(places, sizes, strict=True)]
+    return [_CompressedPart(place, *pair) for place, pair in zip(places, sizes, strict=True)]
 
 
 def read_frames(path: Path) -> Iterator[bytes | Damage]:
@@ -190,7 +190,7 @@ def read_frames(path: Path) -> Iterator[bytes | Damage]:
             yield frame
 
 
-def _walk(data: bytes) -> list[_Frame]:
+def _walk(data: bytes) -> list[_CompressedPart]:
     """Find frames without the table: each begins with zstd's magic bytes."""
     frames = []
     place = data.find(_FRAME_MAGIC)
@@ -200,6 +200,6 @@ def _walk(data: bytes) -> list[_Frame]:
         except zstd.ZstdError:
             following = data.find(_FRAME_MAGIC, place + 1)
             size = (len(data) if following < 0 else following) - place
-        frames.append(_Frame(place, size, 0))
+        frames.append(_CompressedPart(place, size, 0))
         place = data.find(_FRAME_MAGIC, place + size)
     return frames

@@ -13,7 +13,7 @@ from typing import Final
 
 from kitepolars.journal.folder import FILE_MODE, make_private, segment_path, sync_folder
 from kitepolars.journal.format import VERSION, Entry, Scan, SegmentHeader
-from kitepolars.journal.segments import Segment
+from kitepolars.journal.segments import SegmentFile
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
@@ -93,7 +93,7 @@ class GrowingSegment:
             When it cannot be read or written.
         """
         scan = Scan()
-        for entry in Segment(0, path).read(scan):
+        for entry in SegmentFile(0, path).read(scan):
             take(entry)
         segment = cls(path, disk.open(path, create=False), scan.intact, disk)
         segment._mend()

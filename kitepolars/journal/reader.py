@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from kitepolars.errors import JournalError
 from kitepolars.journal.codec import UnreadableRecord, decode
 from kitepolars.journal.format import Damage, Entry, Scan
-from kitepolars.journal.segments import Segment, segments
+from kitepolars.journal.segments import SegmentFile, segments
 from kitepolars.journal.standing import Standing
 from kitepolars.source import Record
 
@@ -79,7 +79,7 @@ def read_records(
 
 def between(
     path: str | os.PathLike[str], start: int | None = None, end: int | None = None
-) -> list[Segment]:
+) -> list[SegmentFile]:
     """Return the segments that may have records between two times; see `read_records`."""
     found = segments(path)
     if not found:
@@ -119,7 +119,7 @@ class Verdict:
         The sequence numbers of the first and the last record; None if there is none.
     """
 
-    segment: Segment
+    segment: SegmentFile
     records: int = 0
     bytes: int = 0
     damages: list[Damage] = field(default_factory=list)
@@ -128,7 +128,7 @@ class Verdict:
     last: int | None = None
 
 
-def verify(segment: Segment) -> Verdict:
+def verify(segment: SegmentFile) -> Verdict:
     """Check every record of a segment."""
     verdict, scan = Verdict(segment), Scan()
     reader = EntryReader()

@@ -15,14 +15,14 @@ from kitepolars.journal.compression import compress
 from kitepolars.journal.folder import CLOSED, OPEN, private, sync_folder
 from kitepolars.journal.format import VERSION, Damage, Scan, SegmentHeader
 from kitepolars.journal.lock import FileLock
-from kitepolars.journal.segments import Segment
+from kitepolars.journal.segments import SegmentFile
 from kitepolars.journal.writer import LOCK
 
 DAMAGED: Final = ".damaged"
 """What is appended to the name of the original of a repaired segment."""
 
 
-def repair(segment: Segment) -> list[Damage]:
+def repair(segment: SegmentFile) -> list[Damage]:
     """Replace a segment by one without what is damaged.
 
     Parameters

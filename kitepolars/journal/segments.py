@@ -22,7 +22,7 @@ from kitepolars.journal.format import (
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Segment:
+class SegmentFile:
     """A file of a journal.
 
     Parameters
@@ -102,7 +102,7 @@ class Segment:
         return header
 
 
-def segments(path: str | os.PathLike[str]) -> list[Segment]:
+def segments(path: str | os.PathLike[str]) -> list[SegmentFile]:
     """Return the segments of a journal, of one day's folder, or a single one, in order.
 
     Raises
@@ -117,9 +117,9 @@ def segments(path: str | os.PathLike[str]) -> list[Segment]:
         found = [*place.glob(f"*{OPEN}*"), *place.glob(f"*/*{OPEN}*")]
     else:
         raise JournalError("there is no recording", path=place)
-    numbered: dict[int, Segment] = {}
+    numbered: dict[int, SegmentFile] = {}
     for file in sorted(found):  # a compressed segment replaces the open one, which sorts before it
         number = file.name.partition(".")[0]
         if number.isdecimal() and file.name.endswith((OPEN, CLOSED)):
-            numbered[int(number)] = Segment(int(number), file)
+            numbered[int(number)] = SegmentFile(int(number), file)
     return sorted(numbered.values())

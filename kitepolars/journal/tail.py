@@ -10,7 +10,7 @@ from typing import Final
 
 from kitepolars.journal.folder import BLOCK, CLOSED, DIGITS, OPEN
 from kitepolars.journal.format import RECORD_HEADER_SIZE, SEGMENT_HEADER_SIZE, Entry, Scan
-from kitepolars.journal.segments import Segment, segments
+from kitepolars.journal.segments import SegmentFile, segments
 
 _LOOK_EVERY: Final = 50
 """Reads without an entry after which the folder of a new day is looked for."""
@@ -41,7 +41,7 @@ class Tail:
         self._opened = first - 1  # that of the segment which was opened last
         self._segment: _Growing | _Closed | None = None
         self._quiet = 0
-        self._known: list[Segment] = []
+        self._known: list[SegmentFile] = []
         self._look()
 
     def read(self, most: int = BLOCK) -> list[Entry]:
@@ -112,7 +112,7 @@ class _Growing:
 
     is_complete = False
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: SegmentFile) -> None:
         segment.header()  # raises if a newer version wrote it
         self.folder = segment.path.parent
         self._file = segment.path.open("rb", buffering=0)
@@ -140,7 +140,7 @@ class _Closed:
 
     is_complete = True
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: SegmentFile) -> None:
         segment.header()
         self.folder = segment.path.parent
         self._entries = segment.read()

@@ -27,7 +27,7 @@ from kitepolars.journal.folder import end_of_day, make_private, tidy
 from kitepolars.journal.format import Entry
 from kitepolars.journal.growing import Disk, GrowingSegment
 from kitepolars.journal.lock import FileLock
-from kitepolars.journal.segments import Segment, segments
+from kitepolars.journal.segments import SegmentFile, segments
 from kitepolars.journal.standing import Standing
 from kitepolars.source import Heartbeats, Listing, Lost, Messages, Record, Text, Unsubscribed
 from kitepolars.wire.layouts import Mode
@@ -426,7 +426,7 @@ class JournalWriter:
             self.resumed = dict(self.standing.modes)
         self._wake.set()
 
-    def _resume_segment(self, segment: Segment) -> int:
+    def _resume_segment(self, segment: SegmentFile) -> int:
         """Take in the last segment, and go on in it if it is open; return its last time."""
         header = segment.header()
         sequence, at = segment.sequence, self._clock() if header is None else header.at

@@ -27,7 +27,7 @@ from kitepolars.recorder.places import SOCKET, connect, short_path
 MAX_LINE: Final = 4 * 2**20
 """Bytes of a request at most: 100,000 instruments are about one million."""
 
-TIMEOUT: Final = 10.0
+CONTROL_TIMEOUT: Final = 10.0
 """Seconds that a client waits for an answer."""
 
 Handler = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -130,7 +130,7 @@ class Recorder:
             What the recorder raised.
         """
         try:
-            with connect(self.folder, TIMEOUT) as client, client.makefile("rwb") as stream:
+            with connect(self.folder, CONTROL_TIMEOUT) as client, client.makefile("rwb") as stream:
                 stream.write(json.dumps({"do": request, **values}).encode() + b"\n")
                 stream.flush()
                 line = stream.readline(MAX_LINE)

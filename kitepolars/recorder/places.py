@@ -23,7 +23,7 @@ SOCKET: Final = "recorder.sock"
 LOG: Final = "recorder.log"
 """What a recorder that a notebook started has to say, in a journal's folder."""
 
-LONGEST: Final = 100
+LONGEST_PATH: Final = 100
 """Bytes of a socket's path that every system takes (macOS: 103, Linux: 107)."""
 
 
@@ -47,7 +47,7 @@ def require_posix() -> None:
 def short_path(path: Path) -> Iterator[str]:
     """Yield a path by which a socket can be bound or reached, however deep its folder is."""
     whole = str(path.absolute())
-    if len(os.fsencode(whole)) <= LONGEST:
+    if len(os.fsencode(whole)) <= LONGEST_PATH:
         yield whole
         return
     with tempfile.TemporaryDirectory(prefix="kp-") as folder:

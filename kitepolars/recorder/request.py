@@ -18,6 +18,7 @@ from kitepolars.feed.account import Account
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.journal.folder import make_private, private
+from kitepolars.wire.control import KITE_URL
 from kitepolars.wire.layouts import Mode
 
 REQUEST: Final = "recorder.request"
@@ -25,8 +26,6 @@ REQUEST: Final = "recorder.request"
 
 READY: Final = "recording"
 """What a recorder says first when it records; anything else is the reason why it does not."""
-
-KITE_URL: Final = "wss://ws.kite.trade/"
 
 
 @dataclass(frozen=True, kw_only=True)

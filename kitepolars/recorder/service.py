@@ -25,7 +25,7 @@ from kitepolars.recorder.request import Request
 from kitepolars.source import Event, Listing
 from kitepolars.wire.layouts import Mode
 
-EVENTS_SHOWN: Final = 20
+EVENTS_REPORTED: Final = 20
 """The latest events that an answer to "status" holds."""
 
 LINE_EVERY: Final = 1.0
@@ -140,7 +140,7 @@ class RecorderService:
             "lag": journal.lag / 1_000_000,
             "not_recorded": journal.not_recorded,
             "failure": journal.failure,
-            "events": [_plain(event) for event in self._manager.events()[-EVENTS_SHOWN:]],
+            "events": [_plain(event) for event in self._manager.events()[-EVENTS_REPORTED:]],
         }
 
     def _on_subscribe(self, values: Mapping[str, Any]) -> Mapping[str, Any]:

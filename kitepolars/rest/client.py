@@ -31,10 +31,10 @@ ATTEMPTS: Final = 5
 MAX_DELAY: Final = 60.0
 """Seconds between two attempts at most."""
 
-MAX_BYTES: Final = 1 << 26
+MAX_ANSWER_BYTES: Final = 1 << 26
 """Bytes of an answer at most; the candles of one request are below 3 MB."""
 
-TIMEOUT: Final = 30.0
+REQUEST_TIMEOUT: Final = 30.0
 """Seconds without a byte after which a request is given up."""
 
 _OK: Final = range(200, 300)
@@ -97,7 +97,7 @@ class Client:
             base_url=url,
             headers=HEADERS | {"User-Agent": "kitepolars"},
             auth=None if credentials is None else _authorization(credentials),
-            timeout=TIMEOUT,
+            timeout=REQUEST_TIMEOUT,
             trust_env=not is_loopback(url),  # no proxy stands between us and this machine
         )
 
@@ -253,8 +253,8 @@ def _bounded(chunks: Iterable[bytes]) -> bytes:
     body = bytearray()
     for chunk in chunks:
         body += chunk
-        if len(body) > MAX_BYTES:
-            raise KitePolarsError(f"Kite's answer is longer than {MAX_BYTES:,} bytes")
+        if len(body) > MAX_ANSWER_BYTES:
+            raise KitePolarsError(f"Kite's answer is longer than {MAX_ANSWER_BYTES:,} bytes")
     return bytes(body)
 
 

@@ -49,7 +49,7 @@ class HistoryInterval:
     days: int
 
 
-INTERVALS: Final = {
+KITE_INTERVALS: Final = {
     parse_interval(interval.name): interval
     for interval in (
         HistoryInterval(name="minute", days=60),
@@ -64,10 +64,10 @@ INTERVALS: Final = {
 }
 """Microseconds of a bar → what Kite has of it. The days are those of its error messages."""
 
-_COLUMNS: Final = ("start", "open", "high", "low", "close", "volume", "oi")
-_WITHOUT_OI: Final = len(_COLUMNS) - 1
+_CANDLE_COLUMNS: Final = ("start", "open", "high", "low", "close", "volume", "oi")
+_WITHOUT_OI: Final = len(_CANDLE_COLUMNS) - 1
 _ROW: Final = pl.Schema(
-    dict(zip(_COLUMNS, (pl.String, *[pl.Float64] * 4, pl.Int64, pl.Int64), strict=True))
+    dict(zip(_CANDLE_COLUMNS, (pl.String, *[pl.Float64] * 4, pl.Int64, pl.Int64), strict=True))
 )
 _STAMP: Final = "%Y-%m-%dT%H:%M:%S%z"
 _WHEN: Final = "%Y-%m-%d %H:%M:%S"
@@ -152,9 +152,9 @@ def historical(
         raise UnknownInstrument(instrument, hint="Pass instruments=, or the token.")
     token = known.resolve(instrument)
     length = parse_interval(interval)
-    kept = INTERVALS.get(length)
+    kept = KITE_INTERVALS.get(length)
     if kept is None:
-        names = ", ".join(repr(each.name) for each in INTERVALS.values())
+        names = ", ".join(repr(each.name) for each in KITE_INTERVALS.values())
         raise ConfigError("interval", interval, f"one of {names}")
     windows = list(split(_moment(start, "start", time.min), _moment(end, "end", _LAST), kept.days))
     path = f"/instruments/historical/{token}/{kept.name}"
@@ -225,11 +225,11 @@ def _parsed(text: str, field: str) -> date | datetime:
 
 def _rows(data: Any, path: str) -> list[list[Any]]:
     candles = data.get("candles") if isinstance(data, dict) else None
-    widths = (_WITHOUT_OI, len(_COLUMNS))
+    widths = (_WITHOUT_OI, len(_CANDLE_COLUMNS))
     if isinstance(candles, list) and all(
         isinstance(row, list) and len(row) in widths for row in candles
     ):
-        return [row if len(row) == len(_COLUMNS) else [*row, None] for row in candles]
+        return [row if len(row) == len(_CANDLE_COLUMNS) else [*row, None] for row in candles]
     raise KitePolarsError(f"{path}: Kite's answer has no candles")
 
 

@@ -5,7 +5,7 @@ as a process of its own.
 """
 
 from kitepolars.sim.kite import SimulatedKite
-from kitepolars.sim.record import ConnectionRecord, Handshake, Request
+from kitepolars.sim.record import ConnectionRecord, Handshake, ReceivedRequest
 from kitepolars.sim.standalone import serve
 
-__all__ = ["ConnectionRecord", "Handshake", "Request", "SimulatedKite", "serve"]
+__all__ = ["ConnectionRecord", "Handshake", "ReceivedRequest", "SimulatedKite", "serve"]

@@ -16,7 +16,7 @@ from typing import Any, Final
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.protocol import State
 
-from kitepolars.sim.record import Record, Request
+from kitepolars.sim.record import ReceivedRequest, Record
 from kitepolars.wire.layouts import Mode
 
 __all__ = ["ConnectedClient", "Subscriptions", "counts_against_limit"]
@@ -51,7 +51,7 @@ class Subscriptions:
         self._places: Counter[int] = Counter()
         self._taken = 0
 
-    def receive(self, text: str | bytes) -> tuple[Request, str | None]:
+    def receive(self, text: str | bytes) -> tuple[ReceivedRequest, str | None]:
         """Carry out a request, whatever it contains.
 
         Returns
@@ -89,14 +89,14 @@ class Subscriptions:
             self.modes.pop(token, None)
             self.snapshots_owed.discard(token)
 
-    def _parse(self, text: str | bytes) -> Request:
+    def _parse(self, text: str | bytes) -> ReceivedRequest:
         shown = text if isinstance(text, str) else text.decode(errors="replace")
         match _json(shown):
             case {"a": "mode", "v": [str(mode), list(tokens)]} if mode in set(Mode):
-                return Request(self.connection, "mode", _numbers(tokens), Mode(mode), shown)
+                return ReceivedRequest(self.connection, "mode", _numbers(tokens), Mode(mode), shown)
             case {"a": "subscribe" | "unsubscribe" as action, "v": list(tokens)}:
-                return Request(self.connection, action, _numbers(tokens), None, shown)
-        return Request(self.connection, "", (), None, shown)
+                return ReceivedRequest(self.connection, action, _numbers(tokens), None, shown)
+        return ReceivedRequest(self.connection, "", (), None, shown)
 
 
 def _json(text: str) -> object:

@@ -16,7 +16,7 @@ from kitepolars.sim.admission import Admission
 from kitepolars.sim.exchange import Exchange
 from kitepolars.sim.instruments import generate_instruments
 from kitepolars.sim.master import InstrumentMaster, day_of
-from kitepolars.sim.record import ConnectionRecord, Handshake, Record, Request
+from kitepolars.sim.record import ConnectionRecord, Handshake, ReceivedRequest, Record
 from kitepolars.sim.server import KiteServer, PushSettings
 from kitepolars.wire.encode import MAX_PACKETS
 from kitepolars.wire.layouts import Mode
@@ -294,7 +294,7 @@ class SimulatedKite:
         return self._record.connections()
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[ReceivedRequest]:
         """The requests of clients, in order."""
         return self._record.requests()
 

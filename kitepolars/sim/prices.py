@@ -28,7 +28,7 @@ TRADING_SECONDS_PER_YEAR: Final = 252 * 6.25 * 3_600
 """Volatility accrues while the market trades: 252 days of 6¼ hours."""
 
 _SPREAD: Final = 2e-4  # of the price
-_WIDEST_SPREAD: Final = 40  # in tick sizes
+_WIDEST_QUOTED_SPREAD: Final = 40  # in tick sizes
 _LEVEL_GAPS: Final = (1, 3)  # tick sizes between two levels
 _QUOTED_SIDES: Final = {"bid": ("total_buy_quantity", -1), "ask": ("total_sell_quantity", 1)}
 
@@ -119,7 +119,7 @@ class OrderBook:
         """
         tick = self._tick[rows]
         below = np.maximum(np.floor(fair / tick), 0).astype(np.int64)
-        spread = np.clip(fair * _SPREAD / tick, 1, _WIDEST_SPREAD)
+        spread = np.clip(fair * _SPREAD / tick, 1, _WIDEST_QUOTED_SPREAD)
         room = 1 + (spread * self._rng.random(len(rows))).astype(np.int64)
         lower = room // 2
         best = {"bid": below - lower, "ask": below + room - lower}

@@ -15,13 +15,13 @@ from typing import Final
 
 from kitepolars.wire.layouts import Mode
 
-__all__ = ["ConnectionRecord", "Handshake", "Record", "Request"]
+__all__ = ["ConnectionRecord", "Handshake", "ReceivedRequest", "Record"]
 
-_KEPT: Final = 10_000
+_KEPT_RECORDS: Final = 10_000
 
 
 @dataclass(frozen=True)
-class Request:
+class ReceivedRequest:
     """A text message that a client sent.
 
     Parameters
@@ -119,8 +119,8 @@ class Record:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._requests: deque[Request] = deque(maxlen=_KEPT)
-        self._handshakes: deque[Handshake] = deque(maxlen=_KEPT)
+        self._requests: deque[ReceivedRequest] = deque(maxlen=_KEPT_RECORDS)
+        self._handshakes: deque[Handshake] = deque(maxlen=_KEPT_RECORDS)
         self._connections: dict[int, _CountedConnection] = {}
         self._packets_sent = 0
 
@@ -136,7 +136,7 @@ class Record:
         with self.changing():
             self._handshakes.append(handshake)
 
-    def add_request(self, request: Request) -> None:
+    def add_request(self, request: ReceivedRequest) -> None:
         """Record a request of a client."""
         with self.changing():
             self._requests.append(request)
@@ -147,7 +147,7 @@ class Record:
         """Record a new connection, with a live view of its subscriptions."""
         with self.changing():
             self._connections[connection] = _CountedConnection(api_key, user_id, modes)
-            if len(self._connections) > _KEPT:
+            if len(self._connections) > _KEPT_RECORDS:
                 oldest = next(n for n, kept in self._connections.items() if not kept.is_open)
                 del self._connections[oldest]
 
@@ -170,7 +170,7 @@ class Record:
         with self._condition:
             return self._packets_sent
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[ReceivedRequest]:
         """Return the requests of clients, in order."""
         with self._condition:
             return list(self._requests)

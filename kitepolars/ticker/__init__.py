@@ -10,7 +10,7 @@ import datetime as dt
 import warnings
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import polars as pl
 
@@ -43,21 +43,19 @@ from kitepolars.ticker.runtime import Companion, Runtime
 from kitepolars.ticker.stats import Stats
 from kitepolars.ticker.summary import ticker_html
 from kitepolars.ticker.waiting import wait, wait_async
+from kitepolars.wire.control import KITE_URL
 from kitepolars.wire.layouts import MODES, Mode
 
 if TYPE_CHECKING:
     from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
 
-__all__ = ["KITE_URL", "Stats", "Ticker"]
+__all__ = ["Stats", "Ticker"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
-KITE_URL: Final = "wss://ws.kite.trade/"
-"""Kite Connect's streaming endpoint. Source: Kite Connect v3, "WebSocket streaming"."""
-
 
 @dataclass(frozen=True, slots=True)
-class _Listing:
+class _KnownInstruments:
     """The frame of `subscriptions()` and what it was made of; another object makes another."""
 
     subscriptions: Mapping[int, tuple[Mode, int | None]]
@@ -154,7 +152,7 @@ class Ticker:
         self._chains = ChainListings()
         self._limits = limits
         self._default_mode = default_mode
-        self._listing: _Listing | None = None
+        self._listing: _KnownInstruments | None = None
         self.instruments = instruments
         return self
 
@@ -350,7 +348,7 @@ class Ticker:
             or listing.names is not names
         ):
             frame = subscriptions_frame(subscriptions, names.symbols(list(subscriptions)))
-            listing = self._listing = _Listing(subscriptions, names, frame)
+            listing = self._listing = _KnownInstruments(subscriptions, names, frame)
         return listing.frame.clone()  # its columns are shared; what is done to it is the caller's
 
     def connections(self) -> pl.DataFrame:

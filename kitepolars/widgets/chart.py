@@ -19,7 +19,7 @@ from kitepolars.widgets.search import find
 from kitepolars.widgets.threads import TICK, Publisher
 from kitepolars.widgets.view import LiveWidget, Update
 
-INTERVALS: Final = {
+CHART_INTERVALS: Final = {
     "1s": 1,
     "5s": 5,
     "15s": 15,
@@ -91,7 +91,7 @@ class Chart(LiveWidget):
     instrument
         A name or a token.
     every
-        The interval: one of `INTERVALS`.
+        The interval: one of `CHART_INTERVALS`.
     history
         Older candles with the columns of ``candles()``, for example from ``kp.historical``.
         A live bar replaces an older one of the same time.
@@ -103,7 +103,7 @@ class Chart(LiveWidget):
     Raises
     ------
     ConfigError
-        If the interval is not one of `INTERVALS`, or the history lacks a column.
+        If the interval is not one of `CHART_INTERVALS`, or the history lacks a column.
     UnknownInstrument
         If the name is unknown.
 
@@ -142,7 +142,7 @@ class Chart(LiveWidget):
         self._clock = ""
         self._sent: Bars = _NO_BARS
         self._shown: LiveBars | None = None
-        traits = {"height": height, "intervals": list(INTERVALS)}
+        traits = {"height": height, "intervals": list(CHART_INTERVALS)}
         super().__init__(ticker, publisher=publisher, traits=traits)
 
     @property
@@ -158,7 +158,7 @@ class Chart(LiveWidget):
 
     @property
     def interval(self) -> str:
-        """The interval shown. Set another of `INTERVALS`."""
+        """The interval shown. Set another of `CHART_INTERVALS`."""
         return self._live.every
 
     @interval.setter
@@ -190,7 +190,7 @@ class Chart(LiveWidget):
             "from": 0,
             "symbol": self.instrument,
             "every": live.every,
-            "seconds": INTERVALS[live.every],
+            "seconds": CHART_INTERVALS[live.every],
             "precision": _precision(bars),
             "empty": _WAITING,
             "remark": "" if live.on == "exchange_timestamp" else _ON_ARRIVAL,
@@ -252,8 +252,8 @@ def _last_tick(reading: Reading, token: int) -> list[object]:
 
 
 def _checked_interval(every: str) -> str:
-    if every not in INTERVALS:
-        raise ConfigError("every", every, f"one of {', '.join(INTERVALS)}")
+    if every not in CHART_INTERVALS:
+        raise ConfigError("every", every, f"one of {', '.join(CHART_INTERVALS)}")
     return every
 
 

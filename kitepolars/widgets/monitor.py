@@ -7,7 +7,7 @@ from collections import deque
 from datetime import datetime
 from typing import Any, Final
 
-from kitepolars.health import TONE_OF_STATE, Counters, Rates, judge, silence
+from kitepolars.health import TONE_OF_STATE, Rates, Sample, judge, silence
 from kitepolars.source import ConnectionState
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.reading import Reading, WatchedTicker
@@ -47,7 +47,7 @@ class Monitor(LiveWidget):
 
     def __init__(self, ticker: WatchedTicker, *, publisher: Publisher | None = None) -> None:
         self._rates: deque[tuple[float, float]] = deque(maxlen=SPAN)
-        self._before: Counters | None = None
+        self._before: Sample | None = None
         super().__init__(ticker, publisher=publisher, traits={})
 
     def release(self) -> None:
@@ -57,7 +57,7 @@ class Monitor(LiveWidget):
     def snapshot(self, reading: Reading) -> Update:
         """Return everything; it is small."""
         stats = reading.stats
-        now = Counters.read(time.monotonic(), stats.ticks, reading.connections)
+        now = Sample.read(time.monotonic(), stats.ticks, reading.connections)
         before, self._before = self._before or now, now
         rates = Rates.between(before, now)
         if now is not before:

@@ -26,7 +26,7 @@ REQUESTED, CONFIRMED, SILENT = range(3)
 
 SILENT_AFTER: Final = 5.0
 """Seconds after which a subscription without a tick is silent."""
-NO_CONNECTION: Final = 254
+NOT_PLACED: Final = 254
 """Number of the connection of an instrument that has none."""
 
 _REQUESTS: Final = pl.Schema(
@@ -144,7 +144,7 @@ class SubscriptionList(LiveWidget):
 def _columns(rows: pl.DataFrame) -> list[bytes]:
     """Return mode, connection, state and token as binary columns."""
     narrow = rows.select(
-        pl.col("mode_code"), pl.col("connection").fill_null(NO_CONNECTION), pl.col("state")
+        pl.col("mode_code"), pl.col("connection").fill_null(NOT_PLACED), pl.col("state")
     )
     return [
         *(narrow[name].to_numpy().astype(np.uint8).tobytes() for name in narrow.columns),

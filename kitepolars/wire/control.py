@@ -18,6 +18,9 @@ from typing import Any, Final
 
 from kitepolars.wire.layouts import Mode
 
+KITE_URL: Final = "wss://ws.kite.trade/"
+"""The WebSocket endpoint of Kite Connect v3. Source: "WebSocket streaming"."""
+
 TOKENS_PER_REQUEST: Final = 500
 """The most tokens per request. No limit is documented; other clients send 200 to 500."""
 

@@ -71,7 +71,7 @@ _LEVELS: Final = {
     for name, (_, stride) in places.items()
 }
 
-_FIELDS: Final = np.array(
+_FIELD_TABLE: Final = np.array(
     [
         (_kind(name), offset, stride, _NAMES.index(name))
         for places in _PLACES
@@ -93,7 +93,7 @@ _SEGMENTS["inverse"] = 1.0 / _SEGMENTS["divisor"]
 _SEGMENTS["bias"] = np.where(segment_signs(), 2**31, 0)
 _SEGMENTS["is_known"][list(SEGMENTS)] = 1
 
-_TABLES: Final = tuple(map(native.Pinned, (_FIELDS, _STARTS, _SEGMENTS)))
+_TABLES: Final = tuple(map(native.Pinned, (_FIELD_TABLE, _STARTS, _SEGMENTS)))
 
 
 class Target:

@@ -13,8 +13,8 @@ from kitepolars.feed.reconnect import (
     HEALTHY_AFTER,
     Backoff,
     Failure,
+    FailureKind,
     ReconnectPolicy,
-    Verdict,
     authentication_error,
 )
 
@@ -58,18 +58,18 @@ def test_settings_are_by_name_and_frozen() -> None:
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
-        (403, Verdict.FATAL),
-        (400, Verdict.FATAL),
-        (429, Verdict.THROTTLED),
-        (404, Verdict.TRANSIENT),
-        (500, Verdict.TRANSIENT),
-        (502, Verdict.TRANSIENT),
-        (503, Verdict.TRANSIENT),
-        (None, Verdict.TRANSIENT),
+        (403, FailureKind.FATAL),
+        (400, FailureKind.FATAL),
+        (429, FailureKind.THROTTLED),
+        (404, FailureKind.TRANSIENT),
+        (500, FailureKind.TRANSIENT),
+        (502, FailureKind.TRANSIENT),
+        (503, FailureKind.TRANSIENT),
+        (None, FailureKind.TRANSIENT),
     ],
 )
-def test_what_a_refusal_means(status: int | None, verdict: Verdict) -> None:
-    assert Failure("so", status).verdict is verdict
+def test_what_a_refusal_means(status: int | None, verdict: FailureKind) -> None:
+    assert Failure("so", status).kind is verdict
 
 
 def test_delays_double_up_to_the_longest() -> None:

@@ -116,7 +116,7 @@ def test_what_is_no_dump_is_not_kept(server: Server, tmp_path: Path, body: bytes
 def test_too_much_is_given_up(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_BYTES", 10)
+    monkeypatch.setattr(download, "MAX_DUMP_BYTES", 10)
     with pytest.raises(ConnectionLost, match="more than 10 bytes"):
         fetch_dump(cache_dir=tmp_path, url=server.url)
 

@@ -25,7 +25,7 @@ from kitepolars.journal.format import (
     Scan,
     SegmentHeader,
 )
-from kitepolars.journal.segments import Segment, segments
+from kitepolars.journal.segments import SegmentFile, segments
 
 ENTRIES = [Entry(n, 1_000 + n, 3, 0, random.Random(n).randbytes(1_000)) for n in range(40)]
 STORED = SegmentHeader(VERSION, 0, 1_000).encode() + b"".join(e.encode() for e in ENTRIES)
@@ -39,7 +39,7 @@ def write(folder: Path, data: bytes = STORED, sequence: int = 0) -> Path:
 
 def read(path: Path) -> tuple[list[Entry], list[Damage]]:
     scan = Scan()
-    return list(Segment(0, path).read(scan)), scan.damages
+    return list(SegmentFile(0, path).read(scan)), scan.damages
 
 
 SMALL: Final = pytest.mark.usefixtures("small_frames")
@@ -92,7 +92,7 @@ def test_a_damaged_header_costs_no_record(
     stored[bit // 8] ^= 1 << bit % 8
     path = write(tmp_path_factory.mktemp("journal"), bytes(stored))
     assert read(path) == (ENTRIES, [Damage(0, SEGMENT_HEADER_SIZE, BAD_SEGMENT)])
-    assert Segment(0, path).header() is None
+    assert SegmentFile(0, path).header() is None
 
 
 @SMALL
@@ -117,7 +117,7 @@ def test_a_segment_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="newer than this kitepolars"):
         read(path)
     with pytest.raises(JournalError, match="newer"):
-        Segment(0, compress(path)).header()
+        SegmentFile(0, compress(path)).header()
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])
@@ -125,7 +125,7 @@ def test_a_segment_tells_its_first_record(tmp_path: Path, *, is_compressed: bool
     path = write(tmp_path)
     if is_compressed:
         path = compress(path)
-    assert Segment(0, path).header() == SegmentHeader(VERSION, 0, 1_000)
+    assert SegmentFile(0, path).header() == SegmentHeader(VERSION, 0, 1_000)
 
 
 def test_segments_come_in_the_order_of_their_numbers_over_days(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_what_the_server_says_is_bounded_and_escaped(kite: KiteApi, fake_time: F
 def test_too_long_an_answer_is_given_up(
     kite: KiteApi, fake_time: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "MAX_BYTES", 100)
+    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 100)
     kite.answer = lambda _: Answer.success("x" * 200)
     with pytest.raises(KitePolarsError, match="longer than 100 bytes"):
         ask(kite, fake_time)

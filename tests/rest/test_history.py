@@ -22,7 +22,7 @@ from kitepolars.errors import (
 from kitepolars.feed.account import Account
 from kitepolars.instruments import Instruments
 from kitepolars.rest import historical
-from kitepolars.rest.history import INTERVALS, split
+from kitepolars.rest.history import KITE_INTERVALS, split
 from rest.stand_in import Answer, FakeTime, KiteApi, Request
 
 ACCOUNT = Account("main", "my_key", "my_token")
@@ -270,7 +270,7 @@ def test_a_progress_bar_only_for_several_requests(
 
 
 def test_the_table_has_kites_limits() -> None:
-    assert {interval.name: interval.days for interval in INTERVALS.values()} == {
+    assert {interval.name: interval.days for interval in KITE_INTERVALS.values()} == {
         "minute": 60, "3minute": 100, "5minute": 100, "10minute": 100,
         "15minute": 200, "30minute": 200, "60minute": 400, "day": 2_000,
     }  # fmt: skip
