@@ -27,6 +27,7 @@ SUBJECTS: Final = (
     "memory",
     "changes",
     "queries",
+    "options",
     "import",
     "simulator",
 )
