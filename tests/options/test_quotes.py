@@ -93,7 +93,7 @@ def frame(ticks: Market, *more: Row, mode: str = "full") -> pl.DataFrame:
             "exchange_timestamp", "last_trade_time", "bid_price", "ask_price", "volume_traded",
         ),
     }[mode]  # fmt: skip
-    columns = {name: SCHEMA[name] for name in next(iter(ticks.values()))}
+    columns = {name: SCHEMA[name] for name in market()[1_500.0, "CE"]}
     rows = [{name: row.get(name) for name in columns} for row in (*ticks.values(), *more)]
     return pl.DataFrame(rows, schema=columns).with_columns(
         pl.lit(None, columns[name]).alias(name) for name in absent
@@ -119,6 +119,7 @@ ODD: Final[dict[str, Row]] = {
     "never traded": quote(0, 0, last_price=0.0, volume_traded=0),
     "absurdly wide": quote(0.05, 400, last_price=0.1, volume_traded=0),
     "wide, and a stale trade": quote(5, 300, last_price=40, last_trade_time=AN_HOUR_AGO),
+    "wide, and a stale trade below": quote(5, 300, last_price=2, last_trade_time=AN_HOUR_AGO),
     "a bid alone": quote(0.05, 0, last_price=0.1, volume_traded=0),
     "an ask alone": quote(0, 900, last_price=0.1, volume_traded=0),
     "crossed": quote(300, 20, last_price=150),
@@ -145,6 +146,34 @@ def test_one_bad_strike_moves_nothing(strike: float, kinds: tuple[str, ...], odd
     good = at(live, 1_480.0)
     assert (good["call_iv"], good["put_iv"]) == pytest.approx((VOLATILITY, VOLATILITY), abs=1e-3)
     assert 1_500.0 in joined(ticks, strikes=1)["strike"]
+
+
+def test_three_bad_strikes_at_the_money_are_outvoted() -> None:
+    """They are tight and fresh, and too dear: nothing but the other strikes says so."""
+    ticks = market()
+    for strike in (1_480.0, 1_500.0, 1_520.0):
+        dear = ticks[strike, "CE"]["last_price"] + 9
+        ticks[strike, "CE"] |= quote(dear - 0.05, dear + 0.05)
+    assert joined(ticks)["forward"][0] == pytest.approx(FORWARD, abs=0.05)
+
+
+def test_pairs_that_leave_the_forward_undecided_do_not_count() -> None:
+    ticks = market(strikes=(1_400.0, 1_410.0, 1_420.0, 1_430.0, 1_500.0, 1_510.0, 1_520.0))
+    for strike in (1_400.0, 1_410.0, 1_420.0, 1_430.0):
+        fair = ticks[strike, "CE"]["last_price"]
+        ticks[strike, "CE"] |= quote(fair, 1.5 * fair)
+    assert joined(ticks)["forward"][0] == pytest.approx(FORWARD, abs=0.05)
+
+
+def test_old_last_prices_far_from_the_money_do_not_count() -> None:
+    """In ltp mode nothing tells an old price, but few trade far from the money."""
+    ticks = market()
+    for strike in STRIKES:
+        if abs(strike - FORWARD) > 80:
+            for kind in ("CE", "PE"):
+                ticks[strike, kind] |= {"last_price": black(kind, strike, FORWARD - 30, VOLATILITY)}
+    live = joined(ticks, mode="ltp")
+    assert live["forward"][0] == pytest.approx(FORWARD)
 
 
 def test_a_quote_below_intrinsic_value_has_no_volatility() -> None:
@@ -249,6 +278,12 @@ def test_one_wrong_clock_does_not_move_the_time(wrong: Row, of: str) -> None:
     assert at(live, 1_500)["call_iv"] == pytest.approx(VOLATILITY, abs=1e-3)
 
 
+def test_exchange_times_long_after_arrival_are_not_believed() -> None:
+    ahead = {"exchange_timestamp": NOW + timedelta(hours=2)}
+    live = joined({key: row | ahead for key, row in market().items()})
+    assert live["years"][0] == pytest.approx(YEARS)
+
+
 def test_the_time_is_that_of_the_chain_not_of_another_market() -> None:
     rupee = {"instrument_token": 259, "exchange_timestamp": NOW + timedelta(hours=2)}
     live = joined(market(), market()[1_500.0, "CE"] | rupee | {"received_at": None})
@@ -301,6 +336,10 @@ def test_strikes_are_limited_whatever_is_known() -> None:
     nothing = frame(ticks).clear()
     live = join_chain(chain_of(ticks), nothing, strikes=3)
     assert (live.height, live["years"].null_count(), live["forward"].null_count()) == (7, 7, 7)
+    index = {"instrument_token": INDEX, "received_at": NOW, "last_price": 1_418.0}
+    live = join_chain(chain_of(ticks), frame({(0.0, "CE"): index}), references=[INDEX], strikes=0)
+    assert live["strike"].to_list() == [1_420]
+    assert live["years"][0] == pytest.approx(YEARS)
     assert live.schema == join_chain(chain_of(ticks), frame(ticks)).schema
     low = frame({key: row for key, row in ticks.items() if key == (1_340.0, "CE")})
     live = join_chain(chain_of(ticks), low, strikes=1)
