@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
 
+from kitepolars.secret import Secret
 from kitepolars.wire.layouts import Mode
 
 
@@ -345,6 +346,10 @@ class LiveSource(Source):
     """A source that can be told what to deliver. A recording holds what was subscribed then."""
 
     @abstractmethod
+    async def start(self, *, strict: bool = False) -> None:
+        """Begin to deliver; `strict` raises also when only a part of the source cannot."""
+
+    @abstractmethod
     def subscribe(self, tokens: Collection[int], mode: Mode) -> None:
         """Deliver ticks of these instruments, too, in a mode."""
 
@@ -357,5 +362,5 @@ class LiveSource(Source):
         """Deliver ticks of these instruments in another mode."""
 
     @abstractmethod
-    def set_access_token(self, token: str, account: str | None = None) -> None:
+    def set_access_token(self, token: str | Secret, account: str | None = None) -> None:
         """Use a new access token from now on."""

@@ -53,13 +53,14 @@ PARTS: Final = {
     "_version": part(),
     "errors": part(),
     "native": part("", "numpy"),
-    "source": part("errors wire"),
+    "secret": part(),
+    "source": part("errors wire secret"),
     "calendar": part("wire"),
     "listeners": part(),
     "ledger": part("wire source listeners"),
     "wire": part("errors native", "numpy"),
     "frames": part("errors native wire", "numpy polars"),
-    "feed": part("errors wire source ledger", "websockets", asyncio=True),
+    "feed": part("errors secret wire source ledger", "websockets", asyncio=True),
     "recorder": part("errors feed journal source wire", asyncio=True),
     "journal": part("errors calendar source wire", "backports compression"),
     "instruments": part("errors calendar", "numpy polars"),
@@ -72,13 +73,15 @@ PARTS: Final = {
     "loop": part("errors", asyncio=True),
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
-        "errors calendar wire frames source listeners ledger feed instruments analytics options "
-        "rest pipeline tables streams loop nesting widgets",
+        "errors secret calendar wire frames source listeners ledger feed instruments analytics "
+        "options rest pipeline tables streams loop nesting widgets",
         "numpy polars",
         asyncio=True,
     ),
     "options": part("errors calendar wire instruments", "numpy polars"),
-    "rest": part("errors calendar frames feed instruments analytics", "dotenv httpx polars rich"),
+    "rest": part(
+        "errors secret calendar frames feed instruments analytics", "dotenv httpx polars rich"
+    ),
     "demonstration": part("wire feed instruments sim ticker"),
     "sim": part("errors calendar loop options wire", "numpy websockets", asyncio=True),
     "widgets": part(

@@ -1,82 +1,22 @@
-"""Accounts, the secret they hold, and the URL made of both. Immutable; any thread.
+"""Accounts, and the URL to connect to. Immutable; any thread.
 
-The access token leaves its `Secret` in one place, `connection_url`, at the
-moment of connecting.
+The access token leaves its `Secret` in one place, `connection_url`, at the moment of connecting.
 """
 
 from __future__ import annotations
 
-import hmac
-import json
-import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final, NoReturn
+from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from kitepolars.errors import ConfigError
+from kitepolars.secret import Secret, as_secret, redacted
 
 HEADERS: Final = {"X-Kite-Version": "3"}
 """Sent with the handshake. Source: Kite Connect v3, "WebSocket streaming"."""
 
 _TEXT: Final = "a non-empty printable string"
-
-_ESCAPE: Final = re.compile(r"""\\+(?:u([0-9a-fA-F]{4})|(["/]))|%([0-9a-fA-F]{2})""")
-"""A character as JSON or a URL may spell it; text within text doubles the backslashes."""
-
-
-class Secret:
-    """A text that shows itself to nobody who does not ask for it by name.
-
-    Parameters
-    ----------
-    value
-        What to keep.
-
-    Examples
-    --------
-    >>> token = Secret("hunter2")
-    >>> token, f"{token}", str(token)
-    (Secret('…'), '…', '…')
-    >>> token.reveal()
-    'hunter2'
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the text itself."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('…')"
-
-    def __str__(self) -> str:
-        return "…"
-
-    def __format__(self, spec: str) -> str:
-        return format("…", spec)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._value))
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        """Refuse to be pickled: a pickle is a file with the token in it."""
-        raise TypeError("a Secret cannot be pickled")
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -107,7 +47,7 @@ class Account:
     api_key: str
     access_token: str | Secret
 
-    def __init__(self, name: str, api_key: str, access_token: str | Secret) -> None:
+    def __init__(self, name: str, api_key: str | Secret, access_token: str | Secret) -> None:
         # Tracebacks may show the locals of any frame: from here on these show nothing.
         key, access_token = as_secret(api_key), as_secret(access_token)
         del api_key
@@ -127,9 +67,7 @@ class Account:
         """Return a text without this account's credentials, however JSON or a URL spells them."""
         for value, shortest in ((self.secret.reveal(), 4), (self.api_key, 8)):
             if len(value) >= shortest:  # what is shorter is made up, and would mangle words
-                for form in (value, quote(value, safe=""), json.dumps(value)[1:-1]):
-                    text = text.replace(form, "…")
-                text = _without_escaped(value, text)
+                text = redacted(text, value)
         return text
 
 
@@ -193,15 +131,6 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def as_secret(value: str | Secret) -> Secret:
-    """Return a text as a `Secret`, and a `Secret` as it is.
-
-    Whoever takes a credential as an argument rebinds it so at once, because a traceback may show
-    the locals of any frame. What is no text is wrapped likewise, for `Account` to refuse.
-    """
-    return value if isinstance(value, Secret) else Secret(value)
-
-
 def _filled(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(name, value, _TEXT)
@@ -217,26 +146,3 @@ def _usable(name: str, secret: Secret) -> Secret:
 
 def _is_usable(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.strip().isprintable()
-
-
-def _without_escaped(value: str, text: str) -> str:
-    """Return a text without a value, some of whose characters the text may spell as escapes."""
-    characters: list[str] = []
-    starts: list[int] = []  # of each character in the text
-    end = 0
-    for escape in _ESCAPE.finditer(text):
-        characters += text[end : escape.start()]
-        starts += range(end, escape.start())
-        code = escape[1] or escape[3]
-        characters.append(chr(int(code, 16)) if code else escape[2])
-        starts.append(escape.start())
-        end = escape.end()
-    if not end:  # it has no escape
-        return text
-    starts += range(end, len(text) + 1)
-    plain = "".join(characters) + text[end:]
-    kept, done = [], 0
-    while (found := plain.find(value, done)) >= 0:
-        kept.append(text[starts[done] : starts[found]])
-        done = found + len(value)
-    return "…".join([*kept, text[starts[done] :]])

@@ -21,7 +21,7 @@ from kitepolars.errors import (
     NotRunning,
     UnknownInstrument,
 )
-from kitepolars.feed.account import Account, Secret, as_secret, public_url
+from kitepolars.feed.account import Account, public_url
 from kitepolars.feed.clock import PULSE, FeedClock, Stall
 from kitepolars.feed.commands import Plan
 from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
@@ -31,6 +31,7 @@ from kitepolars.ledger import FeedStats, Ledger
 from kitepolars.ledger.connections import ConnectionStatus
 from kitepolars.ledger.gaps import Gap
 from kitepolars.ledger.orders import OrderUpdate
+from kitepolars.secret import Secret, as_secret
 from kitepolars.source import (
     ClockMoved,
     ConnectionChanged,
@@ -122,6 +123,8 @@ class TickerManager(LiveSource):
         self._redacted = list(accounts)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_accounts"):  # the constructor raised, and a traceback shows it
+            return "<TickerManager: not made>"
         stats = self.stats()
         return (
             f"<TickerManager {self._public_url} accounts={list(self._accounts)} "
@@ -221,7 +224,7 @@ class TickerManager(LiveSource):
         self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
         self._execute(plan)
 
-    def set_access_token(self, token: str, account: str | None = None) -> None:
+    def set_access_token(self, token: str | Secret, account: str | None = None) -> None:
         """Use a new access token, as after the daily expiry at about 06:00 IST.
 
         Connections that are down are tried at once, and subscriptions resume; those that

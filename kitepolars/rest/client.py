@@ -14,8 +14,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from kitepolars.errors import AuthenticationError, ConfigError, ConnectionLost, KitePolarsError
-from kitepolars.feed.account import HEADERS, Secret, is_loopback
+from kitepolars.feed.account import HEADERS, is_loopback
 from kitepolars.instruments.download import is_safe_url
+from kitepolars.secret import Secret
 
 if TYPE_CHECKING:
     import httpx

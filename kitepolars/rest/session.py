@@ -11,9 +11,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, KitePolarsError
-from kitepolars.feed.account import Account, Secret
+from kitepolars.feed.account import Account
 from kitepolars.rest.client import API, Client
 from kitepolars.rest.pace import Pace
+from kitepolars.secret import Secret, as_secret
 
 LOGIN: Final = "https://kite.zerodha.com/connect/login"
 """Where a user logs in. Source: Kite Connect v3, "User"."""
@@ -130,7 +131,7 @@ def generate_session(
     request_token + api_secret.
     """
     # From here on no local variable shows what it holds, whatever is raised.
-    api_secret, request_token = _hidden(api_secret), _hidden(request_token)
+    api_secret, request_token = as_secret(api_secret), as_secret(request_token)
     api_key = _filled("api_key", api_key)
     form = _form(api_key, api_secret, request_token)
     with Client(url, pace=_PACE) as client:
@@ -196,10 +197,6 @@ def _filled(name: str, value: object) -> str:
     if isinstance(text, str) and text.strip():
         return text.strip()
     raise ConfigError(name, value, "a non-empty string")
-
-
-def _hidden(value: str | Secret) -> Secret:
-    return value if isinstance(value, Secret) else Secret(value)
 
 
 def _session(api_key: str, data: Any) -> Session:

@@ -20,7 +20,7 @@ from kitepolars.analytics import movers as movers_of
 from kitepolars.analytics.market import with_market
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, UnknownInstrument
-from kitepolars.feed.account import Account, Secret
+from kitepolars.feed.account import Account
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
@@ -29,6 +29,7 @@ from kitepolars.instruments import Instrument, Instruments, SomeInstruments
 from kitepolars.nesting import run
 from kitepolars.options import MAX_AGE, ChainListings, join_chain
 from kitepolars.pipeline import Flush
+from kitepolars.secret import Secret, as_secret
 from kitepolars.source import Source
 from kitepolars.tables import (
     connections_frame,
@@ -113,9 +114,13 @@ class Ticker:
         instruments: Instruments | str | bytes | None = None,
         default_mode: str = Mode.QUOTE,
     ) -> None:
+        # Tracebacks may show the locals of any frame: from here on these show nothing.
+        key = None if api_key is None else as_secret(api_key)
+        token = None if access_token is None else as_secret(access_token)
+        del api_key, access_token
         limits = limits or Limits()
         mode, names = _mode(default_mode), _instruments(instruments)
-        accounts = _accounts(api_key, access_token, accounts)
+        accounts = _accounts(key, token, accounts)
         manager = TickerManager(accounts, url=url, limits=limits, reconnect=reconnect)
         claims: dict[Hashable, int] = {
             (url, Secret(account.api_key)): limits.connections for account in accounts
@@ -201,12 +206,18 @@ class Ticker:
         """Whether the feed runs: after `start()`, until `stop()`."""
         return self._runtime.is_running
 
-    def start(self) -> Self:
-        """Connect; return once a connection of each account is open. Harmless when it runs.
+    def start(self, *, strict: bool = False) -> Self:
+        """Connect; return once each account that can has a connection. Harmless when it runs.
 
         An older ticker of this process that holds the connections of the same account, as when
         a notebook's cell is run again, gives way and is stopped: Kite allows three for an API
-        key. Tickers whose `limits` leave room for each other go on side by side.
+        key. Tickers whose `limits` leave room for each other run side by side.
+
+        Parameters
+        ----------
+        strict
+            Raise when any of several accounts cannot connect. By default those that can are
+            used, and `events()` says why the others cannot.
 
         Returns
         -------
@@ -220,9 +231,10 @@ class Ticker:
         ConnectionLost
             When no connection could be opened within the reconnect policy's `connect_timeout`.
         NotRunning
-            When another thread called `stop()` meanwhile.
+            When another thread called `stop()` meanwhile, or this process was forked while the
+            ticker ran.
         """
-        self._runtime.start()
+        self._runtime.start(strict=strict)
         return self
 
     def stop(self) -> None:
@@ -256,7 +268,9 @@ class Ticker:
         ConfigError
             When the account is not known, or none is named and there are several.
         """
-        self._runtime.call(self._runtime.live.set_access_token, token, account)
+        secret = as_secret(token)
+        del token  # a traceback may show the locals of any frame
+        self._runtime.call(self._runtime.live.set_access_token, secret, account)
 
     # -- subscriptions ---------------------------------------------------------------------
 
@@ -393,6 +407,8 @@ class Ticker:
 
     def __repr__(self) -> str:
         """Say how things stand in one line."""
+        if not hasattr(self, "_runtime"):  # the constructor raised, and a traceback shows it
+            return f"<{type(self).__name__}: not made>"
         stats = self.stats()
         state = f"{stats.connected} connections" if self.is_running else "stopped"
         parts = [state, f"{stats.instruments:,} instruments", f"{stats.ticks:,} ticks"]
@@ -830,7 +846,7 @@ def _mode(mode: str) -> Mode:
 
 
 def _accounts(
-    api_key: str | None, access_token: str | None, accounts: Sequence[Account] | None
+    api_key: Secret | None, access_token: Secret | None, accounts: Sequence[Account] | None
 ) -> Sequence[Account]:
     if accounts is not None:
         if api_key is not None or access_token is not None:

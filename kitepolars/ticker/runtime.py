@@ -31,6 +31,9 @@ CONNECTIONS_ALLOWED: Final = Limits().connections
 """Connections that Kite allows for an API key."""
 
 
+_STOPPED: Final = "the ticker was stopped while it started"
+
+
 class Companion(Protocol):
     """What starts and stops with a ticker, such as the threads of its callbacks."""
 
@@ -114,23 +117,35 @@ class Runtime:
         """Call a function on the loop thread; see `LoopThread.call`."""
         return self._loop.call(function, *args, **keywords)
 
-    def start(self) -> None:
+    def start(self, *, strict: bool = False) -> None:
         """Start everything; see `Ticker.start`."""
         refuse_broken_nesting()
         self._take_over()
-        if self._host is not None:
-            self._host.start()
-        self._loop.start()
+        with self._lifecycle:
+            self._loop.start()
+            self._start_host()
+        source = self.source
+        starting = source.start(strict=strict) if isinstance(source, LiveSource) else source.start()
         try:  # without the lock: stop() need not wait for a server that does not answer
-            self._loop.run(self.source.start())
-        except CancelledError:
-            raise NotRunning("the ticker was stopped while it started") from None
+            self._loop.run(starting)
+        except (CancelledError, NotRunning):  # whoever stopped it did so completely
+            raise NotRunning(_STOPPED) from None
         except BaseException:
             self.stop()
             raise
         with self._lifecycle:
+            if not self.is_running:
+                raise NotRunning(_STOPPED)
             for companion in tuple(self.companions):
                 companion.start()
+
+    def _start_host(self) -> None:
+        if self._host is not None:
+            try:
+                self._host.start()
+            except BaseException:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """Stop everything; see `Ticker.stop`."""

@@ -12,9 +12,10 @@ import pytest
 
 import kitepolars
 from kitepolars.errors import AuthenticationError, ConfigError, ConnectionLost, KitePolarsError
-from kitepolars.feed.account import Account, Secret
+from kitepolars.feed.account import Account
 from kitepolars.rest import Session, credentials_from_env, generate_session, login_url, session
 from kitepolars.rest.pace import Pace
+from kitepolars.secret import Secret
 from rest.stand_in import Answer, KiteApi
 
 DATA = {
