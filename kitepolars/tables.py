@@ -14,7 +14,7 @@ from kitepolars.ledger.connections import ConnectionStatus
 from kitepolars.ledger.gaps import Gap
 from kitepolars.ledger.orders import OrderUpdate
 from kitepolars.source import Event
-from kitepolars.wire.control import ORDER_TIMES, order_time
+from kitepolars.wire.control import ORDER_TIMES, parse_time
 from kitepolars.wire.layouts import Mode
 
 CONNECTIONS: Final = pl.Schema(
@@ -269,7 +269,7 @@ def _number(value: object) -> float | None:
 
 
 _ORDER_FIELDS: Final[Mapping[str, Callable[[object], object]]] = {
-    **dict.fromkeys(ORDER_TIMES, order_time),
+    **dict.fromkeys(ORDER_TIMES, parse_time),
     "instrument_token": _token,
     **dict.fromkeys(_ORDER_TEXTS, _text),
     **dict.fromkeys(_ORDER_QUANTITIES, _integer),

@@ -80,7 +80,7 @@ PARTS: Final = {
     ),
     "options": part("errors calendar wire instruments", "numpy polars"),
     "rest": part(
-        "errors secret calendar frames feed instruments analytics", "dotenv httpx polars rich"
+        "errors secret calendar wire frames feed instruments analytics", "dotenv httpx polars rich"
     ),
     "demonstration": part("wire feed instruments sim ticker"),
     "sim": part("errors calendar loop options wire", "numpy websockets", asyncio=True),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kitepolars.ledger.orders import OrderUpdate
 from kitepolars.tables import ORDERS, orders_frame
-from kitepolars.wire.control import ORDER_TIMES, order_time
+from kitepolars.wire.control import ORDER_TIMES, parse_time
 
 IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
 
@@ -81,7 +81,7 @@ def test_whatever_a_time_says_every_row_can_be_read(text: str) -> None:
     assert frame.schema == ORDERS
     (row,) = frame.to_dicts()
     for name in ORDER_TIMES:
-        assert (row[name] is None) == (order_time(text) is None)
+        assert (row[name] is None) == (parse_time(text) is None)
         if row[name] is None and text:
             assert name in row["other"]
 

@@ -84,7 +84,7 @@ REJECTED_SCHEMA: Final = pl.Schema(
 
 
 class RejectedRowsWarning(UserWarning):
-    """Some rows of an instruments dump were malformed and left out."""
+    """Rows of an instruments dump, or historical candles, were malformed and left out."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ so many days in one request as the interval allows.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,7 +20,7 @@ from kitepolars.analytics.sessions import bar_end, parse_interval
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, KitePolarsError, UnknownInstrument
 from kitepolars.frames.schema import TIME_ZONE
-from kitepolars.instruments import Instruments
+from kitepolars.instruments import Instruments, RejectedRowsWarning
 from kitepolars.rest.client import API, Client, Credentials
 from kitepolars.rest.pace import Pace
 
@@ -71,6 +72,7 @@ _ROW: Final = pl.Schema(
 )
 _STAMP: Final = "%Y-%m-%dT%H:%M:%S%z"
 _WHEN: Final = "%Y-%m-%d %H:%M:%S"
+_YEARS: Final = range(1971, 2100)  # 1970 is a clock at 0; no market of Kite has older candles
 
 
 def historical(
@@ -134,13 +136,20 @@ def historical(
     ConnectionLost
         If Kite is still busy or not there after five attempts.
     ConfigError
-        If the interval is none of Kite's, or the end is before the start.
+        If the interval is none of Kite's, the end is before the start, or one of them is
+        not from 1971 to 2099.
     UnknownInstrument
         If the name is not known.
     KitePolarsError
         If Kite refuses the request for another reason, or its answer is not understood.
     ImportError
         If ``httpx`` is not installed.
+
+    Warns
+    -----
+    RejectedRowsWarning
+        If candles are left out because their time cannot be: no date of the calendar, before
+        1971, or more than a day in the future.
 
     Examples
     --------
@@ -168,6 +177,7 @@ def historical(
             asked = {"from": first.strftime(_WHEN), "to": last.strftime(_WHEN)} | flags
             rows += _rows(client.get(path, asked), path)
             advance()
+    rows = _dated(rows, path, now=datetime.now(UTC))
     return _candles(rows, token, known.symbol(token), length, now=datetime.now(UTC))
 
 
@@ -208,6 +218,8 @@ def _moment(value: object, field: str, clock: time) -> datetime:
     """Return an Indian time; a mere date gets the clock."""
     if isinstance(value, str):
         value = _parsed(value, field)
+    if isinstance(value, date) and value.year not in _YEARS:
+        raise ConfigError(field, str(value), f"from {_YEARS[0]} to {_YEARS[-1]}")
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=IST) if value.tzinfo is None else value.astimezone(IST)
         return moment.replace(microsecond=0)
@@ -231,6 +243,30 @@ def _rows(data: Any, path: str) -> list[list[Any]]:
     ):
         return [row if len(row) == len(_CANDLE_COLUMNS) else [*row, None] for row in candles]
     raise KitePolarsError(f"{path}: Kite's answer has no candles")
+
+
+def _dated(rows: list[list[Any]], path: str, *, now: datetime) -> list[list[Any]]:
+    """Leave out the candles whose time cannot be, and warn of them.
+
+    Raises
+    ------
+    KitePolarsError
+        If no candle is left.
+    """
+    texts = pl.Series(
+        [row[0] if isinstance(row[0], str) else None for row in rows], dtype=pl.String
+    )
+    times = texts.str.to_datetime(_STAMP, time_unit="us", strict=False)
+    earliest = datetime(_YEARS[0], 1, 1, tzinfo=UTC)
+    possible = times.is_between(earliest, now + timedelta(days=1)).fill_null(value=False)
+    wrong = [row for row, is_possible in zip(rows, possible, strict=True) if not is_possible]
+    if not wrong:
+        return rows
+    fault = f"{path}: candles with an impossible time: {len(wrong):,}, such as {wrong[0]!r:.200}"
+    if len(wrong) == len(rows):
+        raise KitePolarsError(fault)
+    warnings.warn(f"{fault}; they were left out", RejectedRowsWarning, stacklevel=3)
+    return [row for row, is_possible in zip(rows, possible, strict=True) if is_possible]
 
 
 def _candles(

@@ -15,6 +15,7 @@ from kitepolars.feed.account import Account
 from kitepolars.rest.client import API, Client
 from kitepolars.rest.pace import Pace
 from kitepolars.secret import Secret, as_secret
+from kitepolars.wire.control import parse_time
 
 LOGIN: Final = "https://kite.zerodha.com/connect/login"
 """Where a user logs in. Source: Kite Connect v3, "User"."""
@@ -40,27 +41,33 @@ class Session:
     user_name
         The user's name; empty where Kite gives none.
     login_time
-        When, in IST.
+        When, in IST; None where Kite's answer has no possible time.
     exchanges
         Where the user may trade.
     api_key
         The app's key.
     access_token
         The token for all requests of the day, as a `Secret`.
+    received_at
+        When Kite's answer arrived, in IST.
     """
 
     user_id: str
     user_name: str = ""
-    login_time: datetime
+    login_time: datetime | None
     exchanges: tuple[str, ...] = ()
     api_key: str = field(repr=False)
     access_token: Secret = field(repr=False)
+    received_at: datetime = field(
+        default_factory=lambda: datetime.now(IST), repr=False, compare=False
+    )
 
     @property
     def expires_at(self) -> datetime:
         """The next 06:00 IST after the login, at about which Kite ends it."""
-        days = 1 if self.login_time.time() >= _EXPIRY else 0
-        return datetime.combine(self.login_time.date() + timedelta(days=days), _EXPIRY, IST)
+        login = self.login_time or self.received_at
+        days = 1 if login.time() >= _EXPIRY else 0
+        return datetime.combine(login.date() + timedelta(days=days), _EXPIRY, IST)
 
     def account(self, name: str | None = None) -> Account:
         """Return the account to give to ``kp.Ticker(accounts=[…])``.
@@ -199,12 +206,18 @@ def _filled(name: str, value: object) -> str:
     raise ConfigError(name, value, "a non-empty string")
 
 
+def _indian_time(text: object) -> datetime | None:
+    """Return a time in IST. A login is not lost because of a time that cannot be."""
+    time_us = parse_time(text)
+    return None if time_us is None else datetime.fromtimestamp(time_us // 1_000_000, IST)
+
+
 def _session(api_key: str, data: Any) -> Session:
     try:
         return Session(
             user_id=str(data["user_id"]),
             user_name=str(data.get("user_name") or ""),
-            login_time=datetime.fromisoformat(data["login_time"]).replace(tzinfo=IST),
+            login_time=_indian_time(data.get("login_time")),
             exchanges=tuple(map(str, data.get("exchanges") or ())),
             api_key=api_key,
             access_token=Secret(str(data["access_token"])),

@@ -170,7 +170,7 @@ def parse(text: str) -> TextMessage:
         return TextMessage(TextKind.UNKNOWN, printable(text))
 
 
-def order_time(value: object) -> int | None:
+def parse_time(value: object) -> int | None:
     """Return a time of an order in microseconds since the Unix epoch, UTC, or None.
 
     Parameters
@@ -182,9 +182,9 @@ def order_time(value: object) -> int | None:
 
     Examples
     --------
-    >>> order_time("2026-11-20 10:15:30") == order_time("2026-11-20T04:45:30Z")
+    >>> parse_time("2026-11-20 10:15:30") == parse_time("2026-11-20T04:45:30Z")
     True
-    >>> order_time("0000-01-01 09:35:36"), order_time("29-Jun-2026 09:35:36")
+    >>> parse_time("0000-01-01 09:35:36"), parse_time("29-Jun-2026 09:35:36")
     (None, None)
     """
     if not isinstance(value, str) or not _TIME.fullmatch(value):
@@ -205,7 +205,7 @@ def unreadable_times(order: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: printable(str(value), limit=40)
         for name, value in texts.items()
-        if value not in (None, "") and order_time(value) is None
+        if value not in (None, "") and parse_time(value) is None
     }
 
 

@@ -1,5 +1,6 @@
 """Historical candles: requests cut to Kite's limits, answers in the schema of live candles."""
 
+import warnings
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -20,8 +21,8 @@ from kitepolars.errors import (
     UnknownInstrument,
 )
 from kitepolars.feed.account import Account
-from kitepolars.instruments import Instruments
-from kitepolars.rest import historical
+from kitepolars.instruments import Instruments, RejectedRowsWarning
+from kitepolars.rest import historical, history
 from kitepolars.rest.history import KITE_INTERVALS, split
 from rest.stand_in import Answer, FakeTime, KiteApi, Request
 
@@ -158,7 +159,11 @@ def test_times(
 @pytest.mark.parametrize(
     ("start", "end", "field"),
     [("2026-01-02", "2026-01-01", "end"), ("yesterday", "2026-01-01", "start"),
-     ("2026-01-01", 5, "end"), (None, "2026-01-01", "start")],
+     ("2026-01-01", 5, "end"), (None, "2026-01-01", "start"),
+     ("0001-01-01", "2026-01-01", "start"), ("1970-12-31", "2026-01-01", "start"),
+     ("2026-01-01", "2100-01-01", "end"), ("2026-01-01", date.max, "end"),
+     (datetime.min.replace(tzinfo=UTC), "2026-01-01", "start"),
+     ("2026-01-01", datetime.max.replace(tzinfo=UTC), "end")],
 )  # fmt: skip
 def test_impossible_times(
     kite: KiteApi, fake_time: FakeTime, start: Any, end: Any, field: str
@@ -237,6 +242,43 @@ def test_errors_are_typed(kite: KiteApi, fake_time: FakeTime) -> None:
     kite.answer = lambda _: Answer(502, b"<html>")
     with pytest.raises(ConnectionLost):
         fetch(kite, fake_time)
+
+
+IMPOSSIBLE: list[Any] = [
+    "0000-01-01T09:15:00+0530", "0000-00-00T00:00:00+0000", "1970-01-01T05:30:00+0530",
+    "2017-02-30T09:15:00+0530", "2017-12-15T24:15:00+0530", "9999-12-31T23:59:59+0530",
+    "99999-01-01T09:15:00+0530", "-0001-01-01T09:15:00+0530", "soon", "", None, 5, [], {},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", IMPOSSIBLE)
+def test_a_candle_whose_time_cannot_be_is_left_out_with_a_warning(
+    kite: KiteApi, fake_time: FakeTime, text: object
+) -> None:
+    kite.script = [candles([ROWS[0], [text, 1, 1, 1, 1, 1], ROWS[1]])]
+    with pytest.warns(RejectedRowsWarning, match="impossible time: 1, .* left out") as caught:
+        frame = fetch(kite, fake_time)
+    assert [row[6] for row in frame.rows()] == [1702.8, 1698.15]
+    assert caught[0].filename == __file__
+
+
+@given(
+    st.lists(
+        st.sampled_from(IMPOSSIBLE)
+        | st.text(max_size=30)
+        | st.datetimes().map(lambda time: f"{time:%Y-%m-%dT%H:%M:%S}+0530"),
+        max_size=20,
+    )
+)
+def test_whatever_the_times_are_the_candles_can_be_read(texts: list[Any]) -> None:
+    rows = [ROWS[0], *([text, 1, 1, 1, 1, 1] for text in texts)]
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RejectedRowsWarning)
+        kept = history._dated(rows, "/path", now=now)
+    times = [datetime.strptime(row[0], "%Y-%m-%dT%H:%M:%S%z") for row in kept]
+    assert kept[0] is ROWS[0]
+    assert all(1971 <= time.astimezone(UTC).year <= 2026 for time in times)
 
 
 @pytest.mark.parametrize(

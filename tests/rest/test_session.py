@@ -67,6 +67,7 @@ def test_a_session(kite: KiteApi) -> None:
     assert got.user_name == "Some One"
     assert got.exchanges == ("NSE", "NFO", "MCX")
     assert got.access_token == Secret("the-access-token")
+    assert got.login_time is not None
     assert got.login_time.isoformat() == "2026-11-20T08:45:14+05:30"
     assert got.account() == Account("AB1234", "my_key", "the-access-token")
     assert got.account("other").name == "other"
@@ -86,6 +87,27 @@ def test_it_ends_at_six(login: str, expiry: str) -> None:
     assert got.expires_at.isoformat() == f"{expiry}+05:30"
     assert got.expires_at.utcoffset() == ist
     assert got.expires_at > at.astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0000-01-01 08:45:14", "1970-01-01 05:30:00", "2026-02-30 08:45:14", "9999-12-31 23:59:59",
+     "soon", "", None, 5, [], {}],
+)  # fmt: skip
+def test_a_login_is_not_lost_because_of_a_time_that_cannot_be(kite: KiteApi, text: object) -> None:
+    kite.script = [Answer.success(DATA | {"login_time": text})]
+    got = log_in(kite)
+    assert got.access_token == Secret("the-access-token")
+    assert got.login_time is None
+    assert got.received_at < got.expires_at <= got.received_at + timedelta(days=1)
+    assert got.expires_at.hour == 6
+
+
+def test_a_login_time_with_an_offset_is_shown_in_ist(kite: KiteApi) -> None:
+    kite.script = [Answer.success(DATA | {"login_time": "2026-11-20T03:15:14Z"})]
+    login_time = log_in(kite).login_time
+    assert login_time is not None
+    assert login_time.isoformat() == "2026-11-20T08:45:14+05:30"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +164,7 @@ def test_an_outage_is_not_retried_because_a_request_token_counts_once(kite: Kite
 
 @pytest.mark.parametrize(
     "data",
-    [None, [], "x", {}, DATA | {"login_time": "soon"}, DATA | {"login_time": None},
+    [None, [], "x", {}, {"login_time": DATA["login_time"]},
      {k: v for k, v in DATA.items() if k != "access_token"}],
 )  # fmt: skip
 def test_an_answer_that_is_none(kite: KiteApi, data: object) -> None:
