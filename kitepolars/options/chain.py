@@ -36,7 +36,7 @@ CHAIN_COLUMNS: Final = ("underlying", "expiry", "strike", "call_token", "put_tok
 """The columns that a chain must have; `Instruments.option_chain` returns them."""
 
 MAX_AGE: Final = dt.timedelta(minutes=5)
-"""The age from which a quote or a trade is stale."""
+"""The age above which a quote or a trade is stale."""
 
 _OUTWARDS: Final = (*QUOTE_COLUMNS, *MODEL_COLUMNS, "symbol", "token")
 
@@ -55,11 +55,12 @@ def join_chain(
 ) -> pl.DataFrame:
     """Put the latest quotes, implied volatilities and greeks beside the strikes of a chain.
 
-    A contract's price is the middle of its best bid and ask. Where there is no such quote (a
-    side is empty, or the spread is absurdly wide) it is the last trade, raised to a higher bid
-    or lowered to a lower ask. Null instead of a number: the price of a contract that has not
-    traded today, of a crossed book, and of quotes and trades older than `max_age`; the
-    volatility of a price outside the model's bounds, such as one below intrinsic value.
+    A contract's price is the midpoint of its best bid and ask. If a side is empty or the spread
+    is absurdly wide, it is the last trade, raised to a higher bid or lowered to a lower ask.
+    There is no price, and the model's columns are null, if the book is crossed, if quotes and
+    trades are older than `max_age`, and if there is no midpoint and the contract has not traded
+    today. They are also null for a price outside the model's bounds, such as one below
+    intrinsic value.
 
     Parameters
     ----------
@@ -71,22 +72,22 @@ def join_chain(
         and of `references` are used.
     forward
         The forward price of the underlying for the day of expiry, in rupees. By default it is
-        implied: the median of put-call parity over the seven quoted strikes nearest to the
-        money; where fewer than three are quoted, the price of `future`.
+        implied: the median of put-call parity over the seven strikes nearest to the money that
+        are quoted on both sides; with fewer than three such strikes, the price of `future`.
     rate
         Annual interest rate, continuously compounded, as a fraction.
     at
-        The time at which the options are valued; by default that of the chain's newest tick. A
-        time without a zone is Indian.
+        The time of valuation; by default the time of the chain's newest tick. A time without a
+        zone is Indian.
     strikes
         How many strikes to keep on each side of the money; all by default. The money is the
-        forward; without one, the last price of the first of `future` and `references` that is
-        live; without any, the middle of the strikes that have ticked, or of the chain.
+        forward; if that is unknown, the last price of the first of `future` and `references`
+        that is live; without any, the middle of the strikes that have ticked, or of the chain.
     max_age
-        The age from which a quote or a trade is stale.
+        The age above which a quote or a trade is stale.
     future
-        Token of a future whose price is the forward: one of the same expiry or, where the
-        option is exercised into a future, that future.
+        Token of a future whose price is the forward: one with the same expiry or, if the option
+        is exercised into a future, that future.
     references
         Tokens of the index or share, or of other futures on it, in order of preference.
 
@@ -96,7 +97,7 @@ def join_chain(
         ``underlying``, ``expiry``, the calls' columns from the symbol inwards to the last
         price, ``strike``, the puts' outwards, ``forward`` (rupees) and ``years`` until trading
         ends on the day of expiry. Of each side: ``token``, ``symbol``, ``last_price``, ``bid``,
-        ``ask`` (rupees; null where there is none), ``volume``, ``oi`` (units), ``iv``
+        ``ask`` (rupees; null if there is none), ``volume``, ``oi`` (units), ``iv``
         (annualised, a fraction), ``delta``, ``gamma``, ``theta`` (rupees a day), ``vega``
         (rupees a percentage point).
 
@@ -166,7 +167,7 @@ def _require(frame: pl.DataFrame, names: tuple[str, ...], field: str) -> None:
 
 
 def _valued_at(at: dt.datetime | None, contracts: Quotes, underlying: Quotes) -> float:
-    """Return a time in microseconds since the epoch; NaN where there is nothing to value."""
+    """Return the time of valuation in microseconds since the epoch; NaN if nothing has ticked."""
     if at is not None:
         at = at.replace(tzinfo=IST) if at.tzinfo is None else at
         return at.timestamp() * SECOND
@@ -202,7 +203,7 @@ def _years(contract: Mapping[str, Any], now: float) -> float:
 def _near(
     money: float, strike: Array, ticked: npt.NDArray[np.bool_], count: int | None
 ) -> npt.NDArray[np.intp]:
-    """Return the rows that are near the money, or near what has ticked where it is unknown."""
+    """Return the rows near the money or, if that is unknown, near the strikes that have ticked."""
     rows = np.arange(len(strike))
     if count is None:
         return rows
@@ -223,7 +224,7 @@ def _model(value: Array, terms: dict[str, Any]) -> dict[str, Array]:
 
 
 def _frame(chain: pl.DataFrame, sides: dict[str, Array], both: dict[str, Array]) -> pl.DataFrame:
-    """Lay the columns out: calls from the symbol inwards, strike, puts outwards."""
+    """Order the columns: calls from the symbol inwards, strike, puts outwards."""
     numbers = {
         f"{side}_{name}": column
         for name, columns in sides.items()

@@ -1,4 +1,4 @@
-"""Which instruments a live chain is made of: contracts, futures, index or share. Any thread."""
+"""The instruments of a live chain: contracts, futures, index or share. Any thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kitepolars.instruments.derivatives import (
 )
 from kitepolars.instruments.search import OPTION_TYPES
 
-_KEPT: Final = 64  # chains, of which a user looks at a few
+_KEPT: Final = 64  # chains; a user watches a few
 _INTO_FUTURES: Final = frozenset({"MCX", "NCO"})
 """The exchanges whose options are exercised into a future. Source: MCX, contract specifications."""
 
@@ -35,9 +35,9 @@ class ListedChain:
     tokens
         The tokens of calls and puts.
     future
-        Token of the future whose price is the chain's forward; None where none is listed.
+        Token of the future whose price is the chain's forward; None if none is listed.
     references
-        Tokens whose prices say where the money is: index or share, then futures, nearest first.
+        Tokens whose prices locate the money: index or share, then futures, nearest first.
     """
 
     contracts: pl.DataFrame
@@ -58,10 +58,10 @@ class ListedChain:
 
 
 class ChainListings:
-    """The chains that have been asked for, each looked up once in a list of instruments.
+    """A cache of the chains that have been requested.
 
-    Looking one up goes through every row of the list; a strategy asks for the same chain every
-    second.
+    Finding a chain scans the whole list of instruments, and a strategy requests the same one
+    every second.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class ChainListings:
         underlying, expiry, exchange
             As for `Instruments.option_chain`, with its errors.
         today
-            The day in India, of the ticks: the nearest expiry depends on it.
+            The ticks' day in India, from which the nearest expiry counts.
         """
         return self._listed(instruments, underlying, expiry, exchange, today)
 

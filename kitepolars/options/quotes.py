@@ -1,6 +1,6 @@
-"""What the contracts of a chain are worth now: their prices, and the forward. Pure; any thread.
+"""Prices of a chain's contracts from their quotes and trades, and the forward. Pure; any thread.
 
-Everything is a NumPy array of float64 with one element a contract, NaN where nothing is known.
+Everything is a NumPy array of float64 with one element per contract, NaN where unknown.
 Times are microseconds since the Unix epoch, UTC.
 """
 
@@ -28,42 +28,42 @@ _FIELDS: Final = {
     "last_trade_time": ("last_trade_time", pl.col("last_trade_time").dt.epoch("us")),
     "received_at": ("received_at", pl.col("received_at").dt.epoch("us")),
 }
-"""Field → the column of a tick that it comes from, and how."""
+"""Field → the column of a tick, and the expression that reads it."""
 
-_CLOCK_SKEW: Final = 60 * SECOND  # of an exchange's clock ahead of ours
-_EARLIEST: Final = 946_684_800 * SECOND  # 2000-01-01: what lies before it was never a time
-_LONGEST_LEAD: Final = 12 * 3_600 * SECOND  # of one contract's clock over those of its chain
+_CLOCK_SKEW: Final = 60 * SECOND  # by which an exchange's clock may be ahead of ours
+_EARLIEST: Final = 946_684_800 * SECOND  # 2000-01-01; an earlier time is an error
+_LONGEST_LEAD: Final = 12 * 3_600 * SECOND  # of one contract's clock over the median of its chain
 
 _WIDEST_SPREAD: Final = 0.5  # of the middle of bid and ask
-_NARROW_SPREAD: Final = 1e-4  # of the strike; a few tick sizes, which are much of a cheap option
-_WIDEST_PAIR: Final = 0.01  # of the strike: how far the spreads leave a forward undecided
-_PAIRS: Final = 7  # strikes at the money whose median is the forward
-_SEVERAL: Final = 3  # pairs, of which one that is wrong is outvoted
+_NARROW_SPREAD: Final = 1e-4  # of the strike: a few tick sizes are a large share of a cheap option
+_WIDEST_PAIR: Final = 0.01  # of the strike: the half-spreads of call and put together
+_PAIRS: Final = 7  # at the money; their median is the forward
+_SEVERAL: Final = 3  # pairs: one wrong pair is outvoted
 _ROUNDS: Final = 8
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What contracts are worth, in rupees.
+    """Prices of contracts, in rupees.
 
     Parameters
     ----------
     value
-        The price; NaN where nobody says it.
+        The price; NaN if unknown.
     spread
-        Ask less bid where the price is their middle; NaN where it is that of a trade.
+        Ask minus bid where the price is their midpoint; NaN where it comes from a trade.
     """
 
     value: Array
     spread: Array
 
     def at(self, strikes: slice) -> Prices:
-        """Return the prices at some of the strikes, the last axis."""
+        """Return the prices at some strikes, which are the last axis."""
         return Prices(self.value[..., strikes], self.spread[..., strikes])
 
 
 class LastTicks:
-    """The last tick of each instrument, as numbers.
+    """The last tick of each instrument, as one array of numbers.
 
     Parameters
     ----------
@@ -94,23 +94,23 @@ class LastTicks:
 
 
 class Quotes:
-    """What the last ticks of some contracts say.
+    """The quotes and trades of contracts, from their last ticks.
 
     Parameters
     ----------
     ticks
         The last ticks.
     tokens
-        The contracts, in an array of any shape; 0 for none.
+        Tokens of the contracts, in an array of any shape; 0 where there is no contract.
     strikes
-        Their strikes in rupees, of a shape that broadcasts; NaN for what is no option.
+        Their strikes in rupees, in a shape that broadcasts; NaN for futures and indices.
     """
 
     def __init__(self, ticks: LastTicks, tokens: npt.NDArray[np.uint32], strikes: Array) -> None:
         fields = ticks.fields(tokens)
         self.strikes = strikes
         self.last_price, self.bid, self.ask = (
-            np.where(fields[name] > 0, fields[name], np.nan)  # 0 is how Kite sends "none"
+            np.where(fields[name] > 0, fields[name], np.nan)  # Kite sends 0 for "none"
             for name in ("last_price", "bid", "ask")
         )
         self.volume, self.oi = fields["volume"], fields["oi"]
@@ -121,7 +121,7 @@ class Quotes:
     def newest(self) -> float:
         """Return the time of the newest tick; NaN if none has a time.
 
-        A single time far ahead of the others is not believed.
+        A time more than 12 hours ahead of the median is ignored.
         """
         known = self.time[np.isfinite(self.time)]
         if not len(known):
@@ -129,18 +129,18 @@ class Quotes:
         return float(known[known <= np.median(known) + _LONGEST_LEAD].max())
 
     def prices(self, at: float, max_age: float) -> Prices:
-        """Return what the contracts are worth at a time.
+        """Return the prices of the contracts at a time.
 
-        The middle of bid and ask, where both are there, the book is not crossed, not absurdly
-        wide and not stale. Otherwise the last trade, if it is fresh, within bid and ask: the
-        contract is worth at least its bid and at most its ask.
+        The midpoint of bid and ask if both exist and the book is neither crossed, absurdly wide
+        nor stale. Otherwise the last trade, if it is fresh, clipped to bid and ask: a contract
+        is worth at least its bid and at most its ask.
 
         Parameters
         ----------
         at
-            The time. NaN if unknown: then nothing is stale.
+            The time; if it is NaN, nothing is stale.
         max_age
-            The age in microseconds from which a quote or a trade is stale.
+            The age in microseconds above which a quote or a trade is stale.
         """
         bid, ask = self.bid, self.ask
         with np.errstate(invalid="ignore"):
@@ -151,7 +151,7 @@ class Quotes:
             quoted = live & (spread >= 0) & (spread <= widest)
             bounded = np.fmin(np.fmax(self.last_price, bid), ask)
             fresh = ~(at - self.last_trade_time > max_age)
-            # A trade that is stale says nothing, but a bid above it does.
+            # A stale trade is ignored, unless a live bid is above it or a live ask below it.
             is_bound = (bounded != self.last_price) & ~np.isfinite(spread)
             traded = np.isfinite(self.last_price) & (self.volume != 0) & (fresh | is_bound)
         value = np.where(quoted, middle, np.where(traded & live & ~crossed, bounded, np.nan))
@@ -163,7 +163,7 @@ class Quotes:
         Parameters
         ----------
         max_age
-            As for `prices`; the newest of these ticks has an age of 0.
+            As for `prices`; ages are relative to the newest of these ticks.
         """
         with np.errstate(invalid="ignore"):
             live = np.isfinite(self.last_price) & ~(self.newest() - self.time > max_age)
@@ -172,12 +172,12 @@ class Quotes:
 
 
 def forward_of(strikes: Array, prices: Prices, *, growth: float, future: float) -> float:
-    """Return the forward of an expiry in rupees; NaN where nothing says it.
+    """Return the forward of an expiry in rupees; NaN if unknown.
 
-    Put-call parity makes a forward of each strike at which both sides have a price:
-    ``strike + growth * (call - put)``. It is the median over the strikes nearest to the money,
-    so that one bad strike does not move it. Where fewer than three are quoted, it is the price
-    of the future.
+    By put-call parity, each strike at which call and put have a price implies a forward:
+    ``strike + growth * (call - put)``. The result is the median over the strikes nearest to
+    the money, so one bad strike does not move it. If fewer than three strikes are quoted on
+    both sides, it is the price of the future; without one, the median of what there is.
 
     Parameters
     ----------
@@ -186,9 +186,9 @@ def forward_of(strikes: Array, prices: Prices, *, growth: float, future: float) 
     prices
         Of the calls and of the puts; shape ``(2, strikes)``.
     growth
-        What a rupee of today is on the day of expiry.
+        The value at expiry of a rupee today: ``exp(rate * years)``.
     future
-        The price of a future that is this forward; NaN without one.
+        The price of a future that settles at this forward; NaN if there is none.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def _at_the_money(strikes: Array, implied: Array) -> float:
 
 
 def _time(exchange: Array, received: Array) -> Array:
-    """Return the exchange's time, or that of arrival where the former is missing or impossible."""
+    """Return the exchange's time, or the time of arrival if the former is missing or impossible."""
     with np.errstate(invalid="ignore"):
         possible = (exchange >= _EARLIEST) & ~(exchange > received + _CLOCK_SKEW)
     return np.where(possible, exchange, received)

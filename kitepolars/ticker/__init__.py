@@ -731,7 +731,7 @@ class Ticker:
             A date or YYYY-MM-DD; the nearest by default.
         strikes
             How many strikes on each side of the money; None for all. The money is the forward
-            or, while nothing says the forward, the live index, share or nearest future.
+            or, while that is unknown, the price of the live index, share or nearest future.
         exchange
             Where, if the options are listed on several.
         rate
@@ -739,7 +739,7 @@ class Ticker:
         forward
             The forward in rupees, instead of the one that the quotes imply.
         max_age
-            The age from which a quote or a trade is stale.
+            The age above which a quote or a trade is stale.
 
         Returns
         -------
