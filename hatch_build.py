@@ -25,9 +25,9 @@ FRONTEND = ROOT / "frontend"
 STATIC = ROOT / "kitepolars" / "widgets" / "static"
 NOTEBOOKS = ROOT / "notebooks"
 STAMP = STATIC / "sources.sha256"
-LOOPS = ROOT / "kitepolars" / "native.c"
+LOOPS = (ROOT / "kitepolars" / "native.c", ROOT / "kitepolars" / "candles.c")
 IS_WINDOWS = sys.platform == "win32"
-LIBRARY = LOOPS.with_name("_native.dll" if IS_WINDOWS else "_native.so")
+LIBRARY = LOOPS[0].with_name("_native.dll" if IS_WINDOWS else "_native.so")
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c11", "-O3", "-shared", *(() if IS_WINDOWS else ("-fPIC", "-fvisibility=hidden")))
 INSTALL = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
@@ -71,7 +71,7 @@ def compiler_command() -> list[str]:
 def compile_loops() -> None:
     """Compile to a new file and rename it, because a running kernel may have the old one open."""
     fresh = LIBRARY.with_suffix(".new")
-    command = [*compiler_command(), *FLAGS, "-o", str(fresh), str(LOOPS)]
+    command = [*compiler_command(), *FLAGS, "-o", str(fresh), *map(str, LOOPS)]
     subprocess.run(command, check=True)  # noqa: S603
     fresh.replace(LIBRARY)
 

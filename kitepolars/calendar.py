@@ -45,9 +45,11 @@ class Market:
         Where the hours are published.
     pre_open
         When the call auction before the session begins; None where there is none.
+    closing_session
+        When trading at the closing price begins; None where there is none.
     settles
-        When the exchange stops publishing trades and closing values of the day: the end of
-        the session after the close. None where nothing follows the close.
+        When the exchange stops publishing trades and closing values of the day. None where
+        nothing follows the close.
     closes_in_winter
         The close while the United States are not on summer time; None where it is the same.
     expiry_closes
@@ -59,6 +61,7 @@ class Market:
     closes: dt.time
     source: str
     pre_open: dt.time | None = None
+    closing_session: dt.time | None = None
     settles: dt.time | None = None
     closes_in_winter: dt.time | None = None
     expiry_closes: dt.time | None = None
@@ -87,7 +90,8 @@ EQUITY: Final = Market(
     pre_open=dt.time(9),
     opens=dt.time(9, 15),
     closes=dt.time(15, 30),
-    settles=dt.time(16, 15),  # closing session 15:40 to 16:00, trade modification until 16:15
+    closing_session=dt.time(15, 40),  # to 16:00
+    settles=dt.time(16, 15),  # the end of trade modification
     source=_EQUITY_HOURS,
 )
 EQUITY_DERIVATIVES: Final = Market(

@@ -41,6 +41,8 @@ class DemoTicker(Ticker):
         ``ticker.exchange.abort()``.
     """
 
+    hours = "any"  # the simulated exchange trades whenever somebody looks
+
     def __init__(self, exchange: SimulatedKite) -> None:
         self.exchange = exchange
         exchange.start()

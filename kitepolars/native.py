@@ -1,8 +1,9 @@
-"""The signatures of the compiled loops of `native.c`. Any thread; no state except for `use_way`.
+"""The signatures of the compiled loops in C. Any thread; no state except for `use_way`.
 
 Arrays are passed as addresses (from `address`, or cached in a `Pinned`), so callers are responsible
 for sizes, dtypes and contiguity. Calls keep the interpreter lock, because they take less time than
-releasing it and waiting for it again.
+releasing it and waiting for it again; those for candles release it, because a pass over millions of
+rows takes long.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ __all__ = [
     "WAYS",
     "Pinned",
     "address",
+    "candle_close",
+    "candle_columns",
+    "candle_order",
+    "candle_rehash",
+    "candle_rows",
+    "candle_settle",
+    "candle_unsure",
     "check_times",
     "decode",
     "enter",
@@ -154,6 +162,42 @@ find: Final = _function("find", _Number, _Memory, _Number, _Memory, _Number, _Me
 
 enter: Final = _function("enter", None, _Memory, *[_Number] * 2, _Memory, _Number)
 """``(tokens, count, first slot, → entries, shift)``: inserts new tokens; see `frames.index`."""
+
+_unlocked: Final = ctypes.CDLL(str(LIBRARY))
+
+
+def _unlocked_function(name: str, result: type[ctypes.c_int64] | None, *arguments: Any) -> Any:
+    function = _unlocked[name]
+    function.restype = result
+    function.argtypes = arguments
+    return function
+
+
+candle_rows: Final = _unlocked_function("candle_rows", _Number, *[_Memory] * 2)
+"""``(engine, cursor) → why it ended``: takes ticks into candles; see `analytics.engine`."""
+
+candle_close: Final = _unlocked_function("candle_close", None, _Memory)
+"""``(cursor)``: releases what is left of the ticks."""
+
+candle_rehash: Final = _unlocked_function("candle_rehash", None, _Memory)
+"""``(engine)``: enters all instruments into an empty table."""
+
+candle_order: Final = _unlocked_function(
+    "candle_order", _Number, *[_Memory] * 3, *[_Number] * 2, _Memory
+)
+"""``(engine, → places, → keys, markets, settling time, → settled) → bars``: sorts the bars that
+are not settled."""
+
+candle_columns: Final = _unlocked_function(
+    "candle_columns", None, *[_Memory] * 2, *[_Number] * 2, _Memory
+)
+"""``(engine, places, bars, patience, → columns)``: writes bars into columns."""
+
+candle_settle: Final = _unlocked_function("candle_settle", None, *[_Memory] * 2, _Number)
+"""``(engine, places, bars)``: forgets bars that stand in a block."""
+
+candle_unsure: Final = _unlocked_function("candle_unsure", _Number, *[_Memory] * 2)
+"""``(engine, → places) → bars``: lists settled bars that may still change."""
 
 
 def _address_of(function: Any) -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import HealthCheck, settings
 
-from kitepolars.analytics.sessions import SESSIONS
+import kitepolars as kp
 
 # No test depends on a machine's speed, and the same code always gets the same examples;
 # others are looked for with --hypothesis-profile=default.
@@ -21,10 +19,9 @@ settings.load_profile("kitepolars")
 
 
 @pytest.fixture
-def no_call_auction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let ticks of this moment make candles, though it may be 09:00 to 09:15 in India."""
-    for code, session in tuple(SESSIONS.items()):
-        monkeypatch.setitem(SESSIONS, code, replace(session, pre_open=session.opens))
+def any_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a ticker on a simulated Kite make candles, whatever the time is in India."""
+    monkeypatch.setattr(kp.Ticker, "hours", "any")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

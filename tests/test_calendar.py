@@ -18,7 +18,8 @@ from kitepolars.wire.layouts import SEGMENTS
 def test_every_market_names_its_source_and_its_hours_are_in_order() -> None:
     assert len({market.name for market in MARKETS}) == len(MARKETS)
     for market in MARKETS:
-        clocks = (market.pre_open, market.opens, market.closes, market.settles)
+        session = (market.pre_open, market.opens, market.closes)
+        clocks = (*session, market.closing_session, market.settles)
         given = [clock for clock in clocks if clock is not None]
         assert given == sorted(given)
         assert market.source

@@ -1,6 +1,5 @@
 """What a trader does next with ticks: pure functions of frames, on any thread."""
 
-from kitepolars.analytics.bars import Clock
 from kitepolars.analytics.book import (
     DEPTH,
     depth,
@@ -10,11 +9,10 @@ from kitepolars.analytics.book import (
     mid,
     spread,
 )
-from kitepolars.analytics.builder import CandleBuilder
-from kitepolars.analytics.candles import ArrivalTimeWarning, candles
+from kitepolars.analytics.candles import CANDLES, ArrivalTimeWarning, CandleBuilder, candles
+from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.market import latest, movers
 from kitepolars.analytics.namespace import KiteNamespace
-from kitepolars.analytics.schema import CANDLES
 from kitepolars.analytics.ticks import change, realised_volatility, returns, volume_delta, vwap
 
 __all__ = [
@@ -23,6 +21,7 @@ __all__ = [
     "ArrivalTimeWarning",
     "CandleBuilder",
     "Clock",
+    "Hours",
     "KiteNamespace",
     "candles",
     "change",

@@ -1,41 +1,108 @@
-"""Candles of a whole frame: pieces of bars become bars. Pure; any thread."""
+"""Candles of ticks, of a whole frame or as ticks come in. One owner a builder; any thread.
+
+The rules are those of the pass in `engine`; here bars become frames. Bars that
+are finished stand in blocks that later frames share.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import warnings
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from kitepolars.analytics import bars
-from kitepolars.analytics.bars import TOKEN, Clock
 from kitepolars.analytics.columns import Frame, schema_of
-from kitepolars.analytics.schema import CANDLES
-from kitepolars.analytics.sessions import (
+from kitepolars.analytics.engine import (
     DAY,
     IST_OFFSET,
-    bar_end,
-    closes_at,
-    divisor,
-    opens_at,
-    parse_interval,
+    SECOND,
+    Clock,
+    Engine,
+    Hours,
+    check_clock,
+    check_hours,
+    fields,
 )
+from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 
-__all__ = ["ArrivalTimeWarning", "candles"]
+if TYPE_CHECKING:
+    from typing import Self
 
-_KEY: Final = (TOKEN, "start")
-_ORDER: Final = ("start", TOKEN)
-_DECIMALS: Final = 6
-"""Polars may divide differently for one row and for many; an average has no more places anyway."""
+__all__ = ["CANDLES", "ArrivalTimeWarning", "CandleBuilder", "candles", "parse_interval"]
 
-_ROUNDING_SHARE: Final = 4
-"""Of a bar's range, rounding may make up one part in so many of its average price."""
+CANDLES: Final = pl.Schema(
+    {
+        "instrument_token": pl.UInt32(),
+        "symbol": pl.Categorical(),
+        "start": TIMESTAMP,
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "volume": pl.UInt64(),
+        "ticks": pl.UInt32(),
+        "oi": pl.UInt32(),
+        "vwap": pl.Float64(),
+        "is_partial": pl.Boolean(),
+    }
+)
+"""Column → dtype of candles, in order. Prices in rupees, volume in shares or lots as traded."""
+
+_ORDER: Final = ("start", "instrument_token")
+_LARGEST_BLOCK: Final = 1 << 18
+"""Rows above which blocks are not joined any more, so that no call copies a day of bars."""
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_KITE_UNITS: Final = {"second": "s", "minute": "m", "hour": "h", "day": "d"}
+_INTERVAL: Final = re.compile(r"(\d{0,6})(s|m|h|d|second|minute|hour|day)")
 
 
 class ArrivalTimeWarning(UserWarning):
     """Some bars are cut on arrival time, because their ticks have no exchange time."""
+
+
+def parse_interval(every: str | dt.timedelta) -> int:
+    """Return the length of a bar in microseconds.
+
+    Parameters
+    ----------
+    every
+        A number and a unit (``s``, ``m``, ``h``, ``d``), one of Kite's own names
+        (``"minute"``, ``"15minute"``, ``"day"``), or a timedelta; whole seconds,
+        from one second to one day.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> parse_interval("1m") == parse_interval("minute") == 60_000_000
+    True
+    """
+    interval = _as_microseconds(every)
+    if interval is None or not SECOND <= interval <= DAY or interval % SECOND:
+        raise ConfigError(
+            "every",
+            every,
+            "a bar's length in whole seconds from '1s' to '1d', such as '30s', '1m', '3m', '5m', "
+            "'15m', '30m', '1h', '1d', or a timedelta",
+        )
+    return interval
+
+
+def _as_microseconds(every: object) -> int | None:
+    if isinstance(every, dt.timedelta):
+        return every // dt.timedelta(microseconds=1)
+    match = _INTERVAL.fullmatch(every) if isinstance(every, str) else None
+    if match is None:
+        return None
+    unit = _KITE_UNITS.get(match[2], match[2])
+    return int(match[1] or 1) * _UNITS[unit] * SECOND
 
 
 def candles(
@@ -45,45 +112,39 @@ def candles(
     on: Clock = "exchange_timestamp",
     include_partial: bool = True,
     fill: bool = False,
+    hours: Hours = "exchange",
 ) -> Frame:
     """Make open, high, low, close and volume bars of ticks.
 
     Parameters
     ----------
     frame
-        Ticks in arrival order: ``instrument_token``, ``last_price`` and a time. Without
-        ``is_snapshot`` every tick counts as fresh, without ``volume_traded`` volumes are 0,
-        without ``average_traded_price`` the average price is that of the ticks.
+        Ticks in arrival order: ``instrument_token``, ``last_price`` and a time. What else a
+        tick may have (``volume_traded``, ``is_snapshot``, ``last_trade_time``, the day's
+        ``open``, ``high`` and ``low``, …) is used where it is there.
     every
         The length of a bar, from ``"1s"`` to ``"1d"``, Kite's names (``"15minute"``,
-        ``"day"``), or a timedelta. Bars count from the session's open (IST): 09:15 for
-        equity and indices, 09:00 for currency and commodities; a day's from midnight.
+        ``"day"``), or a timedelta. Bars are aligned to the session's open (IST): 09:15 for
+        equity and indices, 09:00 for currency and commodities; a day's to midnight.
     on
         The time to cut on. Ticks without an exchange time (quote and ltp mode) are cut on
         ``received_at``, with an `ArrivalTimeWarning`.
     include_partial
-        Whether to keep bars still forming at the latest time in the frame.
+        Whether to keep bars that are still forming.
     fill
         Whether to insert a flat bar without volume where an instrument did not tick, from
-        its first bar of a day to the latest time seen that day, inside the session.
+        its first bar of a day to the latest time seen of its market that day, inside the
+        session.
+    hours
+        ``"exchange"``: bars are made in the hours of the trading calendar, and where trades
+        are observed after them. ``"any"``: at any hour, for simulated markets.
 
     Returns
     -------
     DataFrame or LazyFrame
-        `CANDLES`, sorted by ``start`` (IST) and ``instrument_token``. Prices in rupees.
-
-        ``volume`` is the difference of the cumulative volume. After a gap it is in the bar
-        of the first fresh tick. The very first tick and the cached snapshots are base
-        lines. On a new day, or when the count falls below half, it counts from 0.
-
-        ``vwap`` is the difference of turnover over that of volume, or, where the rounding of
-        Kite's average price would show (a small part of a large day), the last prices
-        weighted with the ticks' volumes. It never leaves the bar's range and is null
-        without volume.
-
-        Ticks of the call auction (09:00 to 09:15, equity) open no bar; their volume is in
-        the first bar of the session. Prices are those of ticks: Kite sends at most about two
-        a second, so that a trade in between can be missing from high and low.
+        `CANDLES`, sorted by ``start`` (IST) and ``instrument_token``. Prices in rupees. What
+        counts as a trade, for how much, and when a bar is finished: see the guide "From ticks
+        to answers".
 
     Raises
     ------
@@ -111,158 +172,233 @@ def candles(
     Source: Kite Connect v3, "WebSocket streaming" (cumulative volume, times in seconds) and
     "Historical candle data" (a candle's time is its start).
     """
-    interval = parse_interval(every)
-    bars.check_clock(on)
+    builder = CandleBuilder(every, on=on, hours=hours)
     schema_of(frame)
-    measured = bars.measured(bars.rows(frame.lazy(), interval, on))
-    parts = (bars.main_pieces(measured), bars.late_pieces(measured), bars.horizons(measured))
-    pieces = pl.concat(
-        [part.with_columns(pl.lit(i, pl.UInt8).alias("part")) for i, part in enumerate(parts)],
-        how="diagonal",
-    )
+    picked = frame.select(fields(frame, on))
 
-    def finished(pieces: pl.DataFrame) -> pl.DataFrame:
-        main, late, horizon = (pieces.filter(part=part) for part in range(len(parts)))
-        result = finish(main.filter(pl.col("start").is_not_null()), late, horizon, interval)
-        if on == "exchange_timestamp":
-            warn_of_arrival(main.filter("on_arrival"))
-        return shaped(result, horizon, interval, include_partial=include_partial, fill=fill)
+    def made(ticks: pl.DataFrame) -> pl.DataFrame:
+        builder.clear()
+        builder.take(ticks)
+        return builder.frame(include_partial=include_partial, fill=fill)
 
-    if isinstance(frame, pl.LazyFrame):
-        return pieces.map_batches(finished, schema=CANDLES)
-    return finished(pieces.collect())
+    if isinstance(picked, pl.LazyFrame):
+        return picked.map_batches(made, schema=CANDLES)
+    return made(picked)
 
 
-def warn_of_arrival(pieces: pl.DataFrame) -> None:
-    """Say which instruments had no exchange time."""
-    count = pieces[TOKEN].n_unique()
-    if count:
-        names = pieces.select(pl.coalesce(pl.col("symbol").cast(pl.String), TOKEN)).to_series()
-        shown = ", ".join(names.unique().sort().head(3).to_list())
+class CandleBuilder:
+    """Build `candles` from ticks as they come.
+
+    Parameters
+    ----------
+    every, on, hours
+        As for `candles`.
+
+    Raises
+    ------
+    ConfigError
+        If the interval, the clock or the hours are impossible.
+
+    Examples
+    --------
+    >>> builder = CandleBuilder("1m")
+    >>> builder.every
+    '1m'
+    """
+
+    def __init__(
+        self,
+        every: str | dt.timedelta,
+        *,
+        on: Clock = "exchange_timestamp",
+        hours: Hours = "exchange",
+    ) -> None:
+        self._interval = parse_interval(every)
+        check_clock(on)
+        check_hours(hours)
+        self.every = every
+        self.on: Clock = on
+        self.hours: Hours = hours
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all ticks."""
+        self._engine = Engine(self._interval, self.on, self.hours)
+        self._rows = 0
+        self._is_cut = False
+        self._blocks: list[pl.DataFrame] = []
+        self._unsure = CANDLES.to_frame()  # rows of the blocks that may still change
+
+    def begin_at(self, moment: dt.datetime) -> None:
+        """Take bars that start before a moment as partial: ticks before it are missing."""
+        self._engine.begin_at(moment)
+        self._is_cut = True
+
+    def __repr__(self) -> str:
+        """Say what it builds and how far it is."""
+        return f"CandleBuilder({self.every!r}, on={self.on!r}, rows={self._rows})"
+
+    @property
+    def rows(self) -> int:
+        """How many ticks it has taken in; the next `update` begins with this row of the frame."""
+        return self._rows
+
+    def update(self, ticks: pl.DataFrame) -> Self:
+        """Take in the ticks that came since the last time, in arrival order.
+
+        Parameters
+        ----------
+        ticks
+            New rows only, with the columns that `candles` needs.
+
+        Raises
+        ------
+        ConfigError
+            If columns are missing; nothing is taken in.
+        """
+        schema_of(ticks)
+        return self.take(ticks.select(fields(ticks, self.on)))
+
+    def take(self, picked: pl.DataFrame) -> Self:
+        """Take in ticks, of which only the columns that an `Engine` reads were picked."""
+        self._engine.take(picked)
+        self._rows += picked.height
+        return self
+
+    def frame(self, *, include_partial: bool = True, fill: bool = False) -> pl.DataFrame:
+        """Return the bars of all ticks so far.
+
+        A bar that was once returned as finished never changes: a tick that comes for it later
+        is left out of the bars, and its volume is in the instrument's next bar.
+
+        Parameters
+        ----------
+        include_partial, fill
+            As for `candles`. Filling costs as much as there are bars.
+
+        Returns
+        -------
+        DataFrame
+            What `candles` makes of all the ticks together. It shares the memory of finished
+            bars with frames that were returned before.
+        """
+        self._refresh()
+        places, settled = self._engine.order()
+        live = self._engine.columns(places)
+        settled = max(settled, self._count_behind(live))
+        if settled:
+            self._settle(live[:settled])
+            self._engine.settle(places[:settled])
+            self._note_unsure()
+        self._warn_of_arrival()
+        growing = live[settled:]
+        if include_partial or fill or self._unsure.height or self._is_cut:
+            result = pl.concat([*self._blocks, growing])
+            if fill and self._interval < DAY:
+                result = self._filled(result)
+            return result if include_partial else result.filter(~pl.col("is_partial"))
+        return pl.concat([*self._blocks, growing.filter(~pl.col("is_partial"))])
+
+    def _count_behind(self, live: pl.DataFrame) -> int:
+        """Count the bars that do not begin after all those of the blocks."""
+        if not self._blocks or live.is_empty():
+            return 0
+        last = self._blocks[-1]["start"][-1]
+        return int(live["start"].search_sorted(last, side="right"))
+
+    def _settle(self, bars: pl.DataFrame) -> None:
+        """Put bars into blocks, in order."""
+        before = self._take_blocks(bars["start"][0])
+        self._add_block(pl.concat([*before, bars]).sort(_ORDER) if before else bars)
+
+    def _note_unsure(self) -> None:
+        """Remember how those bars of the blocks look that may still change."""
+        self._unsure = self._engine.columns(self._engine.unsure()).sort(_ORDER)
+
+    def _take_blocks(self, first: dt.datetime) -> list[pl.DataFrame]:
+        """Take out the blocks that end at or after a start."""
+        taken = []
+        while self._blocks and self._blocks[-1]["start"][-1] >= first:
+            taken.append(self._blocks.pop())
+        return taken[::-1]
+
+    def _add_block(self, block: pl.DataFrame) -> None:
+        """Append it, and join blocks of like size, so that there are never many."""
+        while self._blocks and (
+            self._blocks[-1].height <= block.height
+            and self._blocks[-1].height + block.height <= _LARGEST_BLOCK
+        ):
+            block = pl.concat([self._blocks.pop(), block], rechunk=True)
+        self._blocks.append(block)
+
+    def _refresh(self) -> None:
+        """Bring those bars of the blocks up to date that were not finished when they settled.
+
+        Such are the last bars of a market whose clock stands still while others go on.
+        """
+        if self._unsure.is_empty():
+            return
+        now = self._engine.columns(self._engine.unsure()).sort(_ORDER)
+        if not now.equals(self._unsure):
+            blocks = self._take_blocks(now["start"][0])
+            others = pl.concat(blocks).join(self._unsure, on=_ORDER, how="anti")
+            self._add_block(pl.concat([others, now]).sort(_ORDER))
+            self._note_unsure()
+
+    def _warn_of_arrival(self) -> None:
+        """Say which instruments had no exchange time."""
+        found = self._engine.cut_on_arrival()
+        if found.is_empty():
+            return
+        names = found.select(
+            pl.coalesce(
+                pl.col("symbol").cast(pl.String), pl.col("instrument_token").cast(pl.String)
+            )
+        ).to_series()
+        shown = ", ".join(names.sort().head(3).to_list())
         warnings.warn(
-            f"{count} instrument(s) have ticks without an exchange time ({shown}"
-            f"{', …' if count > 3 else ''}); their bars are cut on arrival time. "  # noqa: PLR2004
+            f"{found.height} instrument(s) have ticks without an exchange time ({shown}"
+            f"{', …' if found.height > 3 else ''}); their bars are cut on arrival time. "  # noqa: PLR2004
             'Subscribe in mode "full" for exchange time.',
             ArrivalTimeWarning,
             stacklevel=3,
         )
 
-
-def finish(
-    main: pl.DataFrame, late: pl.DataFrame, horizon: pl.DataFrame, interval: int
-) -> pl.DataFrame:
-    """Return bars with the columns of `CANDLES`, sorted, of one main piece a bar and late ones."""
-    latest = _latest(horizon)
-    token = pl.col(TOKEN)
-    return (
-        (_with_late(main, late) if late.height else main)
-        .sort(_ORDER)
-        .with_columns(
-            pl.col("volume").clip(lower_bound=0).cast(pl.UInt64).alias("volume"),
-            _average_price().round(_DECIMALS).clip("low", "high").alias("vwap"),
-            (bar_end(pl.col("start"), token, interval) > latest).alias("is_partial"),
+    def _filled(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Insert flat bars where an instrument was silent inside its session."""
+        start, token = pl.col("start").to_physical(), pl.col("instrument_token")
+        # Bars outside the session are kept, and nothing is put between them.
+        grid = (
+            bars.group_by("instrument_token", (start + IST_OFFSET).floordiv(DAY).alias("day"))
+            .agg(start.min().alias("first"))
+            .join(self._engine.markets(), on="instrument_token")
+            .join(self._engine.sessions(), on=["market", "day"])
+            .with_columns(pl.max_horizontal("first", "opens").alias("first"))
+            .filter(pl.col("first") < pl.col("until"))
+            .select(
+                "instrument_token",
+                "market",
+                pl.col("closes").alias("close_of_day"),
+                pl.int_ranges("first", "until", self._interval).alias("start"),
+            )
+            .explode("start")
         )
-        .select(pl.col(name).cast(dtype) for name, dtype in CANDLES.items())
-    )
-
-
-def _latest(horizon: pl.DataFrame) -> pl.Expr:
-    """Return the latest time seen; null where nothing was seen yet."""
-    return pl.lit(horizon["time"].max(), pl.Int64)
-
-
-def _average_price() -> pl.Expr:
-    """Return the volume-weighted price of a bar, before it is held within the bar's range."""
-    volume, scale = pl.col("volume"), divisor(pl.col(TOKEN))
-    exact = pl.col("turnover") / volume / scale
-    of_ticks = pl.col("priced_turnover") / pl.col("priced") / scale
-    # Kite's average is rounded to 1 / scale: twice half of that, times the day's volume.
-    error = pl.col("height") / scale / volume
-    sound = (pl.col("turnover") != 0) & (error * _ROUNDING_SHARE <= pl.col("high") - pl.col("low"))
-    return (
-        pl.when(volume <= 0)
-        .then(None)
-        .when(sound | (pl.col("priced") <= 0))
-        .then(exact)
-        .otherwise(of_ticks)
-    )
-
-
-def _with_late(main: pl.DataFrame, late: pl.DataFrame) -> pl.DataFrame:
-    """Take ticks that were overtaken into the prices of their own bars."""
-    overtaken = (
-        late.sort("opened_at", maintain_order=True)
-        .group_by(_KEY, maintain_order=True)
-        .agg(
-            pl.col("symbol", "close", "oi").last(),
-            pl.col("open", "opened_at").first(),
-            pl.col("high").max(),
-            pl.col("low").min(),
-            pl.col("ticks").sum(),
-            pl.col("opened_at").last().alias("closed_at"),
+        ends = pl.min_horizontal(pl.col("start") + self._interval, "close_of_day")
+        return (
+            bars.join(
+                grid.with_columns(
+                    self._engine.is_forming(ends, pl.col("market")).alias("is_forming")
+                ).select("instrument_token", pl.col("start").cast(TIMESTAMP), "is_forming"),
+                on=list(_ORDER),
+                how="full",
+                coalesce=True,
+            )
+            .sort(_ORDER)
+            .with_columns(pl.col("symbol", "close", "oi").forward_fill().over(token))
+            .with_columns(
+                pl.col("open", "high", "low").fill_null(pl.col("close")),
+                pl.col("volume", "ticks").fill_null(0),
+                pl.coalesce("is_partial", "is_forming").alias("is_partial"),
+            )
+            .select(CANDLES.names())
         )
-    )
-    earlier = (pl.col("opened_at_late") < pl.col("opened_at")) | pl.col("opened_at").is_null()
-    later = (pl.col("closed_at_late") >= pl.col("closed_at")) | pl.col("closed_at").is_null()
-    return main.join(overtaken, on=_KEY, how="full", coalesce=True, suffix="_late").with_columns(
-        pl.coalesce("symbol", "symbol_late").alias("symbol"),
-        pl.when(earlier).then("open_late").otherwise("open").alias("open"),
-        pl.max_horizontal("high", "high_late").alias("high"),
-        pl.min_horizontal("low", "low_late").alias("low"),
-        pl.when(later).then("close_late").otherwise("close").alias("close"),
-        pl.when(later).then("oi_late").otherwise("oi").alias("oi"),
-        pl.sum_horizontal("ticks", "ticks_late").alias("ticks"),
-        pl.col("volume", "turnover", "priced", "priced_turnover").fill_null(0),
-    )
-
-
-def shaped(
-    bars: pl.DataFrame,
-    horizon: pl.DataFrame,
-    interval: int,
-    *,
-    include_partial: bool,
-    fill: bool,
-) -> pl.DataFrame:
-    """Apply the wishes that do not change a bar."""
-    if fill and interval < DAY:
-        bars = _filled(bars, horizon, interval)
-    return bars if include_partial else bars.filter(~pl.col("is_partial"))
-
-
-def _filled(bars: pl.DataFrame, horizon: pl.DataFrame, interval: int) -> pl.DataFrame:
-    """Insert flat bars where an instrument was silent inside its session."""
-    start = pl.col("start").to_physical()
-    midnight = pl.col("day") * DAY - IST_OFFSET
-    token = pl.col(TOKEN)
-    # Bars outside the session are kept, and nothing is put between them.
-    days = (
-        bars.group_by(TOKEN, (start + IST_OFFSET).floordiv(DAY).alias("day"))
-        .agg(start.min().alias("first"))
-        .join(horizon.select("day", "time"), on="day")
-        .with_columns(
-            pl.max_horizontal("first", midnight + opens_at(token)).alias("first"),
-            pl.min_horizontal(pl.col("time") + 1, midnight + closes_at(token)).alias("until"),
-        )
-        .filter(pl.col("first") < pl.col("until"))
-    )
-    grid = days.select(TOKEN, pl.int_ranges("first", "until", interval).alias("start")).explode(
-        "start"
-    )
-    latest = _latest(horizon)
-    return (
-        bars.join(
-            grid.with_columns(pl.col("start").cast(TIMESTAMP)),
-            on=list(_KEY),
-            how="full",
-            coalesce=True,
-        )
-        .sort(_ORDER)
-        .with_columns(pl.col("symbol", "close", "oi").forward_fill().over(TOKEN))
-        .with_columns(
-            pl.col("open", "high", "low").fill_null(pl.col("close")),
-            pl.col("volume", "ticks").fill_null(0),
-            (bar_end(start, token, interval) > latest).alias("is_partial"),
-        )
-        .select(CANDLES.names())
-    )

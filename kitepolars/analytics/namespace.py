@@ -11,10 +11,10 @@ from typing import Generic
 import polars as pl
 
 from kitepolars.analytics import book, ticks
-from kitepolars.analytics.bars import Clock
 from kitepolars.analytics.book import depth
 from kitepolars.analytics.candles import candles
 from kitepolars.analytics.columns import Frame, require
+from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.market import latest, movers
 from kitepolars.wire.layouts import DEPTH_LEVELS
 
@@ -54,9 +54,12 @@ class KiteNamespace(Generic[Frame]):
         on: Clock = "exchange_timestamp",
         include_partial: bool = True,
         fill: bool = False,
+        hours: Hours = "exchange",
     ) -> Frame:
         """Make bars of the ticks: `kitepolars.candles`."""
-        return candles(self._frame, every, on=on, include_partial=include_partial, fill=fill)
+        return candles(
+            self._frame, every, on=on, include_partial=include_partial, fill=fill, hours=hours
+        )
 
     def latest(self, *, now: dt.datetime | None = None) -> Frame:
         """Return the last tick of each instrument: `kitepolars.latest`."""

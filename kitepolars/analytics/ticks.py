@@ -12,7 +12,7 @@ import datetime as dt
 
 import polars as pl
 
-from kitepolars.analytics.sessions import parse_interval
+from kitepolars.analytics.candles import parse_interval
 
 __all__ = ["change", "realised_volatility", "returns", "volume_delta", "vwap"]
 

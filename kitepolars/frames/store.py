@@ -266,6 +266,8 @@ class TickStore:
         self._symbol_of: SymbolOf = lambda tokens: [None] * len(tokens)
         self._symbols = pl.Series("symbol", [], dtype=pl.Categorical)
         self._slabs = Slabs()
+        self.before_drop: Callable[[Held], None] = lambda held: None  # noqa: ARG005
+        """Called with all that is held before some of it is dropped; must not raise."""
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
         self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), _Sealed())
         """The published state, replaced in a single assignment."""
@@ -385,6 +387,7 @@ class TickStore:
             rows -= chunk.height
             dropped += 1
         if dropped:
+            self.before_drop(held)
             gone = sum(chunk.height for chunk in held.chunks[:dropped])
             self.held = held._replace(
                 chunks=held.chunks[dropped:],

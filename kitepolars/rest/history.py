@@ -1,7 +1,7 @@
 """Owns historical candles: one request or many, in the schema of live ones; on any thread.
 
 Source: Kite Connect v3, "Historical candle data": three requests a second, and
-so many days in one request as the interval allows.
+at most as many days in one request as the interval allows.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from kitepolars.analytics.schema import CANDLES
-from kitepolars.analytics.sessions import bar_end, parse_interval
-from kitepolars.calendar import IST
+from kitepolars.analytics.candles import CANDLES, parse_interval
+from kitepolars.analytics.engine import DAY, SECOND
+from kitepolars.calendar import IST, Market, market_of_token
 from kitepolars.errors import ConfigError, KitePolarsError, UnknownInstrument
 from kitepolars.frames.schema import TIME_ZONE
 from kitepolars.instruments import Instruments, RejectedRowsWarning
@@ -127,7 +127,7 @@ def historical(
         ``instrument_token``, ``symbol`` (null if not known), ``start`` (IST), ``open``,
         ``high``, ``low``, ``close`` (rupees), ``volume``, ``ticks`` and ``vwap`` (null:
         Kite keeps neither), ``oi`` (null unless asked for), ``is_partial`` (the bar was
-        not over when it was fetched); by ``start``.
+        not over when it was fetched, or the request's start or end cuts it); by ``start``.
 
     Raises
     ------
@@ -165,7 +165,8 @@ def historical(
     if kept is None:
         names = ", ".join(repr(each.name) for each in KITE_INTERVALS.values())
         raise ConfigError("interval", interval, f"one of {names}")
-    windows = list(split(_moment(start, "start", time.min), _moment(end, "end", _LAST), kept.days))
+    asked_from, asked_to = _moment(start, "start", time.min), _moment(end, "end", _LAST)
+    windows = list(split(asked_from, asked_to, kept.days))
     path = f"/instruments/historical/{token}/{kept.name}"
     flags = {"continuous": int(continuous), "oi": int(oi)}
     rows: list[list[Any]] = []
@@ -178,7 +179,16 @@ def historical(
             rows += _rows(client.get(path, asked), path)
             advance()
     rows = _dated(rows, path, now=datetime.now(UTC))
-    return _candles(rows, token, known.symbol(token), length, now=datetime.now(UTC))
+    bars = _candles(rows, token, known.symbol(token))
+    market = market_of_token(token, known.symbol(token))
+    partial = _partial(
+        bars["start"],
+        length,
+        market,
+        asked=(asked_from, asked_to),
+        now=datetime.now(IST),
+    )
+    return bars.with_columns(partial)
 
 
 def split(start: datetime, end: datetime, days: int) -> Iterator[tuple[datetime, datetime]]:
@@ -269,18 +279,18 @@ def _dated(rows: list[list[Any]], path: str, *, now: datetime) -> list[list[Any]
     return [row for row, is_possible in zip(rows, possible, strict=True) if is_possible]
 
 
-def _candles(
-    rows: list[list[Any]], token: int, symbol: str | None, length: int, *, now: datetime
-) -> pl.DataFrame:
+def _candles(rows: list[list[Any]], token: int, symbol: str | None) -> pl.DataFrame:
     known = {"instrument_token": token, "symbol": symbol, "ticks": None, "vwap": None}
-    end = bar_end(pl.col("start").dt.epoch("us"), pl.col("instrument_token"), length)
     try:
         return (
             pl.DataFrame(rows, schema=_ROW, orient="row", strict=True)
             .with_columns(pl.lit(value).alias(name) for name, value in known.items())
-            .with_columns(pl.col("start").str.to_datetime(_STAMP, time_unit="us"))
-            .with_columns((end > int(now.timestamp() * 1_000_000)).alias("is_partial"))
-            .with_columns(pl.col("start").dt.convert_time_zone(TIME_ZONE))
+            .with_columns(
+                pl.col("start")
+                .str.to_datetime(_STAMP, time_unit="us")
+                .dt.convert_time_zone(TIME_ZONE),
+                pl.lit(value=False).alias("is_partial"),
+            )
             .unique("start", keep="last")
             .sort("start")
             .select(*CANDLES)
@@ -288,6 +298,38 @@ def _candles(
         )
     except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
         raise KitePolarsError(f"a candle of Kite's is not understood: {str(error)[:200]}") from None
+
+
+def _partial(
+    starts: pl.Series,
+    length: int,
+    market: Market,
+    *,
+    asked: tuple[datetime, datetime],
+    now: datetime,
+) -> pl.Series:
+    """Return which candles lack a part: they were not over, or the request cut them.
+
+    Kite keeps minutes and groups those of the request: a candle is whole if its first and its
+    last minute were asked for. Source: Kite Connect developer forum, February 2022.
+    """
+    opens, closes = (
+        starts.dt.date().replace_strict(hours, return_dtype=starts.dtype).dt.epoch("us")
+        for hours in _sessions(starts.dt.date().unique(), market)
+    )
+    frame = pl.DataFrame({"start": starts.dt.epoch("us"), "opens": opens, "closes": closes})
+    start, close = pl.col("start"), pl.col("closes")
+    end = pl.min_horizontal(start + length, pl.when(start < close).then(close))
+    begin = pl.max_horizontal("start", "opens") if length == DAY else start
+    first, last, at = (int(moment.timestamp()) * SECOND for moment in (*asked, now))
+    is_cut = (begin < first) | ((begin <= last) & (end - 60 * SECOND > last))
+    return frame.select((is_cut | (end > at)).alias("is_partial")).to_series()
+
+
+def _sessions(days: pl.Series, market: Market) -> tuple[dict[date, datetime], dict[date, datetime]]:
+    """Return when a market opens and closes, by day."""
+    opens = {day: datetime.combine(day, market.opens, IST) for day in days}
+    return opens, {day: datetime.combine(day, market.closes_on(day), IST) for day in days}
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import polars as pl
 
-from kitepolars.analytics import Clock
+from kitepolars.analytics import Clock, Hours
 from kitepolars.analytics import depth as depth_of
 from kitepolars.analytics import movers as movers_of
 from kitepolars.analytics.market import with_market
@@ -99,6 +99,9 @@ class Ticker:
     >>> ticker
     <Ticker: stopped, 0 instruments, 0 ticks>
     """
+
+    hours: Hours = "exchange"
+    """The hours that have candles: those of the trading calendar, or ``"any"``."""
 
     def __init__(
         self,
@@ -676,7 +679,10 @@ class Ticker:
     ) -> pl.DataFrame:
         """Return open, high, low, close and volume of intervals, aligned to the session.
 
-        Asking again costs the ticks that came since, not the day.
+        Asking again costs the ticks that came since, not the day. An interval that was asked
+        for once does not depend on the retention: its ticks are taken in before they are
+        dropped. One that is asked for after ticks were dropped reports in `events` from when
+        its bars are whole; those before have ``is_partial``.
 
         Parameters
         ----------
@@ -703,7 +709,9 @@ class Ticker:
             When the interval or the clock is impossible.
         """
         tokens = None if instruments is None else self.instruments.tokens(instruments)
-        frame = self._candles.frame(every, on, include_partial=include_partial, fill=fill)
+        frame = self._candles.frame(
+            every, on, self.hours, include_partial=include_partial, fill=fill
+        )
         return frame if tokens is None else frame.filter(pl.col("instrument_token").is_in(tokens))
 
     def option_chain(

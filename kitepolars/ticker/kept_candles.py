@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from kitepolars.analytics import CandleBuilder, Clock
-from kitepolars.ticker.runtime import Runtime
+from kitepolars.analytics import CandleBuilder, Clock, Hours
+
+if TYPE_CHECKING:
+    from kitepolars.frames.store import Held
+    from kitepolars.ticker.runtime import Runtime
+
+_LOCAL: Final = "%H:%M:%S on %d %B %Y"
 
 
 class _Bars:
-    """Candles of one interval, and how far they have read. Any thread, one at a time."""
+    """Candles of one interval, and the number of the next tick to take in."""
 
-    def __init__(self, every: str | dt.timedelta, on: Clock) -> None:
-        self._builder = CandleBuilder(every, on=on)
-        self._next = 0
-        self._lock = threading.Lock()
+    def __init__(self, builder: CandleBuilder, first: int) -> None:
+        self._builder = builder
+        self._next = first
+        self._lock = threading.Lock()  # never held while waiting for the loop thread
 
-    def read(self, runtime: Runtime, *, include_partial: bool, fill: bool) -> pl.DataFrame:
-        """Take in the ticks that are new, and return all bars."""
+    def take(self, held: Held) -> None:
+        """Take in the ticks that are new."""
         with self._lock:
-            held = runtime.held()
+            self._take(held)
+
+    def frame(self, held: Held, *, include_partial: bool, fill: bool) -> pl.DataFrame:
+        """Take in the ticks that are new, and return the bars of all."""
+        with self._lock:
+            self._take(held)
+            return self._builder.frame(include_partial=include_partial, fill=fill)
+
+    def _take(self, held: Held) -> None:
+        if held.total > self._next:
             self._builder.update(held.since(self._next))
             self._next = held.total
-            return self._builder.frame(include_partial=include_partial, fill=fill)
 
 
 class KeptCandles:
     """The candles that have been asked for, by interval and clock.
+
+    They do not depend on retention: ticks are taken in before they are dropped.
 
     Parameters
     ----------
@@ -39,15 +55,52 @@ class KeptCandles:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._bars: dict[tuple[str | dt.timedelta, Clock], _Bars] = {}
+        self._bars: dict[tuple[str | dt.timedelta, Clock, Hours], _Bars] = {}
         self._lock = threading.Lock()
+        runtime.store.before_drop = self._take_all
 
     def frame(
-        self, every: str | dt.timedelta, on: Clock, *, include_partial: bool, fill: bool
+        self,
+        every: str | dt.timedelta,
+        on: Clock,
+        hours: Hours,
+        *,
+        include_partial: bool,
+        fill: bool,
     ) -> pl.DataFrame:
         """Return the bars of an interval; asking again costs the ticks that came since."""
+        bars = self._bars.get((every, on, hours))
+        if bars is None:
+            builder = CandleBuilder(every, on=on, hours=hours)
+            bars = self._runtime.flushed(lambda: self._begin(builder))
+        held = self._runtime.held()
+        return bars.frame(held, include_partial=include_partial, fill=fill)
+
+    def _begin(self, builder: CandleBuilder) -> _Bars:
+        """Begin an interval, on the loop thread: nothing is dropped meanwhile."""
         with self._lock:
-            if (every, on) not in self._bars:
-                self._bars[every, on] = _Bars(every, on)
-            bars = self._bars[every, on]
-        return bars.read(self._runtime, include_partial=include_partial, fill=fill)
+            key = builder.every, builder.on, builder.hours
+            if key not in self._bars:
+                held = self._runtime.store.held
+                if held.first:
+                    self._tell(builder, held)
+                self._bars[key] = _Bars(builder, held.first)
+            return self._bars[key]
+
+    def _tell(self, builder: CandleBuilder, held: Held) -> None:
+        """Say from when bars are whole, where ticks were dropped before they were asked for."""
+        begins = held.frame()["received_at"][0]
+        builder.begin_at(begins)
+        self._runtime.source.note(
+            "candles",
+            f"candles of {builder.every} are whole from {begins.strftime(_LOCAL)}: {held.first:,} "
+            "ticks before that were dropped by the retention before these candles were first "
+            "asked for; ask for them once at the start, and they are kept up",
+        )
+
+    def _take_all(self, held: Held) -> None:
+        """Take in what is about to be dropped. Loop thread."""
+        with self._lock:
+            kept = tuple(self._bars.values())
+        for bars in kept:
+            bars.take(held)

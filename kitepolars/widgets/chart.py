@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 import traitlets
 
-from kitepolars.analytics import CandleBuilder, Clock
+from kitepolars.analytics import CandleBuilder, Clock, Hours
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 from kitepolars.widgets.host import asset
@@ -53,16 +53,19 @@ class LiveBars:
         The instrument.
     every
         The interval, such as ``"1m"``.
+    hours
+        The hours that have bars.
     """
 
-    def __init__(self, instrument_token: int, every: str) -> None:
+    def __init__(self, instrument_token: int, every: str, hours: Hours) -> None:
         self.instrument_token = instrument_token
         self.every = every
+        self.hours = hours
         self.on: Clock = "exchange_timestamp"
         self._restart()
 
     def _restart(self) -> None:
-        self._builder = CandleBuilder(self.every, on=self.on)
+        self._builder = CandleBuilder(self.every, on=self.on, hours=self.hours)
         self._next = 0
 
     def read(self, held: HeldTicks) -> pl.DataFrame:
@@ -135,7 +138,7 @@ class Chart(LiveWidget):
         publisher: Publisher | None = None,
     ) -> None:
         (token,) = tokens_of(ticker, instrument)
-        self._live = LiveBars(token, _checked_interval(every))
+        self._live = LiveBars(token, _checked_interval(every), ticker.hours)
         self._history = None if history is None else _checked_history(history)
         self._hits: dict[str, Any] = {}
         self._tick: object = None
@@ -153,7 +156,7 @@ class Chart(LiveWidget):
     @instrument.setter
     def instrument(self, instrument: str | int) -> None:
         (token,) = tokens_of(self.ticker, instrument)
-        self._live = LiveBars(token, self.interval)
+        self._live = LiveBars(token, self.interval, self.ticker.hours)
         self._publisher.wake()
 
     @property
@@ -163,7 +166,8 @@ class Chart(LiveWidget):
 
     @interval.setter
     def interval(self, every: str) -> None:
-        self._live = LiveBars(self._live.instrument_token, _checked_interval(every))
+        token = self._live.instrument_token
+        self._live = LiveBars(token, _checked_interval(every), self.ticker.hours)
         self._publisher.wake()
 
     def handle(self, kind: str, content: Mapping[str, Any]) -> None:

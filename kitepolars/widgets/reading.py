@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from kitepolars.analytics import Hours
+
 
 class InstrumentLookup(Protocol):
     """The part of `kitepolars.Instruments` that the widgets use."""
@@ -52,6 +54,11 @@ class WatchedTicker(Protocol):
     @property
     def is_running(self) -> bool:
         """Whether the ticker is started."""
+        ...
+
+    @property
+    def hours(self) -> Hours:
+        """The hours that have candles."""
         ...
 
     @property

@@ -12,7 +12,6 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from kitepolars.analytics import CANDLES, ArrivalTimeWarning, CandleBuilder, candles
-from kitepolars.analytics.candles import finish
 from kitepolars.errors import ConfigError
 
 TicksOf = Callable[..., pl.DataFrame]
@@ -73,7 +72,8 @@ def test_a_cached_snapshot_opens_no_bar_and_is_a_base_line(ticks_of: TicksOf) ->
         pytest.param(300, False, 300, id="watched from the start: counts from 0"),
         pytest.param(1_500, False, 1_500, id="more than all of yesterday"),
         pytest.param(1_500, True, 0, id="a snapshot is the day's base line"),
-        pytest.param(1_000, False, 0, id="yesterday's number is not a new count yet"),
+        pytest.param(1_000, False, 1_000, id="as much as yesterday"),
+        pytest.param(999, False, 999, id="a little less than yesterday"),
     ],
 )
 def test_a_new_day_counts_from_zero(
@@ -97,30 +97,43 @@ def test_a_new_day_counts_from_zero(
     assert bars["volume"].to_list() == [100, volume + 7]
 
 
-def test_a_reset_counts_from_zero_and_a_correction_is_subtracted(ticks_of: TicksOf) -> None:
+@pytest.mark.parametrize("odd", [0, 1, 90, 550, 1_090])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_count_that_falls_and_comes_back_is_not_counted_again(
+    ticks_of: TicksOf, odd: int, times: int
+) -> None:
     ticks = ticks_of(
         ("11:00:00", 100.0, 1_000),
         ("11:00:10", 100.0, 1_100),
-        ("11:00:20", 100.0, 1_090),
+        *[("11:00:20", 100.0, odd)] * times,
         ("11:00:30", 100.0, 1_200),
-        ("11:00:40", 100.0, 30),
-        ("11:00:50", 100.0, 50),
     )
-    assert candles(ticks, "1m")["volume"].to_list() == [250]
+    assert candles(ticks, "1m")["volume"].to_list() == [200]
 
 
-def test_overtaken_ticks_belong_to_their_own_bar(ticks_of: TicksOf) -> None:
+def test_a_first_packet_with_the_count_of_yesterday_is_replaced(ticks_of: TicksOf) -> None:
+    stale = ticks_of(("10:00:00", 100.0, 5_000, True), names="is_snapshot")
+    ticks = ticks_of(
+        ("10:00:30", 101.0, 75, False), ("10:01:30", 101.0, 200, False), names="is_snapshot"
+    )
+    assert candles(pl.concat([stale, ticks]), "1m")["volume"].to_list() == [75, 125]
+    fresh = stale.with_columns(is_snapshot=False)
+    assert candles(pl.concat([fresh, ticks]), "1m")["volume"].to_list() == [0, 200]
+
+
+def test_overtaken_ticks_belong_to_their_own_bar_until_it_is_finished(ticks_of: TicksOf) -> None:
     ticks = ticks_of(
         ("10:00:10", 100.0, 100),
         ("10:00:59", 101.0, 110),
-        ("10:01:05", 102.0, 120),
-        ("10:00:59", 99.0, 112),
+        ("10:00:20", 99.0, 105),  # late, of the bar that still forms
         ("10:00:05", 98.0, 90),
+        ("10:01:05", 102.0, 120),
+        ("10:00:59", 97.0, 112),  # its bar is finished
         ("10:01:05", 103.0, 121),
     )
     bars = candles(ticks, "1m")
     assert bars.select("open", "high", "low", "close", "volume", "ticks").rows() == [
-        (98.0, 101.0, 98.0, 99.0, 10, 4),
+        (98.0, 101.0, 98.0, 101.0, 10, 4),
         (102.0, 103.0, 102.0, 103.0, 11, 2),
     ]
 
@@ -128,33 +141,70 @@ def test_overtaken_ticks_belong_to_their_own_bar(ticks_of: TicksOf) -> None:
 def test_what_was_overtaken_stays_so_when_ticks_come_one_by_one(ticks_of: TicksOf) -> None:
     ticks = ticks_of(
         ("10:00:10", 100.0, 100),
-        ("10:01:05", 102.0, 120),
+        ("10:00:50", 102.0, 120),
         ("10:00:30", 99.0, 104),
-        ("10:00:50", 98.0, 112),
+        ("10:00:45", 98.0, 112),
         ("10:01:10", 103.0, 130),
     )
     builder = CandleBuilder("1m")
     for row in range(ticks.height):
         builder.update(ticks[row : row + 1])
     bars = builder.frame()
-    assert bars["volume"].to_list() == [0, 30]
-    assert bars["close"].to_list() == [98.0, 103.0]
+    assert bars["volume"].to_list() == [20, 10]
+    assert bars["close"].to_list() == [102.0, 103.0]
     assert_frame_equal(bars, candles(ticks, "1m"))
 
 
-def test_an_instrument_that_lags_opens_a_done_bar_again(ticks_of: TicksOf) -> None:
+def test_an_instrument_that_lags_behind_its_market(ticks_of: TicksOf) -> None:
     parts = [
-        ticks_of(("10:00:10", 5.0, 10)),
         ticks_of(("10:00:20", 50.0, 100), token=884737),
         ticks_of(("10:05:10", 6.0, 20)),
         ticks_of(("10:00:40", 51.0, 130), token=884737),
+        ticks_of(("10:05:20", 52.0, 140), token=884737),
     ]
     builder = CandleBuilder("1m")
     for part in parts:
-        builder.update(part).frame()
-    lagging = builder.frame().filter(instrument_token=884737)
-    assert lagging.select("open", "close", "volume", "ticks").rows() == [(50.0, 51.0, 30, 2)]
-    assert_frame_equal(builder.frame(), candles(pl.concat(parts), "1m"))
+        builder.update(part)
+    lagging = pl.col("instrument_token") == 884737
+    columns = ("open", "close", "volume", "ticks")
+    whole = builder.frame().filter(lagging).select(columns).rows()
+    assert whole == [(50.0, 51.0, 30, 2), (52.0, 52.0, 10, 1)]
+    asked = CandleBuilder("1m")
+    for part in parts:
+        asked.update(part).frame()  # after the second, the bar is given out as finished
+    assert asked.frame().filter(lagging).select(columns).rows() == [
+        (50.0, 50.0, 0, 1),
+        (52.0, 52.0, 40, 1),
+    ]
+
+
+def test_a_bar_before_those_that_stand_in_blocks(ticks_of: TicksOf) -> None:
+    builder = CandleBuilder("1m")
+    first = [ticks_of((f"10:{minute:02}:10", 5.0, 10 + minute)) for minute in range(8)]
+    for ticks in first:
+        builder.update(ticks).frame()
+    late = ticks_of(("10:02:30", 50.0, 100), ("10:04:30", 51.0, 110), token=884737)
+    bars = builder.update(late).frame()
+    assert_frame_equal(bars, candles(pl.concat([*first, late]), "1m"))
+    assert bars.select("start", "instrument_token").is_unique().all()
+
+
+def test_the_last_bars_of_a_market_that_fell_silent_change_when_it_speaks(
+    ticks_of: TicksOf,
+) -> None:
+    builder = CandleBuilder("1m")
+    currency, commodity = 3 + 256, 7 + 256
+    builder.update(ticks_of(("16:59:10", 84.0, 10), token=currency))
+    for minute in range(8):
+        builder.update(ticks_of((f"17:{minute:02}:10", 6.0, 10 + minute), token=commodity)).frame()
+    own = pl.col("instrument_token") == currency
+    assert builder.frame().filter(own)["is_partial"].to_list() == [True]
+    assert builder.frame(include_partial=False).filter(own).is_empty()
+    builder.update(ticks_of(("16:59:50", 85.0, 30), token=currency))
+    assert builder.frame().filter(own).select("high", "volume").rows() == [(85.0, 20)]
+    builder.update(ticks_of(("17:00:00", 85.0, 30), token=currency))
+    assert builder.frame(include_partial=False).filter(own)["high"].to_list() == [85.0]
+    assert builder.frame()["start"].is_sorted()
 
 
 @pytest.mark.parametrize(
@@ -169,9 +219,7 @@ def test_an_instrument_that_lags_opens_a_done_bar_again(ticks_of: TicksOf) -> No
         (6 + 256, "10:01:00", "1h", "10:00:00"),
         (7 + 256, "23:29:59", "30m", "23:00:00"),
         (12 + 256, "09:10:00", "15m", "09:00:00"),
-        (408065, "15:40:00", "1d", "00:00:00"),
-        (408065, "00:10:00", "1h", "00:00:00"),  # bars never reach over midnight
-        (408065, "08:20:00", "1h", "08:15:00"),
+        (408065, "15:20:00", "1d", "00:00:00"),
         (77 + 256, "09:16:00", "1m", "09:16:00"),  # an unknown segment is taken as equity
     ],
 )
@@ -236,7 +284,7 @@ def test_where_rounding_would_show_the_average_is_that_of_the_ticks(ticks_of: Ti
 def test_bars_end_with_the_session(ticks_of: TicksOf) -> None:
     day = ticks_of(("15:20:00", 1.0, 1), ("15:29:59", 2.0, 2))
     assert candles(day, "30m")["is_partial"].to_list() == [True]
-    after = pl.concat([day, ticks_of(("15:30:00", 2.0, 2), token=256265)])
+    after = pl.concat([day, ticks_of(("15:30:02", 2.0, 2), token=256265)])
     bars = candles(after, "30m").filter(instrument_token=408065)
     assert bars["is_partial"].to_list() == [False]
     assert not candles(after, "1d").filter(instrument_token=408065)["is_partial"].item()
@@ -263,16 +311,15 @@ def test_silent_minutes_are_filled_inside_the_session(ticks_of: TicksOf) -> None
     assert_frame_equal(daily, candles(ticks, "1d"))
 
 
-def test_filling_keeps_instruments_and_hours_apart(ticks_of: TicksOf) -> None:
+def test_filling_keeps_instruments_apart(ticks_of: TicksOf) -> None:
     ticks = pl.concat(
         [
-            ticks_of(("08:20:10", 4.0, 1), ("09:15:10", 5.0, 10), ("09:17:00", 6.0, 15)),
+            ticks_of(("09:15:10", 5.0, 10), ("09:17:00", 6.0, 15)),
             ticks_of(("09:16:30", 50.0, 1), token=884737),
         ]
     )
     bars = candles(ticks, "1m", fill=True).select("start", "instrument_token", "close")
     assert [(f"{t:%H:%M}", token, close) for t, token, close in bars.rows()] == [
-        ("08:20", 408065, 4.0),
         ("09:15", 408065, 5.0),
         ("09:16", 408065, 5.0),
         ("09:16", 884737, 50.0),
@@ -312,25 +359,24 @@ def test_a_refused_update_changes_nothing(ticks_of: TicksOf) -> None:
     assert_frame_equal(builder.update(good[1:]).frame(), candles(good, "1m"))
 
 
-def test_bars_done_are_not_made_again(
-    random_ticks: TicksOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_share_the_memory_of_bars_that_are_done(random_ticks: TicksOf) -> None:
     ticks = random_ticks(3, days=1, per_day=200).filter(pl.col("mode") == "full")
-    made: list[int] = []
-
-    def counting(main: pl.DataFrame, *rest: Any) -> pl.DataFrame:
-        made.append(main.height)
-        return finish(main, *rest)
-
-    monkeypatch.setattr("kitepolars.analytics.builder.finish", counting)
     builder = CandleBuilder("1s")
-    step = ticks.height // 20
-    for start in range(0, ticks.height, step):
-        builder.update(ticks[start : start + step])
-        builder.frame()
-    whole = candles(ticks, "1s")
-    assert_frame_equal(builder.frame(), whole, check_exact=True)
-    assert sum(made) < 4 * whole.height  # made anew each time it would be about ten times
+    half = ticks.height // 2
+    before = builder.update(ticks[:half]).frame()
+    after = builder.update(ticks[half : half + 10]).frame()
+    place = before["close"].get_chunks()[0].to_numpy(allow_copy=False).ctypes.data
+    assert place == after["close"].get_chunks()[0].to_numpy(allow_copy=False).ctypes.data
+
+
+def test_any_hour_can_have_bars_if_asked(ticks_of: TicksOf) -> None:
+    ticks = ticks_of(("03:10:10", 5.0, 10), ("09:05:10", 6.0, 15), ("15:45:10", 7.0, 25))
+    assert candles(ticks, "1m").is_empty()
+    bars = candles(ticks, "1m", hours="any")
+    assert starts(bars) == ["03:10:00", "09:05:00", "15:45:00"]
+    assert bars["volume"].to_list() == [0, 5, 10]
+    with pytest.raises(ConfigError, match="'exchange' or 'any'"):
+        candles(ticks, "1m", hours="always")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

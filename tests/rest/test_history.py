@@ -11,7 +11,7 @@ import rich
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitepolars.analytics.schema import CANDLES
+from kitepolars.analytics import CANDLES
 from kitepolars.calendar import IST
 from kitepolars.errors import (
     AuthenticationError,

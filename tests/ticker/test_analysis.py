@@ -16,7 +16,7 @@ from patience import PATIENCE
 
 from ticker.conftest import INFY, NIFTY, SBIN, MakeTicker  # isort: skip
 
-pytestmark = pytest.mark.usefixtures("no_call_auction")
+pytestmark = pytest.mark.usefixtures("any_hour")
 
 
 @pytest.fixture
@@ -57,7 +57,9 @@ def test_candles_brought_up_to_date_are_those_of_all_ticks(
         step(subscribed, kite, 2)
         bars = subscribed.candles("1s", on="received_at")
         assert bars.schema == CANDLES
-        assert_frame_equal(bars, kp.candles(subscribed.frame(), "1s", on="received_at"))
+        assert_frame_equal(
+            bars, kp.candles(subscribed.frame(), "1s", on="received_at", hours="any")
+        )
     only = subscribed.candles("1s", "NSE:INFY", on="received_at")
     assert set(only["symbol"]) == {"NSE:INFY"}
     with pytest.raises(kp.ConfigError, match="every"):

@@ -22,7 +22,7 @@ from widgets.page import INFY, RELIANCE, Page
 Show = Callable[..., Page]
 
 
-pytestmark = pytest.mark.usefixtures("no_call_auction")
+pytestmark = pytest.mark.usefixtures("any_hour")
 
 
 def test_a_chart_sends_the_bars_that_changed(

@@ -14,7 +14,7 @@ from widgets.page import RELIANCE, Page
 Show = Callable[..., Page]
 
 
-pytestmark = pytest.mark.usefixtures("no_call_auction")
+pytestmark = pytest.mark.usefixtures("any_hour")
 
 
 def test_a_dashboard_follows_the_selected_row(ticker: kp.Ticker) -> None:

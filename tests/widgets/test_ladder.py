@@ -16,7 +16,7 @@ from widgets.page import INFY, NIFTY, Page
 Show = Callable[..., Page]
 
 
-pytestmark = pytest.mark.usefixtures("no_call_auction")
+pytestmark = pytest.mark.usefixtures("any_hour")
 
 
 def test_a_ladder_shows_the_book_as_it_stands(ticker: kp.Ticker) -> None:

@@ -14,7 +14,7 @@ from widgets.page import Page
 Show = Callable[..., Page]
 
 
-pytestmark = pytest.mark.usefixtures("no_call_auction")
+pytestmark = pytest.mark.usefixtures("any_hour")
 
 
 def test_a_monitor_counts(ticker: kp.Ticker, publisher: Publisher, show: Show) -> None:

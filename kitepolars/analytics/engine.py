@@ -1,0 +1,441 @@
+"""The pass over ticks that makes candles: its memory, and what it knows of the calendar.
+
+The pass itself is compiled (`candles.c`); ``tests/analytics/reference.py`` says its rules in plain
+Python. One owner; any thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import datetime as dt
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kitepolars import native
+from kitepolars.analytics.columns import column, require, time_column
+from kitepolars.calendar import MARKETS, Market, market_of_token, us_summers
+from kitepolars.errors import ConfigError
+from kitepolars.frames.arrow import RecordBatch, numpy_dtype
+from kitepolars.frames.schema import TIMESTAMP
+from kitepolars.wire.layouts import SEGMENT_MASK, segment_divisors
+
+Clock = Literal["exchange_timestamp", "received_at"]
+"""The times that bars can be cut on."""
+
+Hours = Literal["exchange", "any"]
+"""Which hours have bars: those of the trading calendar, or any."""
+
+SECOND: Final = 1_000_000
+"""Microseconds of a second: the unit of every integer time here."""
+
+DAY: Final = 86_400 * SECOND
+"""Microseconds of a day."""
+
+IST_OFFSET: Final = 19_800 * SECOND
+"""India is 5 h 30 min ahead of UTC all year, so that days are plain arithmetic."""
+
+FURTHEST_AHEAD: Final = 15 * 60 * SECOND
+"""How far an exchange time may be ahead of its tick's arrival: clocks of computers are off by less.
+What is further ahead cannot be true."""
+
+EARLIEST: Final = int(dt.datetime(2000, 1, 1, tzinfo=dt.UTC).timestamp()) * SECOND
+"""No tick is older: Kite sends 1970 where it knows no time."""
+
+PATIENCE: Final = 2 * SECOND
+"""A bar of an instrument that stays silent is finished when its market's clock is this far past
+its end: ticks of other instruments overtake each other by a second."""
+
+SETTLING: Final = 5 * SECOND
+"""How long after their end bars are kept where they can change."""
+
+_SUMMERS: Final = (2000, 2099)
+_FIELDS: Final = (
+    "instrument_token",
+    "seen",  # the time that bars are cut on
+    "received_at",
+    "is_snapshot",
+    "last_price",
+    "volume_traded",
+    "average_traded_price",
+    "oi",
+    "last_trade_time",
+    "open",
+    "high",
+    "low",
+    "symbol",
+)
+"""The fields that the pass reads, in the order of `enum field` in `candles.c`."""
+
+_TIMES: Final = ("exchange_timestamp", "received_at", "last_trade_time")
+_DONE, _NEEDS_SLOTS, _NEEDS_BARS, _NEEDS_HORIZONS, _NEEDS_MARKET = range(5)
+
+
+def _record(fields: str) -> np.dtype[Any]:
+    """Return the dtype of a C struct from ``"kind name name …, kind name …"``."""
+    parts = [part.split() for part in fields.split(",")]
+    return np.dtype([(name, kind) for kind, *names in parts for name in names], align=True)
+
+
+_STATE: Final = _record(
+    "u4 token, i4 name, u4 symbol, i4 market, i8 newest reached day base dip worth pending_volume "
+    "pending_turnover bar official_day official_at, f8 official_open official_high official_low "
+    "price divisor, u1 has_symbol base_of is_rising is_on_arrival"
+)
+_BAR: Final = _record(
+    "i8 start end opened_at closed_at, f8 open high low close, i8 volume turnover priced "
+    "priced_turnover count, i4 slot name, u4 ticks oi, u1 has_oi is_shown is_settled"
+)
+_MARKET: Final = _record("i8 pre_open opens winter summer resumes settles newest horizon")
+_HORIZON: Final = _record("i8 market day newest")
+
+_WORD: Final = ctypes.c_int64
+_MEMORY: Final = ctypes.c_void_p
+
+
+class _Engine(ctypes.Structure):
+    """`struct engine` of `candles.c`."""
+
+    _fields_ = (
+        *((name, _WORD) for name in ("interval", "any_hour", "check_arrival", "ahead", "earliest")),
+        ("states", _MEMORY),
+        ("slots", _WORD),
+        ("slot_room", _WORD),
+        ("table", _MEMORY),
+        ("table_size", _WORD),
+        ("bars", _MEMORY),
+        ("bar_count", _WORD),
+        ("bar_room", _WORD),
+        ("markets", _MEMORY),
+        ("horizons", _MEMORY),
+        ("horizon_count", _WORD),
+        ("horizon_room", _WORD),
+        ("name_rows", _MEMORY),
+        ("names", _WORD),
+        ("first_new_name", _WORD),
+        ("name_room", _WORD),
+        ("market_of", _MEMORY),
+        ("needs_symbol", _MEMORY),
+        ("divisors", _MEMORY),
+        ("is_summer", _MEMORY),
+        ("first_day", _WORD),
+        ("days", _WORD),
+        ("day", _WORD),
+        ("midnight", _WORD),
+        ("asked", _WORD),
+        ("begins", _WORD),
+    )
+
+
+class _Column(ctypes.Structure):
+    """`struct column`: the stream, and room for what the loop keeps of it."""
+
+    _fields_ = (("stream", _MEMORY), ("chunk", _WORD * 10), ("place", _WORD))
+
+
+class _Cursor(ctypes.Structure):
+    """`struct cursor`."""
+
+    _fields_ = (("columns", _Column * len(_FIELDS)), ("row", _WORD))
+
+
+_stream_of: Final = ctypes.pythonapi.PyCapsule_GetPointer
+_stream_of.restype = ctypes.c_void_p
+_stream_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
+
+_BARS: Final = {
+    "instrument_token": pl.UInt32(),
+    "symbol": pl.Int32(),
+    "start": TIMESTAMP,
+    "open": pl.Float64(),
+    "high": pl.Float64(),
+    "low": pl.Float64(),
+    "close": pl.Float64(),
+    "volume": pl.UInt64(),
+    "ticks": pl.UInt32(),
+    "oi": pl.UInt32(),
+    "vwap": pl.Float64(),
+    "is_partial": pl.Boolean(),
+}
+"""The columns of candles with the number of a name for the symbol."""
+
+
+def _clock(time: dt.time | None, otherwise: int) -> int:
+    """Return microseconds since midnight."""
+    if time is None:
+        return otherwise
+    return ((time.hour * 60 + time.minute) * 60 + time.second) * SECOND
+
+
+def _market_row(market: Market) -> tuple[int, ...]:
+    opens, summer = _clock(market.opens, 0), _clock(market.closes, 0)
+    winter = _clock(market.closes_in_winter, summer)
+    return (
+        _clock(market.pre_open, opens),
+        opens,
+        winter,
+        summer,
+        _clock(market.closing_session, DAY),
+        _clock(market.settles, 0),
+        np.iinfo(np.int64).min,
+        -1,
+    )
+
+
+def _summer_days() -> tuple[int, npt.NDArray[np.uint8]]:
+    """Return the first day known, in days since 1970, and whether each day is of US summer time."""
+    epoch = dt.date(1970, 1, 1)
+    first = (dt.date(_SUMMERS[0], 1, 1) - epoch).days
+    days = np.zeros((dt.date(_SUMMERS[1] + 1, 1, 1) - epoch).days - first, np.uint8)
+    for begins, ends in us_summers(*_SUMMERS):
+        days[(begins - epoch).days - first : (ends - epoch).days - first] = 1
+    return first, days
+
+
+_FIRST_DAY, _IS_SUMMER = _summer_days()
+_MARKET_OF: Final = np.array(
+    [MARKETS.index(market_of_token(code)) for code in range(SEGMENT_MASK + 1)], np.uint8
+)
+_NEEDS_SYMBOL: Final = np.isin(np.arange(SEGMENT_MASK + 1), (7, 9)).astype(np.uint8)
+"""Commodities and indices: their market depends on what they are on, or listed at."""
+
+_DIVISORS: Final = segment_divisors()
+
+
+class Engine:
+    """Takes in ticks and gives out candles; see `kitepolars.CandleBuilder`, its user.
+
+    Parameters
+    ----------
+    interval
+        The length of a bar in microseconds.
+    on
+        The time that bars are cut on.
+    hours
+        Which hours have bars.
+    """
+
+    def __init__(self, interval: int, on: Clock, hours: Hours) -> None:
+        self.on: Clock = on
+        self._states = np.zeros(1 << 8, _STATE)
+        self._table = np.zeros(1 << 10, np.int32)
+        self._bars = np.zeros(1 << 10, _BAR)
+        self._markets = np.array([_market_row(market) for market in MARKETS], _MARKET)
+        self._horizons = np.zeros(1 << 6, _HORIZON)
+        self._name_rows = np.zeros(1 << 8, np.int64)
+        self.names = pl.Series("symbol", [], dtype=pl.Categorical)
+        self._struct = _Engine(
+            interval=interval,
+            any_hour=hours == "any",
+            check_arrival=on == "exchange_timestamp",
+            ahead=FURTHEST_AHEAD,
+            earliest=EARLIEST,
+            slots=0,
+            bar_count=0,
+            horizon_count=0,
+            names=0,
+            first_new_name=0,
+            market_of=native.address(_MARKET_OF),
+            needs_symbol=native.address(_NEEDS_SYMBOL),
+            divisors=native.address(_DIVISORS),
+            is_summer=native.address(_IS_SUMMER),
+            first_day=_FIRST_DAY,
+            days=len(_IS_SUMMER),
+            day=-1,
+            midnight=-DAY - IST_OFFSET,
+            asked=-1,
+            begins=np.iinfo(np.int64).min,
+        )
+        self._attach()
+
+    def _attach(self) -> None:
+        """Tell the loop where its memory is, and how much there is."""
+        struct = self._struct
+        struct.states, struct.slot_room = native.address(self._states), len(self._states)
+        struct.table, struct.table_size = native.address(self._table), len(self._table)
+        struct.bars, struct.bar_room = native.address(self._bars), len(self._bars)
+        struct.markets = native.address(self._markets)
+        struct.horizons, struct.horizon_room = native.address(self._horizons), len(self._horizons)
+        struct.name_rows, struct.name_room = native.address(self._name_rows), len(self._name_rows)
+
+    def begin_at(self, moment: dt.datetime) -> None:
+        """Take bars that start before a moment as partial."""
+        self._struct.begins = int(moment.timestamp() * SECOND)
+
+    def take(self, ticks: pl.DataFrame) -> None:
+        """Take in ticks in arrival order, with the columns that `fields` selects."""
+        symbols = ticks["symbol"] if "symbol" in ticks.columns else None
+        capsules = [column.to_physical().__arrow_c_stream__() for column in ticks]
+        cursor = _Cursor()
+        for name, capsule in zip(ticks.columns, capsules, strict=True):
+            place = _FIELDS.index(name)
+            cursor.columns[place].stream = _stream_of(capsule, b"arrow_array_stream")
+        try:
+            while (need := native.candle_rows(self._reference, ctypes.byref(cursor))) != _DONE:
+                self._provide(need, symbols, cursor.row)
+            self._take_names(symbols)
+        finally:
+            native.candle_close(ctypes.byref(cursor))
+
+    @property
+    def _reference(self) -> Any:
+        return ctypes.byref(self._struct)
+
+    def _provide(self, need: int, symbols: pl.Series | None, row: int) -> None:
+        """Make the room, or find the market, that the loop waits for."""
+        if need == _NEEDS_MARKET:
+            state = self._states[self._struct.asked]
+            symbol = None if symbols is None else symbols[row]
+            state["market"] = MARKETS.index(market_of_token(int(state["token"]), symbol))
+        elif need == _NEEDS_BARS:
+            self._bars = _doubled(self._bars)
+        elif need == _NEEDS_HORIZONS:
+            self._horizons = _doubled(self._horizons)
+        elif need == _NEEDS_SLOTS:
+            self._take_names(symbols)
+            if self._struct.slots == len(self._states):
+                self._states = _doubled(self._states)
+                self._table = np.zeros(2 * len(self._table), np.int32)
+                self._attach()
+                native.candle_rehash(self._reference)
+        self._attach()
+
+    def _take_names(self, symbols: pl.Series | None) -> None:
+        """Note the symbols of the instruments that are new, or have a new one."""
+        struct = self._struct
+        new = struct.names - struct.first_new_name
+        if new:
+            rows = self._name_rows[:new]
+            unknown = pl.Series("symbol", [None] * new, pl.Categorical)
+            names = unknown if symbols is None else symbols.gather(rows)
+            self.names = pl.concat([self.names, names.rename("symbol")])
+            struct.first_new_name = struct.names
+
+    def order(self) -> tuple[npt.NDArray[np.int64], int]:
+        """Return the places of the bars that are not settled, sorted, and how many are done."""
+        bars = self._struct.bar_count
+        places, keys = np.empty(2 * bars, np.int64), np.empty(2 * bars, np.uint64)
+        settled = ctypes.c_int64()
+        many = native.candle_order(
+            self._reference,
+            native.address(places),
+            native.address(keys),
+            len(self._markets),
+            SETTLING,
+            ctypes.byref(settled),
+        )
+        return places[:many], settled.value
+
+    def unsure(self) -> npt.NDArray[np.int64]:
+        """Return the places of bars that are settled and may still change."""
+        places = np.empty(self._struct.bar_count, np.int64)
+        return places[: native.candle_unsure(self._reference, native.address(places))]
+
+    def settle(self, places: npt.NDArray[np.int64]) -> None:
+        """Forget bars that are in a block, but for those that may still change."""
+        native.candle_settle(self._reference, native.address(places), len(places))
+
+    def columns(self, places: npt.NDArray[np.int64]) -> pl.DataFrame:
+        """Return bars as a frame; those that are finished will not change any more."""
+        many = len(places)
+        values = {
+            name: np.zeros((many + 7) // 8, np.uint8)
+            if dtype == pl.Boolean
+            else np.empty(many, numpy_dtype(name, dtype))
+            for name, dtype in _BARS.items()
+        }
+        validity = {name: np.zeros((many + 7) // 8, np.uint8) for name in ("oi", "vwap")}
+        pointers = (ctypes.c_void_p * (len(values) + len(validity)))(
+            *(native.address(array) for array in (*values.values(), *validity.values()))
+        )
+        native.candle_columns(
+            self._reference, native.address(places), many, PATIENCE, ctypes.byref(pointers)
+        )
+        batch = RecordBatch(_BARS, [*values.values()], [validity.get(name) for name in _BARS])
+        frame = batch.frame(0, many)
+        return frame.with_columns(self.names.gather(values["symbol"]).alias("symbol"))
+
+    def cut_on_arrival(self) -> pl.DataFrame:
+        """Return the instruments with bars that are cut on arrival for want of another time."""
+        states = self._states[: self._struct.slots]
+        found = states[states["is_on_arrival"] != 0]
+        names = self.names.gather(found["name"])
+        return pl.DataFrame({"instrument_token": found["token"], "symbol": names})
+
+    def sessions(self) -> pl.DataFrame:
+        """Return when each market was open on the days seen.
+
+        Returns
+        -------
+        DataFrame
+            ``market`` (its place in `MARKETS`), ``day`` (since 1970), ``opens``, ``closes`` and
+            ``until``: the close, or the latest time seen of the day if that is earlier.
+        """
+        rows = self._horizons[: self._struct.horizon_count]
+        markets = self._markets[rows["market"]]
+        midnight = rows["day"] * DAY - IST_OFFSET
+        places = np.clip(rows["day"] - _FIRST_DAY, 0, len(_IS_SUMMER) - 1)
+        closes = np.where(_IS_SUMMER[places], markets["summer"], markets["winter"])
+        opens = markets["opens"]
+        if self._struct.any_hour:
+            opens, closes = np.zeros_like(opens), np.full_like(closes, DAY)
+        return pl.DataFrame(
+            {
+                "market": rows["market"],
+                "day": rows["day"],
+                "opens": midnight + opens,
+                "closes": midnight + closes,
+                "until": np.minimum(midnight + closes, rows["newest"] + 1),
+            }
+        )
+
+    def markets(self) -> pl.DataFrame:
+        """Return the market of each instrument: ``instrument_token``, ``market``."""
+        states = self._states[: self._struct.slots]
+        return pl.DataFrame(
+            {"instrument_token": states["token"], "market": states["market"].astype(np.int64)}
+        )
+
+    def is_forming(self, end: pl.Expr, market: pl.Expr) -> pl.Expr:
+        """Whether the clock of a market is not yet past an end, so that a bar may change."""
+        clocks = pl.lit(pl.Series(self._markets["newest"].copy())).gather(market)
+        return end + PATIENCE > clocks
+
+
+def _doubled(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.concatenate([array, np.zeros_like(array)])
+
+
+def fields(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> list[pl.Expr]:
+    """Return the columns that an `Engine` reads of a frame, as it wants them.
+
+    Raises
+    ------
+    ConfigError
+        If columns are missing, or a time has no time zone.
+    """
+    schema = require(frame, ("instrument_token", "last_price"), "candles")
+    if on not in schema:
+        require(frame, ("received_at",), f"candles without {on}")
+    columns = {"seen": on} | {name: name for name in _FIELDS if name != "seen"}
+    if on == "received_at":
+        del columns["received_at"]
+    return [
+        (time_column if name in _TIMES else column)(schema, name).alias(field)
+        for field, name in columns.items()
+        if name in schema
+    ]
+
+
+def check_clock(on: str) -> None:
+    """Raise `ConfigError` unless it is a time that bars can be cut on."""
+    if on not in get_args(Clock):
+        raise ConfigError("on", on, " or ".join(repr(name) for name in get_args(Clock)))
+
+
+def check_hours(hours: str) -> None:
+    """Raise `ConfigError` unless they are hours that can have bars."""
+    if hours not in get_args(Hours):
+        raise ConfigError("hours", hours, " or ".join(repr(name) for name in get_args(Hours)))
