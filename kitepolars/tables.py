@@ -183,17 +183,21 @@ def orders_frame(orders: Sequence[OrderUpdate], *, latest: bool = False) -> pl.D
     return _latest_orders(frame) if latest else frame
 
 
-_PENDING: Final = (
+_WAY: Final = (
     "AMO REQ RECEIVED",
     "PUT ORDER REQ RECEIVED",
     "VALIDATION PENDING",
     "OPEN PENDING",
     "TRIGGER PENDING",
+    "OPEN",
 )
 """The states of an order on its way into the market, in their order.
 
 Source: Kite Connect v3, "Orders", order statuses.
 """
+
+_AT_EXCHANGE: Final = _WAY.index("TRIGGER PENDING")
+"""From here on an order may be modified and return to a state; before, it only advances."""
 
 _FINISHED: Final = (
     "COMPLETE",
@@ -206,32 +210,32 @@ _FINISHED: Final = (
 )
 """The states that nothing can follow."""
 
-_TRANSIENT: Final = ("MODIFY VALIDATION PENDING", "MODIFY PENDING", "CANCEL PENDING")
-"""The states that lead back to the one before: as far on as it is."""
-
 
 def _latest_orders(frame: pl.DataFrame) -> pl.DataFrame:
     """Keep, for each order, the update that nothing can follow, or else the one furthest on.
 
     A partial fill may arrive after the complete one, with the same time or an earlier one. Kite's
-    times are whole seconds, and connections deliver in their own order: among updates of one second
-    the states themselves say which is later.
+    times are whole seconds of several clocks, and connections deliver in their own order: what has
+    reached the exchange is later than what has not, and among updates of one second the states say
+    which is later. Other states, such as ``MODIFY PENDING``, are as far on as the one before.
+    Updates without an ``order_id`` are all kept.
     """
     status = pl.col("status").fill_null("")
     rank = (
-        pl.when(~status.is_in(_TRANSIENT))
-        .then(status.replace_strict({name: n for n, name in enumerate(_PENDING)}, default=99))
+        status.replace_strict({name: rank for rank, name in enumerate(_WAY)}, default=None)
         .forward_fill()
         .over("order_id")
-        .fill_null(99)
+        .fill_null(len(_WAY))
     )
     when = pl.coalesce("exchange_update_timestamp", "order_timestamp", "received_at")
     filled = pl.col("filled_quantity").fill_null(0)
-    furthest = (status.is_in(_FINISHED), filled, when, rank, pl.col("_row"))
+    stage = rank.clip(upper_bound=_AT_EXCHANGE)
+    furthest = (status.is_in(_FINISHED), filled, stage, when, rank, pl.col("_row"))
+    is_nameless = pl.col("order_id").is_null()
     return (
         frame.with_row_index("_row")
         .sort(*furthest)
-        .unique("order_id", keep="last", maintain_order=True)
+        .filter(is_nameless | pl.col("order_id").is_last_distinct())
         .sort("_row")
         .drop("_row")
     )
@@ -239,7 +243,8 @@ def _latest_orders(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _order_row(order: OrderUpdate) -> dict[str, object]:
     data = dict(order.data)
-    data.setdefault("account_id", data.pop("user_id", None))  # as the HTTP postback calls it
+    if data.get("account_id") in (None, data.get("user_id")):  # as the HTTP postback calls it
+        data["account_id"] = data.pop("user_id", None)
     row: dict[str, object] = {"received_at": order.received_at, "connection": order.connection}
     for name, read in _ORDER_FIELDS.items():
         value = data.get(name)
@@ -264,8 +269,13 @@ def _token(value: object) -> int | None:
     return number if number is not None and 0 <= number < 2**32 else None
 
 
+_LARGEST: Final = 1e15
+"""Prices are below it in amount, which leaves out infinity, NaN and numbers that no float holds."""
+
+
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int | float) and abs(value) < _LARGEST
+    return float(value) if is_number and not isinstance(value, bool) else None  # type: ignore[arg-type]
 
 
 _ORDER_FIELDS: Final[Mapping[str, Callable[[object], object]]] = {

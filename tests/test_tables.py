@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import random
 
 import polars as pl
 import pytest
@@ -125,6 +126,102 @@ def test_a_later_second_counts_more_than_a_state() -> None:
         update(1, status="MODIFY PENDING", order_timestamp=times[1]),
     ]
     assert orders_frame(updates, latest=True)["status"].to_list() == ["MODIFY PENDING"]
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[tuple[int, str, int]]:
+    """Draw the life of an order: its seconds, states and filled quantities, as they happen."""
+    states = [(state, 0) for state in ("PUT ORDER REQ RECEIVED", "VALIDATION PENDING")]
+    if draw(st.booleans()):
+        states = [("AMO REQ RECEIVED", 0), *states]
+    states += [("OPEN PENDING", 0), *draw(st.sampled_from([[], [("TRIGGER PENDING", 0)]]))]
+    states += [("OPEN", filled) for filled in range(draw(st.integers(1, 4)))]
+    states += draw(st.sampled_from([[], [("COMPLETE", 10)], [("CANCELLED", 3)], [("REJECTED", 3)]]))
+    states = states[: draw(st.integers(1, len(states)))]
+    seconds = itertools.accumulate(draw(st.sampled_from([0, 0, 0, 1, 7])) for _ in states)
+    return [(second, *state) for second, state in zip(seconds, states, strict=True)]
+
+
+@given(lives(), st.randoms(use_true_random=False), st.sampled_from([0, 1]))
+def test_the_latest_is_the_last_state_however_updates_arrive_and_clocks_differ(
+    life: list[tuple[int, str, int]], random: random.Random, skew: int
+) -> None:
+    updates = []
+    for second, status, filled in life:
+        # What has reached the exchange has its time too, by a clock that may be behind Kite's.
+        exchange = {"exchange_update_timestamp": f"2026-11-20 10:01:{second:02}"} if filled else {}
+        kite = f"2026-11-20 10:01:{second + skew:02}"
+        updates.append(
+            {"status": status, "filled_quantity": filled, "order_timestamp": kite} | exchange
+        )
+    last = updates[-1]
+    random.shuffle(updates)
+    frame = orders_frame([update(n, **data) for n, data in enumerate(updates)], latest=True)
+    assert frame.select("status", "filled_quantity").rows() == [
+        (last["status"], last["filled_quantity"])
+    ]
+
+
+def test_what_has_reached_the_exchange_is_later_than_what_has_not_whatever_the_clocks_say() -> None:
+    updates = [
+        update(0, status="OPEN", exchange_update_timestamp="2026-11-20 10:00:00"),
+        update(1, status="OPEN PENDING", order_timestamp="2026-11-20 10:00:01"),
+    ]
+    assert orders_frame(updates, latest=True)["status"].to_list() == ["OPEN"]
+
+
+def test_an_order_for_after_the_market_goes_on_after_a_modification() -> None:
+    states = ["AMO REQ RECEIVED", "MODIFY AMO REQ RECEIVED", "PUT ORDER REQ RECEIVED"]
+    updates = [
+        update(n, status=status, order_timestamp=f"2026-11-20 10:00:0{n}")
+        for n, status in enumerate(states)
+    ]
+    for count, status in enumerate(states, 1):
+        assert orders_frame(updates[:count], latest=True)["status"].to_list() == [status]
+
+
+def test_a_modified_order_that_is_open_again_is_open() -> None:
+    states = ["OPEN", "MODIFY VALIDATION PENDING", "MODIFY PENDING", "OPEN"]
+    updates = [
+        update(n, status=status, price=float(n), order_timestamp=f"2026-11-20 10:00:0{n}")
+        for n, status in enumerate(states)
+    ]
+    for order in itertools.permutations(updates):
+        latest = orders_frame(order, latest=True).select("status", "price").rows()
+        assert latest == [("OPEN", 3.0)]
+
+
+def test_updates_without_an_id_are_not_one_order() -> None:
+    updates = [
+        update(n, order_id=order_id, status="OPEN") for n, order_id in enumerate([None, None, 5, 6])
+    ]
+    assert orders_frame(updates, latest=True).height == 4
+
+
+@pytest.mark.parametrize("odd", [10**400, -(10**400), float("nan"), float("inf"), "1", [1], True])
+@pytest.mark.parametrize("column", ["price", "quantity", "instrument_token"])
+def test_a_number_that_cannot_be_is_null_and_kept(odd: object, column: str) -> None:
+    for latest in (False, True):
+        (row,) = orders_frame([update(**{column: odd})], latest=latest).to_dicts()
+        assert row[column] is None
+        assert repr(json.loads(row["other"])[column]) == repr(odd)
+
+
+@pytest.mark.parametrize(
+    ("ids", "account", "other"),
+    [
+        ({"user_id": "A"}, "A", None),
+        ({"account_id": "A"}, "A", None),
+        ({"user_id": "A", "account_id": "A"}, "A", None),
+        ({"user_id": "A", "account_id": "B"}, "B", '{"user_id": "A"}'),
+        ({}, None, None),
+    ],
+)
+def test_the_account_by_either_name(
+    ids: dict[str, str], account: str | None, other: str | None
+) -> None:
+    (row,) = orders_frame([update(**ids)]).to_dicts()
+    assert (row["account_id"], row["other"]) == (account, other)
 
 
 def test_orders_are_kept_apart() -> None:
