@@ -1,0 +1,158 @@
+"""The fault table of docs/reliability.md, row by row, with the default policy.
+
+Time passes as quickly as the loop can turn, so that the six seconds are the feed's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from faults.conftest import check
+from faults.numbered import NumberedMarket, message
+from faults.proxy import Admission, Proxy
+
+if TYPE_CHECKING:
+    from faults.conftest import Trial
+
+NOTICED = 6.0
+"""Seconds after which every fault must have been noticed."""
+
+MIDDLE_OF_A_MESSAGE = b"\x82\x7e\x10\x00"
+PING, PONG = b"\x89\x00", b"\x8a\x00"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A row: how the connections break, what is sent on them every second, and the reason given."""
+
+    name: str
+    breaks: Callable[[NumberedMarket, Proxy], object]
+    reason: str
+    every_second: bytes = b""
+
+
+def frozen(_: NumberedMarket, proxy: Proxy) -> None:
+    proxy.freeze()
+
+
+def injecting(data: bytes) -> Callable[[NumberedMarket, Proxy], None]:
+    def breaks(_: NumberedMarket, proxy: Proxy) -> None:
+        proxy.freeze()  # ours come between two reads, and nothing of the server's after them
+        proxy.inject(data)
+
+    return breaks
+
+
+def cut_then_hang(_: NumberedMarket, proxy: Proxy) -> None:
+    proxy.admission = Admission.HANG
+    proxy.reset()
+
+
+def accept_then_close(_: NumberedMarket, proxy: Proxy) -> None:
+    proxy.admission = Admission.CLOSE
+    proxy.reset()
+
+
+def refusing(*statuses: int) -> Callable[[NumberedMarket, Proxy], None]:
+    def breaks(market: NumberedMarket, proxy: Proxy) -> None:
+        market.refusals = list(statuses)
+        proxy.reset()
+
+    return breaks
+
+
+FAULTS = (
+    Fault("reset", lambda _, proxy: proxy.reset(), "closed (code 1006"),
+    Fault("orderly close", lambda market, _: market.close(), "closed (code 1001: maintenance"),
+    Fault("end of stream", lambda _, proxy: proxy.end(), "closed (code 1006"),
+    Fault("half-open", frozen, "silent"),
+    Fault("drip", injecting(MIDDLE_OF_A_MESSAGE), "silent", every_second=b"x"),
+    Fault("pings only", frozen, "silent", every_second=PING),
+    Fault("pongs only", frozen, "silent", every_second=PONG),
+    Fault("garbage", injecting(bytes(range(255, 128, -1))), "closed (code 1006"),
+    Fault("oversize", injecting(b"\x82\x7f" + (2**40).to_bytes(8, "big")), "closed (code 1006"),
+    Fault("masked", injecting(b"\x82\x81abcd!"), "closed (code 1006"),
+    Fault("cut, then handshakes hang", cut_then_hang, "closed (code 1006"),
+    Fault("accept, then close", accept_then_close, "closed (code 1006"),
+    Fault("HTTP 429 for a while", refusing(*[429] * 6), "closed (code 1006"),
+    Fault("HTTP 5xx for a while", refusing(500, 502, 503, 504, 502, 500), "closed (code 1006"),
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+async def test_a_fault_is_noticed_mended_and_told(
+    trial: Trial, fault: Fault, record_property: Callable[[str, object], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    await trial.start()
+    connections = trial.manager.stats().connected
+    began = loop.time()
+    fault.breaks(trial.market, trial.proxy)
+    await trial.until(
+        lambda: len(trial.lost_at) >= connections,
+        every_second=lambda: trial.proxy.inject(fault.every_second),
+    )
+    noticed = trial.lost_at[connections - 1] - began
+    assert noticed <= NOTICED
+    if trial.proxy.admission is not Admission.FORWARD:
+        await trial.until(lambda: trial.count("refused") >= connections)
+        trial.proxy.admission = Admission.FORWARD
+    await trial.until(trial.is_whole)
+    record_property("noticed_after", round(noticed, 1))
+    record_property("whole_after", round(loop.time() - began, 1))
+    assert sum(gap.instruments for gap in trial.gaps) == len(trial.manager.subscriptions())
+    assert {gap.connection for gap in trial.gaps} == set(range(connections))
+    assert len(trial.gaps) == connections
+    for gap in trial.gaps:
+        assert gap.reason.startswith(fault.reason)
+    check(trial)
+
+
+async def test_malformed_messages_among_good_ones_cost_themselves_only(trial: Trial) -> None:
+    await trial.start()
+    number = trial.market.number
+    for data in (b"\x00\x02\x00\x08abc", b"\x00\x01\x00\x03abc", b"\xff" * 40, b"\x00\x00"):
+        trial.market.send(data)
+    trial.market.send(message({}))
+    await trial.until(lambda: trial.market.number > number + 20)
+    await trial.until(trial.is_whole)
+    assert trial.pipeline.stats().rejected_messages + trial.pipeline.stats().rejected_packets > 0
+    assert trial.count("rejected") > 0
+    assert trial.gaps == ()
+    assert trial.manager.stats().reconnects == 0
+    check(trial)
+
+
+async def test_one_connection_of_three_that_is_gone_for_good_costs_no_instrument(
+    trial: Trial,
+) -> None:
+    await trial.start()
+    trial.market.refusals = [503] * 1_000
+    line = trial.proxy.lines[0]
+    line.client.transport.abort()
+    await trial.until(lambda: trial.count("failover") > 0)
+    await trial.until(trial.is_whole)
+    assert trial.manager.stats().connected == 2
+    (gap,) = trial.gaps
+    assert gap.waiting == 0
+    assert gap.instruments == 8
+    check(trial)
+
+
+async def test_credentials_that_expire_in_mid_session_are_tried_once_and_renewed(
+    trial: Trial,
+) -> None:
+    await trial.start()
+    trial.market.refusals = [403]
+    trial.proxy.reset()
+    await trial.until(lambda: trial.manager.error() is not None)
+    assert trial.market.refusals == []
+    trial.manager.set_access_token("the token of today")
+    await trial.until(trial.is_whole)
+    assert trial.count("expired") == 1
+    check(trial)
