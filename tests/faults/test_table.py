@@ -1,11 +1,13 @@
 """The fault table of docs/reliability.md, row by row, with the default policy.
 
-Time passes as quickly as the loop can turn, so that the six seconds are the feed's own.
+Time passes as quickly as the loop can turn, so that the six seconds are the feed's own. The figures
+of the page: ``pytest tests/faults/test_table.py --log-cli-level=INFO``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +20,8 @@ from faults.proxy import Admission, Proxy
 
 if TYPE_CHECKING:
     from faults.conftest import Trial
+
+_log = logging.getLogger(__name__)
 
 NOTICED = 6.0
 """Seconds after which every fault must have been noticed."""
@@ -85,9 +89,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-async def test_a_fault_is_noticed_mended_and_told(
-    trial: Trial, fault: Fault, record_property: Callable[[str, object], None]
-) -> None:
+async def test_a_fault_is_noticed_mended_and_told(trial: Trial, fault: Fault) -> None:
     loop = asyncio.get_running_loop()
     await trial.start()
     connections = trial.manager.stats().connected
@@ -100,11 +102,12 @@ async def test_a_fault_is_noticed_mended_and_told(
     noticed = trial.lost_at[connections - 1] - began
     assert noticed <= NOTICED
     if trial.proxy.admission is not Admission.FORWARD:
-        await trial.until(lambda: trial.count("refused") >= connections)
+        await trial.until(lambda: trial.count("refused") > 0)
         trial.proxy.admission = Admission.FORWARD
     await trial.until(trial.is_whole)
-    record_property("noticed_after", round(noticed, 1))
-    record_property("whole_after", round(loop.time() - began, 1))
+    _log.info(
+        "%s: noticed after %.1f s, whole after %.1f", fault.name, noticed, loop.time() - began
+    )
     assert sum(gap.instruments for gap in trial.gaps) == len(trial.manager.subscriptions())
     assert {gap.connection for gap in trial.gaps} == set(range(connections))
     assert len(trial.gaps) == connections
