@@ -116,7 +116,7 @@ def test_lists_errors_stop_and_start(open_notebook: Opener) -> None:
     notebook.execute(
         "panel._add(ticker.instruments.frame['instrument_token'].head(9100).to_list())"
     )
-    wait_message(notebook, "places are free")
+    wait_message(notebook, "there is room for")
 
 
 def test_a_click_works_while_a_cell_sleeps_where_the_kernel_lets_it(open_notebook: Opener) -> None:
