@@ -57,7 +57,7 @@ class Limits:
 
     @property
     def instruments_per_opening(self) -> int:
-        """For every so many instruments a connection is opened: 1,000 with Kite's limits."""
+        """The number of instruments per opened connection: 1,000 with Kite's limits."""
         return -(-self.instruments_per_connection // self.connections)
 
 
@@ -214,7 +214,7 @@ class Planner:
         return Plan(commands=self._change_mode(wanted, mode))
 
     def unsubscribe(self, tokens: Iterable[int]) -> Plan:
-        """Want instruments no more; those that are not subscribed are passed over."""
+        """Drop instruments from the desired state; those that are not subscribed are ignored."""
         self._listed = None
         gone: dict[int, list[int]] = {}
         for token in dict.fromkeys(tokens):

@@ -70,7 +70,7 @@ class Client:
     url
         The root of the API, over HTTPS.
     pace
-        The pace of requests, shared with whoever shares the limit.
+        The rate limiter, shared by all clients under the same limit.
     credentials
         Whose; None where there are none yet.
 

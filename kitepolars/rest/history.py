@@ -192,7 +192,7 @@ def historical(
 
 
 def split(start: datetime, end: datetime, days: int) -> Iterator[tuple[datetime, datetime]]:
-    """Cut a time into pieces that touch at most so many calendar days.
+    """Cut a period into pieces that touch at most `days` calendar days.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Owns the pace of requests: so many a second over every thread of the process."""
+"""The rate limit of requests, shared by all threads of the process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Pace:
-    """Lets no more than so many requests start in a second, evenly spaced.
+    """Spaces requests evenly, so that no more than a number start per second.
 
     Parameters
     ----------

@@ -80,18 +80,18 @@ class Ticker:
     reconnect
         How lost connections are opened again.
     retention
-        How much history is kept. By default all of it.
+        How much history is kept; all of it by default.
     flush
         How long messages wait to be decoded together.
     instruments
-        The list that gives names to tokens, or a path to the dump's CSV.
+        The list that maps tokens to names, or a path to the dump's CSV.
     default_mode
-        The mode of a subscribe that names none.
+        The mode of subscriptions that do not name one.
 
     Raises
     ------
     ConfigError
-        When a setting is wrong. Nothing is started or sent here.
+        When a setting is out of range. The constructor starts nothing and sends nothing.
 
     Examples
     --------
@@ -243,8 +243,8 @@ class Ticker:
     def stop(self) -> None:
         """Close every connection, within two seconds whatever the server does.
 
-        What has been received stays readable, subscriptions are remembered, and
-        `start()` goes on from there.
+        What has been received stays readable. Subscriptions are remembered, and the next
+        `start()` restores them.
         """
         self._runtime.stop()
 
@@ -257,19 +257,19 @@ class Ticker:
         self.stop()
 
     def set_access_token(self, token: str, account: str | None = None) -> None:
-        """Use a new access token, after the daily expiry; subscriptions resume.
+        """Replace the access token after its daily expiry; subscriptions resume.
 
         Parameters
         ----------
         token
             The token of today's login.
         account
-            Whose, by name; not needed with one account.
+            The account's name; optional with a single account.
 
         Raises
         ------
         ConfigError
-            When the account is not known, or none is named and there are several.
+            When the account is unknown, or not named although there are several.
         """
         secret = as_secret(token)
         del token  # a traceback may show the locals of any frame
@@ -289,9 +289,9 @@ class Ticker:
         self._runtime.flushed(lambda: name(lambda tokens: instruments.symbols(tokens).to_list()))
 
     def subscribe(self, instruments: SomeInstruments, mode: str | None = None) -> None:
-        """Subscribe instruments; those subscribed already change their mode at most.
+        """Subscribe to instruments; those already subscribed only change their mode.
 
-        Before `start()` the subscription is remembered and made then.
+        Before `start()` the subscription is remembered, and sent once connected.
 
         Parameters
         ----------
@@ -312,7 +312,7 @@ class Ticker:
         self._runtime.call(self._runtime.live.subscribe, tokens, wanted)
 
     def unsubscribe(self, instruments: SomeInstruments) -> None:
-        """Unsubscribe instruments; those that are not subscribed are passed over.
+        """Unsubscribe from instruments; those that are not subscribed are ignored.
 
         Raises
         ------
@@ -327,7 +327,7 @@ class Ticker:
         Raises
         ------
         UnknownInstrument
-            When one is not known, or not subscribed. Nothing is changed.
+            When one is unknown or not subscribed. Nothing is changed.
         """
         tokens = self._instruments.tokens(instruments)
         self._runtime.call(self._runtime.live.set_mode, tokens, _mode(mode))
@@ -337,14 +337,14 @@ class Ticker:
     def frame(self) -> pl.DataFrame:
         """Return every tick held, in arrival order, up to now.
 
-        No data is copied: it costs the same after ten million ticks as after ten
-        thousand. The frame never changes.
+        No data is copied, so the call costs the same after ten million ticks as after ten
+        thousand. The returned frame never changes.
 
         Returns
         -------
         polars.DataFrame
             The columns of `kitepolars.frames.schema.SCHEMA`: prices in rupees, quantities in
-            units, times in Asia/Kolkata, nulls where the mode has no such field.
+            units, times in Asia/Kolkata; null where the mode does not carry the field.
         """
         return self._runtime.held().frame()
 
@@ -355,7 +355,7 @@ class Ticker:
     # -- the state of things ---------------------------------------------------------------
 
     def subscriptions(self) -> pl.DataFrame:
-        """Return one row an instrument: token, symbol, mode, connection."""
+        """Return one row per instrument: token, symbol, mode, connection."""
         runtime, names = self._runtime, self._instruments
         subscriptions = runtime.call(runtime.ledger.connections.subscriptions)
         listing = self._listing
@@ -369,18 +369,18 @@ class Ticker:
         return listing.frame.clone()  # its columns are shared; what is done to it is the caller's
 
     def connections(self) -> pl.DataFrame:
-        """Return one row a connection: state, instruments, messages, bytes, reconnects, times."""
+        """Return one row per connection: state, instruments, messages, bytes, reconnects."""
         statuses = self._runtime.call(self._runtime.ledger.connections.snapshot)
         return connections_frame(statuses, self._limits.instruments_per_connection)
 
     def orders(self, *, latest: bool = False) -> pl.DataFrame:
-        """Return one row a distinct order update, times in IST, prices in rupees.
+        """Return one row per distinct order update, times in IST, prices in rupees.
 
         Parameters
         ----------
         latest
-            One row an order instead: the update that is furthest on, whatever order the
-            updates arrived in.
+            Return one row per order instead: its most advanced update, in whatever order the
+            updates arrived.
         """
         return orders_frame(self._runtime.call(self._runtime.ledger.orders.snapshot), latest=latest)
 
@@ -389,19 +389,19 @@ class Ticker:
         return events_frame(self._runtime.flushed(self._runtime.ledger.events.snapshot))
 
     def note(self, kind: str, detail: str) -> None:
-        """Add an event of your own, such as what a strategy decided; credentials are taken out.
+        """Add an event of your own, such as a strategy's decision; credentials are redacted.
 
         Parameters
         ----------
         kind
-            What sort of event it is, in a word.
+            A word to filter by.
         detail
             What happened.
         """
         self._runtime.note(kind, detail)
 
     def gaps(self) -> pl.DataFrame:
-        """Return the holes in the data, open ones included."""
+        """Return the gaps in the data, open ones included."""
         return gaps_frame(self._runtime.flushed(self._runtime.ledger.gaps.snapshot))
 
     def stats(self) -> Stats:
@@ -447,19 +447,20 @@ class Ticker:
         Parameters
         ----------
         rows
-            Until so many rows are held.
+            Wait until this many rows are held.
         until
-            Until this predicate, called with the ticker in this thread, is true.
+            Wait until this predicate is true; it is called with the ticker, in this thread.
         timeout
-            At most so many seconds. With neither `rows` nor `until`: just so long.
+            Wait at most this many seconds; exactly as long when neither `rows` nor `until` is
+            given.
         keep_loop
-            Let an event loop that already runs in this thread go on meanwhile (this applies
+            Keep an event loop that already runs in this thread running meanwhile (applies
             `allow_nested_asyncio`).
 
         Returns
         -------
         bool
-            Whether the condition held; False after the time-out.
+            Whether the condition held; False on timeout.
 
         Raises
         ------
@@ -501,11 +502,10 @@ class Ticker:
     async def stream(
         self, instruments: SomeInstruments | None = None, *, connection: int | None = None
     ) -> AsyncGenerator[pl.DataFrame, None]:
-        """Yield the ticks that come from now on, in batches, as they are flushed.
+        """Yield new ticks in batches, as they are flushed.
 
-        A reader that is slow gets larger batches. One that falls two million ticks behind
-        misses the oldest, which `events()` reports with their number. The stream ends when
-        the ticker stops.
+        A slow reader gets larger batches. One that falls two million ticks behind misses the
+        oldest; `events()` reports how many. The stream ends when the ticker stops.
 
         Parameters
         ----------
