@@ -80,7 +80,7 @@ def _check(sent: Sequence[bytes]) -> None:
 
 def _compare(results: harness.Results, traffic: Traffic) -> None:
     what, sent, target, frame_target, read_bytes = traffic
-    few = sent[: max(10, len(sent) // 300)]
+    few = sent[: max(10, len(sent) // 300)]  # the peers are hundreds of times slower
     passing, keeping = _Running(_Passing), _Running(TickStore)
     timings = best_of(
         {
@@ -172,6 +172,7 @@ def _frames(sent: Sequence[bytes], frame: Callable[[official.Ticks], pl.DataFram
 
 def _absolute(results: harness.Results, full: list[bytes]) -> None:
     """Time the decoder alone, and memcpy of as many bytes; compare with the figure of the crate."""
+    # Small batches into the same rows: this is about instructions, not about memory.
     size = math.ceil(CACHE_BYTES / len(full[0]))
     batches = [full[first : first + size] for first in range(0, len(full), size)]
     scanner = Scanner()

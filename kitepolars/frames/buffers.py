@@ -197,6 +197,7 @@ class TickBuffer:
         start, stop = self.length, self.length + len(codes)
         if stop > self.capacity:
             raise IndexError(f"{len(codes)} rows are more than the {self.room} that fit")
+        # One pass over the rows: modes, nulls by layout, and times that are 0, which means null.
         has_null = np.zeros(len(self.valid), np.uint8)
         modes = native.mark(
             native.address(codes),
@@ -212,6 +213,7 @@ class TickBuffer:
             native.address(has_null),
         )
         self._modes_seen |= modes
+        # Frames pass no bitmap for columns without nulls, because queries are then faster.
         for bitmap, some in zip(self.valid.values(), has_null.tolist(), strict=True):
             bitmap.has_zero = bitmap.has_zero or some != 0
         if is_snapshot is not None:
@@ -220,6 +222,7 @@ class TickBuffer:
             new = {name: column[start:stop] for name, column in self.columns.items()}
             for name, fill in FILLS.items():
                 new[name][:] = fill(new)
+        # Last, because readers on other threads see every row below the length.
         self.length = stop
 
     def frame(self, start: int, stop: int, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:

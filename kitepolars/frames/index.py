@@ -102,7 +102,7 @@ class TokenIndex:
         self._append(unique[np.argsort(first)])
         if self._count * _SPARSENESS > len(self._entries.array):
             self._resize(self._count * _SPARSENESS)
-            start = 0
+            start = 0  # the new table is empty
         self._insert(start)
 
     def _append(self, tokens: npt.NDArray[np.uint32]) -> None:

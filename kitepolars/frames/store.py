@@ -377,6 +377,7 @@ class TickStore:
         """Drop chunks from the front until the history plus `room` rows is within its bounds."""
         held = self.held
         rows = held.height + room
+        # Age counts from the newest tick, not from now: a quiet market must not lose its history.
         newest = held.buffer.newest
         dropped = 0
         for chunk in held.chunks:

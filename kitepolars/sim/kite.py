@@ -93,6 +93,7 @@ class SimulatedKite:
         _check_positive("connections", connections)
         _check_positive("write_buffer", write_buffer)
         _check_positive("packets_per_message", packets_per_message, MAX_PACKETS)
+        # Made here, not in `start`, so that instruments and market survive a restart.
         master = generate_instruments(on=day_of(clock()), seed=seed)
         exchange = Exchange(
             master, now=clock(), seed=seed, rate=rate, packets_per_message=packets_per_message

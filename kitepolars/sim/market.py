@@ -75,6 +75,7 @@ class MarketModel:
         self._kind = master.kind
         self._expires_at = master.expires_at
         self._divisor = segment_divisors()[master.instrument_token & SEGMENT_MASK]
+        # All values are integers of the wire, so that nothing is rounded when they are sent.
         tick_size = np.array([row.tick_size for row in master.listings])
         self._tick = np.maximum(np.rint(tick_size * self._divisor), 1).astype(np.int64)
         self._lot = np.maximum([row.lot_size for row in master.listings], 1).astype(np.int64)
@@ -192,6 +193,7 @@ class MarketModel:
     def _trade(self, rows: npt.NDArray[np.intp], fair: npt.NDArray[np.float64], now: int) -> None:
         columns, rng = self.columns, self._rng
         self._book.requote(rows, fair)
+        # A buyer takes the best ask, a seller the best bid; without bids everybody buys.
         buys = rng.random(len(rows)) < 0.5  # noqa: PLR2004
         bid, ask = columns["bid_price"][rows, 0], columns["ask_price"][rows, 0]
         price = np.where(buys | (bid <= 0), ask, bid)
@@ -199,6 +201,7 @@ class MarketModel:
         rows, price = rows[traded], price[traded]
         self._print(rows, price)
         columns["last_trade_time"][rows] = now
+        # Two trades since the last packet: it shows the quantity of one, and the volume of both.
         lots = 1 + rng.exponential(1.0, (2, len(rows))).astype(np.int64)
         columns["last_traded_quantity"][rows] = lots[0] * self._lot[rows]
         self._add_volume(rows, price, lots.sum(axis=0) * self._lot[rows])

@@ -189,6 +189,7 @@ def encode_messages(
     for packets in framed:
         start = 0
         while start < len(packets):
+            # An array may span several messages, and a message several arrays.
             part = packets[start : start + room]
             waiting.append(part)
             start += len(part)

@@ -250,6 +250,7 @@ def _walk(
         first = data[position : min(end, position + HEAD_BYTES)]
         faults.describe(Rejection(item, position - begin, end - position, first, reason))
     found = before + known_count
+    # The packets before a fault are valid, so they are kept.
     room.grow(found)
     room.addresses[before:found] = native.address(np.frombuffer(data, np.uint8)) + places[known]
     room.codes[before:found] = codes[known]

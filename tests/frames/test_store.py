@@ -16,7 +16,7 @@ from frames.ticks import packet_message, push
 from kitepolars.errors import ConfigError
 from kitepolars.frames import buffers as buffers_module
 from kitepolars.frames import store as store_module
-from kitepolars.frames.schema import SCHEMA
+from kitepolars.frames.schema import FILLS, SCHEMA
 from kitepolars.frames.store import Retention, TickStore
 from kitepolars.wire.layouts import FULL, INDEX_FULL, INDEX_QUOTE, LAYOUTS, LTP, QUOTE, Layout
 from script import run_script
@@ -93,7 +93,8 @@ def test_a_full_tick_fills_every_column_but_an_indexs() -> None:
 
 NULLS = {
     LTP: set(SCHEMA)
-    - {"received_at", "instrument_token", "connection", "mode", "is_snapshot", "last_price"},
+    - {"received_at", "instrument_token", "connection", "mode", "is_snapshot", "last_price"}
+    - set(FILLS),
     QUOTE: {
         "symbol",
         "exchange_timestamp",
@@ -118,7 +119,7 @@ NULLS[INDEX_QUOTE] = NULLS[QUOTE] - {"price_change"} | {
 NULLS[INDEX_FULL] = NULLS[INDEX_QUOTE] - {"exchange_timestamp"}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("layout", NULLS, ids=lambda layout: layout.name)
 def test_what_a_mode_has_not_is_null(layout: Layout) -> None:
     store = TickStore()
     push(store, [packet_message([NIFTY], [24000.05], layout)])
