@@ -40,7 +40,7 @@ class Mailbox(Protocol):
         ...
 
 
-class Cursor:
+class BatchCursor:
     """A reader's place in the ticks of a store. One thread at a time.
 
     Parameters

@@ -15,7 +15,6 @@ PACKAGE: Final = Path(kitepolars.__file__).parent
 MODULES: Final = {
     str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8"))
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path != PACKAGE / "analytics" / "sessions.py"  # the calendar and a new engine replace it
 }
 ARCHITECTURE: Final = Path(__file__).parents[1] / "docs" / "architecture.md"
 

@@ -95,7 +95,7 @@ _WORD: Final = ctypes.c_int64
 _MEMORY: Final = ctypes.c_void_p
 
 
-class _Engine(ctypes.Structure):
+class _EngineStruct(ctypes.Structure):
     """`struct engine` of `candles.c`."""
 
     _fields_ = (
@@ -226,7 +226,7 @@ class Engine:
         self._horizons = np.zeros(1 << 6, _HORIZON)
         self._name_rows = np.zeros(1 << 8, np.int64)
         self.names = pl.Series("symbol", [], dtype=pl.Categorical)
-        self._struct = _Engine(
+        self._struct = _EngineStruct(
             interval=interval,
             any_hour=hours == "any",
             check_arrival=on == "exchange_timestamp",

@@ -45,7 +45,7 @@ READ_BYTES: Final = 64 * 1024
 
 ROUNDS: Final = 15
 PROBES: Final = 200
-SETTLING: Final = 2.0
+SETTLING_SECONDS: Final = 2.0
 _TIMEOUT_SECONDS: Final = 30.0
 
 
@@ -214,7 +214,7 @@ def _market(seconds: float) -> Iterator[Measurement]:
     ):
         listed = SimulatedKite().instruments.instrument_token
         ticker.subscribe(listed[:INSTRUMENTS].tolist(), mode="full")
-        ticker.wait(timeout=SETTLING)
+        ticker.wait(timeout=SETTLING_SECONDS)
         before, cpu, begin = ticker.stats().ticks, time.process_time(), time.perf_counter()
         while time.perf_counter() - begin < seconds:
             time.sleep(1.0)

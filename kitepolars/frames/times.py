@@ -17,7 +17,7 @@ from kitepolars.frames.store import NewRows
 from kitepolars.wire.decode import MICROSECONDS
 from kitepolars.wire.layouts import LAYOUTS, TIME_FIELDS
 
-EARLIEST: Final = 946_684_800 * MICROSECONDS
+EARLIEST_TIME: Final = 946_684_800 * MICROSECONDS
 """1 January 2000, UTC, before which Kite knows no trade: in microseconds since the epoch."""
 
 MAX_AHEAD: Final = 15 * 60 * MICROSECONDS
@@ -90,7 +90,7 @@ class TimeCheck:
             _HAS_TIME[field],
             len(rows.codes),
             native.address(rows.column("received_at")),
-            EARLIEST,
+            EARLIEST_TIME,
             MAX_AHEAD + self.skew,
             clear,
             native.address(rows.column(field)),

@@ -15,7 +15,7 @@ import polars as pl
 
 from kitepolars.options.black76 import Array
 
-SECOND: Final = 1_000_000
+US_PER_SECOND: Final = 1_000_000
 """Microseconds of a second."""
 
 _FIELDS: Final = {
@@ -30,9 +30,11 @@ _FIELDS: Final = {
 }
 """Field → the column of a tick, and the expression that reads it."""
 
-_CLOCK_SKEW: Final = 60 * SECOND  # by which an exchange's clock may be ahead of ours
-_EARLIEST: Final = 946_684_800 * SECOND  # 2000-01-01; an earlier time is an error
-_LONGEST_LEAD: Final = 12 * 3_600 * SECOND  # of one contract's clock over the median of its chain
+_CLOCK_SKEW: Final = 60 * US_PER_SECOND  # by which an exchange's clock may be ahead of ours
+_EARLIEST: Final = 946_684_800 * US_PER_SECOND  # 2000-01-01; an earlier time is an error
+_LONGEST_LEAD: Final = (
+    12 * 3_600 * US_PER_SECOND
+)  # of one contract's clock over the median of its chain
 
 _WIDEST_SPREAD: Final = 0.5  # of the middle of bid and ask
 _NARROW_SPREAD: Final = 1e-4  # of the strike: a few tick sizes are a large share of a cheap option

@@ -15,7 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from kitepolars.listeners import Gone
-from kitepolars.streams import Cursor, Mailbox, Queue, Worker
+from kitepolars.streams import BatchCursor, Mailbox, Queue, Worker
 from kitepolars.ticker.runtime import Runtime
 
 FAREWELL: Final = 0.3
@@ -103,10 +103,12 @@ class Callbacks:
             worker.start()
 
 
-def cursor_of(runtime: Runtime, tokens: Sequence[int] | None, connection: int | None) -> Cursor:
+def cursor_of(
+    runtime: Runtime, tokens: Sequence[int] | None, connection: int | None
+) -> BatchCursor:
     """Return a reader's place at the next tick; what waits came before."""
     runtime.held()
-    return Cursor(runtime.store, tokens=tokens, connection=connection)
+    return BatchCursor(runtime.store, tokens=tokens, connection=connection)
 
 
 async def stream(
