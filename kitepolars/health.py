@@ -179,8 +179,8 @@ def judge(
             Health(word="Odd", tone="warn", why=f"{rejected:,} could not be decoded; see events"),
         ),
     )
-    well = Health(word="Well", tone="good", why=_well(opened, gaps.height))
-    return next((health for found, health in findings if found), well)
+    healthy = Health(word="Healthy", tone="good", why=_healthy(opened, gaps.height))
+    return next((health for found, health in findings if found), healthy)
 
 
 def _silences_of_open(connections: pl.DataFrame, now: float) -> list[float]:
@@ -189,7 +189,7 @@ def _silences_of_open(connections: pl.DataFrame, now: float) -> list[float]:
     return [seconds for seconds in silences if seconds is not None]
 
 
-def _well(opened: int, gaps: int) -> str:
+def _healthy(opened: int, gaps: int) -> str:
     plural = "connection" if opened == 1 else "connections"
     closed = f"; {gaps} closed gap{'' if gaps == 1 else 's'}" if gaps else ""
     return f"{opened} {plural} open{closed}"

@@ -39,7 +39,7 @@ def word(*states: str, silent_for: float = 0.1, running: bool = True, **facts: A
 @pytest.mark.parametrize(
     ("states", "facts", "expected"),
     [
-        (["open", "idle"], {}, "Well"),
+        (["open", "idle"], {}, "Healthy"),
         (["open", "waiting"], {}, "Degraded"),
         (["waiting"], {}, "Down"),
         (["open", "expired"], {}, "Expired"),
@@ -58,7 +58,7 @@ def test_the_most_serious_finding_wins(
 
 
 def test_only_open_connections_are_silent() -> None:
-    assert word("idle", silent_for=QUIET_AFTER + 1) == "Well"
+    assert word("idle", silent_for=QUIET_AFTER + 1) == "Healthy"
 
 
 def test_an_open_gap_is_reported() -> None:

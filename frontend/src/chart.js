@@ -6,7 +6,7 @@ import {
   CrosshairMode,
   HistogramSeries,
 } from "lightweight-charts";
-import { chips, h, keepKeys, setText, symbolInto } from "./dom.js";
+import { chips, h, keepKeys, nameInto, setText } from "./dom.js";
 import { direction, show } from "./format.js";
 import { hitList } from "./hits.js";
 import { arrays, connect } from "./link.js";
@@ -83,7 +83,19 @@ function render({ model, el }) {
       "All",
     ),
   );
-  const root = h("div", { class: "kp kp-card kp-chart" }, bar, menu, canvas);
+  const offerText = h("span");
+  const offer = h(
+    "div",
+    { class: "kp-note", hidden: true },
+    offerText,
+    " ",
+    h(
+      "button",
+      { type: "button", class: "kp-asks", onclick: () => link.send({ kind: "subscribe" }) },
+      "Subscribe",
+    ),
+  );
+  const root = h("div", { class: "kp kp-card kp-chart" }, bar, menu, offer, canvas);
   const link = connect(model, root, {
     snapshot: take,
     delta: take,
@@ -93,7 +105,7 @@ function render({ model, el }) {
       drawLegend();
     },
   });
-  bar.append(link.badge);
+  canvas.append(link.badge); // the bar has no room for it
   menu.after(link.note);
   el.append(root);
   keepKeys(root);
@@ -181,8 +193,10 @@ function render({ model, el }) {
     }
     if (message.symbol !== undefined) {
       described = message;
-      symbolInto(symbol, message.symbol);
-      if (document.activeElement !== input) input.value = message.symbol;
+      nameInto(symbol, message.symbol, message.label);
+      if (document.activeElement !== input) input.value = message.label;
+      offer.hidden = !message.offers;
+      setText(offerText, `${message.label} is not subscribed.`);
       intervals.press(message.every);
       setText(empty, message.empty);
       setText(remark, message.remark);
@@ -243,7 +257,7 @@ function render({ model, el }) {
   function choose(hit) {
     menu.hidden = true;
     input.blur();
-    input.value = hit.symbol;
+    input.value = hit.label;
     link.send({ kind: "instrument", token: hit.token });
   }
   input.addEventListener("focus", () => input.select());

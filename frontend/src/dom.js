@@ -48,15 +48,13 @@ export function keepKeys(root) {
   }
 }
 
-// Shows "NSE:INFY" as "INFY NSE", the exchange in a softer colour.
-export function symbolInto(element, symbol) {
+// Shows "INFY NSE", or "NIFTY 1 Dec 26000 CE NIFTY26D0126000CE NFO": what the symbol adds to the
+// label is softer.
+export function nameInto(element, symbol, label) {
   const [exchange, ...rest] = symbol.split(":");
-  if (!rest.length) {
-    element.textContent = symbol;
-    return;
-  }
-  const soft = document.createElement("span");
-  soft.className = "kp-exchange";
-  soft.textContent = ` ${exchange}`;
-  element.replaceChildren(rest.join(":"), soft);
+  const own = rest.join(":");
+  const name = rest.length ? (label ?? own) : symbol;
+  const parts = [name === own ? "" : own, rest.length ? exchange : ""].filter(Boolean);
+  element.replaceChildren(name, h("span", { class: "kp-exchange" }, ` ${parts.join(" ")}`));
+  element.title = symbol;
 }

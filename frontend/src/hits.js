@@ -1,5 +1,5 @@
 // The hits of a search, in the search box and in the chart's menu.
-import { h, symbolInto } from "./dom.js";
+import { h, nameInto } from "./dom.js";
 import { step } from "./rows.js";
 
 export function hitList({ choose, label, select = () => {} }) {
@@ -8,14 +8,19 @@ export function hitList({ choose, label, select = () => {} }) {
   const chosen = new Set();
   const box = h("div", { role: "listbox", "aria-multiselectable": "true", "aria-label": label });
 
+  // The same hits again, with other modes, keep what is active and chosen.
   function show(found) {
+    const same =
+      found.length === hits.length && found.every(({ token }, k) => token === hits[k].token);
     hits = found;
-    active = found.length ? 0 : -1;
-    chosen.clear();
+    if (!same) {
+      active = found.length ? 0 : -1;
+      chosen.clear();
+    }
     box.replaceChildren(
       ...found.map((hit, k) => {
         const symbol = h("span", { class: "kp-symbol" });
-        symbolInto(symbol, hit.symbol);
+        nameInto(symbol, hit.symbol, hit.label);
         return h(
           "div",
           {

@@ -1,5 +1,5 @@
 // The five-level book of one instrument. Each message is the whole book.
-import { h, keepKeys, setText, symbolInto } from "./dom.js";
+import { h, keepKeys, nameInto, setText } from "./dom.js";
 import { direction, duration, show } from "./format.js";
 import { arrays, connect } from "./link.js";
 
@@ -41,7 +41,6 @@ function render({ model, el }) {
   const switchMode = h(
     "button",
     { type: "button", class: "kp-asks", onclick: () => link.send({ kind: "full" }) },
-    "Switch to full",
   );
   const notice = h("div", { class: "kp-note", hidden: true }, note, " ", switchMode);
   const cells = [];
@@ -110,10 +109,11 @@ function render({ model, el }) {
 
   function paint() {
     if (!now) return;
-    symbolInto(symbol, now.symbol);
+    nameInto(symbol, now.symbol, now.label);
     notice.hidden = !now.advice;
     setText(note, now.advice ?? "");
-    switchMode.hidden = !now.offers_full;
+    switchMode.hidden = !now.offer;
+    setText(switchMode, now.offer ?? "");
     setText(price, show("price", now.last_price));
     setText(
       change,

@@ -1,5 +1,5 @@
 // Virtual rows: only those on screen exist as elements; the owner fills them.
-import { h } from "./dom.js";
+import { h, setText } from "./dom.js";
 
 export const ROW_HEIGHT = 24;
 const SPARE = 4;
@@ -13,14 +13,19 @@ export function virtualRows({ height, label, shrink = false, make, fill, moved =
     pad,
   );
   box.style.height = `${height}px`;
+  const note = h("div", { class: "kp-empty", hidden: true });
+  pad.append(note);
   const pool = [];
   let count = 0;
   let first = 0;
   let last = 0;
 
-  function resize(rows) {
+  // `empty` is shown instead of rows.
+  function resize(rows, empty) {
     count = rows;
-    pad.style.height = `${rows * ROW_HEIGHT}px`;
+    note.hidden = rows > 0;
+    setText(note, empty);
+    pad.style.height = `${(rows || LEAST) * ROW_HEIGHT}px`;
     if (shrink) box.style.height = `${Math.min(height, Math.max(LEAST, rows) * ROW_HEIGHT)}px`;
     box.setAttribute("aria-rowcount", rows);
   }

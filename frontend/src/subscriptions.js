@@ -1,5 +1,5 @@
 // The subscribed instruments, thousands of rows: filter and select, with mouse or keyboard.
-import { h, keepKeys, setText, symbolInto } from "./dom.js";
+import { h, keepKeys, nameInto, setText } from "./dom.js";
 import { formats } from "./format.js";
 import { arrays, connect } from "./link.js";
 import { step, virtualRows } from "./rows.js";
@@ -12,6 +12,7 @@ const STATES = [
 
 function render({ model, el }) {
   let symbols = [],
+    labels = [],
     tokens = new Uint32Array(0),
     modes = new Uint8Array(0),
     places = new Uint8Array(0),
@@ -45,7 +46,7 @@ function render({ model, el }) {
     snapshot: take,
     delta: take,
     paint: () => rows.paint(),
-    picture: () => [{ symbols }, [modes, places, states, tokens]],
+    picture: () => [{ symbols, labels }, [modes, places, states, tokens]],
   });
   bar.append(link.badge);
   bar.after(link.note);
@@ -55,6 +56,7 @@ function render({ model, el }) {
   function take(message, buffers) {
     if (message.symbols) {
       symbols = message.symbols;
+      labels = message.labels;
       tokens = arrays.u32(buffers[3]);
       const there = new Set(tokens);
       for (const token of chosen) if (!there.has(token)) chosen.delete(token);
@@ -65,11 +67,12 @@ function render({ model, el }) {
   }
   function refilter() {
     const words = filter.value.toUpperCase().split(/\s+/).filter(Boolean);
-    const text = (k) => `${symbols[k]} ${formats.mode(modes[k]).toUpperCase()} #${places[k]}`;
+    const text = (k) =>
+      `${symbols[k]} ${labels[k].toUpperCase()} ${formats.mode(modes[k]).toUpperCase()} #${places[k]}`;
     order = Array.from(symbols.keys());
     if (words.length) order = order.filter((k) => words.every((word) => text(k).includes(word)));
     cursor = Math.min(cursor, Math.max(0, order.length - 1));
-    rows.resize(order.length);
+    rows.resize(order.length, symbols.length ? "No instrument matches." : "Nothing is subscribed.");
     tally();
     link.dirty();
   }
@@ -100,7 +103,7 @@ function render({ model, el }) {
   function fill(entry, position) {
     const k = order[position];
     if (entry.symbol.dataset.name !== symbols[k]) {
-      symbolInto(entry.symbol, symbols[k]);
+      nameInto(entry.symbol, symbols[k], labels[k]);
       entry.symbol.dataset.name = symbols[k];
     }
     setText(entry.mode, formats.mode(modes[k]));
@@ -121,9 +124,8 @@ function render({ model, el }) {
       if (!chosen.delete(token)) chosen.add(token);
       anchor = position;
     } else {
-      const alone = chosen.size === 1 && chosen.has(token);
       chosen.clear();
-      if (!alone) chosen.add(token);
+      chosen.add(token);
       anchor = position;
     }
     cursor = position;

@@ -1,6 +1,6 @@
 // The live table. All values are held here, one array per column; only the rows on screen exist as
 // elements. The kernel sends changed rows: those on screen at each refresh, the others less often.
-import { chips, h, keepKeys, setText, symbolInto } from "./dom.js";
+import { chips, h, keepKeys, nameInto, setText } from "./dom.js";
 import { direction, formats } from "./format.js";
 import { arrays, connect } from "./link.js";
 import { step, virtualRows } from "./rows.js";
@@ -8,6 +8,7 @@ import { drawSparkline } from "./sparkline.js";
 
 const RESORT_EVERY = 700;
 const REPORT_EVERY = 200;
+const SYMBOL_WIDTH = 200; // least, in pixels: a contract's readable name
 const MAX_SAVED = 500; // rows in a saved notebook, as they are sorted and filtered
 const MOVEMENTS = {
   all: ["All", () => true],
@@ -21,6 +22,8 @@ class State {
     this.columns = message.columns;
     this.message = message;
     this.symbols = message.symbols;
+    this.labels = message.labels;
+    this.texts = message.symbols.map((symbol, row) => `${symbol} ${this.labels[row]}`.toUpperCase());
     this.exchanges = message.symbols.map((symbol) => symbol.split(":", 1)[0]);
     this.rows = message.symbols.length;
     this.staleAfter = message.stale_after;
@@ -32,6 +35,7 @@ class State {
     this.sampled = message.sampled;
     this.received = this.values[this.columns.findIndex((column) => column.key === "received_at")];
     this.changes = this.values[this.columns.findIndex((column) => column.key === "change")];
+    this.modes = this.values[this.columns.findIndex((column) => column.key === "mode")];
     this.last = this.values[this.columns.findIndex((column) => column.key === "last_price")];
     const byName = Array.from(this.symbols.keys()).sort((a, b) =>
       this.symbols[a] < this.symbols[b] ? -1 : 1,
@@ -55,13 +59,35 @@ class State {
     });
     if (message.sample) this.sample();
   }
+  // Why a row has no value in a column.
+  reason(row, column) {
+    const mode = this.modes[row];
+    if (mode !== mode) return "no tick yet";
+    if (mode < column.needs)
+      return `mode ${formats.mode(mode)} does not carry it, ${formats.mode(column.needs)} does`;
+    return "none for this instrument";
+  }
+  // The columns that some rows cannot have in their modes, in a sentence for each mode needed.
+  missing(columns) {
+    const sentences = [];
+    for (const needed of [1, 2]) {
+      const labels = columns.filter(({ needs }) => needs === needed).map(({ label }) => label);
+      const rows = this.modes.filter((mode) => mode < needed).length;
+      if (labels.length && rows)
+        sentences.push(
+          `${labels.join(", ")}: only in mode ${formats.mode(needed)}, ` +
+            `${formats.quantity(rows)} of ${formats.quantity(this.rows)} instruments are not.`,
+        );
+    }
+    return sentences.join(" ");
+  }
   // The snapshot that would show these rows as they are now.
   picture(rows) {
     const kept = Array.from(rows);
     const column = (values) => kept.map((row) => values[row]);
     const line = (row) => this.sparks.subarray(row * this.points, (row + 1) * this.points);
     return [
-      { ...this.message, symbols: column(this.symbols) },
+      { ...this.message, symbols: column(this.symbols), labels: column(this.labels) },
       [
         Uint32Array.from(column(this.tokens)),
         Float64Array.from(this.values.flatMap(column)),
@@ -93,11 +119,18 @@ function render({ model, el }) {
 
   const filter = h("input", {
     type: "search",
-    placeholder: "Filter symbols",
-    "aria-label": "Filter symbols",
+    placeholder: "Filter",
+    "aria-label": "Filter instruments",
     oninput: refilter,
   });
   const count = h("span", { class: "kp-soft kp-count" });
+  const more = h("button", {
+    type: "button",
+    class: "kp-soft",
+    hidden: true,
+    onclick: () => rows.box.scrollTo({ left: rows.box.scrollWidth, behavior: "smooth" }),
+  });
+  const foot = h("div", { class: "kp-foot kp-soft", hidden: true });
   const moves = chips(
     Object.entries(MOVEMENTS).map(([key, [label]]) => [key, label]),
     movement,
@@ -124,9 +157,11 @@ function render({ model, el }) {
     moves.group,
     exchanges,
     h("span", { class: "kp-grow" }),
+    more,
     count,
   );
-  const root = h("div", { class: "kp kp-card kp-table" }, bar, head, rows.box);
+  const area = h("div", { class: "kp-sheet-area" }, head, rows.box);
+  const root = h("div", { class: "kp kp-card kp-table" }, bar, area, foot);
   const link = connect(model, root, {
     snapshot(message, buffers) {
       state = new State(message, buffers);
@@ -134,7 +169,9 @@ function render({ model, el }) {
       refilter();
     },
     delta(message, buffers) {
-      if (message.rows !== undefined) state.apply(message, buffers);
+      if (message.rows === undefined) return;
+      state.apply(message, buffers);
+      if (message.sample) explain();
     },
     paint,
     picture: () => state.picture(order.subarray(0, MAX_SAVED)),
@@ -149,7 +186,9 @@ function render({ model, el }) {
   }
   function layOut() {
     const widths = shown().map((column) => `minmax(${column.width}px, ${column.width}fr)`);
-    root.style.setProperty("--kp-grid", `minmax(150px, 150fr) ${widths.join(" ")}`);
+    root.style.setProperty("--kp-grid", `minmax(${SYMBOL_WIDTH}px, 240fr) ${widths.join(" ")}`);
+    const least = shown().reduce((sum, { width }) => sum + width, SYMBOL_WIDTH);
+    root.style.setProperty("--kp-least", `${least}px`);
     head.style.gridTemplateColumns = "var(--kp-grid)";
     const titles = [{ key: "symbol", label: "Symbol", text: true }, ...shown()];
     head.replaceChildren(
@@ -170,6 +209,7 @@ function render({ model, el }) {
       ),
     );
     markSort();
+    align();
     const names = [...new Set(state.exchanges)].filter(Boolean).sort();
     exchanges.replaceChildren(
       ...(names.length > 1
@@ -182,6 +222,22 @@ function render({ model, el }) {
         : []),
     );
     rows.clear();
+  }
+  function explain() {
+    const text = state.missing(shown());
+    foot.hidden = !text;
+    setText(foot, text);
+  }
+  // Columns beyond the right edge are announced, and the heading scrolls with the rows.
+  function align() {
+    const { scrollLeft, clientWidth } = rows.box;
+    head.scrollLeft = scrollLeft;
+    const beyond = ({ offsetLeft, offsetWidth }) =>
+      offsetLeft + offsetWidth > scrollLeft + clientWidth + 2;
+    const hidden = Array.from(head.children).filter(beyond).length;
+    more.hidden = hidden === 0;
+    setText(more, `${hidden} more ${hidden === 1 ? "column" : "columns"} ▸`);
+    root.classList.toggle("kp-more", hidden > 0);
   }
   function sortBy(key) {
     const natural = key !== "symbol";
@@ -208,13 +264,14 @@ function render({ model, el }) {
     const kept = [];
     for (let row = 0; row < state.rows; row += 1) {
       if (exchange && state.exchanges[row] !== exchange) continue;
-      if (words.length && !words.every((word) => state.symbols[row].includes(word))) continue;
+      if (words.length && !words.every((word) => state.texts[row].includes(word))) continue;
       if (passes(row, state, now)) kept.push(row);
     }
     order = Int32Array.from(kept);
     if (sort.key) order.sort(comparison());
     sorted = performance.now();
-    rows.resize(order.length);
+    rows.resize(order.length, state.rows ? "No instrument matches." : "Nothing is subscribed.");
+    explain();
     const all = formats.quantity(state.rows);
     setText(
       count,
@@ -267,8 +324,7 @@ function render({ model, el }) {
     const row = order[position];
     const moved = entry.row !== row;
     if (moved) {
-      symbolInto(entry.symbol, state.symbols[row]);
-      entry.symbol.title = state.symbols[row];
+      nameInto(entry.symbol, state.symbols[row], state.labels[row]);
       entry.row = row;
     }
     let c = 0;
@@ -286,7 +342,8 @@ function render({ model, el }) {
     const before = entry.seen[c];
     if (!moved && (value === before || (value !== value && before !== before))) return;
     const element = entry.cells[c];
-    element.textContent = value === value ? formats[column.kind](value) : "";
+    element.textContent = value === value ? formats[column.kind](value) : "–";
+    element.title = value === value ? "" : state.reason(entry.row, column);
     const tone = column.toned ? direction(value) : "";
     const flashes = !moved && column.flash && value !== before;
     entry.flip[c] ^= 1; // two names of one animation: a new name restarts it
@@ -329,6 +386,7 @@ function render({ model, el }) {
     link.dirty();
   }
   rows.box.addEventListener("scroll", link.dirty, { passive: true });
+  rows.box.addEventListener("scroll", align, { passive: true });
   rows.box.addEventListener("keydown", (event) => {
     if (!state) return;
     const at = order.findIndex((row) => state.tokens[row] === selected);
@@ -340,10 +398,15 @@ function render({ model, el }) {
   });
   const follow = () => {
     selected = model.get("selected");
+    const at = state ? order.findIndex((row) => state.tokens[row] === selected) : -1;
+    if (at >= 0) rows.reveal(at);
     link.dirty();
   };
   model.on("change:selected", follow);
-  const size = new ResizeObserver(link.dirty);
+  const size = new ResizeObserver(() => {
+    align();
+    link.dirty();
+  });
   size.observe(rows.box);
   const ageing = setInterval(link.dirty, 1000);
   return () => {

@@ -18,6 +18,7 @@ from kitepolars.instruments.derivatives import (
     SHARE_DERIVATIVES,
     chosen_expiry,
     contracts,
+    label,
     option_chain,
     spot_name,
     today_in_india,
@@ -35,6 +36,8 @@ from kitepolars.instruments.dump import (
 from kitepolars.instruments.naming import Instrument, Names, SomeInstruments
 from kitepolars.instruments.search import OPTION_TYPES, Haystack
 from kitepolars.instruments.summary import as_html
+
+_LABELLED: Final = ("tradingsymbol", "name", "expiry", "strike", "instrument_type")
 
 SYMBOL: Final = pl.Categorical()
 """The dtype of every ``symbol`` column."""
@@ -242,6 +245,25 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
             Tokens, as integers.
         """
         return self._frame["symbol"].gather(self._names.rows(instrument_tokens))
+
+    def labels(self, instrument_tokens: Iterable[int] | npt.NDArray[Any] | pl.Series) -> pl.Series:
+        """Return the names of tokens as traders read them, null where the dump has none.
+
+        ``"NIFTY 1 Dec 26000 CE"``, ``"NIFTY 29 Dec FUT"``; instruments that do not expire have
+        their tradingsymbol, ``"INFY"``. Expiries that are most of a year away have their year.
+
+        Parameters
+        ----------
+        instrument_tokens
+            Tokens, as integers.
+        """
+        rows = self._frame.select(pl.col(_LABELLED).gather(self._names.rows(instrument_tokens)))
+        return rows.select(label(self._nearest_expiry)).to_series()
+
+    @cached_property
+    def _nearest_expiry(self) -> date | None:
+        nearest: Any = self._frame["expiry"].min()
+        return nearest if isinstance(nearest, date) else None
 
     def search(self, query: str, limit: int = 50) -> pl.DataFrame:
         """Return the instruments that match what somebody types, best first.

@@ -40,6 +40,10 @@ _DATE: Final = r"\d{2}(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|[1-9OND
 """How a symbol writes an expiry: year and month, or year, month's sign and day. Five characters."""
 
 _CONTRACT: Final = rf"^(.+?){_DATE}"
+
+_YEAR_SHOWN_AFTER: Final = 300
+"""Days from the nearest expiry on, from which a label names the year of an expiry."""
+
 _OPTION_SIDES: Final = dict(zip(OPTION_TYPES, ("call", "put"), strict=True))
 
 
@@ -98,6 +102,44 @@ def _named(frame: pl.DataFrame, types: tuple[str, ...]) -> pl.DataFrame:
     ).with_columns(
         # Dumps of some years leave the name of contracts empty.
         pl.coalesce("name", underlying_of_symbol()).alias("underlying")
+    )
+
+
+def label(nearest: date | None) -> pl.Expr:
+    """Return how a trader reads an instrument: ``"NIFTY 1 Dec 26000 CE"``, ``"INFY"``.
+
+    Parameters
+    ----------
+    nearest
+        The first expiry of the dump: expiries long after it have their year, too.
+
+    Returns
+    -------
+    polars.Expr
+        A text, from the dump's columns.
+
+    Examples
+    --------
+    >>> row = {"tradingsymbol": "NIFTY26D0126000CE", "name": "NIFTY", "strike": 26000.0,
+    ...        "expiry": date(2026, 12, 1), "instrument_type": "CE"}
+    >>> pl.DataFrame([row]).select(label(date(2026, 12, 1))).item()
+    'NIFTY 1 Dec 26000 CE'
+    """
+    expiry = pl.col("expiry")
+    far = expiry > pl.lit(nearest, pl.Date) + pl.duration(days=_YEAR_SHOWN_AFTER)
+    day = pl.when(far).then(expiry.dt.strftime("%-d %b %Y")).otherwise(expiry.dt.strftime("%-d %b"))
+    kind = pl.col("instrument_type").cast(pl.String)
+    strike = pl.col("strike").cast(pl.String).str.strip_suffix(".0")
+    underlying = pl.coalesce("name", underlying_of_symbol())
+    option = pl.concat_str(underlying, day, strike, kind, separator=" ")
+    future = pl.concat_str(underlying, day, kind, separator=" ")
+    return (
+        pl.when(kind.is_in(OPTION_TYPES))
+        .then(option)
+        .when(kind == FUTURE)
+        .then(future)
+        .fill_null(pl.col("tradingsymbol"))
+        .alias("label")
     )
 
 

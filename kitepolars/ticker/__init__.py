@@ -278,6 +278,11 @@ class Ticker:
     # -- subscriptions ---------------------------------------------------------------------
 
     @property
+    def default_mode(self) -> Mode:
+        """The mode of a `subscribe` that names none."""
+        return self._default_mode
+
+    @property
     def instruments(self) -> Instruments:
         """The instruments known by name. Another list may be assigned; ticks keep their names."""
         return self._instruments
@@ -422,6 +427,7 @@ class Ticker:
         """Show how things stand, with a row for each connection."""
         stats = self.stats()
         return ticker_html(
+            at=self._now().astimezone(IST),
             is_running=self.is_running,
             figures={
                 "instruments": stats.instruments,

@@ -1,10 +1,11 @@
-"""Pictures of a ticker for notebooks: HTML from its counters and connections. Pure.
+"""How a ticker shows itself in a notebook: HTML from its counters and connections. Pure.
 
-Everything that came from outside is escaped; colours are the notebook's own.
+Text from outside is escaped; the colours are the notebook's.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
@@ -19,23 +20,33 @@ _CONNECTION_COLUMNS: Final = ("", "account", "state", "instruments", "", "messag
 
 
 def ticker_html(
-    *, is_running: bool, figures: dict[str, int], losses: dict[str, int], connections: pl.DataFrame
+    *,
+    at: dt.datetime,
+    is_running: bool,
+    figures: dict[str, int],
+    losses: dict[str, int],
+    connections: pl.DataFrame,
 ) -> str:
-    """Return a summary: the state in a word, figures, losses, and a row for each connection.
+    """Return a summary: the state and its time, counters, losses, a row for each connection.
 
     Parameters
     ----------
+    at
+        When this was so, in Indian time: the output of a cell stays on the page.
     is_running
-        Whether the ticker runs.
+        Whether the ticker was running.
     figures
-        Name → count, shown as they are.
+        Counters by name.
     losses
-        Name → count; those that are not 0 are shown in red.
+        Counters by name; those above 0 are shown in red.
     connections
         The columns of ``ticker.connections()``.
     """
     state, colour = ("running", _GOOD) if is_running else ("stopped", _QUIET)
-    parts = [f'<b style="color:{colour}">● {state}</b>']
+    moment = f"at {at:%H:%M:%S} on {at.day} {at:%b}"
+    parts = [
+        f'<b style="color:{colour}">● {state}</b> <span style="color:{_QUIET}">{moment}</span>'
+    ]
     parts += [f"{escape(name)} <b>{count:,}</b>" for name, count in figures.items()]
     lost = [f"{escape(name)} <b>{count:,}</b>" for name, count in losses.items() if count]
     parts.append(
@@ -51,7 +62,7 @@ def ticker_html(
 
 
 def stats_html(figures: Iterable[tuple[str, int]]) -> str:
-    """Return counters as a table of one column of names and one of numbers."""
+    """Return counters as a table of names and numbers."""
     rows = "".join(
         _row("td", [escape(name.replace("_", " ")), f"{count:,}"]) for name, count in figures
     )

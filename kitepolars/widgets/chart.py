@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,9 +15,16 @@ from kitepolars.analytics import CandleBuilder, Clock, Hours
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 from kitepolars.widgets.host import asset
-from kitepolars.widgets.reading import HeldTicks, Reading, WatchedTicker, symbol_of, tokens_of
+from kitepolars.widgets.reading import (
+    HeldTicks,
+    Reading,
+    WatchedTicker,
+    labels_of,
+    symbol_of,
+    tokens_of,
+)
 from kitepolars.widgets.search import find
-from kitepolars.widgets.threads import TICK, Publisher
+from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
 from kitepolars.widgets.view import LiveWidget, Update
 
 CHART_INTERVALS: Final = {
@@ -126,6 +134,8 @@ class Chart(LiveWidget):
 
     height = traitlets.Int(340).tag(sync=True)
     intervals = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    instrument_token = traitlets.Int()
+    """Token of the instrument shown."""
 
     def __init__(
         self,
@@ -138,44 +148,53 @@ class Chart(LiveWidget):
         publisher: Publisher | None = None,
     ) -> None:
         (token,) = tokens_of(ticker, instrument)
-        self._live = LiveBars(token, _checked_interval(every), ticker.hours)
+        self._every = _checked_interval(every)
+        self._live = LiveBars(token, every, ticker.hours)
         self._history = None if history is None else _checked_history(history)
         self._hits: dict[str, Any] = {}
         self._tick: object = None
         self._clock = ""
         self._sent: Bars = _NO_BARS
         self._shown: LiveBars | None = None
-        traits = {"height": height, "intervals": list(CHART_INTERVALS)}
+        self._subscribed = True
+        traits = {"height": height, "intervals": list(CHART_INTERVALS), "instrument_token": token}
         super().__init__(ticker, publisher=publisher, traits=traits)
 
     @property
     def instrument(self) -> str:
         """The instrument shown. Set a name or a token to show another."""
-        return symbol_of(self.ticker, self._live.instrument_token)
+        return symbol_of(self.ticker, self.instrument_token)
 
     @instrument.setter
     def instrument(self, instrument: str | int) -> None:
-        (token,) = tokens_of(self.ticker, instrument)
-        self._live = LiveBars(token, self.interval, self.ticker.hours)
-        self._publisher.wake()
+        (self.instrument_token,) = tokens_of(self.ticker, instrument)
 
     @property
     def interval(self) -> str:
         """The interval shown. Set another of `CHART_INTERVALS`."""
-        return self._live.every
+        return self._every
 
     @interval.setter
     def interval(self, every: str) -> None:
-        token = self._live.instrument_token
-        self._live = LiveBars(token, _checked_interval(every), self.ticker.hours)
+        self._every = _checked_interval(every)
+        self._restart()
+
+    @traitlets.observe("instrument_token")
+    def _restart(self, _change: object = None) -> None:
+        """Begin with new bars: the instrument or the interval is another."""
+        self._live = LiveBars(self.instrument_token, self._every, self.ticker.hours)
         self._publisher.wake()
 
     def handle(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Take an interval, an instrument or a search query."""
+        """Take an interval, an instrument, a search query or a wish to subscribe."""
         if kind == "every":
             self.interval = content["every"]
         elif kind == "instrument":
             self.instrument = int(content["token"])
+        elif kind == "subscribe":
+            token = self.instrument_token
+            subscribe = partial(self.ticker.subscribe, [token])
+            COMMANDS.post(partial(self.attempt, subscribe))
         elif kind == "query":
             self._hits = {"hits": find(self.ticker, str(content["text"]))}
 
@@ -190,13 +209,16 @@ class Chart(LiveWidget):
         bars = self._bars(live, reading)
         self._sent, self._shown, self._clock = bars, live, live.on
         self._tick = _last_tick(reading, live.instrument_token)
+        self._subscribed = _is_subscribed(reading, live.instrument_token)
         content = {
             "from": 0,
-            "symbol": self.instrument,
+            "symbol": symbol_of(self.ticker, live.instrument_token),
+            "label": labels_of(self.ticker, [live.instrument_token])[0],
+            "offers": not self._subscribed,
             "every": live.every,
             "seconds": CHART_INTERVALS[live.every],
             "precision": _precision(bars),
-            "empty": _WAITING,
+            "empty": _WAITING if self._subscribed else "",
             "remark": "" if live.on == "exchange_timestamp" else _ON_ARRIVAL,
         }
         return Update({**content, **self._new_hits()}, [bars.tobytes()], whole=True)
@@ -204,7 +226,9 @@ class Chart(LiveWidget):
     def changes(self, reading: Reading) -> Update | None:
         """Return the bars from the first changed one on."""
         live = self._live
-        if self._shown is not live:
+        if self._shown is not live or self._subscribed != _is_subscribed(
+            reading, live.instrument_token
+        ):
             return self.snapshot(reading)
         tick = _last_tick(reading, live.instrument_token)
         if tick == self._tick:
@@ -253,6 +277,10 @@ _NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
 def _last_tick(reading: Reading, token: int) -> list[object]:
     """Return what changes with each tick, so that bars are read only after a new one."""
     return reading.latest.filter(pl.col("instrument_token") == token)["received_at"].to_list()
+
+
+def _is_subscribed(reading: Reading, token: int) -> bool:
+    return token in reading.subscriptions["instrument_token"]
 
 
 def _checked_interval(every: str) -> str:

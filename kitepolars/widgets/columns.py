@@ -9,6 +9,10 @@ from typing import Final
 import polars as pl
 
 from kitepolars.errors import ConfigError
+from kitepolars.wire.layouts import MODES
+
+LTP, QUOTE, FULL = range(len(MODES))
+"""The modes in ascending order, as the view numbers them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +26,7 @@ class TableColumn:
     expression
         The value, from the columns of ``latest()``.
     kind
-        The format: price, quantity, change, percent, ratio, time, mode or spark.
+        The format: price, quantity, change, percent, share, time, mode or spark.
     width
         Least width in pixels, and share of the remaining width.
     flash
@@ -31,6 +35,8 @@ class TableColumn:
         Whether the sign is coloured.
     title
         The tooltip.
+    needs
+        The least mode that carries the value: index into ``ltp``, ``quote``, ``full``.
     """
 
     label: str
@@ -40,6 +46,7 @@ class TableColumn:
     flash: bool = False
     toned: bool = False
     title: str = ""
+    needs: int = QUOTE
 
 
 def _epoch(name: str) -> pl.Expr:
@@ -59,9 +66,14 @@ _OI: Final = pl.when(pl.col("oi") > 0).then(pl.col("oi"))  # shares have none
 _RANGE: Final = pl.col("high") - pl.col("low")
 
 COLUMNS: Final = {
-    "last_price": TableColumn(label="Last", expression=_LAST, kind="price", flash=True),
+    "last_price": TableColumn(label="Last", expression=_LAST, kind="price", flash=True, needs=LTP),
     "spark": TableColumn(
-        label="Trend", expression=_LAST, kind="spark", width=96, title="the last few minutes"
+        label="Trend",
+        expression=_LAST,
+        kind="spark",
+        width=96,
+        needs=LTP,
+        title="the last few minutes",
     ),
     "price_change": TableColumn(
         label="Net", expression=_LAST - _CLOSE, kind="change", toned=True, title="against close"
@@ -73,10 +85,18 @@ COLUMNS: Final = {
         toned=True,
         title="against the previous close",
     ),
-    "bid": TableColumn(label="Bid", expression=_best("bid_price"), kind="price", flash=True),
-    "ask": TableColumn(label="Ask", expression=_best("ask_price"), kind="price", flash=True),
+    "bid": TableColumn(
+        label="Bid", expression=_best("bid_price"), kind="price", flash=True, needs=FULL
+    ),
+    "ask": TableColumn(
+        label="Ask", expression=_best("ask_price"), kind="price", flash=True, needs=FULL
+    ),
     "spread": TableColumn(
-        label="Spread", expression=_best("ask_price") - _best("bid_price"), kind="price", width=70
+        label="Spread",
+        expression=_best("ask_price") - _best("bid_price"),
+        kind="price",
+        width=70,
+        needs=FULL,
     ),
     "volume_traded": TableColumn(
         label="Volume", expression=pl.col("volume_traded"), kind="quantity", width=96
@@ -94,16 +114,16 @@ COLUMNS: Final = {
     "day_range": TableColumn(
         label="Range",
         expression=100 * (_LAST - pl.col("low")) / pl.when(_RANGE > 0).then(_RANGE),
-        kind="ratio",
+        kind="share",
         width=64,
-        title="where in the day's range: 0 at the low, 100 at the high",
+        title="position in the day's range: 0% at the low, 100% at the high",
     ),
     "imbalance": TableColumn(
         label="Imbalance (all)",
         expression=100 * (_BUY - _SELL) / pl.when(_BUY + _SELL > 0).then(_BUY + _SELL),
         kind="percent",
         toned=True,
-        width=108,
+        width=120,
         title="all buy orders against all sell orders, in percent (the ladder: its five levels)",
     ),
     "total_buy_quantity": TableColumn(
@@ -112,19 +132,25 @@ COLUMNS: Final = {
     "total_sell_quantity": TableColumn(
         label="All asks", expression=pl.col("total_sell_quantity"), kind="quantity"
     ),
-    "oi": TableColumn(label="OI", expression=_OI, kind="quantity", width=92),
-    "oi_day_high": TableColumn(label="OI high", expression=pl.col("oi_day_high"), kind="quantity"),
-    "oi_day_low": TableColumn(label="OI low", expression=pl.col("oi_day_low"), kind="quantity"),
+    "oi": TableColumn(label="OI", expression=_OI, kind="quantity", needs=FULL, width=92),
+    "oi_day_high": TableColumn(
+        label="OI high", expression=pl.col("oi_day_high"), kind="quantity", needs=FULL
+    ),
+    "oi_day_low": TableColumn(
+        label="OI low", expression=pl.col("oi_day_low"), kind="quantity", needs=FULL
+    ),
     "mode": TableColumn(
-        label="Mode", expression=pl.col("mode").to_physical(), kind="mode", width=56
+        label="Mode", expression=pl.col("mode").to_physical(), kind="mode", width=56, needs=LTP
     ),
     "last_trade_time": TableColumn(
-        label="Traded", expression=_epoch("last_trade_time"), kind="time"
+        label="Traded", expression=_epoch("last_trade_time"), kind="time", needs=FULL
     ),
     "exchange_timestamp": TableColumn(
-        label="Exchange", expression=_epoch("exchange_timestamp"), kind="time"
+        label="Exchange", expression=_epoch("exchange_timestamp"), kind="time", needs=FULL
     ),
-    "received_at": TableColumn(label="Received", expression=_epoch("received_at"), kind="time"),
+    "received_at": TableColumn(
+        label="Received", expression=_epoch("received_at"), kind="time", needs=LTP
+    ),
 }
 """Columns by name. A new column of the table is a new row here."""
 
@@ -142,8 +168,8 @@ DEFAULT_COLUMNS: Final = (
 )
 """Columns shown by default."""
 
-NEEDED: Final = ("received_at", "change", "last_price")
-"""Columns that the view needs for staleness, movers and sparklines, shown or not."""
+NEEDED: Final = ("received_at", "change", "last_price", "mode")
+"""Columns that the view needs to mark stale rows, movers and missing values, shown or not."""
 
 
 def checked_columns(columns: Sequence[str]) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ class Controls(Composite):
     ticker
         The ticker.
     mode
-        The mode that is selected at first for new subscriptions.
+        The mode that is selected at first for new subscriptions; the ticker's default mode
+        if None.
     watch_list
         The file name proposed for saving and loading.
     publisher, commands
@@ -57,7 +58,7 @@ class Controls(Composite):
         self,
         ticker: WatchedTicker,
         *,
-        mode: Mode | str = Mode.QUOTE,
+        mode: Mode | str | None = None,
         watch_list: str = "watchlist.txt",
         publisher: Publisher | None = None,
         commands: CommandQueue | None = None,
@@ -70,7 +71,7 @@ class Controls(Composite):
         self.subscribed = SubscriptionList(
             ticker, remove=self._remove, on_reading=self._refresh, publisher=publisher
         )
-        self._make_parts(Mode(mode), watch_list)
+        self._make_parts(Mode(ticker.default_mode if mode is None else mode), watch_list)
         super().__init__(self._arranged())
         self.add_class("kp")
         self.add_class("kp-controls")

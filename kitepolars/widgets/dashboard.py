@@ -20,7 +20,7 @@ from kitepolars.widgets.view import Composite, LiveWidget
 
 
 class Dashboard(Composite):
-    """The widgets together. The row selected in the table is what chart and ladder show.
+    """The widgets together, on one instrument: the one selected in the table or the chart.
 
     Parameters
     ----------
@@ -64,7 +64,10 @@ class Dashboard(Composite):
         self.ladder = Ladder(ticker, shown, publisher=publisher)
         self.table = LiveTable(ticker, columns=columns, publisher=publisher)
         self.monitor = Monitor(ticker, publisher=publisher)
-        self.table.observe(self._follow, "selected")
+        self.table.selected = self.chart.instrument_token
+        self.table.observe(self._select, "selected")
+        for part in (self.chart, self.ladder):
+            part.observe(self._select, "instrument_token")
         panel = ipywidgets.Accordion(
             [self.controls, self.monitor], titles=("Subscriptions", "Health")
         )
@@ -77,10 +80,11 @@ class Dashboard(Composite):
         """Return everything but the panel, which needs a kernel."""
         return [self.chart, self.ladder, self.table, self.monitor]
 
-    def _follow(self, change: Any) -> None:
-        """Show the selected row's instrument."""
-        if change["new"]:
-            self.chart.instrument = self.ladder.instrument = change["new"]
+    def _select(self, change: Any) -> None:
+        """Show the instrument that was chosen in one part in all of them."""
+        if token := change["new"]:
+            self.table.selected = token
+            self.chart.instrument = self.ladder.instrument = token
 
 
 def _first(ticker: WatchedTicker) -> int:

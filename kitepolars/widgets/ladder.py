@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+import traitlets
 
 from kitepolars.widgets.host import asset
-from kitepolars.widgets.reading import Reading, WatchedTicker, symbol_of, tokens_of
+from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of, symbol_of, tokens_of
 from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
 from kitepolars.widgets.view import LiveWidget, Update
 from kitepolars.wire.layouts import DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS, Mode
@@ -70,33 +71,39 @@ class Ladder(LiveWidget):
     def __init__(
         self, ticker: WatchedTicker, instrument: str | int, *, publisher: Publisher | None = None
     ) -> None:
-        (self._token,) = tokens_of(ticker, instrument)
+        (token,) = tokens_of(ticker, instrument)
         self._shown: object = None
-        super().__init__(ticker, publisher=publisher, traits={})
+        super().__init__(ticker, publisher=publisher, traits={"instrument_token": token})
+
+    instrument_token = traitlets.Int()
+    """Token of the instrument shown."""
 
     @property
     def instrument(self) -> str:
         """The instrument shown. Set a name or a token to show another."""
-        return symbol_of(self.ticker, self._token)
+        return symbol_of(self.ticker, self.instrument_token)
 
     @instrument.setter
     def instrument(self, instrument: str | int) -> None:
-        (self._token,) = tokens_of(self.ticker, instrument)
-        self._shown = None
+        (self.instrument_token,) = tokens_of(self.ticker, instrument)
         self._publisher.wake()
 
     def handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Subscribe in mode full, when the view's button was pressed."""
         if kind == "full":
-            token = self._token
+            token = self.instrument_token
             COMMANDS.post(lambda: self.attempt(lambda: _in_full(self.ticker, token)))
 
     def snapshot(self, reading: Reading) -> Update:
         """Return the whole book."""
-        row = _row(reading, self._token)
+        row = _row(reading, self.instrument_token)
         self._shown = self._state(row)
-        subscribed = self._token in reading.subscriptions["instrument_token"]
-        content = {"symbol": self.instrument, **_advice(self._token, row, subscribed=subscribed)}
+        token = self.instrument_token
+        content = {
+            "symbol": self.instrument,
+            "label": labels_of(self.ticker, [token])[0],
+            **_advice(token, row, subscribed=token in reading.subscriptions["instrument_token"]),
+        }
         if row is None:
             return Update({**content, "received_at": None}, whole=True)
         book = _book(row)
@@ -105,11 +112,11 @@ class Ladder(LiveWidget):
 
     def changes(self, reading: Reading) -> Update | None:
         """Return the whole book after a new tick or a change of instrument."""
-        same = self._state(_row(reading, self._token)) == self._shown
+        same = self._state(_row(reading, self.instrument_token)) == self._shown
         return None if same else self.snapshot(reading)
 
     def _state(self, row: Mapping[str, Any] | None) -> object:
-        return (self._token, None if row is None else (row["received_at"], row["mode"]))
+        return (self.instrument_token, None if row is None else (row["received_at"], row["mode"]))
 
 
 def _in_full(ticker: WatchedTicker, token: int) -> None:
@@ -128,14 +135,14 @@ def _book(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]] | Non
 
 
 def _advice(token: int, row: Mapping[str, Any] | None, *, subscribed: bool) -> dict[str, Any]:
-    """Return why there is no book, and whether mode full would bring one."""
+    """Return why there is no book, and the button that would bring one."""
     segment = SEGMENTS.get(token & SEGMENT_MASK)
     if segment is not None and not segment.tradable:
-        return {"advice": "An index is not traded: it has no order book.", "offers_full": False}
+        return {"advice": "An index is not traded: it has no order book."}
     if not subscribed:
-        return {"advice": "Not subscribed.", "offers_full": True}
+        return {"advice": "Not subscribed.", "offer": "Subscribe in full"}
     if row is not None and row["mode"] != Mode.FULL:
-        return {"advice": f"Mode {row['mode']} carries no order book.", "offers_full": True}
+        return {"advice": f"Mode {row['mode']} carries no order book.", "offer": "Switch to full"}
     return {}
 
 

@@ -26,6 +26,10 @@ class InstrumentLookup(Protocol):
         """Return the name of a token, if it is known."""
         ...
 
+    def labels(self, instrument_tokens: Any) -> pl.Series:
+        """Return the names of tokens as traders read them, null where unknown."""
+        ...
+
     def tokens(self, instruments: Any) -> list[int]:
         """Return the tokens of names such as ``"NSE:INFY"``, or of tokens."""
         ...
@@ -64,6 +68,11 @@ class WatchedTicker(Protocol):
     @property
     def instruments(self) -> InstrumentLookup | None:
         """The known instruments, if any were given."""
+        ...
+
+    @property
+    def default_mode(self) -> str:
+        """The mode of a `subscribe` that names none."""
         ...
 
     def start(self) -> Any:
@@ -193,3 +202,12 @@ def symbol_of(ticker: WatchedTicker, instrument_token: int) -> str:
     """Return the symbol of a token, or its digits if it has none."""
     known = ticker.instruments.symbol(instrument_token) if ticker.instruments is not None else None
     return known if known is not None else str(instrument_token)
+
+
+def labels_of(ticker: WatchedTicker, instrument_tokens: Sequence[int] | pl.Series) -> list[str]:
+    """Return the names of tokens as traders read them, or their digits if they have none."""
+    digits = pl.Series(instrument_tokens, dtype=pl.UInt32).cast(pl.String)
+    if ticker.instruments is None:
+        return digits.to_list()
+    labels = ticker.instruments.labels(instrument_tokens)
+    return pl.select(pl.coalesce(labels, digits)).to_series().to_list()

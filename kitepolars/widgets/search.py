@@ -9,7 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from kitepolars.widgets.host import asset
-from kitepolars.widgets.reading import Reading, WatchedTicker
+from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
 from kitepolars.widgets.subscriptions import modes_of
 from kitepolars.widgets.threads import TICK, Publisher
 from kitepolars.widgets.view import LiveWidget, Update
@@ -86,13 +86,20 @@ class SearchBox(LiveWidget):
 
 
 def find(ticker: WatchedTicker, query: str, limit: int = MAX_HITS) -> list[dict[str, Any]]:
-    """Search a ticker's instruments; return token, symbol and description of each hit."""
+    """Search a ticker's instruments; return token, symbol, label and description of each hit."""
     words = query.strip()[:MAX_QUERY]
     if not words or ticker.instruments is None:
         return []
+    rows = ticker.instruments.search(words, limit)
+    labels = labels_of(ticker, rows["instrument_token"])
     return [
-        {"token": row["instrument_token"], "symbol": row["symbol"], "detail": describe(row)}
-        for row in ticker.instruments.search(words, limit).iter_rows(named=True)
+        {
+            "token": row["instrument_token"],
+            "symbol": row["symbol"],
+            "label": label,
+            "detail": describe(row),
+        }
+        for row, label in zip(rows.iter_rows(named=True), labels, strict=True)
     ]
 
 
@@ -104,18 +111,19 @@ def with_modes(hits: list[dict[str, Any]], subscriptions: pl.DataFrame) -> list[
 
 
 def describe(row: Mapping[str, Any]) -> str:
-    """Return name, expiry and lot size of an instrument in one line.
+    """Return what the label of an instrument leaves out: the company, or expiry and lot size.
 
     Examples
     --------
     >>> describe({"name": "NIFTY", "expiry": date(2026, 11, 26), "lot_size": 75})
-    'NIFTY · 26 Nov 2026 · lot 75'
+    'expires 26 Nov 2026 · lot 75'
+    >>> describe({"name": "INFOSYS", "expiry": None, "lot_size": 1})
+    'INFOSYS'
     """
     expiry: date | None = row.get("expiry")
     lot = row.get("lot_size") or 0
     parts = [
-        str(row.get("name") or ""),
-        f"{expiry.day} {expiry:%b %Y}" if expiry is not None else "",
+        str(row.get("name") or "") if expiry is None else f"expires {expiry.day} {expiry:%b %Y}",
         f"lot {lot:,}" if lot > 1 else "",
     ]
     return " · ".join(part for part in parts if part)

@@ -16,7 +16,7 @@ import polars as pl
 import traitlets
 
 from kitepolars.widgets.host import asset
-from kitepolars.widgets.reading import Reading, WatchedTicker
+from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
 from kitepolars.widgets.threads import Publisher
 from kitepolars.widgets.view import LiveWidget, Update
 from kitepolars.widgets.watchlist import by_mode
@@ -96,7 +96,10 @@ class SubscriptionList(LiveWidget):
         symbols = pl.coalesce(
             pl.col("symbol").cast(str), pl.col("instrument_token").cast(str)
         ).alias("symbol")
-        content = {"symbols": rows.select(symbols)["symbol"].to_list()}
+        content = {
+            "symbols": rows.select(symbols)["symbol"].to_list(),
+            "labels": labels_of(self.ticker, rows["instrument_token"]),
+        }
         return Update(content, self._sent, whole=True)
 
     def changes(self, reading: Reading) -> Update | None:

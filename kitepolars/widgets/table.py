@@ -25,7 +25,7 @@ from kitepolars.widgets.columns import (
     expressions,
 )
 from kitepolars.widgets.host import asset
-from kitepolars.widgets.reading import Reading, WatchedTicker, symbol_of, tokens_of
+from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of, symbol_of, tokens_of
 from kitepolars.widgets.threads import TICK, Publisher
 from kitepolars.widgets.view import LiveWidget, Update
 
@@ -132,6 +132,7 @@ class LiveTable(LiveWidget):
         content = {
             "columns": self._described(),
             "symbols": rows.select(_NAME)["symbol"].to_list(),
+            "labels": labels_of(self.ticker, rows["instrument_token"]),
             "stale_after": self._stale_after,
             "points": POINTS,
             "sampled": time.monotonic(),
@@ -181,6 +182,7 @@ class LiveTable(LiveWidget):
                 "flash": COLUMNS[name].flash,
                 "toned": COLUMNS[name].toned,
                 "title": COLUMNS[name].title,
+                "needs": COLUMNS[name].needs,
                 "hidden": name not in self._shown,
             }
             for name in self._names

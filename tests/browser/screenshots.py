@@ -69,7 +69,7 @@ PICTURES: Final = (
         name="monitor",
         code="ticker.monitor()",
         selector=".kp-monitor",
-        ready="document.querySelector('.kp-verdict')?.textContent === 'Well'",
+        ready="document.querySelector('.kp-verdict')?.textContent === 'Healthy'",
     ),
     Picture(
         name="dashboard",

@@ -98,7 +98,7 @@ def test_nine_thousand_rows_scroll_sort_and_filter(open_notebook: Opener) -> Non
     notebook.wait_for(
         "document.querySelector('.kp-row[aria-rowindex=\"1\"] .kp-symbol')?.title === i", highest
     )
-    page.get_by_label("Filter symbols").fill("infy nse")
+    page.get_by_label("Filter instruments").fill("infy nse")
     notebook.wait_for(
         "[...document.querySelectorAll('.kp-row')].filter((row) => row.style.display !== 'none')"
         ".every((row) => row.querySelector('.kp-symbol').title.includes('INFY'))"
@@ -273,7 +273,7 @@ def test_a_monitor_says_what_is_wrong_and_shows_texts_as_texts(open_notebook: Op
     notebook.run(0)
     notebook.run(1)
     word = "document.querySelector('.kp-verdict')?.textContent"
-    notebook.wait_for(f"{word} === 'Well'")
+    notebook.wait_for(f"{word} === 'Healthy'")
     text = '{"type": "error", "data": "<img src=x onerror=window.attacked=1><b>bad</b>"}'
     notebook.execute(f"ticker.exchange.send({text!r})")
     notebook.wait_for("document.querySelector('.kp-events')?.textContent.includes('<b>bad</b>')")
@@ -282,7 +282,7 @@ def test_a_monitor_says_what_is_wrong_and_shows_texts_as_texts(open_notebook: Op
     notebook.execute("ticker.exchange.reject(503); ticker.exchange.abort()")
     notebook.wait_for(f"['Down', 'Degraded'].includes({word})")
     notebook.execute("ticker.exchange.accept()")
-    notebook.wait_for(f"{word} === 'Well'")
+    notebook.wait_for(f"{word} === 'Healthy'")
     notebook.wait_for("document.querySelector('.kp-monitor').textContent.includes('1 gap')")
     notebook.execute("ticker.stop()")
     notebook.wait_for(f"{word} === 'Stopped'")

@@ -58,7 +58,7 @@ def test_in_a_terminal_it_shows_a_live_view() -> None:
     exit_code, shown = in_terminal("--seconds", "1", "--instruments", "50")
     assert exit_code == 0, shown
     assert "Watch list" in shown
-    assert "Well: 1 connection open" in shown
+    assert "Healthy: 1 connection open" in shown
     assert "\x1b[" in shown
 
 

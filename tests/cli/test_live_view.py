@@ -26,7 +26,7 @@ def quote(symbol: str, *trend: float, **others: object) -> dict[str, Any]:
 MOMENT: Final = Moment(
     elapsed=6.2,
     stats=Stats(**{field.name: COUNTERS.get(field.name, 0) for field in fields(Stats)}),
-    health=Health(word="Well", tone="good", why="3 connections open"),
+    health=Health(word="Healthy", tone="good", why="3 connections open"),
     rates=Rates(2987.0, {0: 12.4, 1: 0.0}, {0: 45_600.0, 1: 0.0}),
     connections=(
         {"connection": 0, "state": "open", "instruments": 3000},
@@ -72,7 +72,7 @@ def test_the_picture_shows_connections_watch_list_and_health(width: int) -> None
         "26,068.15",
         "4,321",
         "46",
-        "Well: 3 connections open",
+        "Healthy: 3 connections open",
         "25.0 MB",
     ):
         assert shown in picture
@@ -96,7 +96,7 @@ def test_the_verdict_is_the_monitors() -> None:
     lossy = Health(word="Lossy", tone="warn", why="2 messages were dropped")
     picture = drawn(replace(MOMENT, health=lossy, stats=replace(MOMENT.stats, dropped=2)), 104)
     assert "Lossy: 2 messages were dropped" in picture
-    assert "Well" not in picture
+    assert "Healthy" not in picture
 
 
 def test_names_are_text_and_no_markup() -> None:
@@ -167,7 +167,7 @@ def test_quotes_are_in_the_order_of_the_watch_list_with_their_trends(
         moment = meter.read()
     assert [row["symbol"] for row in moment.quotes] == ["NSE:NIFTY 50", "NSE:INFY"]
     assert moment.quotes[1]["trend"] == (moment.quotes[1]["last_price"],) * TREND
-    assert moment.health.word == "Well"
+    assert moment.health.word == "Healthy"
     assert moment.connections[0]["state"] == "open"
 
 

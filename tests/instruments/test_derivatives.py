@@ -218,3 +218,28 @@ def test_goods_have_no_spot_though_a_fund_bears_their_name() -> None:
         ]
     )
     assert [instruments.spot(name) for name in ("SILVER", "GOLDBEES", "INFY")] == [None, 3, 4]
+
+
+def test_labels_are_read_as_a_trader_reads_them(instruments: Instruments) -> None:
+    tokens = [11, 1_000, 15, 14, 408065, 1]
+    labels = [
+        "NIFTY 31 Dec FUT",
+        "NIFTY 26 Nov 23000 CE",
+        "ACC 26 Nov 900 CE",
+        "360ONE 26 Nov FUT",
+        "INFY",
+        None,
+    ]
+    assert instruments.labels(tokens).to_list() == labels
+
+
+def test_a_label_names_the_year_where_a_day_could_be_of_two() -> None:
+    far = Instruments.from_records(
+        [
+            contract(1, "USDINR26NOVFUT", "FUT", name="USDINR", expiry=NEAR),
+            contract(2, "USDINR27SEP82.5PE", "PE", name="USDINR", expiry=date(2027, 9, 24),
+                     strike=82.5),
+        ]
+    )  # fmt: skip
+    assert far.labels([1, 2]).to_list() == ["USDINR 26 Nov FUT", "USDINR 24 Sep 2027 82.5 PE"]
+    assert Instruments.from_records([]).labels([1]).to_list() == [None]

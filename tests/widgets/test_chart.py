@@ -93,3 +93,18 @@ def test_decimals_follow_the_prices() -> None:
     bar = np.array([[0, 1573.7, 1573.75, 1573.65, 1573.7, 1]])
     assert _precision(bar) == 2
     assert _precision(bar / 1000) == 4
+
+
+def test_a_chart_offers_to_subscribe_what_is_not_subscribed(
+    publisher: Publisher, show: Show
+) -> None:
+    with kp.demo(instruments=[], rate=10) as ticker:
+        page = show(Chart(ticker, INFY, every="1s", publisher=publisher))
+        page.say("ready")
+        offering, _ = page.wait(lambda each: each["kind"] == "snapshot")
+        assert (offering["offers"], offering["empty"]) == (True, "")
+        page.say("subscribe")
+        page.wait(lambda each: each.get("offers") is False)
+        page.wait(lambda each: each.get("from", 0) > 0)
+        assert ticker.subscriptions()["instrument_token"].to_list() == [INFY]
+        page.say("gone")

@@ -58,7 +58,18 @@ def test_the_panel_adds_changes_removes_and_undoes(
     assert "Nothing to undo" in panel.message.value
 
 
-def test_errors_are_said_error_text(
+@pytest.mark.parametrize(
+    ("default", "asked", "chosen"),
+    [("full", None, "full"), ("ltp", None, "ltp"), ("full", "quote", "quote")],
+)
+def test_the_panel_subscribes_in_the_default_mode_of_its_ticker(
+    default: str, asked: str | None, chosen: str
+) -> None:
+    ticker = kp.Ticker("key", "token", default_mode=default)
+    assert Controls(ticker, mode=asked).mode.value == chosen
+
+
+def test_errors_are_shown(
     own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, tmp_path: Path
 ) -> None:
     panel = controls(own_ticker, publisher, commands)

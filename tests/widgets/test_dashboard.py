@@ -9,7 +9,7 @@ import pytest
 import kitepolars as kp
 from kitepolars.errors import ConfigError
 from kitepolars.widgets import Dashboard
-from widgets.page import RELIANCE, Page
+from widgets.page import INFY, NIFTY, RELIANCE, Page
 
 Show = Callable[..., Page]
 
@@ -17,9 +17,28 @@ Show = Callable[..., Page]
 pytestmark = pytest.mark.usefixtures("any_hour")
 
 
-def test_a_dashboard_follows_the_selected_row(ticker: kp.Ticker) -> None:
-    dashboard = Dashboard(ticker)
+def shown(dashboard: Dashboard) -> set[int]:
+    """Return the instruments that the parts show."""
+    parts = dashboard.chart.instrument_token, dashboard.ladder.instrument_token
+    return {*parts, dashboard.table.selected}
+
+
+def test_a_dashboard_has_one_selection_that_every_part_leads_and_follows(
+    ticker: kp.Ticker,
+) -> None:
+    dashboard = Dashboard(ticker, "NSE:INFY")
+    assert shown(dashboard) == {INFY}
     dashboard.table.selected = RELIANCE
-    assert dashboard.chart.instrument == dashboard.ladder.instrument == "NSE:RELIANCE"
+    assert shown(dashboard) == {RELIANCE}
+    dashboard.chart.handle("instrument", {"token": INFY})
+    assert shown(dashboard) == {INFY}
+    dashboard.ladder.instrument = NIFTY
+    assert shown(dashboard) == {NIFTY}
+    dashboard.table.handle("select", {"token": INFY})
+    assert shown(dashboard) == {INFY}
+
+
+def test_a_dashboard_without_an_instrument_shows_the_first_subscribed(ticker: kp.Ticker) -> None:
+    assert shown(Dashboard(ticker)) == {INFY}
     with kp.demo(instruments=[]) as empty, pytest.raises(ConfigError, match="subscribed"):
         Dashboard(empty)

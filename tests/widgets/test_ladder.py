@@ -42,4 +42,4 @@ def test_a_ladder_says_why_there_is_no_book(ticker: kp.Ticker) -> None:
     content = ladder.snapshot(Reading(ticker)).content
     assert content["symbol"] == "NSE:SBIN"
     assert content["advice"] == "Not subscribed."
-    assert content["offers_full"]
+    assert content["offer"] == "Subscribe in full"

@@ -21,7 +21,7 @@ def test_a_monitor_counts(ticker: kp.Ticker, publisher: Publisher, show: Show) -
     page = show(Monitor(ticker, publisher=publisher))
     page.say("ready")
     content, _ = page.wait(lambda each: each["rates"] and each["rates"][-1][1] > 0)
-    assert content["word"] == "Well"
+    assert content["word"] == "Healthy"
     assert content["connections"][0]["state"] == "open"
     assert content["events_total"] >= 1
     assert {label for label, _, _ in content["tiles"]} >= {"ticks/s", "gaps", "rows held"}

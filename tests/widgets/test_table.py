@@ -17,6 +17,7 @@ from kitepolars.widgets.columns import COLUMNS, DEFAULT_COLUMNS, checked_columns
 from kitepolars.widgets.reading import Reading
 from kitepolars.widgets.table import POINTS
 from kitepolars.widgets.threads import Publisher
+from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE
 
 Show = Callable[..., Any]
@@ -157,7 +158,7 @@ def test_every_column_can_be_computed_from_the_contract(ticker: kp.Ticker) -> No
     assert set(DEFAULT_COLUMNS) <= set(COLUMNS)
 
 
-def test_wrong_settings_are_refused_error_text(ticker: kp.Ticker) -> None:
+def test_wrong_settings_are_refused(ticker: kp.Ticker) -> None:
     with pytest.raises(ConfigError, match="last_price"):
         checked_columns(["price"])
     with pytest.raises(ConfigError, match="distinct"):
@@ -167,3 +168,25 @@ def test_wrong_settings_are_refused_error_text(ticker: kp.Ticker) -> None:
     with pytest.raises(UnknownInstrument, match="NSE:INFY"):
         LiveTable(ticker, ["NSE:INFI"])
     assert NIFTY in ticker.subscriptions()["instrument_token"]
+
+
+def test_contracts_have_readable_names_beside_their_symbols(ticker: kp.Ticker) -> None:
+    option = ticker.instruments.search("nifty 26000 ce", 1)
+    table = LiveTable(ticker, [INFY, *option["instrument_token"].to_list()])
+    content = table.snapshot(Reading(ticker)).content
+    assert content["symbols"] == ["NSE:INFY", option["symbol"].item()]
+    day = option["expiry"].item()
+    assert content["labels"] == ["INFY", f"NIFTY {day.day} {day:%b} 26000 CE"]
+
+
+def test_a_column_says_which_mode_carries_it(ticker: kp.Ticker) -> None:
+    """Against what the ticks hold in each mode."""
+    empty = ticker._held().latest().clear()
+    for mode, code in (("ltp", 0), ("quote", 1), ("full", 2)):
+        with kp.demo(instruments=[], rate=10) as own:
+            own.subscribe(["NFO:NIFTY26DECFUT"], mode=mode)
+            assert own.wait(rows=3, timeout=PATIENCE)
+            ticks = pl.concat([empty, own._held().latest()])
+        values = ticks.select(expressions(tuple(COLUMNS))).row(0, named=True)
+        missing = {name for name, value in values.items() if np.isnan(value)}
+        assert missing == {name for name, column in COLUMNS.items() if column.needs > code}
