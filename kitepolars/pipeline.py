@@ -41,7 +41,8 @@ class Flush:
     Parameters
     ----------
     interval
-        The longest that a message waits, in seconds. 0 decodes each message as it comes.
+        The longest that a message waits, in seconds. 0 decodes each message as it comes; None
+        leaves it to `max_bytes`, to readers, and to a source that knows when.
     max_bytes
         Decode at once when this many bytes wait.
 
@@ -51,12 +52,12 @@ class Flush:
         When a value is out of range.
     """
 
-    interval: float = 0.05
+    interval: float | None = 0.05
     max_bytes: int = FLUSH_BYTES
 
     def __post_init__(self) -> None:
-        if not 0 <= self.interval <= 60:  # noqa: PLR2004 - a minute is long enough
-            raise ConfigError("interval", self.interval, "0 to 60 seconds")
+        if self.interval is not None and not 0 <= self.interval <= 60:  # noqa: PLR2004 - enough
+            raise ConfigError("interval", self.interval, "0 to 60 seconds, or None")
         if self.max_bytes < 1:
             raise ConfigError("max_bytes", self.max_bytes, "at least 1 byte")
 
@@ -278,7 +279,7 @@ class Pipeline:
                 self._taps.tell(Message(received_at, connection, data))
         if self._bytes >= self._flush.max_bytes:
             self.flush()
-        elif self._timer is None:
+        elif self._timer is None and self._flush.interval is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._flush.interval, self._due)
 

@@ -1,0 +1,1 @@
+"""What a recording becomes: frames, tickers on its own time, tickers that follow it."""

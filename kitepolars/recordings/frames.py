@@ -1,0 +1,158 @@
+"""A recording → a LazyFrame, read in batches as a query needs them. Calling thread."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from os import PathLike
+from typing import Final
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from kitepolars.calendar import IST
+from kitepolars.errors import ConfigError
+from kitepolars.frames.schema import SCHEMA
+from kitepolars.frames.store import Retention, TickStore
+from kitepolars.instruments import Instruments, SomeInstruments
+from kitepolars.instruments.dump import DUMP_SCHEMA
+from kitepolars.journal.reader import between, read_records
+from kitepolars.ledger import Ledger
+from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.source import Listing, Record
+
+BATCH_ROWS: Final = 262_144
+"""Rows of a batch, about: 70 MB of full ticks."""
+
+_HELD_ROWS: Final = 8 * BATCH_ROWS
+
+
+def read_journal(
+    path: str | PathLike[str],
+    *,
+    start: dt.datetime | None = None,
+    end: dt.datetime | None = None,
+    instruments: SomeInstruments | None = None,
+) -> pl.LazyFrame:
+    """Return the ticks of a recording, to be read when they are collected.
+
+    Columns and rows that a query does not need are dropped batch by batch, so a day that does
+    not fit into memory can be aggregated, or written with ``sink_parquet``.
+
+    Parameters
+    ----------
+    path
+        The recording's folder, a day's folder in it, or a segment.
+    start, end
+        Only ticks that arrived from `start` on and before `end`; segments outside are not read.
+        With a time zone, or else in India's.
+    instruments
+        Only these: names of the recording's own instruments, or tokens.
+
+    Returns
+    -------
+    polars.LazyFrame
+        The columns of `Ticker.frame`, in arrival order.
+
+    Raises
+    ------
+    JournalError
+        When there is no recording. Damaged records are left out; ``kitepolars journal verify``
+        finds them.
+    ConfigError
+        When `end` is not after `start`.
+    """
+    bounds = time_us("start", start), time_us("end", end)
+    if bounds[0] is not None and bounds[1] is not None and bounds[0] >= bounds[1]:
+        raise ConfigError("end", end, "after start")
+    between(path)  # whatever is wrong is raised here, not when the frame is collected
+
+    def batches(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for ticks in _batches(path, *bounds, instruments):
+            frame = ticks if predicate is None else ticks.filter(predicate)
+            frame = frame if columns is None else frame.select(columns)
+            frame = frame if rows is None else frame.head(rows)
+            rows = None if rows is None else rows - frame.height
+            yield frame
+            if rows == 0:
+                return
+
+    return register_io_source(batches, schema=SCHEMA)
+
+
+def time_us(name: str, time: dt.datetime | None) -> int | None:
+    """Return a user's time in microseconds since the epoch, UTC; in India if it has no zone."""
+    if time is None:
+        return None
+    if not isinstance(time, dt.datetime):
+        raise ConfigError(name, time, "a datetime.datetime, or None")
+    zoned = time if time.tzinfo is not None else time.replace(tzinfo=IST)
+    return round(zoned.timestamp() * 1_000_000)
+
+
+def _batches(
+    path: str | PathLike[str],
+    start: int | None,
+    end: int | None,
+    instruments: SomeInstruments | None,
+) -> Iterator[pl.DataFrame]:
+    """Yield the ticks of instruments that arrived between two times."""
+    rebuild = _Rebuild()
+    arrived = pl.col("received_at").cast(pl.Int64)
+    times = [] if start is None else [arrived >= start]
+    times += [] if end is None else [arrived < end]
+    for record in read_records(path, start=start, end=end):
+        if rebuild.take(record) >= BATCH_ROWS:
+            yield _only(rebuild, times, instruments)
+    yield _only(rebuild, times, instruments)
+
+
+def _only(
+    rebuild: _Rebuild, times: list[pl.Expr], instruments: SomeInstruments | None
+) -> pl.DataFrame:
+    frame = rebuild.new()
+    conditions = list(times)
+    if instruments is not None:
+        wanted = rebuild.names.tokens(instruments)
+        conditions.append(pl.col("instrument_token").is_in(wanted))
+    return frame.filter(*conditions) if conditions else frame
+
+
+class _Rebuild:
+    """Records → ticks, by the same pipeline that a live ticker has."""
+
+    def __init__(self) -> None:
+        self.names = Instruments(DUMP_SCHEMA.to_frame())
+        self._store = TickStore(Retention(max_rows=_HELD_ROWS))
+        ledger = Ledger()
+        self._pipeline = Pipeline(self._store, ledger.events, Flush(interval=None))
+        self._next = 0
+
+    def take(self, record: Record) -> int:
+        """Take a record, and return how many ticks are new."""
+        if isinstance(record, Listing):
+            self._name(record)
+        self._pipeline.take(record)
+        return self._store.held.total - self._next
+
+    def new(self) -> pl.DataFrame:
+        """Return the ticks that are new."""
+        self._pipeline.flush()
+        held = self._store.held
+        frame, self._next = held.since(self._next), held.total
+        return frame
+
+    def _name(self, listing: Listing) -> None:
+        self._pipeline.flush()
+        names = self.names = names_of(listing)
+        self._store.name_instruments(lambda tokens: names.symbols(tokens).to_list())
+
+
+def names_of(listing: Listing) -> Instruments:
+    """Return the instruments of a listing; none where it is no dump."""
+    try:
+        return Instruments.read_csv(listing.csv)
+    except ConfigError:
+        return Instruments(DUMP_SCHEMA.to_frame())
