@@ -32,7 +32,7 @@ def measure(results: harness.Results) -> None:
         for interval in INTERVALS[:: 3 if results.quick else 1]
     ]
     sweep += [
-        _row(busy=True, interval=Flush().interval, switch=switch, seconds=0.4 * seconds)
+        _row(busy=True, interval=Flush().interval or 0.0, switch=switch, seconds=0.4 * seconds)
         for switch in SWITCHES[:: 3 if results.quick else 1]
     ]
     results.series["sweep"] = sweep

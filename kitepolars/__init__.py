@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from kitepolars.ledger.orders import OrderUpdate
     from kitepolars.nesting import allow_nested_asyncio, run
     from kitepolars.pipeline import Flush, Message
+    from kitepolars.playback import ReplayTicker, replay, sample
+    from kitepolars.recordings.frames import read_journal
     from kitepolars.rest import Session, generate_session, historical, login_url
     from kitepolars.source import Event
     from kitepolars.ticker import Stats, Ticker
@@ -89,6 +91,7 @@ __all__ = [
     "OrderUpdate",
     "PacketRun",
     "ReconnectPolicy",
+    "ReplayTicker",
     "Retention",
     "Session",
     "Stats",
@@ -111,9 +114,12 @@ __all__ = [
     "mid",
     "movers",
     "packets",
+    "read_journal",
     "realised_volatility",
+    "replay",
     "returns",
     "run",
+    "sample",
     "spread",
     "volume_delta",
     "vwap",
@@ -131,6 +137,7 @@ _LATE: Final = {
     "OrderUpdate": "kitepolars.ledger.orders",
     "PacketRun": "kitepolars.wire.views",
     "ReconnectPolicy": "kitepolars.feed.reconnect",
+    "ReplayTicker": "kitepolars.playback",
     "Retention": "kitepolars.frames.store",
     "Session": "kitepolars.rest",
     "Stats": "kitepolars.ticker",
@@ -142,7 +149,10 @@ _LATE: Final = {
     "historical": "kitepolars.rest",
     "login_url": "kitepolars.rest",
     "packets": "kitepolars.wire.views",
+    "read_journal": "kitepolars.recordings.frames",
+    "replay": "kitepolars.playback",
     "run": "kitepolars.nesting",
+    "sample": "kitepolars.playback",
 }
 """Public name → the module that is loaded when the name is first used."""
 

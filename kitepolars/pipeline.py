@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -20,7 +21,16 @@ from kitepolars.frames.store import NewRows, TickStore
 from kitepolars.frames.times import TimeCheck, WrongTimes
 from kitepolars.ledger.events import Events
 from kitepolars.listeners import Listeners
-from kitepolars.source import ClockMoved, Lost, Messages, Record, SnapshotsExpected, Unsubscribed
+from kitepolars.source import (
+    ClockMoved,
+    Event,
+    Lost,
+    Messages,
+    Record,
+    SnapshotsExpected,
+    Unsubscribed,
+)
+from kitepolars.wire.decode import of_instruments
 from kitepolars.wire.scan import Packets, Scanner
 from kitepolars.wire.stream import RawMessages
 
@@ -176,6 +186,11 @@ class _FirstPackets:
         tokens, times = rows.column("instrument_token")[firsts], rows.column("received_at")[firsts]
         return dict(zip(tokens.tolist(), times.tolist(), strict=True))
 
+    def expected(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+        """Return the slots whose next packet counts as cached, and when each was subscribed."""
+        slots = np.flatnonzero(self._subscribed_at)
+        return slots, self._subscribed_at[slots]
+
     def _make_room(self, slots: npt.NDArray[np.int32]) -> None:
         new = int(slots.max(initial=-1)) + 1 - len(self._is_lost)
         if new > 0:
@@ -197,6 +212,8 @@ class Pipeline:
         When to decode.
     arrived
         Called with the first packets of instruments after a loss: token → when it was read.
+    only
+        Instrument tokens: packets of all others are ignored. By default none is.
     """
 
     def __init__(
@@ -206,17 +223,20 @@ class Pipeline:
         flush: Flush | None = None,
         *,
         arrived: Callable[[Mapping[int, int]], object] | None = None,
+        only: Collection[int] | None = None,
     ) -> None:
         self.store = store
         self._events = events
         self._flush = flush or Flush()
         self._arrived = arrived
+        self._only = None if only is None else np.array(sorted(only), np.uint32)
         self._scanner = Scanner()
         # Lists of what the garbage collector does not look at.
         self._inbox: list[bytes | RawMessages] = []
         self._reads: list[int] = []  # for each its time, its connection and how many items
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._is_untold = False  # ticks were published since listeners were called
         self._first = _FirstPackets()
         self._times = TimeCheck()
         self._unknown_segments: set[int] = set()
@@ -245,20 +265,44 @@ class Pipeline:
         """Call `listener` with each message as it comes; what is returned ends that."""
         return self._taps.add(listener)
 
+    def records(self, connection_of: Callable[[int], int]) -> list[SnapshotsExpected]:
+        """Return the cached values that are still expected as records.
+
+        Parameters
+        ----------
+        connection_of
+            Instrument token → the connection that it is subscribed on.
+        """
+        self.flush()
+        slots, times = self._first.expected()
+        expected: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for token, at in zip(self.store.index.tokens[slots].tolist(), times.tolist(), strict=True):
+            expected[at, connection_of(token)].append(token)
+        return [SnapshotsExpected(*key, tuple(tokens)) for key, tokens in expected.items()]
+
+    def clear(self) -> None:
+        """Forget everything but who listens, as if no record had come."""
+        self._inbox, self._reads, self._bytes = [], [], 0
+        self._first = _FirstPackets()
+        self._unknown_segments.clear()
+        self._packets = self._ticks = 0
+        self._rejected_packets = self._rejected_messages = self._dropped = 0
+        self.store.clear()
+
     def take(self, record: Record) -> None:
         """Take a record; see `Sink.take`. Those that are not about ticks are ignored."""
         if isinstance(record, Messages):
             self._receive(record)
         elif isinstance(record, SnapshotsExpected):
-            self.flush()  # what waits came before the subscription
+            self._decode_inbox()  # what waits came before the subscription
             self._first.expect(self._slots(record.instrument_tokens), record.at)
         elif isinstance(record, Lost):
-            self.flush()  # what waits came before the loss
+            self._decode_inbox()  # what waits came before the loss
             self._first.lose(self._slots(record.instrument_tokens))
         elif isinstance(record, Unsubscribed):
             self._first.forget(self._slots(record.instrument_tokens))
         elif isinstance(record, ClockMoved):
-            self.flush()  # what waits came before
+            self._decode_inbox()  # what waits came before
             self.store.move_clock(record.microseconds)
 
     def _slots(self, tokens: Collection[int]) -> npt.NDArray[np.int32]:
@@ -277,7 +321,9 @@ class Pipeline:
         if self._taps:
             for data in messages:
                 self._taps.tell(Message(received_at, connection, data))
-        if self._bytes >= self._flush.max_bytes:
+        if self._bytes >= self._flush.max_bytes and self._flush.interval is None:
+            self._decode_inbox()
+        elif self._bytes >= self._flush.max_bytes:
             self.flush()
         elif self._timer is None and self._flush.interval is not None:
             loop = asyncio.get_running_loop()
@@ -289,24 +335,33 @@ class Pipeline:
         self.flush()
 
     def flush(self) -> None:
-        """Decode and publish every message that waits."""
+        """Decode and publish every message that waits, and call who listens."""
+        self._decode_inbox()
+        if self._is_untold:
+            self._is_untold = False
+            self._listeners.tell(None)
+
+    def _decode_inbox(self) -> None:
+        """Decode and publish every message that waits; who listens is called at the next flush."""
         if not self._inbox:
             return
         batch, self._inbox = self._inbox, []
         reads, self._reads = self._reads, []
         self._bytes = 0
+        self._is_untold = True
         try:
             self._decode(batch, reads)
         except Exception as error:  # noqa: BLE001 - the feed outlives any failure here
             messages = sum(len(item) if isinstance(item, RawMessages) else 1 for item in batch)
             self._dropped += messages
             self._events.add("dropped", f"{messages} messages could not be kept: {error!r}")
-        self._listeners.tell(None)
 
     def _decode(self, batch: list[bytes | RawMessages], reads: list[int]) -> None:
         packets = self._scanner.scan(batch)
         table = np.fromiter(reads, np.int64, len(reads)).reshape(-1, 3)
         self._report(packets, table)
+        if self._only is not None:
+            packets = of_instruments(packets, self._only)
         unknown = self.store.write(packets, table, self._mark)
         self._ticks += len(packets)
         self._report_segments(unknown)
@@ -329,7 +384,8 @@ class Pipeline:
         self._rejected_messages += packets.rejected_messages
         for rejection in packets.rejections:
             read = np.searchsorted(np.cumsum(reads[:, 2]), rejection.item, side="right")
-            self._events.add("rejected", str(rejection), int(reads[read, 1]))
+            at, connection, _ = reads[read].tolist()
+            self._events.take(Event(at, connection, "rejected", str(rejection)))
 
     def _report_time(self, wrong: WrongTimes) -> None:
         """Count times that were made absent, and describe the first of them, some times over."""

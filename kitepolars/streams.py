@@ -175,10 +175,20 @@ class Worker:
         self._lock = threading.Lock()
         self._runs = self._ending = False
         self._failures = 0
+        self._rung = 0  # times it was rung: the loop thread writes it
+        self._done = 0  # and how many of them are worked on: this worker's thread does
         self._thread: threading.Thread | None = None
+        self.on_idle: Callable[[], object] = lambda: None
+        """Called on the worker's thread when it has worked on what there was."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that came before the last ring has been worked on. Loop thread."""
+        return self._done == self._rung
 
     def ring(self) -> None:
         """Say that something came. Loop thread: it only sets an event."""
+        self._rung += 1
         self._bell.set()
 
     def start(self) -> None:
@@ -206,8 +216,10 @@ class Worker:
         while True:
             self._bell.wait()
             self._bell.clear()
-            ending = self._ending
+            ending, rung = self._ending, self._rung
             self._work()
+            self._done = rung
+            self.on_idle()
             with self._lock:
                 if ending and self._ending:
                     self._runs = False

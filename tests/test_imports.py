@@ -63,6 +63,13 @@ PARTS: Final = {
     "feed": part("errors secret wire source ledger", "websockets", asyncio=True),
     "recorder": part("errors feed journal source wire", asyncio=True),
     "journal": part("errors calendar source wire", "backports compression"),
+    "recordings": part(
+        "errors calendar frames instruments journal ledger pipeline source", "polars", asyncio=True
+    ),
+    "playback": part(
+        "errors calendar feed frames instruments journal pipeline recordings source ticker wire",
+        "rich",
+    ),
     "instruments": part("errors calendar", "numpy polars"),
     "analytics": part("errors native calendar wire frames", "numpy polars"),
     "pipeline": part("errors wire frames source ledger listeners", "numpy", asyncio=True),
@@ -74,7 +81,7 @@ PARTS: Final = {
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
         "errors secret calendar wire frames source listeners ledger feed instruments analytics "
-        "options rest pipeline tables streams loop nesting widgets",
+        "options rest pipeline tables streams loop nesting journal widgets",
         "numpy polars",
         asyncio=True,
     ),
@@ -99,7 +106,7 @@ PARTS: Final = {
     "__main__": part("cli"),
     "__init__": part(
         "_version errors wire frames source ledger feed instruments analytics nesting pipeline "
-        "rest ticker demonstration"
+        "rest ticker demonstration recordings playback"
     ),
 }
 """A new part is a new row: think about its arrows first (docs/architecture.md)."""

@@ -315,6 +315,20 @@ class TickStore:
             self._name_new()
         return slots
 
+    def clear(self) -> None:
+        """Drop every tick. Instruments keep their slots, and ticks their numbers go on."""
+        held = self.held
+        buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
+        self.held = held._replace(
+            chunks=(),
+            sealed_rows=0,
+            first=held.total,
+            buffer=buffer,
+            length=0,
+            settled=TickBuffer(1),
+            sealed=_Sealed(),
+        )
+
     def write(self, packets: Packets, reads: npt.NDArray[np.int64], mark: Mark) -> Collection[int]:
         """Decode packets into rows and publish them.
 

@@ -14,6 +14,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from kitepolars.journal.format import NO_CONNECTION, Entry
 from kitepolars.source import (
+    ClockMoved,
     ConnectionChanged,
     Event,
     Heartbeats,
@@ -44,6 +45,7 @@ KINDS: Final[Mapping[int, type[Any]]] = {
     9: Listing,
     10: Event,
     11: ConnectionChanged,
+    12: ClockMoved,
 }
 """Code → type of record. A code is never used again for something else."""
 

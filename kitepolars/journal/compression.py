@@ -38,10 +38,6 @@ _FRAME_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _TABLE_HEAD: Final = Struct("<II")  # magic, size of what follows
 _TABLE_ENTRY: Final = Struct("<II")  # compressed and decompressed size of a frame
 _TABLE_FOOT: Final = Struct("<IBI")  # how many frames, flags, magic
-_PARAMETERS: Final = {
-    int(zstd.CompressionParameter.compression_level): LEVEL,
-    int(zstd.CompressionParameter.checksum_flag): 1,
-}
 
 
 class Compressor:
@@ -86,13 +82,15 @@ class Compressor:
                 self._alarm(f"{path} was not compressed: {error}")
 
 
-def compress(path: Path) -> Path:
+def compress(path: Path, level: int = LEVEL) -> Path:
     """Replace a closed segment by its compressed form, which is on the disk before the other goes.
 
     Parameters
     ----------
     path
         A segment ending in ``.kpj``.
+    level
+        zstd's level.
 
     Returns
     -------
@@ -102,7 +100,7 @@ def compress(path: Path) -> Path:
     closed = closed_path(path)
     unfinished = closed.with_name(f".{closed.name}.tmp")
     sizes = []
-    compressor = zstd.ZstdCompressor(options=_PARAMETERS)
+    compressor = zstd.ZstdCompressor(options=_parameters(level))
     with open(unfinished, "wb", opener=private) as file:
         for frame in _cut(path):
             compressed = compressor.compress(frame, compressor.FLUSH_FRAME)
@@ -133,6 +131,11 @@ def _cut(path: Path) -> Iterator[bytes]:
                 begin = scan.intact
     if waiting:
         yield bytes(waiting)
+
+
+def _parameters(level: int) -> dict[int, int]:
+    parameter = zstd.CompressionParameter
+    return {int(parameter.compression_level): level, int(parameter.checksum_flag): 1}
 
 
 def first_bytes(path: Path, size: int) -> bytes:

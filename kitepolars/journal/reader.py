@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -97,6 +98,24 @@ def between(
         for segment, at in zip(found[first:], begins[first:], strict=True)
         if end is None or at is None or at < end
     ]
+
+
+def span(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return the times of the first and the last record; the last segment is read for that.
+
+    Raises
+    ------
+    JournalError
+        When there is no recording.
+    """
+    found = between(path)
+    first = next((entry.at for segment in found for entry in segment.read()), 0)
+    last = first
+    for segment in reversed(found):
+        if entries := deque(segment.read(), maxlen=1):
+            last = entries[0].at
+            break
+    return first, max(first, last)
 
 
 @dataclass(slots=True)

@@ -111,15 +111,19 @@ def segments(path: str | os.PathLike[str]) -> list[SegmentFile]:
         When there is no such file or folder.
     """
     place = Path(path)
-    if place.is_file():
-        found = [place]
-    elif place.is_dir():
-        found = [*place.glob(f"*{OPEN}*"), *place.glob(f"*/*{OPEN}*")]
-    else:
+    if place.is_file() and place.name.endswith((OPEN, CLOSED)):
+        return [SegmentFile(_number(place) or 0, place)]
+    if not place.is_dir():
         raise JournalError("there is no recording", path=place)
+    found = [*place.glob(f"*{OPEN}*"), *place.glob(f"*/*{OPEN}*")]
     numbered: dict[int, SegmentFile] = {}
     for file in sorted(found):  # a compressed segment replaces the open one, which sorts before it
-        number = file.name.partition(".")[0]
-        if number.isdecimal() and file.name.endswith((OPEN, CLOSED)):
-            numbered[int(number)] = SegmentFile(int(number), file)
+        number = _number(file)
+        if number is not None and file.name.endswith((OPEN, CLOSED)):
+            numbered[number] = SegmentFile(number, file)
     return sorted(numbered.values())
+
+
+def _number(path: Path) -> int | None:
+    name = path.name.partition(".")[0]
+    return int(name) if name.isdecimal() else None

@@ -174,6 +174,7 @@ class JournalWriter:
         self._failure: str | None = None
         self._next_sync = 0.0
 
+        self._synced = threading.Condition()
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._compressor = Compressor(alarm)
@@ -227,6 +228,17 @@ class JournalWriter:
             lag=0 if self._safe_at >= self._last_at else max(0, self._clock() - self._safe_at),
             failure=self._failure,
         )
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was taken is on the disk, at most `timeout` seconds; say whether."""
+        self._wake.set()
+        with self._synced:
+            return self._synced.wait_for(self._is_all_safe, timeout)
+
+    def _is_all_safe(self) -> bool:
+        # in the order in which records go on, so that none is overlooked
+        is_queued = self._taken_bytes > self._done_bytes
+        return not (is_queued or self._waiting or self._unsafe)
 
     def close(self) -> None:
         """Write what waits, put it on the disk, and leave the journal to others. Idempotent.
@@ -376,7 +388,9 @@ class JournalWriter:
                 raise
             self._durable = self._unsafe[-1].sequence + 1
             self._safe_at = self._unsafe[-1].at
-            self._unsafe.clear()
+            with self._synced:
+                self._unsafe.clear()
+                self._synced.notify_all()
 
     def _roll(self, roll: _Roll) -> None:
         """Begin the segment of a record; the one before is closed, and compressed in time."""

@@ -77,6 +77,17 @@ class Ledger:
         if isinstance(record, Text):
             self._read(record)
 
+    def clear(self) -> None:
+        """Forget everything but who listens, as if no record had come."""
+        self.orders.clear()
+        self.gaps.clear()
+        self.events.clear()
+        self.connections.clear()
+
+    def records(self, at: int) -> list[Record]:
+        """Return connections, subscriptions and open gaps of this moment as records of a time."""
+        return [*self.connections.records(at), *self.gaps.records(at)]
+
     def stats(self) -> FeedStats:
         """Return the counters of this moment."""
         counted = self.connections.totals()

@@ -118,6 +118,25 @@ class Connections:
                 self._places.pop(token, None)
             self._subscriptions = None
 
+    def clear(self) -> None:
+        """Forget everything but who listens."""
+        self._subscriptions = None
+        for fold in (self.modes, self._places, self._states, self._since, self._counters):
+            fold.clear()
+
+    def records(self, at: int) -> list[Record]:
+        """Return the states and the subscriptions of this moment as records of a time."""
+        modes = list(dict.fromkeys(self.modes.values()))
+        subscribed = [Subscribed(at, mode, self._tokens(mode)) for mode in modes]
+        return [*(state._replace(at=at) for state in self._states.values()), *subscribed]
+
+    def place(self, token: int) -> int:
+        """Return the connection that an instrument was subscribed on last; 0 if none."""
+        return self._places.get(token, 0)
+
+    def _tokens(self, mode: Mode) -> tuple[int, ...]:
+        return tuple(token for token, wanted in self.modes.items() if wanted is mode)
+
     def subscriptions(self) -> Mapping[int, tuple[Mode, int | None]]:
         """Return what is wanted: instrument token → mode, and connection or None.
 

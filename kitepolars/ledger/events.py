@@ -64,6 +64,11 @@ class Events:
             self._total += 1
             self._listeners.tell(event)
 
+    def clear(self) -> None:
+        """Forget everything but who listens."""
+        self._events.clear()
+        self._total = 0
+
     def snapshot(self) -> tuple[Event, ...]:
         """Return the events held, oldest first."""
         return tuple(self._events)

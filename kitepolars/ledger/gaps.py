@@ -128,6 +128,26 @@ class Gaps:
         elif isinstance(record, Stopped):
             self._stop(record.at)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._closed.clear()
+        self._open.clear()
+        self._subscribed.clear()
+
+    def records(self, at: int) -> list[Lost]:
+        """Return the gaps that are open as records of a time, for the instruments that wait."""
+        return [
+            Lost(
+                at,
+                entry.gap.connection,
+                entry.gap.account,
+                entry.gap.started_at,
+                entry.gap.reason,
+                tuple(entry.waiting),
+            )
+            for entry in self._open
+        ]
+
     def arrived(self, first: Mapping[int, int]) -> None:
         """Take note of the first packets of instruments: instrument token → when it was read."""
         for entry in self._open:

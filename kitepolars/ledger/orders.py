@@ -76,6 +76,11 @@ class Orders:
         self._listeners.tell(update)
         return True
 
+    def clear(self) -> None:
+        """Forget everything but who listens."""
+        self._updates.clear()
+        self._seen.clear()
+
     def snapshot(self) -> tuple[OrderUpdate, ...]:
         """Return all of them, oldest first."""
         return tuple(self._updates)

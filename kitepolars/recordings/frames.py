@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from itertools import islice
 from os import PathLike
 from typing import Final
 
@@ -17,14 +18,18 @@ from kitepolars.frames.store import Retention, TickStore
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.instruments.dump import DUMP_SCHEMA
 from kitepolars.journal.reader import between, read_records
+from kitepolars.journal.segments import segments
 from kitepolars.ledger import Ledger
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.source import Listing, Record
 
-BATCH_ROWS: Final = 262_144
-"""Rows of a batch, about: 70 MB of full ticks."""
+BATCH_ROWS: Final = 131_072
+"""Rows of a batch, about: 35 MB of full ticks."""
 
-_HELD_ROWS: Final = 8 * BATCH_ROWS
+_HELD_ROWS: Final = 4 * BATCH_ROWS
+
+_FAR: Final = 1_000
+"""Records of a day in which its listing is looked for: it is one of the first."""
 
 
 def read_journal(
@@ -156,3 +161,19 @@ def names_of(listing: Listing) -> Instruments:
         return Instruments.read_csv(listing.csv)
     except ConfigError:
         return Instruments(DUMP_SCHEMA.to_frame())
+
+
+def first_listing(path: str | PathLike[str], begin: int | None = None) -> Listing | None:
+    """Return the instruments of the day in which a recording, or a time in it, begins.
+
+    Raises
+    ------
+    JournalError
+        When there is no recording.
+    """
+    day = between(path, begin)[0].path.parent
+    first = next(segment for segment in segments(path) if segment.path.parent == day)
+    for record in islice(read_records(first.path), _FAR):
+        if isinstance(record, Listing):
+            return record
+    return None

@@ -10,6 +10,8 @@ import datetime as dt
 import warnings
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import polars as pl
@@ -40,6 +42,7 @@ from kitepolars.tables import (
 )
 from kitepolars.ticker.callbacks import Callbacks, stream
 from kitepolars.ticker.kept_candles import KeptCandles
+from kitepolars.ticker.recording import TickRecorder
 from kitepolars.ticker.runtime import Companion, Runtime
 from kitepolars.ticker.stats import Stats
 from kitepolars.ticker.summary import ticker_html
@@ -160,6 +163,7 @@ class Ticker:
         self._chains = ChainListings()
         self._limits = limits
         self._default_mode = default_mode
+        self._recorders: dict[Path, TickRecorder] = {}
         self._listing: _KnownInstruments | None = None
         self.instruments = instruments
         return self
@@ -437,6 +441,39 @@ class Ticker:
             losses=stats.losses,
             connections=self.connections(),
         )
+
+    # -- recordings ---------------------------------------------------------------------------
+
+    def record(self, folder: str | PathLike[str]) -> TickRecorder:
+        """Record what the ticker receives from now on, in this process.
+
+        A cell that computes without a pause, or a killed kernel, interrupts it as it interrupts the
+        ticker; ``Ticker(..., recorder=folder)`` records in a process of its own instead. It goes on
+        until its `end` is called, over `stop` and `start`.
+
+        Parameters
+        ----------
+        folder
+            Where to; it is made if it is not there.
+
+        Returns
+        -------
+        TickRecorder
+            What is under way, with ``stats()`` and ``end()``; the same as before for a folder that
+            the ticker records into already.
+
+        Raises
+        ------
+        JournalError
+            When somebody else records there, or it cannot be written.
+        """
+        place = Path(folder)
+        recorder = self._recorders.get(place)
+        if recorder is None or not recorder.is_recording:
+            recorder = self._recorders[place] = TickRecorder(
+                self._runtime, place, self._instruments
+            )
+        return recorder
 
     # -- waiting, streams, callbacks ----------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -59,6 +60,21 @@ class Callbacks:
         deadline = time.monotonic() + FAREWELL
         for callback in self._all:
             callback.worker.join(max(0.0, deadline - time.monotonic()))
+
+    async def settled(self) -> None:
+        """Wait until every callback has returned from what came so far. Loop thread."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(woken.set)
+
+        workers = [callback.worker for callback in self._all]
+        for worker in workers:
+            worker.on_idle = wake
+        while not all(worker.is_idle for worker in workers):
+            await woken.wait()
+            woken.clear()
 
     def on_batch(
         self, function: Callable[..., object], tokens: Sequence[int] | None, connection: int | None

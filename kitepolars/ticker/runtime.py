@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, Final, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from kitepolars.ledger import Ledger
 from kitepolars.loop import LoopThread
 from kitepolars.nesting import refuse_broken_nesting
 from kitepolars.pipeline import Flush, Pipeline
-from kitepolars.source import LiveSource, Source
+from kitepolars.source import LiveSource, Record, Source
 from kitepolars.ticker.stats import Stats
 
 T = TypeVar("T")
@@ -63,6 +63,8 @@ class Runtime:
         Account → connections that may be opened for it.
     host
         What has to run before the source starts and until it has stopped.
+    only
+        Instrument tokens: ticks of all others are ignored.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Runtime:
         flush: Flush | None = None,
         claims: Mapping[Hashable, int] | None = None,
         host: Companion | None = None,
+        only: Collection[int] | None = None,
     ) -> None:
         self.source = source
         self.ledger = ledger or Ledger(source.now)
@@ -81,7 +84,7 @@ class Runtime:
             source.deliver_to(self.ledger)
         self.store = TickStore(retention)
         self.pipeline = Pipeline(
-            self.store, self.ledger.events, flush, arrived=self.ledger.gaps.arrived
+            self.store, self.ledger.events, flush, arrived=self.ledger.gaps.arrived, only=only
         )
         self.ledger.gaps.decoded = True
         source.deliver_to(self.pipeline, first=True)
@@ -116,6 +119,10 @@ class Runtime:
     def call(self, function: Callable[..., T], *args: Any, **keywords: Any) -> T:
         """Call a function on the loop thread; see `LoopThread.call`."""
         return self._loop.call(function, *args, **keywords)
+
+    def post(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop thread soon, if it runs; see `LoopThread.post`."""
+        self._loop.post(function, *args)
 
     def start(self, *, strict: bool = False) -> None:
         """Start everything; see `Ticker.start`."""
@@ -180,6 +187,16 @@ class Runtime:
     def note(self, kind: str, detail: str) -> None:
         """Deliver an event of somebody else's, as the source would one of its own."""
         self.call(self.source.note, kind, detail)
+
+    def clear(self) -> None:
+        """Forget every record, as if the source had not begun. Loop thread."""
+        self.pipeline.clear()
+        self.ledger.clear()
+
+    def records(self) -> list[Record]:
+        """Return what stands now as records, for a sink that joins in. Loop thread."""
+        standing = self.ledger.records(self.source.now())
+        return [*standing, *self.pipeline.records(self.ledger.connections.place)]
 
     def flushed(self, function: Callable[[], T]) -> T:
         """Call a function on the loop thread, when all that waits has been decoded."""

@@ -10,6 +10,7 @@ from kitepolars.journal.codec import decode
 from kitepolars.journal.format import Entry
 from kitepolars.journal.segments import segments
 from kitepolars.source import (
+    ClockMoved,
     ConnectionChanged,
     ConnectionState,
     Event,
@@ -45,6 +46,7 @@ def records_at(times: st.SearchStrategy[int]) -> st.SearchStrategy[Record]:
         st.builds(Lost, times, connections, texts, times, texts, tokens),
         st.builds(Stopped, times),
         st.builds(Listing, times, st.binary(max_size=100)),
+        st.builds(ClockMoved, times, st.integers(0, 2**40)),
         st.builds(Event, times, st.none() | connections, texts, texts),
         st.builds(
             ConnectionChanged,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,10 @@ def test_any_record_is_decoded_as_it_was(record: Record, sequence: int) -> None:
     entry = encode(record, sequence)
     assert entry.sequence == sequence
     assert plain(decode(entry)) == record
+
+
+def test_every_type_of_record_has_a_code() -> None:
+    assert set(KINDS.values()) == set(get_args(Record))
 
 
 @given(st.lists(st.binary(min_size=2, max_size=70_000), min_size=1, max_size=3))

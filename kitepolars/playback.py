@@ -1,0 +1,290 @@
+"""Tickers on recordings: replayed on the time at which they were recorded. Any thread."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Collection
+from os import PathLike
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from kitepolars.calendar import IST
+from kitepolars.errors import ConfigError, NotRunning
+from kitepolars.feed.plan import Limits
+from kitepolars.frames.store import Retention
+from kitepolars.instruments import Instruments, SomeInstruments
+from kitepolars.instruments.dump import DUMP_SCHEMA
+from kitepolars.journal.reader import span
+from kitepolars.pipeline import Flush
+from kitepolars.recordings.frames import first_listing, names_of, time_us
+from kitepolars.recordings.replay import ReplaySource
+from kitepolars.source import Listing, Record
+from kitepolars.ticker import Ticker
+from kitepolars.ticker.kept_candles import KeptCandles
+from kitepolars.ticker.runtime import Runtime
+from kitepolars.wire.layouts import Mode
+
+SAMPLE: Final = Path(__file__).with_name("recordings") / "sample.kpj.zst"
+"""The recording that comes with the package; ``benchmarks/record_sample.py`` makes it."""
+
+_REFRESH: Final = 0.1
+"""Seconds between two refreshes of a progress bar."""
+
+
+class Position(NamedTuple):
+    """Where a replay stands, in Indian time.
+
+    Parameters
+    ----------
+    begin, now, end
+        The time of the first record, the time up to which it has been played, and the time of the
+        last record.
+    """
+
+    begin: dt.datetime
+    now: dt.datetime
+    end: dt.datetime
+
+    @property
+    def fraction(self) -> float:
+        """How much of it has been played, from 0 to 1."""
+        length = self.end - self.begin
+        return min(1.0, (self.now - self.begin) / length) if length else 1.0
+
+
+class ReplayTicker(Ticker):
+    """A `Ticker` on a recording, made by `replay` or `sample`.
+
+    It has the methods of any ticker. What only a live one can do, such as `subscribe`, raises
+    `NotLive`. `start` plays and `stop` stands still; `pause` does so, too, and callbacks go on.
+
+    Parameters
+    ----------
+    source
+        The recording.
+    span
+        The times of its first and last record, in microseconds since the Unix epoch, UTC.
+    listing
+        The instruments of its first day.
+    only
+        Instrument tokens: ticks of all others are left out.
+    retention
+        How much history is kept.
+    """
+
+    def __init__(
+        self,
+        source: ReplaySource,
+        span: tuple[int, int],
+        *,
+        listing: Listing | None = None,
+        only: Collection[int] | None = None,
+        retention: Retention | None = None,
+    ) -> None:
+        self._source = source
+        self._span = span
+        runtime = Runtime(source, retention=retention, flush=Flush(interval=None), only=only)
+        names = Instruments(DUMP_SCHEMA.to_frame()) if listing is None else names_of(listing)
+        self._compose(runtime, instruments=names, default_mode=Mode.QUOTE, limits=Limits())
+        source.deliver_to(_Names(self, listing), first=True)
+        source.flush = runtime.pipeline.flush
+        source.clear = self._clear
+        source.settled = self._callbacks.settled
+
+    @property
+    def speed(self) -> float | None:
+        """How many times as fast as it was recorded; None for as fast as possible.
+
+        Assign another one at any time; `ConfigError` is raised for one that is not above 0.
+        """
+        return self._source.speed
+
+    @speed.setter
+    def speed(self, speed: float | None) -> None:
+        self._runtime.call(setattr, self._source, "speed", speed)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it stands still: after `pause`, until `resume`."""
+        return self._source.is_paused
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the whole recording has been played."""
+        return self._source.is_over
+
+    @property
+    def position(self) -> Position:
+        """Where it stands."""
+        first, last = self._span
+        return Position(*map(_in_india, (first, self._source.now(), last)))
+
+    def pause(self) -> None:
+        """Stand still until `resume`."""
+        self._runtime.call(self._source.pause)
+
+    def resume(self) -> None:
+        """Play on."""
+        self._runtime.call(self._source.resume)
+
+    def seek(self, time: dt.datetime) -> None:
+        """Go to a time, back or forth: then all is as if it had been played up to there.
+
+        Parameters
+        ----------
+        time
+            With a time zone, or else in India's.
+        """
+        at = time_us("time", time)
+        if at is None:
+            raise ConfigError("time", time, "a datetime.datetime")
+        self._runtime.call(self._source.seek, at)
+
+    def play(self, *, progress: bool = True) -> Self:
+        """Start, and block until the whole recording has been played.
+
+        Parameters
+        ----------
+        progress
+            Whether to show a progress bar in a terminal or a notebook.
+
+        Returns
+        -------
+        ReplayTicker
+            Itself, still started: its callbacks have returned.
+        """
+        self.start()
+        if progress:
+            self._show_progress()
+        self.wait()
+        return self
+
+    def _condition(
+        self, rows: int | None, until: Callable[[Self], object] | None, timeout: float | None
+    ) -> Callable[[], bool]:
+        """Wait for the end of the recording, if for nothing else; no longer in any case."""
+        if rows is None and until is None and timeout is None:
+            return lambda: self.is_over
+        holds = super()._condition(rows, until, timeout)
+
+        def holds_before_the_end() -> bool:
+            is_over = self.is_over  # before the look: what came last counts
+            held = holds()
+            if is_over and not held and not (rows is None and until is None):
+                raise NotRunning("the recording is over, and the condition does not hold")
+            return held
+
+        return holds_before_the_end
+
+    def _show_progress(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - loaded on use
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f} %"),
+        )
+        with Progress(*columns) as bar:
+            task = bar.add_task("", total=1.0)
+            while not self.is_over:
+                position = self.position
+                clock = f"{position.now:%d %b %H:%M:%S}"
+                bar.update(task, completed=position.fraction, description=clock)
+                time.sleep(_REFRESH)
+            bar.update(task, completed=1.0)
+
+    def _clear(self) -> None:
+        """Forget what was played. Loop thread."""
+        self._runtime.clear()
+        self._candles = KeptCandles(self._runtime)
+
+
+class _Names:
+    """Gives a ticker the instruments of each day that is played; a `Sink`."""
+
+    def __init__(self, ticker: Ticker, listing: Listing | None) -> None:
+        self._ticker = ticker
+        self._csv = b"" if listing is None else listing.csv
+
+    def take(self, record: Record) -> None:
+        """Name the instruments if the listing is another one."""
+        if isinstance(record, Listing) and record.csv != self._csv:
+            self._csv = record.csv
+            self._ticker.instruments = names_of(record)
+
+
+def replay(
+    path: str | PathLike[str],
+    *,
+    start: dt.datetime | None = None,
+    end: dt.datetime | None = None,
+    speed: float | None = 1.0,
+    instruments: SomeInstruments | None = None,
+    retention: Retention | None = None,
+) -> ReplayTicker:
+    """Return a ticker that plays a recording on its own time. It is not started.
+
+    Every replay gives the same ticks, orders, gaps and events as the ticker that was recorded, and
+    calls callbacks with the same batches: those of each 50 ms of recorded time. With ``speed=None``
+    the next batch comes when every callback has returned, so a strategy is tested as fast as it
+    runs, with the same result each time.
+
+    Parameters
+    ----------
+    path
+        The recording's folder, a day's folder in it, or a segment.
+    start, end
+        Only what was recorded from `start` on and before `end`. With a time zone, or else in
+        India's.
+    speed
+        How many times as fast as it was recorded; None for as fast as possible.
+    instruments
+        Only ticks of these: names of the recording's own instruments, or tokens.
+    retention
+        How much history is kept. By default all of it.
+
+    Raises
+    ------
+    JournalError
+        When there is no recording.
+    ConfigError
+        When `end` is not after `start`, or the speed is not above 0.
+    UnknownInstrument
+        When an instrument is not known.
+
+    Examples
+    --------
+    >>> with sample(speed=None) as ticker:
+    ...     ticker.wait()
+    True
+    """
+    begin, until = time_us("start", start), time_us("end", end)
+    if begin is not None and until is not None and begin >= until:
+        raise ConfigError("end", end, "after start")
+    listing = first_listing(path, begin)
+    first, last = span(path)
+    only = None
+    if instruments is not None:
+        names = Instruments(DUMP_SCHEMA.to_frame()) if listing is None else names_of(listing)
+        only = names.tokens(instruments)
+    source = ReplaySource(path, begin=begin, end=until, speed=speed, only=only)
+    bounds = (max(first, begin or first), min(last, until or last))
+    return ReplayTicker(source, bounds, listing=listing, only=only, retention=retention)
+
+
+def sample(*, speed: float | None = 1.0) -> ReplayTicker:
+    """Return a ticker on the recording that comes with the package. It is not started.
+
+    It has a few minutes of a simulated market, with a gap and an order.
+
+    Parameters
+    ----------
+    speed
+        How many times as fast as it was recorded; None for as fast as possible.
+    """
+    return replay(SAMPLE, speed=speed)
+
+
+def _in_india(at: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at / 1_000_000, IST)

@@ -1,0 +1,103 @@
+"""Recording what a running ticker receives, in its own process. Any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from kitepolars.instruments import Instruments
+from kitepolars.journal.writer import JournalWriter, WriterStats
+from kitepolars.source import Listing, Stopped
+from kitepolars.ticker.runtime import Runtime
+
+FLUSH_TIMEOUT: Final = 2.0
+"""Seconds that the disk may take when the ticker stops."""
+
+
+class TickRecorder:
+    """Writes what a ticker's source delivers to a journal as well, until it is stopped.
+
+    It goes on when the ticker is stopped and started again. A `Companion`.
+
+    Parameters
+    ----------
+    runtime
+        The ticker's parts.
+    folder
+        The journal's folder.
+    instruments
+        The names that a replay will have.
+
+    Raises
+    ------
+    JournalError
+        When another process or ticker writes this journal, or it cannot be written.
+    """
+
+    def __init__(
+        self, runtime: Runtime, folder: str | PathLike[str], instruments: Instruments
+    ) -> None:
+        self._runtime = runtime
+        self._writer = JournalWriter(folder, alarm=self._alarm, clock=runtime.source.now)
+        self._lock = threading.Lock()
+        self._is_ended = False
+        listing = instruments.to_csv() if len(instruments) else b""
+        self._unlisten = runtime.call(self._join, listing)
+        runtime.companions.append(self)
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        parts = [f"{stats.records:,} records", f"{stats.bytes / 1e6:,.1f} MB"]
+        parts += [f"{stats.not_recorded:,} messages not recorded"] if stats.not_recorded else []
+        parts += [stats.failure] if stats.failure else []
+        return f"<TickRecorder {self.folder}: {', '.join(parts)}>"
+
+    def _join(self, listing: bytes) -> Callable[[], None]:
+        """Take in what stands, and listen from now on. Loop thread."""
+        source = self._runtime.source
+        if listing:
+            self._writer.take(Listing(source.now(), listing))
+        for record in self._runtime.records():
+            self._writer.take(record)
+        return source.deliver_to(self._writer)
+
+    def _leave(self) -> None:
+        self._unlisten()
+        self._writer.take(Stopped(self._runtime.source.now()))
+
+    def _alarm(self, line: str) -> None:
+        """Report what the writer's thread found; called there."""
+        self._runtime.post(self._runtime.source.note, "journal", line)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether it has not been ended."""
+        return not self._is_ended
+
+    @property
+    def folder(self) -> Path:
+        """The journal's folder."""
+        return self._writer.folder
+
+    def stats(self) -> WriterStats:
+        """Return the counters of this moment."""
+        return self._writer.stats()
+
+    def end(self) -> None:
+        """Write what waits, and record no more. Harmless when ended."""
+        with self._lock:
+            if not self._is_ended:
+                self._is_ended = True
+                self._runtime.companions.remove(self)
+                self._runtime.call(self._leave)
+                self._writer.close()
+
+    def start(self) -> None:
+        """Go on; it has listened all the time."""
+
+    def stop(self) -> None:
+        """Put what the ticker received on the disk."""
+        self._writer.flush(FLUSH_TIMEOUT)
