@@ -18,8 +18,12 @@ Where a built-in exception has the same meaning, the error derives from it, so t
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
+from typing import Any, Final
 
 __all__ = [
     "AuthenticationError",
@@ -34,8 +38,41 @@ __all__ = [
 ]
 
 
+_PACKAGE: Final = Path(__file__).parent
+
+
 class KitePolarsError(Exception):
-    """The base class of all errors of kitepolars."""
+    """The base class of all errors of kitepolars.
+
+    In IPython, an error is shown in two lines: its message, and the line of yours that caused
+    it. ``%tb Verbose`` shows the whole traceback, ``%xmode Verbose`` always shows it.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows for this error."""
+        shell = sys.modules["IPython"].get_ipython()
+        if shell.InteractiveTB.mode == "Verbose":
+            whole: list[str] = shell.InteractiveTB.structured_traceback(
+                type(self), self, self.__traceback__, tb_offset=1
+            )
+            return whole
+        frames = traceback.extract_tb(self.__traceback__)
+        outside = [frame for frame in frames if not _is_inside(frame.filename)]
+        lines = [f"\x1b[0;31m{type(self).__name__}\x1b[0m: {self}"]
+        if outside:
+            lines.append(f"  {_place(shell, outside[-1])}: {outside[-1].line}")
+        return [*lines, "  (%tb Verbose shows the whole traceback)"]
+
+
+def _is_inside(filename: str) -> bool:
+    """Return whether a file belongs to this package."""
+    return Path(filename).is_relative_to(_PACKAGE)
+
+
+def _place(shell: Any, frame: traceback.FrameSummary) -> str:
+    """Return where a frame is: ``Cell In[3], line 1`` for a cell."""
+    kind, name = shell.compile.format_code_name(frame.filename) or ("File", frame.filename)
+    return f"{kind} {name}, line {frame.lineno}"
 
 
 class ConfigError(KitePolarsError, ValueError):

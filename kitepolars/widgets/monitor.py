@@ -61,12 +61,12 @@ class Monitor(LiveWidget):
         before, self._before = self._before or now, now
         rates = Rates.between(before, now)
         if now is not before:
-            self._rates.append((reading.clock, rates.ticks))
+            self._rates.append((reading.now * 1000, rates.ticks))
         health = judge(
             reading.connections,
             reading.gaps,
             running=reading.ticker.is_running,
-            now=time.time(),
+            now=reading.now,
             rejected=stats.rejected_packets + stats.rejected_messages,
             dropped=stats.dropped,
         )
@@ -76,7 +76,8 @@ class Monitor(LiveWidget):
             "why": health.why,
             "tiles": _tiles(reading, rates.ticks),
             "connections": [
-                _connection(row, rates) for row in reading.connections.iter_rows(named=True)
+                _connection(row, rates, reading.now)
+                for row in reading.connections.iter_rows(named=True)
             ],
             "span": SPAN,
             "rates": list(self._rates),
@@ -91,7 +92,7 @@ class Monitor(LiveWidget):
         return self.snapshot(reading)
 
 
-def _connection(row: dict[str, Any], rates: Rates) -> dict[str, Any]:
+def _connection(row: dict[str, Any], rates: Rates, now: float) -> dict[str, Any]:
     index = row["connection"]
     return {
         "index": index,
@@ -101,7 +102,7 @@ def _connection(row: dict[str, Any], rates: Rates) -> dict[str, Any]:
         "instruments": row["instruments"],
         "messages": rates.messages[index],
         "kilobytes": rates.bytes[index] / 1000,
-        "silence": silence(row["last_message_at"], time.time()),
+        "silence": silence(row["last_message_at"], now),
         "reconnects": row["reconnects"],
     }
 
@@ -123,7 +124,7 @@ def _tiles(reading: Reading, ticks: float) -> list[tuple[str, str, str]]:
 
 
 def _gaps(reading: Reading) -> list[tuple[float, float | None]]:
-    start = reading.clock - SPAN * 1000
+    start = (reading.now - SPAN) * 1000
     spans = (
         (_milliseconds(began), None if ended is None else _milliseconds(ended))
         for began, ended in reading.gaps.tail(GAPS_SHOWN)

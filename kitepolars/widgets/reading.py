@@ -5,7 +5,7 @@ The protocol is there so that the widgets depend on no more of a ticker than thi
 
 from __future__ import annotations
 
-import time
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Protocol
@@ -99,6 +99,10 @@ class WatchedTicker(Protocol):
         """Return every tick held."""
         ...
 
+    def _now(self) -> dt.datetime:
+        """Return the source's time."""
+        ...
+
     def _held(self) -> HeldTicks:
         """Return the ticks held now."""
         ...
@@ -143,8 +147,11 @@ class Reading:
 
     def __init__(self, ticker: WatchedTicker) -> None:
         self.ticker = ticker
-        self.clock = time.time() * 1000
-        """Milliseconds since the Unix epoch, as JavaScript counts."""
+
+    @cached_property
+    def now(self) -> float:
+        """The source's time, which is a replay's own, in seconds since the Unix epoch."""
+        return self.ticker._now().timestamp()  # noqa: SLF001 - as for `held`
 
     @cached_property
     def held(self) -> HeldTicks:

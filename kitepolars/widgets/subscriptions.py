@@ -6,7 +6,6 @@ those that a tick has confirmed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -119,7 +118,7 @@ class SubscriptionList(LiveWidget):
         subscribed = reading.subscriptions.with_columns(
             pl.col("mode").to_physical().cast(pl.UInt32).alias("mode_code")
         )
-        before, self._read_at = self._read_at, reading.clock / 1000
+        before, self._read_at = self._read_at, reading.now
         requested = subscribed.join(
             self._requests, on=["instrument_token", "mode_code"], how="left", maintain_order="left"
         ).with_columns(pl.col("since").fill_null(before))  # it is newer than the last reading
@@ -135,7 +134,7 @@ class SubscriptionList(LiveWidget):
         state = (
             pl.when(confirmed)
             .then(CONFIRMED)
-            .when(time.time() - pl.col("since") > SILENT_AFTER)
+            .when(reading.now - pl.col("since") > SILENT_AFTER)
             .then(SILENT)
             .otherwise(REQUESTED)
         )

@@ -276,22 +276,22 @@ class LiveWidget(Recordable, anywidget.AnyWidget):
                 self._faults.report(error)
             update = None
             self._wants_snapshot = True
-        self._send_update(update, began)
+        self._send_update(update, began, reading.now)
 
-    def _send_update(self, update: Update | None, now: float) -> None:
+    def _send_update(self, update: Update | None, began: float, now: float) -> None:
         whole = update is not None and update.whole
         notice = self._notice.to_send(always=whole)
-        if update is None and notice is None and now - self._sent_at < KEEPALIVE:
+        if update is None and notice is None and began - self._sent_at < KEEPALIVE:
             return
         update = Update() if update is None else update
-        self._sent_at = now
+        self._sent_at = began
         self._sequence += 1
         content = {
             **({} if notice is None else {"notice": notice}),
             **update.content,
             "kind": "snapshot" if whole else "delta",
             "seq": self._sequence,
-            "clock": time.time() * 1000,
+            "clock": now * 1000,
         }
         for recording in self._recordings:
             recording.take(content, update.buffers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,9 @@ class Frozen:
 
     def _held(self) -> Frozen:
         return self
+
+    def _now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
 
     def latest(self) -> pl.DataFrame:
         return self.ticks
