@@ -181,6 +181,8 @@ struct engine {
     int64_t day, midnight; /* of the last row: most rows are of one day */
     int64_t asked;         /* the slot whose market is asked for; -1: none */
     int64_t begins;        /* bars that start earlier lack ticks */
+    int64_t last_settled;  /* the latest start of a settled bar */
+    int64_t on_arrival;    /* instruments with bars that are cut on arrival */
 };
 
 /* Why a pass ended. */
@@ -506,8 +508,10 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
                 bar->has_oi = (uint8_t)is_valid(&in[OI], i);
                 bar->oi = bar->has_oi ? VALUE(uint32_t, &in[OI], i) : 0;
             }
-            if (is_missing && engine->check_arrival)
+            if (is_missing && engine->check_arrival && !state->is_on_arrival) {
                 state->is_on_arrival = 1;
+                engine->on_arrival++;
+            }
             if (is_late)
                 continue;
             bar->volume += state->pending_volume;
@@ -559,25 +563,21 @@ static int64_t latest(const struct engine *engine, int64_t markets)
     return newest;
 }
 
-enum { DIGIT = 11, BUCKETS = 1 << DIGIT, DIGITS = 6 };
+enum { AHEAD = 16, DIGIT = 11, BUCKETS = 1 << DIGIT, DIGITS = 6 };
 
-/* Sort the bars that are not settled by start and token: their places, with room for three times
- * as many. Returns how many there are, and before the bars that may still change how many.
+/* Sort the bars that are not settled by start and token: their places, with room for twice as many.
+ * Returns how many there are.
  */
-PUBLIC int64_t candle_order(const struct engine *engine, int64_t *places, uint64_t *keys,
-                            int64_t markets, int64_t settling, int64_t *settled)
+PUBLIC int64_t candle_order(const struct engine *engine, int64_t *places, uint64_t *keys)
 {
     static const uint64_t MASK = BUCKETS - 1;
-    int64_t first = INT64_MAX, unsure = INT64_MAX, many = 0;
-    const int64_t newest = latest(engine, markets);
+    int64_t first = INT64_MAX, many = 0;
     for (int64_t i = 0; i < engine->bar_count; i++) {
         const struct bar *bar = &engine->bars[i];
         if (bar->is_settled)
             continue;
         places[many++] = i;
         first = bar->start < first ? bar->start : first;
-        if (bar->end + settling > newest && bar->start < unsure)
-            unsure = bar->start;
     }
     int64_t histograms[DIGITS][BUCKETS];
     memset(histograms, 0, sizeof histograms);
@@ -603,17 +603,32 @@ PUBLIC int64_t candle_order(const struct engine *engine, int64_t *places, uint64
             to[place] = from[i];
             next[place] = key[i];
         }
-        int64_t *places_before = from;
-        from = to;
-        to = places_before;
-        uint64_t *keys_before = key;
-        key = next;
-        next = keys_before;
+        int64_t *const places_before = from;
+        uint64_t *const keys_before = key;
+        from = to, to = places_before;
+        key = next, next = keys_before;
     }
     if (from != places)
         memcpy(places, from, (size_t)many * sizeof *places);
-    for (*settled = 0; *settled < many && engine->bars[places[*settled]].start < unsure;)
-        ++*settled;
+    return many;
+}
+
+/* Count the sorted bars that can be settled: those that start before all that may still change, and
+ * those that belong between bars that are settled.
+ */
+PUBLIC int64_t candle_done(const struct engine *engine, const int64_t *places, int64_t many,
+                           int64_t markets, int64_t settling)
+{
+    const int64_t newest = latest(engine, markets);
+    int64_t done = 0;
+    for (int64_t i = 0; i < many; i++) {
+        const struct bar *bar = &engine->bars[places[i]];
+        const int is_first = !i || engine->bars[places[i - 1]].start < bar->start;
+        if (is_first)
+            done = i;
+        if (bar->start > engine->last_settled && bar->end + settling > newest)
+            return done;
+    }
     return many;
 }
 
@@ -622,12 +637,13 @@ static int average(const struct bar *bar, double divisor, double *price)
 {
     if (bar->volume <= 0)
         return 0;
-    const double volume = (double)bar->volume;
-    const double error = (double)bar->count / divisor / volume; /* twice half a unit, × the count */
-    if ((bar->turnover && error * 4 <= bar->high - bar->low) || bar->priced <= 0)
-        *price = (double)bar->turnover / volume / divisor;
+    const double worth = (double)bar->volume * divisor;
+    /* Rounding makes up at most a quarter of the range; divisions are slow. */
+    const int is_exact = (double)bar->count * 4 <= (bar->high - bar->low) * worth;
+    if ((bar->turnover && is_exact) || bar->priced <= 0)
+        *price = (double)bar->turnover / worth;
     else
-        *price = (double)bar->priced_turnover / (double)bar->priced / divisor;
+        *price = (double)bar->priced_turnover / ((double)bar->priced * divisor);
     *price = (double)raw(*price, 1e6) / 1e6; /* an average has no more places */
     *price = *price < bar->low ? bar->low : *price > bar->high ? bar->high : *price;
     return 1;
@@ -650,6 +666,13 @@ PUBLIC void candle_columns(const struct engine *engine, const int64_t *places, i
                            int64_t patience, const struct output *out)
 {
     for (int64_t i = 0; i < many; i++) {
+        if (i + AHEAD < many) { /* bars lie in the order in which they came */
+            const struct bar *next = &engine->bars[places[i + AHEAD]];
+            __builtin_prefetch(next);
+            __builtin_prefetch((const char *)next + 64);
+        }
+        if (i + AHEAD / 2 < many)
+            __builtin_prefetch(&engine->states[engine->bars[places[i + AHEAD / 2]].slot]);
         struct bar *bar = &engine->bars[places[i]];
         const struct state *state = &engine->states[bar->slot];
         const uint8_t bit = (uint8_t)(1 << (i & 7));
@@ -681,8 +704,12 @@ PUBLIC void candle_columns(const struct engine *engine, const int64_t *places, i
  */
 PUBLIC void candle_settle(struct engine *engine, const int64_t *places, int64_t many)
 {
-    for (int64_t i = 0; i < many; i++)
-        engine->bars[places[i]].is_settled = 1;
+    for (int64_t i = 0; i < many; i++) {
+        struct bar *bar = &engine->bars[places[i]];
+        bar->is_settled = 1;
+        if (bar->start > engine->last_settled)
+            engine->last_settled = bar->start;
+    }
     int64_t kept = 0;
     for (int64_t i = 0; i < engine->bar_count; i++) {
         const struct bar *bar = &engine->bars[i];

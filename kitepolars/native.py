@@ -23,6 +23,7 @@ __all__ = [
     "address",
     "candle_close",
     "candle_columns",
+    "candle_done",
     "candle_order",
     "candle_rehash",
     "candle_rows",
@@ -182,11 +183,11 @@ candle_close: Final = _unlocked_function("candle_close", None, _Memory)
 candle_rehash: Final = _unlocked_function("candle_rehash", None, _Memory)
 """``(engine)``: enters all instruments into an empty table."""
 
-candle_order: Final = _unlocked_function(
-    "candle_order", _Number, *[_Memory] * 3, *[_Number] * 2, _Memory
-)
-"""``(engine, → places, → keys, markets, settling time, → settled) → bars``: sorts the bars that
-are not settled."""
+candle_order: Final = _unlocked_function("candle_order", _Number, *[_Memory] * 3)
+"""``(engine, → places, → keys) → bars``: sorts the bars that are not settled."""
+
+candle_done: Final = _unlocked_function("candle_done", _Number, *[_Memory] * 2, *[_Number] * 3)
+"""``(engine, places, bars, markets, settling time) → bars``: counts those that can be settled."""
 
 candle_columns: Final = _unlocked_function(
     "candle_columns", None, *[_Memory] * 2, *[_Number] * 2, _Memory

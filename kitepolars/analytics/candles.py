@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from kitepolars.analytics.columns import Frame, schema_of
+from kitepolars.analytics.columns import Frame
 from kitepolars.analytics.engine import (
     DAY,
     IST_OFFSET,
@@ -173,17 +173,15 @@ def candles(
     "Historical candle data" (a candle's time is its start).
     """
     builder = CandleBuilder(every, on=on, hours=hours)
-    schema_of(frame)
-    picked = frame.select(fields(frame, on))
+    names = fields(frame, on)
 
     def made(ticks: pl.DataFrame) -> pl.DataFrame:
         builder.clear()
-        builder.take(ticks)
-        return builder.frame(include_partial=include_partial, fill=fill)
+        return builder.update(ticks).frame(include_partial=include_partial, fill=fill)
 
-    if isinstance(picked, pl.LazyFrame):
-        return picked.map_batches(made, schema=CANDLES)
-    return made(picked)
+    if isinstance(frame, pl.LazyFrame):
+        return frame.select(names).map_batches(made, schema=CANDLES)
+    return made(frame)
 
 
 class CandleBuilder:
@@ -227,6 +225,7 @@ class CandleBuilder:
         self._rows = 0
         self._is_cut = False
         self._blocks: list[pl.DataFrame] = []
+        self._done = CANDLES.to_frame()  # all blocks
         self._unsure = CANDLES.to_frame()  # rows of the blocks that may still change
 
     def begin_at(self, moment: dt.datetime) -> None:
@@ -256,13 +255,9 @@ class CandleBuilder:
         ConfigError
             If columns are missing; nothing is taken in.
         """
-        schema_of(ticks)
-        return self.take(ticks.select(fields(ticks, self.on)))
-
-    def take(self, picked: pl.DataFrame) -> Self:
-        """Take in ticks, of which only the columns that an `Engine` reads were picked."""
-        self._engine.take(picked)
-        self._rows += picked.height
+        fields(ticks, self.on)
+        self._engine.take(ticks)
+        self._rows += ticks.height
         return self
 
     def frame(self, *, include_partial: bool = True, fill: bool = False) -> pl.DataFrame:
@@ -285,7 +280,6 @@ class CandleBuilder:
         self._refresh()
         places, settled = self._engine.order()
         live = self._engine.columns(places)
-        settled = max(settled, self._count_behind(live))
         if settled:
             self._settle(live[:settled])
             self._engine.settle(places[:settled])
@@ -293,18 +287,11 @@ class CandleBuilder:
         self._warn_of_arrival()
         growing = live[settled:]
         if include_partial or fill or self._unsure.height or self._is_cut:
-            result = pl.concat([*self._blocks, growing])
+            result = self._done.vstack(growing)
             if fill and self._interval < DAY:
                 result = self._filled(result)
             return result if include_partial else result.filter(~pl.col("is_partial"))
-        return pl.concat([*self._blocks, growing.filter(~pl.col("is_partial"))])
-
-    def _count_behind(self, live: pl.DataFrame) -> int:
-        """Count the bars that do not begin after all those of the blocks."""
-        if not self._blocks or live.is_empty():
-            return 0
-        last = self._blocks[-1]["start"][-1]
-        return int(live["start"].search_sorted(last, side="right"))
+        return self._done.vstack(growing.filter(~pl.col("is_partial")))
 
     def _settle(self, bars: pl.DataFrame) -> None:
         """Put bars into blocks, in order."""
@@ -330,6 +317,7 @@ class CandleBuilder:
         ):
             block = pl.concat([self._blocks.pop(), block], rechunk=True)
         self._blocks.append(block)
+        self._done = pl.concat(self._blocks)
 
     def _refresh(self) -> None:
         """Bring those bars of the blocks up to date that were not finished when they settled.
@@ -347,22 +335,15 @@ class CandleBuilder:
 
     def _warn_of_arrival(self) -> None:
         """Say which instruments had no exchange time."""
-        found = self._engine.cut_on_arrival()
-        if found.is_empty():
-            return
-        names = found.select(
-            pl.coalesce(
-                pl.col("symbol").cast(pl.String), pl.col("instrument_token").cast(pl.String)
+        names = self._engine.cut_on_arrival()
+        if names:
+            shown = ", ".join([*names[:3], *["…"] * (len(names) > 3)])  # noqa: PLR2004
+            warnings.warn(
+                f"{len(names)} instrument(s) have ticks without an exchange time ({shown}); their "
+                'bars are cut on arrival time. Subscribe in mode "full" for exchange time.',
+                ArrivalTimeWarning,
+                stacklevel=3,
             )
-        ).to_series()
-        shown = ", ".join(names.sort().head(3).to_list())
-        warnings.warn(
-            f"{found.height} instrument(s) have ticks without an exchange time ({shown}"
-            f"{', …' if found.height > 3 else ''}); their bars are cut on arrival time. "  # noqa: PLR2004
-            'Subscribe in mode "full" for exchange time.',
-            ArrivalTimeWarning,
-            stacklevel=3,
-        )
 
     def _filled(self, bars: pl.DataFrame) -> pl.DataFrame:
         """Insert flat bars where an instrument was silent inside its session."""

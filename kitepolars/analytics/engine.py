@@ -15,11 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars import native
-from kitepolars.analytics.columns import column, require, time_column
+from kitepolars.analytics.columns import require, time_column
 from kitepolars.calendar import MARKETS, Market, market_of_token, us_summers
 from kitepolars.errors import ConfigError
 from kitepolars.frames.arrow import RecordBatch, numpy_dtype
-from kitepolars.frames.schema import TIMESTAMP
+from kitepolars.frames.schema import SCHEMA, TIMESTAMP
 from kitepolars.wire.layouts import SEGMENT_MASK, segment_divisors
 
 Clock = Literal["exchange_timestamp", "received_at"]
@@ -91,6 +91,7 @@ _BAR: Final = _record(
 _MARKET: Final = _record("i8 pre_open opens winter summer resumes settles newest horizon")
 _HORIZON: Final = _record("i8 market day newest")
 
+_NEVER: Final = -(1 << 63)
 _WORD: Final = ctypes.c_int64
 _MEMORY: Final = ctypes.c_void_p
 
@@ -126,6 +127,8 @@ class _EngineStruct(ctypes.Structure):
         ("midnight", _WORD),
         ("asked", _WORD),
         ("begins", _WORD),
+        ("last_settled", _WORD),
+        ("on_arrival", _WORD),
     )
 
 
@@ -179,7 +182,7 @@ def _market_row(market: Market) -> tuple[int, ...]:
         summer,
         _clock(market.closing_session, DAY),
         _clock(market.settles, 0),
-        np.iinfo(np.int64).min,
+        _NEVER,
         -1,
     )
 
@@ -225,7 +228,10 @@ class Engine:
         self._markets = np.array([_market_row(market) for market in MARKETS], _MARKET)
         self._horizons = np.zeros(1 << 6, _HORIZON)
         self._name_rows = np.zeros(1 << 8, np.int64)
+        self._places = np.empty(0, np.int64)  # sorted, and of how many bars
+        self._ordered = -1
         self.names = pl.Series("symbol", [], dtype=pl.Categorical)
+        self._symbols_before = self._places, np.empty(0, np.int32), self.names
         self._struct = _EngineStruct(
             interval=interval,
             any_hour=hours == "any",
@@ -246,7 +252,9 @@ class Engine:
             day=-1,
             midnight=-DAY - IST_OFFSET,
             asked=-1,
-            begins=np.iinfo(np.int64).min,
+            begins=_NEVER,
+            last_settled=_NEVER,
+            on_arrival=0,
         )
         self._attach()
 
@@ -265,13 +273,18 @@ class Engine:
         self._struct.begins = int(moment.timestamp() * SECOND)
 
     def take(self, ticks: pl.DataFrame) -> None:
-        """Take in ticks in arrival order, with the columns that `fields` selects."""
-        symbols = ticks["symbol"] if "symbol" in ticks.columns else None
-        capsules = [column.to_physical().__arrow_c_stream__() for column in ticks]
+        """Take in ticks in arrival order, with the columns that `fields` names."""
+        symbols = _typed(ticks, "symbol") if "symbol" in ticks.columns else None
         cursor = _Cursor()
-        for name, capsule in zip(ticks.columns, capsules, strict=True):
-            place = _FIELDS.index(name)
-            cursor.columns[place].stream = _stream_of(capsule, b"arrow_array_stream")
+        capsules = []  # they own the streams
+        for place, field in enumerate(_FIELDS):
+            name = self.on if field == "seen" else field
+            if name not in ticks.columns or (field == "received_at" and name == self.on):
+                continue
+            column = _typed(ticks, name)
+            codes = column.to_physical() if name == "symbol" else column
+            capsules.append(codes.__arrow_c_stream__())
+            cursor.columns[place].stream = _stream_of(capsules[-1], b"arrow_array_stream")
         try:
             while (need := native.candle_rows(self._reference, ctypes.byref(cursor))) != _DONE:
                 self._provide(need, symbols, cursor.row)
@@ -314,19 +327,18 @@ class Engine:
             struct.first_new_name = struct.names
 
     def order(self) -> tuple[npt.NDArray[np.int64], int]:
-        """Return the places of the bars that are not settled, sorted, and how many are done."""
+        """Return the places of the bars that are not settled, sorted, and how many can be now."""
         bars = self._struct.bar_count
-        places, keys = np.empty(2 * bars, np.int64), np.empty(2 * bars, np.uint64)
-        settled = ctypes.c_int64()
-        many = native.candle_order(
-            self._reference,
-            native.address(places),
-            native.address(keys),
-            len(self._markets),
-            SETTLING,
-            ctypes.byref(settled),
+        if self._ordered != bars:
+            places, keys = np.empty(2 * bars, np.int64), np.empty(2 * bars, np.uint64)
+            arrays = native.address(places), native.address(keys)
+            self._places = places[: native.candle_order(self._reference, *arrays)]
+            self._ordered = bars
+        places = self._places
+        done = native.candle_done(
+            self._reference, native.address(places), len(places), len(self._markets), SETTLING
         )
-        return places[:many], settled.value
+        return places, done
 
     def unsure(self) -> npt.NDArray[np.int64]:
         """Return the places of bars that are settled and may still change."""
@@ -335,12 +347,13 @@ class Engine:
 
     def settle(self, places: npt.NDArray[np.int64]) -> None:
         """Forget bars that are in a block, but for those that may still change."""
+        self._ordered = -1
         native.candle_settle(self._reference, native.address(places), len(places))
 
     def columns(self, places: npt.NDArray[np.int64]) -> pl.DataFrame:
         """Return bars as a frame; those that are finished will not change any more."""
         many = len(places)
-        values = {
+        values: dict[str, npt.NDArray[Any]] = {
             name: np.zeros((many + 7) // 8, np.uint8)
             if dtype == pl.Boolean
             else np.empty(many, numpy_dtype(name, dtype))
@@ -355,14 +368,27 @@ class Engine:
         )
         batch = RecordBatch(_BARS, [*values.values()], [validity.get(name) for name in _BARS])
         frame = batch.frame(0, many)
-        return frame.with_columns(self.names.gather(values["symbol"]).alias("symbol"))
+        return frame.replace_column(1, self._symbols(places, values["symbol"]))
 
-    def cut_on_arrival(self) -> pl.DataFrame:
-        """Return the instruments with bars that are cut on arrival for want of another time."""
+    def _symbols(self, places: npt.NDArray[np.int64], names: npt.NDArray[np.int32]) -> pl.Series:
+        """Return the symbols of bars; looking them up takes longer than writing the columns."""
+        known, before, symbols = self._symbols_before
+        if places is not known or not np.array_equal(names, before):
+            symbols = self.names[names]
+            self._symbols_before = places, names, symbols
+        return symbols
+
+    def cut_on_arrival(self) -> list[str]:
+        """Return the names of instruments with bars that are cut on arrival for want of a time."""
+        if not self._struct.on_arrival:
+            return []
         states = self._states[: self._struct.slots]
         found = states[states["is_on_arrival"] != 0]
-        names = self.names.gather(found["name"])
-        return pl.DataFrame({"instrument_token": found["token"], "symbol": names})
+        names = self.names[found["name"]].cast(pl.String)
+        return sorted(
+            str(token) if name is None else name
+            for token, name in zip(found["token"].tolist(), names, strict=True)
+        )
 
     def sessions(self) -> pl.DataFrame:
         """Return when each market was open on the days seen.
@@ -408,8 +434,16 @@ def _doubled(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.concatenate([array, np.zeros_like(array)])
 
 
-def fields(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> list[pl.Expr]:
-    """Return the columns that an `Engine` reads of a frame, as it wants them.
+def _typed(ticks: pl.DataFrame, name: str) -> pl.Series:
+    """Return a column in the contract's dtype; its unit of time, whatever the zone."""
+    column = ticks.get_column(name)
+    if isinstance(column.dtype, pl.Datetime):
+        return column if column.dtype.time_unit == "us" else column.dt.cast_time_unit("us")
+    return column if column.dtype == SCHEMA[name] else column.cast(SCHEMA[name])
+
+
+def fields(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> list[str]:
+    """Return the names of the columns that an `Engine` reads of a frame.
 
     Raises
     ------
@@ -419,14 +453,10 @@ def fields(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> list[pl.Expr]:
     schema = require(frame, ("instrument_token", "last_price"), "candles")
     if on not in schema:
         require(frame, ("received_at",), f"candles without {on}")
-    columns = {"seen": on} | {name: name for name in _FIELDS if name != "seen"}
-    if on == "received_at":
-        del columns["received_at"]
-    return [
-        (time_column if name in _TIMES else column)(schema, name).alias(field)
-        for field, name in columns.items()
-        if name in schema
-    ]
+    names = [name for name in {on, *_FIELDS} if name in schema]
+    for name in _TIMES:
+        time_column(schema, name)
+    return names
 
 
 def check_clock(on: str) -> None:
