@@ -11,9 +11,15 @@ from kitepolars.analytics.book import (
 )
 from kitepolars.analytics.candles import CANDLES, ArrivalTimeWarning, CandleBuilder, candles
 from kitepolars.analytics.engine import Clock, Hours
+from kitepolars.analytics.indicators import (
+    change,
+    realised_volatility,
+    returns,
+    volume_delta,
+    vwap,
+)
 from kitepolars.analytics.market import latest, movers
 from kitepolars.analytics.namespace import KiteNamespace
-from kitepolars.analytics.ticks import change, realised_volatility, returns, volume_delta, vwap
 
 __all__ = [
     "CANDLES",

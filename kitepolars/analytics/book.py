@@ -16,6 +16,7 @@ from typing import Final
 import polars as pl
 
 from kitepolars.analytics.columns import require
+from kitepolars.analytics.indicators import indicator
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.wire.layouts import BOOK_SIDES, DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS
@@ -69,6 +70,7 @@ def _check_levels(levels: int) -> None:
         raise ConfigError("levels", levels, f"a whole number from 1 to {DEPTH_LEVELS}")
 
 
+@indicator()
 def spread() -> pl.Expr:
     """Return the best ask less the best bid, in rupees.
 
@@ -95,6 +97,7 @@ def spread() -> pl.Expr:
     return (_price("ask") - _price("bid")).alias("spread")
 
 
+@indicator()
 def mid() -> pl.Expr:
     """Return the middle of the best bid and the best ask, in rupees.
 
@@ -103,6 +106,7 @@ def mid() -> pl.Expr:
     return ((_price("bid") + _price("ask")) / 2).alias("mid")
 
 
+@indicator()
 def microprice() -> pl.Expr:
     """Return the middle drawn to the thinner side, in rupees.
 
@@ -114,6 +118,7 @@ def microprice() -> pl.Expr:
     return (weighted / (bid + ask)).alias("microprice")
 
 
+@indicator()
 def imbalance(levels: int = DEPTH_LEVELS) -> pl.Expr:
     """Return how far the quantity in the book leans to the bids, from −1 to 1.
 
@@ -138,6 +143,7 @@ def imbalance(levels: int = DEPTH_LEVELS) -> pl.Expr:
     return pl.when(bids + asks > 0).then((bids - asks) / (bids + asks)).alias("imbalance")
 
 
+@indicator()
 def depth_weighted_price(levels: int = DEPTH_LEVELS) -> pl.Expr:
     """Return the average price of what stands in the book, weighted with quantity, in rupees.
 

@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from kitepolars.analytics.columns import Frame, column, require, schema_of
-from kitepolars.analytics.ticks import change
+from kitepolars.analytics.indicators import change
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 
@@ -97,7 +97,9 @@ def with_market(frame: Frame, *, now: dt.datetime | None = None) -> Frame:
     position = (pl.col("last_price") - low) / (high - low)
     return frame.with_columns(column(schema, name) for name in missing).with_columns(
         change(),
-        pl.when(high > low).then(position.clip(0, 1)).alias("range_position"),
+        pl.when((high > low) & (pl.col("last_price") != 0))
+        .then(position.clip(0, 1))
+        .alias("range_position"),
         (until - tick_time).alias("staleness"),
     )
 
@@ -140,6 +142,7 @@ def movers(frame: Frame, n: int = 10) -> Frame:
         frame = latest(frame)
         schema = schema_of(frame)
     moved = frame.select("instrument_token", column(schema, "symbol"), "last_price", "change")
+    moved = moved.filter(pl.col("last_price") != 0)  # not traded: a fall of 100 % to nobody
     gainers = moved.filter(pl.col("change") > 0).sort(
         "change", "instrument_token", descending=[True, False]
     )

@@ -6,29 +6,29 @@ Registered when `kitepolars.analytics` is imported; pure, any thread.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Generic
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic
 
 import polars as pl
 
-from kitepolars.analytics import book, ticks
 from kitepolars.analytics.book import depth
 from kitepolars.analytics.candles import candles
 from kitepolars.analytics.columns import Frame, require
 from kitepolars.analytics.engine import Clock, Hours
+from kitepolars.analytics.indicators import INDICATORS
 from kitepolars.analytics.market import latest, movers
-from kitepolars.wire.layouts import DEPTH_LEVELS
 
 __all__ = ["KiteNamespace"]
 
-_TOKEN = ("instrument_token",)
-_BOOK = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
+_TOKEN = "instrument_token"  # noqa: S105 - a column's name
 
 
 class KiteNamespace(Generic[Frame]):
     """Analytics of a frame of ticks.
 
-    `candles`, `latest`, `movers` and `depth` return a new frame. The others return the frame
-    with one column more, of the function's name, computed within each instrument.
+    `candles`, `latest`, `movers` and `depth` return a new frame. The others, the indicators,
+    return the frame with one column more, of the function's name, computed within each instrument.
 
     Parameters
     ----------
@@ -66,62 +66,37 @@ class KiteNamespace(Generic[Frame]):
         return latest(self._frame, now=now)
 
     def movers(self, n: int = 10) -> Frame:
-        """Return who rose and who fell most: `kitepolars.movers`."""
+        """Return the instruments that rose and fell most: `kitepolars.movers`."""
         return movers(self._frame, n)
 
     def depth(self, instrument: int | str | None = None) -> pl.DataFrame:
         """Return the order book of an instrument's last tick, ten rows: `kitepolars.depth`."""
         return depth(self._frame, instrument)
 
-    def spread(self) -> Frame:
-        """Add the best ask less the best bid: `kitepolars.spread`."""
-        return self._with(book.spread(), _BOOK)
 
-    def mid(self) -> Frame:
-        """Add the middle of the best prices: `kitepolars.mid`."""
-        return self._with(book.mid(), _BOOK)
+def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Callable[..., Any]:
+    """Return the method that adds an indicator to a frame."""
+    name, parameters = function.__name__, inspect.signature(function).parameters.values()
 
-    def microprice(self) -> Frame:
-        """Add the middle drawn to the thinner side: `kitepolars.microprice`."""
-        return self._with(book.microprice(), _BOOK)
+    def method(self: KiteNamespace[Any], *args: Any, **keywords: Any) -> Any:
+        expr = function(*args, **keywords)
+        columns = sorted(set(expr.meta.root_names()))
+        if within_instrument:
+            columns, expr = [_TOKEN, *columns], expr.over(_TOKEN)
+        frame = self._frame
+        require(frame, columns, name)
+        return frame.with_columns(expr)
 
-    def imbalance(self, levels: int = DEPTH_LEVELS) -> Frame:
-        """Add how far the book leans to the bids: `kitepolars.imbalance`."""
-        return self._with(book.imbalance(levels), _BOOK)
+    method.__name__, method.__qualname__ = name, f"{KiteNamespace.__name__}.{name}"
+    first_line = (inspect.getdoc(function) or "").partition("\n")[0].replace("Return", "Add", 1)
+    method.__doc__ = f"{first_line[:-1]}: `kitepolars.{name}`."
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    method.__signature__ = inspect.Signature([own, *parameters])  # type: ignore[attr-defined]
+    return method
 
-    def depth_weighted_price(self, levels: int = DEPTH_LEVELS) -> Frame:
-        """Add the average price in the book: `kitepolars.depth_weighted_price`."""
-        return self._with(book.depth_weighted_price(levels), _BOOK)
 
-    def change(self) -> Frame:
-        """Add the percent to the previous close: `kitepolars.change`."""
-        return self._with(ticks.change(), ("last_price", "close"))
-
-    def volume_delta(self) -> Frame:
-        """Add the volume since the instrument's tick before: `kitepolars.volume_delta`."""
-        return self._within(ticks.volume_delta(), ("volume_traded",))
-
-    def vwap(self) -> Frame:
-        """Add the volume-weighted price since the first tick: `kitepolars.vwap`."""
-        return self._within(ticks.vwap(), ("last_price", "volume_traded"))
-
-    def returns(self, *, log: bool = False) -> Frame:
-        """Add the relative change since the tick before: `kitepolars.returns`."""
-        return self._within(ticks.returns(log=log), ("last_price",))
-
-    def realised_volatility(
-        self, window: str | dt.timedelta = "5m", *, on: str = "received_at"
-    ) -> Frame:
-        """Add the realised volatility of the window before: `kitepolars.realised_volatility`."""
-        return self._within(ticks.realised_volatility(window, on=on), ("last_price", on))
-
-    def _with(self, expr: pl.Expr, names: tuple[str, ...]) -> Frame:
-        require(self._frame, names, expr.meta.output_name())
-        return self._frame.with_columns(expr)
-
-    def _within(self, expr: pl.Expr, names: tuple[str, ...]) -> Frame:
-        return self._with(expr.over(*_TOKEN), (*_TOKEN, *names))
-
+for _name, (_function, _within) in INDICATORS.items():
+    setattr(KiteNamespace, _name, _method(_function, within_instrument=_within))
 
 if not hasattr(pl.DataFrame, "kite"):  # loading the module anew is no reason for a warning
     pl.api.register_dataframe_namespace("kite")(KiteNamespace)

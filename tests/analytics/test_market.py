@@ -96,3 +96,17 @@ def test_missing_columns_are_named(ticks_of: TicksOf) -> None:
         ka.latest(ticks.drop("last_price"))
     with pytest.raises(ConfigError, match="close missing"):
         ka.movers(ticks.drop("close"))
+
+
+def test_a_contract_that_has_not_traded_moves_nothing() -> None:
+    ticks = pl.DataFrame(
+        {
+            "instrument_token": [1, 2],
+            "last_price": [0.0, 9.0],
+            "close": [10.0, 10.0],
+            "high": [12.0, 12.0],
+            "low": [8.0, 8.0],
+        }
+    )
+    assert ka.movers(ticks)["instrument_token"].to_list() == [2]
+    assert ka.latest(ticks)["range_position"].to_list() == [None, 0.25]

@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+import kitepolars as kp
 import kitepolars.analytics as ka
 from kitepolars.analytics import namespace
+from kitepolars.analytics.indicators import INDICATORS
 from kitepolars.errors import ConfigError
 
 MakeTicks = Callable[..., pl.DataFrame]
@@ -76,6 +78,15 @@ def test_every_function_is_there_with_a_docstring_and_its_parameters() -> None:
         own = [p for p in inspect.signature(function).parameters.values() if p.name != "frame"]
         given = list(inspect.signature(method).parameters.values())[1:]
         assert [(p.name, p.default) for p in given] == [(p.name, p.default) for p in own]
+
+
+def test_every_indicator_is_exported_and_has_a_column_of_its_name() -> None:
+    for name, (function, _) in INDICATORS.items():
+        assert getattr(ka, name, None) is getattr(kp, name, None) is function
+        assert name in ka.__all__
+        assert name in kp.__all__
+        assert function().meta.output_name() == name
+        assert name in ADDED, "a row in the table of this test"
 
 
 def test_loading_the_module_again_gives_no_warning() -> None:

@@ -226,6 +226,40 @@ def test_a_bar_that_is_not_over_is_partial(kite: KiteApi, fake_time: FakeTime) -
     assert fetch(kite, fake_time)["is_partial"].to_list() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("interval", "start", "end", "bar", "is_cut"),
+    [
+        ("5m", "2026-11-16 09:15:00", "2026-11-16 09:45:00", "09:45", True),  # its first minute
+        ("5m", "2026-11-16 09:15:00", "2026-11-16 09:48:59", "09:45", True),
+        ("5m", "2026-11-16 09:15:00", "2026-11-16 09:49:00", "09:45", False),
+        ("5m", "2026-11-16 09:15:00", "2026-11-16 09:45:00", "09:40", False),
+        ("5m", "2026-11-16 09:17:00", "2026-11-16 09:45:00", "09:15", True),
+        ("5m", "2026-11-16 09:15:00", "2026-11-16 09:45:00", "09:15", False),
+        ("1m", "2026-11-16 09:15:00", "2026-11-16 09:45:00", "09:45", False),
+        ("60m", "2026-11-16 09:15:00", "2026-11-16 15:29:00", "15:15", False),  # until the close
+        ("60m", "2026-11-16 09:15:00", "2026-11-16 15:28:00", "15:15", True),
+        ("1d", "2026-11-10", "2026-11-16", "00:00", False),
+        ("1d", "2026-11-10", "2026-11-16 12:00:00", "00:00", True),
+        ("1d", "2026-11-10", "2026-11-16 15:30:00", "00:00", False),
+        ("1d", "2026-11-10", "2026-11-16 00:00:00", "00:00", False),  # days are kept whole
+        ("1d", "2026-11-16 12:00:00", "2026-11-17", "00:00", True),
+        ("1d", "2026-11-16 09:15:00", "2026-11-17", "00:00", False),
+    ],
+)
+def test_a_candle_that_the_request_cuts_is_partial(  # noqa: PLR0917 - a row of the table
+    kite: KiteApi,
+    fake_time: FakeTime,
+    interval: str,
+    start: str,
+    end: str,
+    bar: str,
+    is_cut: bool,  # noqa: FBT001
+) -> None:
+    kite.script = [candles([[f"2026-11-16T{bar}:00+0530", 1, 1, 1, 1, 100]])]
+    bars = fetch(kite, fake_time, interval, start, end)
+    assert bars["is_partial"].to_list() == [is_cut]
+
+
 def test_busy_once(kite: KiteApi, fake_time: FakeTime) -> None:
     kite.script = [Answer.error(429, "NetworkException", "Too many requests"), candles(ROWS)]
     assert fetch(kite, fake_time).height == 2

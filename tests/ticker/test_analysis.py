@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
 import polars as pl
 import pytest
@@ -35,6 +36,10 @@ def step(ticker: kp.Ticker, kite: SimulatedKite, times: int = 1) -> None:
     assert ticker.wait(rows=rows + 3 * times, timeout=PATIENCE)
 
 
+def more_than(ticks: int) -> Callable[[kp.Ticker], bool]:
+    return lambda ticker: ticker.stats().ticks > ticks
+
+
 def test_latest_has_the_contracts_columns_and_the_markets(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
@@ -64,6 +69,32 @@ def test_candles_brought_up_to_date_are_those_of_all_ticks(
     assert set(only["symbol"]) == {"NSE:INFY"}
     with pytest.raises(kp.ConfigError, match="every"):
         subscribed.candles("7 parsecs")
+
+
+def test_candles_do_not_depend_on_retention(make_ticker: MakeTicker, kite: SimulatedKite) -> None:
+    bounded = make_ticker(retention=kp.Retention(max_rows=60)).start()
+    bounded.subscribe([INFY, SBIN, NIFTY], mode="full")
+    assert bounded.wait(rows=3, timeout=PATIENCE)
+    bounded.candles("1s", on="received_at")
+    ticks = [bounded.frame()]
+    for _ in range(60):
+        before = bounded.stats().ticks
+        kite.step()
+        assert bounded.wait(until=more_than(before + 2), timeout=PATIENCE)
+        ticks.append(bounded.frame().tail(bounded.stats().ticks - before))
+    assert bounded.frame().height < bounded.stats().ticks
+    bars = bounded.candles("1s", on="received_at")
+    whole = kp.candles(pl.concat(ticks), "1s", on="received_at", hours="any")
+    assert_frame_equal(bars.drop("is_partial"), whole.drop("is_partial"))
+    assert not bounded.events().filter(kind="candles").height
+
+    late = bounded.candles("2s", on="received_at")
+    (event,) = bounded.events().filter(kind="candles")["detail"]
+    assert "whole from" in event
+    begins = bounded.frame()["received_at"][0]
+    assert late.filter(pl.col("start") < begins)["is_partial"].all()
+    bounded.candles("2s", on="received_at")
+    assert bounded.events().filter(kind="candles").height == 1
 
 
 def test_depth_is_ten_rows_of_the_last_book(subscribed: kp.Ticker, kite: SimulatedKite) -> None:

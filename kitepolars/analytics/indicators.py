@@ -1,31 +1,73 @@
-"""Numbers per tick: ordinary expressions, for ``.over("instrument_token")``. Pure; any thread.
+"""Indicators: ordinary expressions, one number per tick. Pure; any thread.
 
-A frame holds many instruments one through the other. What looks at the tick
-before (`volume_delta`, `vwap`, `returns`, `realised_volatility`) therefore
-needs ``.over("instrument_token")``; over several days add the day, as in
+An indicator is a function that returns an expression of its own name, decorated with
+`indicator`: ``df.kite`` and its documentation follow from that, and a test fails until the guide
+shows it and `kitepolars` exports it.
+
+A frame holds the ticks of many instruments, interleaved. What depends on earlier ticks
+(`volume_delta`, `vwap`, `returns`, `realised_volatility`) therefore needs
+``.over("instrument_token")``; over several days add the day, as in
 ``.over("instrument_token", pl.col("received_at").dt.date())``.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from typing import Final, ParamSpec
 
 import polars as pl
 
 from kitepolars.analytics.candles import parse_interval
 
-__all__ = ["change", "realised_volatility", "returns", "volume_delta", "vwap"]
+__all__ = [
+    "INDICATORS",
+    "change",
+    "indicator",
+    "realised_volatility",
+    "returns",
+    "volume_delta",
+    "vwap",
+]
+
+P = ParamSpec("P")
+
+INDICATORS: Final[dict[str, tuple[Callable[..., pl.Expr], bool]]] = {}
+"""Name → the function, and whether it looks at the earlier ticks of the instrument."""
+
+_NOISE: Final = 1e-14
+"""What rounding leaves of a sum when another is subtracted from it, as a fraction of it."""
 
 
+def indicator(
+    *, within_instrument: bool = False
+) -> Callable[[Callable[P, pl.Expr]], Callable[P, pl.Expr]]:
+    """Make a function that returns an expression an indicator, also under ``df.kite``.
+
+    Parameters
+    ----------
+    within_instrument
+        Whether it looks at earlier ticks, so that instruments must be kept apart.
+    """
+
+    def enter(function: Callable[P, pl.Expr]) -> Callable[P, pl.Expr]:
+        INDICATORS[function.__name__] = function, within_instrument
+        return function
+
+    return enter
+
+
+@indicator(within_instrument=True)
 def volume_delta() -> pl.Expr:
-    """Return the volume traded since the tick before: the cumulative volume's difference.
+    """Return the volume traded since the instrument's tick before.
 
     Returns
     -------
     Expr
-        Int64, in shares. Null at the first tick and where the tick has no volume (ltp mode,
-        indices). Where the volume falls below half, the day's count has begun again, and the
-        difference is from 0. A smaller fall is a correction, and negative.
+        Int64, in shares: the difference of the cumulative volume. Null at the first tick and
+        where the tick has no volume (ltp mode, indices). A count that falls and comes back in
+        the next packet is ignored, as is 0. Where it falls below half, the day's count has
+        begun again, and the difference is from 0. A smaller fall is a correction, and negative.
 
     Notes
     -----
@@ -34,16 +76,27 @@ def volume_delta() -> pl.Expr:
     Examples
     --------
     >>> import polars as pl
-    >>> ticks = pl.DataFrame({"instrument_token": [1] * 4, "volume_traded": [100, 150, None, 20]})
+    >>> ticks = pl.DataFrame(
+    ...     {"instrument_token": [1] * 6, "volume_traded": [100, 150, None, 0, 170, 20]}
+    ... )
     >>> ticks.select(volume_delta().over("instrument_token")).to_series().to_list()
-    [None, 50, None, 20]
+    [None, 50, None, 0, 20, 20]
     """
-    now = pl.col("volume_traded").cast(pl.Int64)
-    before = now.forward_fill().shift(1)
-    since = pl.when(2 * now < before).then(now).otherwise(now - before)
-    return since.alias("volume_delta")
+    volume = pl.col("volume_traded").cast(pl.Int64)
+    count = pl.when((volume > 0) | (volume.cum_max() == 0)).then(volume)
+    is_dip = (count < _before(count)) & (count.backward_fill().shift(-1) >= _before(count))
+    count = pl.when(~is_dip.fill_null(value=False)).then(count)
+    before = _before(count)
+    since = pl.when(2 * count < before).then(count).otherwise(count - before)
+    is_counted = volume.is_not_null() & before.is_not_null()
+    return pl.when(is_counted).then(since.fill_null(0)).alias("volume_delta")
 
 
+def _before(count: pl.Expr) -> pl.Expr:
+    return count.forward_fill().shift(1)
+
+
+@indicator()
 def change() -> pl.Expr:
     """Return the change from the previous close, in percent.
 
@@ -64,6 +117,7 @@ def change() -> pl.Expr:
     return pl.when(close == 0).then(0.0).otherwise(percent).alias("change")
 
 
+@indicator(within_instrument=True)
 def vwap() -> pl.Expr:
     """Return the volume-weighted average price since the first tick held, in rupees.
 
@@ -94,6 +148,7 @@ def vwap() -> pl.Expr:
     return pl.when(total > 0).then(worth / total).alias("vwap")
 
 
+@indicator(within_instrument=True)
 def returns(*, log: bool = False) -> pl.Expr:
     """Return the relative change of the last price since the tick before.
 
@@ -120,8 +175,9 @@ def returns(*, log: bool = False) -> pl.Expr:
     return (ratio.log() if log else ratio - 1).alias("returns")
 
 
+@indicator(within_instrument=True)
 def realised_volatility(window: str | dt.timedelta = "5m", *, on: str = "received_at") -> pl.Expr:
-    """Return the realised volatility over the time before each tick.
+    """Return the realised volatility of the time up to each tick, from that and earlier ticks.
 
     Parameters
     ----------
@@ -129,7 +185,7 @@ def realised_volatility(window: str | dt.timedelta = "5m", *, on: str = "receive
         How far to look back: ``"30s"``, ``"5m"``, ``"1h"``, … ``"1d"``, or a timedelta.
     on
         The column of time. It must not be null: ticks in quote mode have no
-        ``exchange_timestamp``.
+        ``exchange_timestamp``. Ticks that are late count at the latest time before them.
 
     Returns
     -------
@@ -148,7 +204,10 @@ def realised_volatility(window: str | dt.timedelta = "5m", *, on: str = "receive
     'realised_volatility'
     """
     span = dt.timedelta(microseconds=parse_interval(window))
-    squares = returns(log=True).fill_null(0) ** 2
-    summed = squares.rolling_sum_by(on, span)
-    # A rolling sum of squares may end a hair below zero.
-    return summed.clip(lower_bound=0).sqrt().alias("realised_volatility")
+    total = (returns(log=True).fill_null(0) ** 2).cum_sum()
+    # Many ticks have the same time: rows tell what came before, times how far the window reaches.
+    clock = pl.col(on).cum_max()
+    rows_gone = clock.search_sorted(clock - span, side="right")
+    summed = total - total.shift(1, fill_value=0.0).gather(rows_gone)
+    moved = pl.when(summed > total * _NOISE).then(summed).otherwise(0.0)
+    return moved.sqrt().alias("realised_volatility")

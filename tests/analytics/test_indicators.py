@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kiteconnect import KiteTicker
 
 from kitepolars.analytics import change, realised_volatility, returns, volume_delta, vwap
@@ -19,8 +21,13 @@ from kitepolars.errors import ConfigError
 TicksOf = Callable[..., pl.DataFrame]
 
 
+def volumes(*counts: int | None) -> list[Any]:
+    frame = pl.DataFrame({"instrument_token": 1, "volume_traded": counts})
+    return over(frame, volume_delta())
+
+
 def two(**columns: list[Any]) -> pl.DataFrame:
-    """Two instruments, one through the other."""
+    """Two instruments, interleaved."""
     count = len(next(iter(columns.values())))
     return pl.DataFrame({"instrument_token": [1 + i % 2 for i in range(count)], **columns})
 
@@ -32,6 +39,17 @@ def over(frame: pl.DataFrame, expr: pl.Expr) -> list[Any]:
 def test_volume_delta_is_within_the_instrument() -> None:
     frame = two(volume_traded=[100, 9_000, 130, 9_005, 125, None, 20, 9_010])
     assert over(frame, volume_delta()) == [None, None, 30, 5, -5, None, 20, 5]
+
+
+@pytest.mark.parametrize("odd", [0, 1, 400, 900, 1_009])
+def test_a_count_that_falls_and_comes_back_is_not_counted_again(odd: int) -> None:
+    assert volumes(1_000, 1_010, odd, 1_030, 1_040) == [None, 10, 0, 20, 10]
+    assert volumes(1_000, 1_010, odd, None, 1_030) == [None, 10, 0, None, 20]
+
+
+def test_a_count_that_stays_low_is_a_new_one() -> None:
+    assert volumes(1_000, 20, 35, 80) == [None, 20, 15, 45]
+    assert volumes(0, 0, 75) == [None, 0, 75]
 
 
 def test_volume_delta_of_unsigned_columns(ticks_of: TicksOf) -> None:
@@ -95,6 +113,33 @@ def test_realised_volatility_looks_back_over_time(ticks_of: TicksOf) -> None:
     assert short[2] == pytest.approx(abs(down))
     with pytest.raises(ConfigError, match="'30s'"):
         realised_volatility("5 minutes")
+
+
+def test_realised_volatility_does_not_look_ahead_at_equal_times(ticks_of: TicksOf) -> None:
+    ticks = ticks_of(
+        *[("10:00:00", price, 1) for price in (100.0, 101.0, 102.0)], ("10:00:01", 102.0, 1)
+    )
+    steps = [0.0, math.log(1.01), math.log(102 / 101), 0.0]
+    want = [math.sqrt(sum(step**2 for step in steps[: i + 1])) for i in range(4)]
+    for on in ("exchange_timestamp", "received_at"):
+        got = over(ticks, realised_volatility("5m", on=on))
+        assert got == [pytest.approx(value, abs=1e-12) for value in want]
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 1_000_000), count=st.integers(1, 80))
+def test_realised_volatility_of_a_row_is_that_of_the_rows_up_to_it(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    frame = pl.DataFrame(
+        {
+            "instrument_token": rng.integers(0, 3, count),
+            "received_at": pl.from_epoch(pl.Series(rng.integers(0, 2, count).cumsum())),
+            "last_price": 100 + rng.integers(-9, 9, count) * 0.05,
+        }
+    )
+    whole = over(frame, realised_volatility("5s"))
+    for row in range(count):
+        assert over(frame[: row + 1], realised_volatility("5s"))[-1] == pytest.approx(whole[row])
 
 
 def test_realised_volatility_of_calm_after_storm_is_a_number() -> None:
