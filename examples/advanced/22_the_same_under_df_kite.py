@@ -80,7 +80,7 @@ print(by_hand.select("symbol", "volume_delta", "imbalance", "change").tail(3))
 # ## Frames of another shape
 
 # %%
-bars = ticks.kite.candles("1s")  # type: ignore[attr-defined]
+bars = ticks.kite.candles("1s", hours="any")  # type: ignore[attr-defined]
 print(bars.select("symbol", "start", "open", "high", "low", "close", "volume").tail(3))
 print(ticks.kite.latest().select("symbol", "last_price", "range_position"))  # type: ignore[attr-defined]
 print(ticks.kite.movers(1))  # type: ignore[attr-defined]

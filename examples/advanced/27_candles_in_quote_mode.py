@@ -39,7 +39,7 @@ ticks = ticker.frame().with_columns(pl.col("received_at") - dt.timedelta(seconds
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    mixed = kp.candles(ticks, "1s")
+    mixed = kp.candles(ticks, "1s", hours="any")
 print(caught[0].message)
 
 # %% [markdown]
@@ -51,8 +51,8 @@ print(caught[0].message)
 # %%
 with warnings.catch_warnings():
     warnings.simplefilter("error", kp.ArrivalTimeWarning)
-    on_arrival = kp.candles(ticks, "1s", on="received_at")
-    only_full = kp.candles(ticks.filter(mode="full"), "1s")
+    on_arrival = kp.candles(ticks, "1s", on="received_at", hours="any")
+    only_full = kp.candles(ticks.filter(mode="full"), "1s", hours="any")
 print(on_arrival.select("symbol", "start", "open", "close", "volume", "ticks").tail(4))
 
 # %% [markdown]

@@ -125,7 +125,7 @@ def imbalance(levels: int = DEPTH_LEVELS) -> pl.Expr:
     Parameters
     ----------
     levels
-        How many of the five levels of each side count.
+        Levels of each side that count, from the best; at most five.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def imbalance(levels: int = DEPTH_LEVELS) -> pl.Expr:
     Raises
     ------
     ConfigError
-        If there are not so many levels.
+        If `levels` is not from 1 to 5.
     """
     _check_levels(levels)
     bids, asks = _total("bid", levels), _total("ask", levels)
@@ -150,7 +150,7 @@ def depth_weighted_price(levels: int = DEPTH_LEVELS) -> pl.Expr:
     Parameters
     ----------
     levels
-        How many of the five levels of each side count.
+        Levels of each side that count, from the best; at most five.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def depth_weighted_price(levels: int = DEPTH_LEVELS) -> pl.Expr:
     Raises
     ------
     ConfigError
-        If there are not so many levels.
+        If `levels` is not from 1 to 5.
     """
     _check_levels(levels)
     quantity = _total("bid", levels) + _total("ask", levels)

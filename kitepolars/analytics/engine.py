@@ -1,4 +1,4 @@
-"""The pass over ticks that makes candles: its memory, and what it knows of the calendar.
+"""The pass over ticks that makes candles: its memory and its view of the trading calendar.
 
 The pass itself is compiled (`candles.c`); ``tests/analytics/reference.py`` says its rules in plain
 Python. One owner; any thread.
@@ -379,7 +379,7 @@ class Engine:
         return symbols
 
     def cut_on_arrival(self) -> list[str]:
-        """Return the names of instruments with bars that are cut on arrival for want of a time."""
+        """Return the names of instruments with bars cut on arrival time."""
         if not self._struct.on_arrival:
             return []
         states = self._states[: self._struct.slots]
