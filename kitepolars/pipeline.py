@@ -292,7 +292,19 @@ class Pipeline:
     def take(self, record: Record) -> None:
         """Take a record; see `Sink.take`. Those that are not about ticks are ignored."""
         if isinstance(record, Messages):
-            self._receive(record)
+            received_at, connection, messages = record
+            if isinstance(messages, RawMessages):
+                self._inbox.append(messages)
+                self._reads += (received_at, connection, 1)
+                self._bytes += messages.size
+            else:
+                self._inbox += messages
+                self._reads += (received_at, connection, len(messages))
+                self._bytes += sum(map(len, messages))
+            if self._taps.registered:
+                self._tap(record)
+            if self._timer is None or self._bytes >= self._flush.max_bytes:
+                self._flush_in_time()
         elif isinstance(record, SnapshotsExpected):
             self._decode_inbox()  # what waits came before the subscription
             self._first.expect(self._slots(record.instrument_tokens), record.at)
@@ -308,26 +320,17 @@ class Pipeline:
     def _slots(self, tokens: Collection[int]) -> npt.NDArray[np.int32]:
         return self.store.slots(np.fromiter(tokens, np.uint32, len(tokens)))
 
-    def _receive(self, record: Messages) -> None:
-        received_at, connection, messages = record
-        if isinstance(messages, RawMessages):
-            self._inbox.append(messages)
-            self._reads += (received_at, connection, 1)
-            self._bytes += messages.size
-        else:
-            self._inbox += messages
-            self._reads += (received_at, connection, len(messages))
-            self._bytes += sum(map(len, messages))
-        if self._taps:
-            for data in messages:
-                self._taps.tell(Message(received_at, connection, data))
-        if self._bytes >= self._flush.max_bytes and self._flush.interval is None:
-            self._decode_inbox()
-        elif self._bytes >= self._flush.max_bytes:
-            self.flush()
-        elif self._timer is None and self._flush.interval is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._flush.interval, self._due)
+    def _tap(self, record: Messages) -> None:
+        for data in record.messages:
+            self._taps.tell(Message(record.received_at, record.connection, data))
+
+    def _flush_in_time(self) -> None:
+        """Flush or decode when enough waits; otherwise make sure that the timer runs."""
+        interval = self._flush.interval
+        if self._bytes >= self._flush.max_bytes:
+            (self._decode_inbox if interval is None else self.flush)()
+        elif self._timer is None and interval is not None:
+            self._timer = asyncio.get_running_loop().call_later(interval, self._due)
 
     def _due(self) -> None:
         """Flush for the timer, which a flush for another reason does not stop: that costs more."""
