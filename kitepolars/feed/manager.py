@@ -47,7 +47,7 @@ from kitepolars.source import (
 )
 from kitepolars.wire.layouts import Mode
 
-STOP_PATIENCE: Final = 2
+ATTEMPTS_BEFORE_LOST: Final = 2
 """Attempts in a row after which a connection counts as lost, so that its instruments move."""
 
 _TOKENS: Final = range(2**32)
@@ -492,7 +492,7 @@ class TickerManager(LiveSource):
 
 def _is_lost(link: Link, failure: Failure) -> bool:
     given_up = link.state is ConnectionState.FAILED or failure.kind is not FailureKind.TRANSIENT
-    return given_up or link.attempts >= STOP_PATIENCE
+    return given_up or link.attempts >= ATTEMPTS_BEFORE_LOST
 
 
 def _kind(link: Link, *, was_open: bool) -> str:

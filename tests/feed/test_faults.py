@@ -11,7 +11,6 @@ import pytest
 from kitepolars.errors import AuthenticationError, ConnectionLost
 from kitepolars.feed.account import Account
 from kitepolars.feed.connection import Connection, open_connection
-from kitepolars.feed.link import AccountInUse
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 from kitepolars.ledger.connections import ConnectionStatus
@@ -610,15 +609,3 @@ async def test_a_refusal_of_the_old_token_does_not_count_against_the_new_one(
     await rig.manager.start()
     assert [shake.status for shake in kite.handshakes] == [403, 101]
     assert rig.manager.error() is None
-
-
-async def test_a_handshake_that_hangs_does_not_hold_up_the_others_for_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("kitepolars.feed.link.GATE_PATIENCE", 0.01)
-    tenant = AccountInUse(Account("main", "my_api_key", "token"), live=1)
-    async with tenant.admission():
-        async with tenant.admission():
-            assert tenant.gate.locked()
-        assert tenant.gate.locked()
-    assert not tenant.gate.locked()
