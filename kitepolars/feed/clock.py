@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-STEP: Final = 0.05
+CLOCK_STEP: Final = 0.05
 """Seconds by which the wall clock must differ to count as set. Slewing, as by NTP, moves the
 monotonic clocks of all systems along with it."""
 
@@ -26,7 +26,7 @@ the interpreter's lock was held for six seconds, messages were missing.
 """
 
 _SECOND: Final = 1_000_000_000
-_STEP: Final = round(STEP * _SECOND)
+_STEP: Final = round(CLOCK_STEP * _SECOND)
 _PATIENCE: Final = round((PULSE + STALL) * _SECOND)
 
 
