@@ -11,7 +11,7 @@ import polars as pl
 from kitepolars.errors import ConfigError
 from kitepolars.wire.layouts import MODES
 
-LTP, QUOTE, FULL = range(len(MODES))
+NEEDS_LTP, NEEDS_QUOTE, NEEDS_FULL = range(len(MODES))
 """The modes in ascending order, as the view numbers them."""
 
 
@@ -46,7 +46,7 @@ class TableColumn:
     flash: bool = False
     toned: bool = False
     title: str = ""
-    needs: int = QUOTE
+    needs: int = NEEDS_QUOTE
 
 
 def _epoch(name: str) -> pl.Expr:
@@ -66,13 +66,15 @@ _OI: Final = pl.when(pl.col("oi") > 0).then(pl.col("oi"))  # shares have none
 _RANGE: Final = pl.col("high") - pl.col("low")
 
 COLUMNS: Final = {
-    "last_price": TableColumn(label="Last", expression=_LAST, kind="price", flash=True, needs=LTP),
+    "last_price": TableColumn(
+        label="Last", expression=_LAST, kind="price", flash=True, needs=NEEDS_LTP
+    ),
     "spark": TableColumn(
         label="Trend",
         expression=_LAST,
         kind="spark",
         width=96,
-        needs=LTP,
+        needs=NEEDS_LTP,
         title="the last few minutes",
     ),
     "price_change": TableColumn(
@@ -86,17 +88,17 @@ COLUMNS: Final = {
         title="against the previous close",
     ),
     "bid": TableColumn(
-        label="Bid", expression=_best("bid_price"), kind="price", flash=True, needs=FULL
+        label="Bid", expression=_best("bid_price"), kind="price", flash=True, needs=NEEDS_FULL
     ),
     "ask": TableColumn(
-        label="Ask", expression=_best("ask_price"), kind="price", flash=True, needs=FULL
+        label="Ask", expression=_best("ask_price"), kind="price", flash=True, needs=NEEDS_FULL
     ),
     "spread": TableColumn(
         label="Spread",
         expression=_best("ask_price") - _best("bid_price"),
         kind="price",
         width=70,
-        needs=FULL,
+        needs=NEEDS_FULL,
     ),
     "volume_traded": TableColumn(
         label="Volume", expression=pl.col("volume_traded"), kind="quantity", width=96
@@ -132,24 +134,28 @@ COLUMNS: Final = {
     "total_sell_quantity": TableColumn(
         label="All asks", expression=pl.col("total_sell_quantity"), kind="quantity"
     ),
-    "oi": TableColumn(label="OI", expression=_OI, kind="quantity", needs=FULL, width=92),
+    "oi": TableColumn(label="OI", expression=_OI, kind="quantity", needs=NEEDS_FULL, width=92),
     "oi_day_high": TableColumn(
-        label="OI high", expression=pl.col("oi_day_high"), kind="quantity", needs=FULL
+        label="OI high", expression=pl.col("oi_day_high"), kind="quantity", needs=NEEDS_FULL
     ),
     "oi_day_low": TableColumn(
-        label="OI low", expression=pl.col("oi_day_low"), kind="quantity", needs=FULL
+        label="OI low", expression=pl.col("oi_day_low"), kind="quantity", needs=NEEDS_FULL
     ),
     "mode": TableColumn(
-        label="Mode", expression=pl.col("mode").to_physical(), kind="mode", width=56, needs=LTP
+        label="Mode",
+        expression=pl.col("mode").to_physical(),
+        kind="mode",
+        width=56,
+        needs=NEEDS_LTP,
     ),
     "last_trade_time": TableColumn(
-        label="Traded", expression=_epoch("last_trade_time"), kind="time", needs=FULL
+        label="Traded", expression=_epoch("last_trade_time"), kind="time", needs=NEEDS_FULL
     ),
     "exchange_timestamp": TableColumn(
-        label="Exchange", expression=_epoch("exchange_timestamp"), kind="time", needs=FULL
+        label="Exchange", expression=_epoch("exchange_timestamp"), kind="time", needs=NEEDS_FULL
     ),
     "received_at": TableColumn(
-        label="Received", expression=_epoch("received_at"), kind="time", needs=LTP
+        label="Received", expression=_epoch("received_at"), kind="time", needs=NEEDS_LTP
     ),
 }
 """Columns by name. A new column of the table is a new row here."""
