@@ -87,7 +87,7 @@ class ReplayTicker(Ticker):
         runtime = Runtime(source, retention=retention, flush=Flush(interval=None), only=only)
         names = Instruments(DUMP_SCHEMA.to_frame()) if listing is None else names_of(listing)
         self._compose(runtime, instruments=names, default_mode=Mode.QUOTE, limits=Limits())
-        source.deliver_to(_Names(self, listing), first=True)
+        source.deliver_to(_SymbolLookup(self, listing), first=True)
         source.flush = runtime.pipeline.flush
         source.clear = self._clear
         source.settled = self._callbacks.settled
@@ -200,7 +200,7 @@ class ReplayTicker(Ticker):
         self._candles = KeptCandles(self._runtime)
 
 
-class _Names:
+class _SymbolLookup:
     """Gives a ticker the instruments of each day that is played; a `Sink`."""
 
     def __init__(self, ticker: Ticker, listing: Listing | None) -> None:

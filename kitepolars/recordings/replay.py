@@ -30,7 +30,7 @@ from kitepolars.source import (
     Unsubscribed,
 )
 
-STEP: Final = 50_000
+REPLAY_STEP: Final = 50_000
 """Microseconds of recorded time whose records are delivered together: a live ticker's flush."""
 
 PAUSE: Final = 60_000_000
@@ -210,7 +210,7 @@ class ReplaySource(Source):
         """Return the end of the step that the next record is in."""
         if self._next is None:
             return self._now
-        return (time_of(self._next) // STEP + 1) * STEP
+        return (time_of(self._next) // REPLAY_STEP + 1) * REPLAY_STEP
 
     def _deliver_step(self, end: int) -> None:
         """Deliver every record before a time, and have it decoded."""
