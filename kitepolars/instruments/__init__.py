@@ -1,7 +1,7 @@
-"""Owns what is known of instruments: symbols, tokens, search, option chains; on any thread."""
+"""Instruments: symbols, tokens, search, contracts, from the dump. Any thread."""
 
 from kitepolars.instruments.catalogue import Instruments
 from kitepolars.instruments.dump import RejectedRowsWarning
-from kitepolars.instruments.naming import Instrument, SomeInstruments
+from kitepolars.instruments.names import Instrument, SomeInstruments
 
 __all__ = ["Instrument", "Instruments", "RejectedRowsWarning", "SomeInstruments"]

@@ -1,10 +1,11 @@
-"""Owns `Instruments`: symbol ↔ token, and what the dump can be asked; immutable, any thread."""
+"""`Instruments`: symbol ↔ token, search and contracts, from one dump. Immutable; any thread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
+from html import escape
 from os import PathLike
 from typing import Any, Final, Self
 
@@ -14,54 +15,58 @@ import polars as pl
 
 from kitepolars.errors import ConfigError
 from kitepolars.instruments.derivatives import (
+    CONTRACT_TYPES,
     FUTURE,
     SHARE_DERIVATIVES,
+    Contracts,
     chosen_expiry,
-    contracts,
     label,
     option_chain,
     spot_name,
     today_in_india,
-    trades_on,
 )
 from kitepolars.instruments.dump import (
     DUMP_SCHEMA,
     DUMP_URL,
+    EXPIRY_RANGE,
+    OPTION_TYPES,
     REJECTED_SCHEMA,
     Dump,
     read_dump,
     read_records,
     warn_of,
 )
-from kitepolars.instruments.naming import Instrument, Names, SomeInstruments
-from kitepolars.instruments.search import OPTION_TYPES, Haystack
-from kitepolars.instruments.summary import as_html
+from kitepolars.instruments.names import Instrument, Names, SomeInstruments
+from kitepolars.instruments.search import SearchIndex
 
 _LABELLED: Final = ("tradingsymbol", "name", "expiry", "strike", "instrument_type")
 
 SYMBOL: Final = pl.Categorical()
 """The dtype of every ``symbol`` column."""
 
+_TEXT_COLUMNS: Final = 2  # exchange and segment; the others are aligned to the right
+_CELL_STYLE: Final = "padding:2px 10px;text-align:{align};white-space:nowrap"
+
 
 class Instruments:
-    """Every instrument that Kite knows on a day, keyed on exchange and tradingsymbol.
+    """The instruments that Kite lists on a day, by exchange and tradingsymbol.
 
-    Build one with `read_csv`, `fetch` or `from_records`. It never changes, and
-    may be used from any thread.
+    Usually made with `read_csv`, `fetch` or `from_records`.
 
     Parameters
     ----------
     frame
-        The dump's columns with their dtypes (`DUMP_SCHEMA`); others are ignored.
+        One row per token, with the dump's columns (`DUMP_SCHEMA`); others are ignored.
     aliases
-        Rows with further names of the same tokens, likewise.
+        Rows with further names of these tokens, with the same columns.
     rejected
-        The rows that were left out, if any.
+        The rows of the dump that were left out.
 
     Raises
     ------
     ConfigError
-        If a column is missing or has values that do not fit its dtype.
+        If a column is missing or has values that do not fit its dtype, or if an expiry is not
+        from 2000 to 2099.
 
     Examples
     --------
@@ -91,17 +96,21 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         except pl.exceptions.InvalidOperationError as error:
             wrong = f"the columns of the frame cannot be cast to those of the dump: {error}"
             raise ConfigError("frame", frame.schema, message=wrong) from None
+        odd = dump.filter(~pl.col("expiry").is_between(*EXPIRY_RANGE))["expiry"]
+        if not odd.is_empty():
+            raise ConfigError("expiry", str(odd.cast(pl.String)[0]), "from 2000 to 2099")
         symbol = pl.concat_str("exchange", "tradingsymbol", separator=":").cast(SYMBOL)
         self._frame = dump.with_columns(symbol.alias("symbol"))
-        self._names = Names(self._frame, aliases)
+        self._aliases = dump.clear() if aliases is None else aliases
+        self._names = Names(self._frame, self._aliases)
         self._rejected = REJECTED_SCHEMA.to_frame() if rejected is None else rejected
 
     @classmethod
     def read_csv(cls, source: str | PathLike[str] | bytes) -> Self:
         """Read the instruments dump from a file or its bytes, plain or gzipped.
 
-        Rows that are malformed are left out, listed in `rejected` with their
-        line number, and warned of once.
+        Malformed rows are left out, with a warning, and listed in `rejected` with their line
+        number.
 
         Parameters
         ----------
@@ -111,7 +120,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         Raises
         ------
         ConfigError
-            If it is no instruments dump.
+            If it is not an instruments dump.
         OSError
             If the file cannot be read.
         """
@@ -119,13 +128,13 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Self:
-        """Take the instruments as the official client returns them.
+        """Read the instruments from the official client.
 
         Parameters
         ----------
         records
-            One mapping an instrument, e.g. ``kite.instruments()``. An ``expiry`` of
-            ``""`` is understood.
+            One mapping per instrument, e.g. ``kite.instruments()``, where an empty ``expiry`` is
+            ``""``.
 
         Raises
         ------
@@ -142,26 +151,25 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         cache_dir: str | PathLike[str] | None = None,
         url: str = DUMP_URL,
     ) -> Self:
-        """Fetch the dump from Kite, once a day; later calls read the file kept of it.
+        """Download the dump from Kite, or read it from the cache if it has today's.
 
-        A new dump is there each day by about 08:30 IST; before that, yesterday's is
-        the newest. No credentials are needed or sent.
+        Kite publishes a new dump each day by about 08:30 IST. No credentials are needed or sent.
 
         Parameters
         ----------
         exchange
             One exchange, such as ``"NSE"``; None for all (about 117,000 rows, 9.5 MB).
         cache_dir
-            Where the file is kept; ``kitepolars`` in the user's cache folder by default.
+            The folder of the cache; ``kitepolars`` in the user's cache folder by default.
         url
             The endpoint, without the exchange.
 
         Raises
         ------
         ConnectionLost
-            If the server does not give the dump.
+            If the download fails.
         ConfigError
-            If the exchange or the URL cannot be right, or the answer is no dump.
+            If the exchange or the URL is invalid, or the answer is not a dump.
 
         Notes
         -----
@@ -178,21 +186,22 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
 
     @property
     def frame(self) -> pl.DataFrame:
-        """The dump's columns, and ``symbol`` ("NSE:INFY") to join ticks on; one row an instrument.
+        """The dump's columns, and ``symbol`` ("NSE:INFY") to join ticks on; one row per token.
 
-        ``expiry`` is a Date or null, ``strike``, ``tick_size`` and ``last_price``
-        are rupees, ``lot_size`` is in units.
+        ``expiry`` is a Date or null; ``strike``, ``tick_size`` and ``last_price`` are in rupees,
+        ``lot_size`` is in units.
         """
         return self._frame
 
     @property
     def rejected(self) -> pl.DataFrame:
-        """The rows of the dump that were left out: ``line`` (the header is 1), reason, content."""
+        """The malformed rows of the dump: ``line`` (the header is 1), ``reason``, ``content``."""
         return self._rejected
 
     def to_csv(self) -> bytes:
-        """Return the instruments as a dump, such as `read_csv` reads."""
-        return self._frame.select(*DUMP_SCHEMA).write_csv().encode()
+        """Return the instruments as a dump, which `read_csv` reads."""
+        rows = pl.concat([self._frame.select(*DUMP_SCHEMA), self._aliases.select(*DUMP_SCHEMA)])
+        return rows.write_csv().encode()
 
     def resolve(self, instrument: Instrument) -> int:
         """Return the token of one instrument.
@@ -200,44 +209,44 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         Parameters
         ----------
         instrument
-            ``"NSE:INFY"`` (upper or lower case, spaces do not matter), or a token,
-            which need not be in the dump.
+            ``"NSE:INFY"`` (in any case, with or without further spaces), or a token, which need
+            not be in the dump.
 
         Raises
         ------
         UnknownInstrument
-            If the name is in no row; with close names.
+            If the name is unknown; with similar names.
         ConfigError
             If it is neither a name nor an integer from 1 to 4294967295.
         """
         return self._names.resolve(instrument)
 
     def tokens(self, instruments: SomeInstruments) -> list[int]:
-        """Return the tokens of instruments, in the order given.
+        """Return the tokens of instruments, in the given order.
 
         Parameters
         ----------
         instruments
-            A name or token, several of them, a Series, an array, or a DataFrame
-            with an ``instrument_token`` or ``symbol`` column (such as a search
-            result), or an option chain: first the calls, then the puts.
+            A name or token, or an iterable, Series or array of them; a DataFrame with an
+            ``instrument_token`` or ``symbol`` column, such as a search result; or an option chain:
+            first the calls, then the puts.
 
         Raises
         ------
         UnknownInstrument
-            If a name is in no row; it is the first such name.
+            If a name is unknown; it names the first.
         ConfigError
-            If something is neither a name nor an integer from 1 to 4294967295.
+            If one is neither a name nor an integer from 1 to 4294967295.
         """
         return self._names.resolve_all(instruments)
 
     def symbol(self, instrument_token: int) -> str | None:
-        """Return the name of a token, "NSE:INFY", or None where the dump has none."""
+        """Return the name of a token, "NSE:INFY", or None if it is not in the dump."""
         row = self._names.rows([instrument_token])[0]
         return None if row is None else self._frame["symbol"][row]
 
     def symbols(self, instrument_tokens: Iterable[int] | npt.NDArray[Any] | pl.Series) -> pl.Series:
-        """Return the names of tokens as a Categorical column, null where the dump has none.
+        """Return the names of tokens as a Categorical column, null for tokens not in the dump.
 
         Parameters
         ----------
@@ -266,20 +275,24 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         return nearest if isinstance(nearest, date) else None
 
     def search(self, query: str, limit: int = 50) -> pl.DataFrame:
-        """Return the instruments that match what somebody types, best first.
+        """Return the instruments that match a query, best first.
 
-        Every word must be found: in the symbol, the name, the strike, the type (``ce``,
-        ``pe``, ``fut``), the expiry (``26nov``) or the exchange, in any order. A whole
-        symbol comes first, then its beginning, then whole words, then the beginnings of
-        words; among equals indices and shares come before futures and options, and near
-        expiries before far ones. A word that occurs nowhere is taken as misspelt.
+        All words must match, in any order: in the symbol, the name, the strike, the type
+        (``ce``, ``pe``, ``fut``), the expiry or the exchange. A day with a month (``1 dec``,
+        ``1dec26``, ``1st december 2026``, ``2026-12-01``) matches expiries on that day only, or
+        symbols with that year and month (``26 dec``). A number matches strikes that begin with
+        it first, the nearest to the money before others.
+
+        A whole symbol ranks first, then the beginning of a symbol, whole words, beginnings of
+        words. Among equals indices and shares come before futures and options, near expiries
+        before far ones. A word that occurs nowhere is taken as misspelt.
 
         Parameters
         ----------
         query
-            Such as ``"nifty 24 ce"``; empty for the first instruments of all.
+            Such as ``"nifty 24 ce"``; an empty one matches all instruments.
         limit
-            How many rows at most.
+            The maximum number of rows.
 
         Raises
         ------
@@ -291,7 +304,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         DataFrame
             The columns of `frame`, the symbol first.
         """
-        return self._frame[self._haystack.search(query, limit)].select("symbol", *DUMP_SCHEMA)
+        return self._frame[self._search_index.search(query, limit)].select("symbol", *DUMP_SCHEMA)
 
     def expiries(self, underlying: str, *, exchange: str | None = None) -> list[date]:
         """Return the days on which futures or options on an underlying expire, in order.
@@ -299,16 +312,16 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         Parameters
         ----------
         underlying
-            ``"NIFTY"``, or the name of what it is on, ``"NSE:NIFTY 50"``.
+            ``"NIFTY"``, or the name of the index or share, ``"NSE:NIFTY 50"``.
         exchange
-            Where; the first of NFO, BFO, MCX, CDS, BCD, NCO that has any by default.
+            The exchange; by default the first of NFO, BFO, MCX, CDS, BCD, NCO with such contracts.
 
         Raises
         ------
         UnknownInstrument
             If there are none.
         """
-        found = contracts(self._frame, underlying, (FUTURE, *OPTION_TYPES), exchange)
+        found = self._contracts.on(underlying, CONTRACT_TYPES, exchange)
         days: list[date] = found["expiry"].unique().sort().to_list()
         return days
 
@@ -325,8 +338,29 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         UnknownInstrument
             If there are none.
         """
-        found = contracts(self._frame, underlying, (FUTURE,), exchange)
+        found = self._contracts.on(underlying, (FUTURE,), exchange)
         return found.select("symbol", *DUMP_SCHEMA)
+
+    def options(self, underlying: str, *, exchange: str | None = None) -> pl.DataFrame:
+        """Return the options on an underlying, by expiry and strike.
+
+        Parameters
+        ----------
+        underlying, exchange
+            As for `expiries`.
+
+        Raises
+        ------
+        UnknownInstrument
+            If there are none.
+
+        Returns
+        -------
+        DataFrame
+            The columns of `frame`, the symbol first, and ``underlying``.
+        """
+        found = self._contracts.on(underlying, OPTION_TYPES, exchange)
+        return found.select("symbol", *DUMP_SCHEMA, "underlying")
 
     def option_chain(
         self,
@@ -337,35 +371,35 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         strikes: int | None = None,
         exchange: str | None = None,
     ) -> pl.DataFrame:
-        """Return the calls and puts of one expiry side by side, a row a strike.
+        """Return the calls and puts of one expiry side by side, one row per strike.
 
         Parameters
         ----------
         underlying, exchange
             As for `expiries`.
         expiry
-            A date or YYYY-MM-DD; the nearest that is not past by default.
+            A date or YYYY-MM-DD; by default the nearest that has not passed.
         around
-            A price in rupees, to see only the strikes near it.
+            A price in rupees; only strikes near it are returned.
         strikes
-            How many strikes on each side of the one nearest to ``around``; 10 by default.
+            The number of strikes on each side of the one nearest to ``around``; 10 by default.
 
         Raises
         ------
         UnknownInstrument
             If there are no options on it.
         ConfigError
-            If none expires on that day, with the days on which some do; or if
-            ``strikes`` is negative or given without ``around``.
+            If none expires on that day; with the days on which some do. If ``strikes`` is
+            negative or given without ``around``.
 
         Returns
         -------
         DataFrame
             ``underlying``, ``expiry``, ``strike``, ``lot_size``, ``call_token``,
             ``call_symbol``, ``put_token``, ``put_symbol``; null where a side is not
-            listed. `tokens` takes it as it is.
+            listed. `tokens` accepts it.
         """
-        options = contracts(self._frame, underlying, OPTION_TYPES, exchange)
+        options = self.options(underlying, exchange=exchange)
         day = chosen_expiry(options, expiry, today_in_india())
         return option_chain(options.filter(expiry=day), around=around, strikes=strikes)
 
@@ -375,24 +409,28 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         Parameters
         ----------
         underlying
-            ``"NIFTY"``, ``"INFY"``, … Commodities and currencies have none, although a fund or
-            a share may have the same name: the contracts on SILVER are not on NSE's SILVER.
+            ``"NIFTY"``, ``"INFY"``, … Commodities and currencies have none: contracts on SILVER
+            are not on the fund of that name on NSE.
         """
-        exchanges = trades_on(self._frame, underlying)
+        exchanges = self._contracts.exchanges(underlying)
         if exchanges and not exchanges & SHARE_DERIVATIVES:
             return None
         keys = (f"{exchange}:{spot_name(underlying)}" for exchange in ("NSE", "BSE"))
         return next((token for key in keys if (token := self._names.find(key))), None)
 
     @cached_property
-    def _haystack(self) -> Haystack:
-        return Haystack(self._frame)
+    def _contracts(self) -> Contracts:
+        return Contracts(self._frame)
+
+    @cached_property
+    def _search_index(self) -> SearchIndex:
+        return SearchIndex(self._frame)
 
     def __len__(self) -> int:
         return self._frame.height
 
     def __contains__(self, instrument: object) -> bool:
-        """Whether a name or a token is in the dump."""
+        """Return whether a name or a token is in the dump."""
         if isinstance(instrument, str):
             return self._names.find(instrument) is not None
         if isinstance(instrument, int | np.integer) and not isinstance(instrument, bool):
@@ -410,4 +448,34 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         return f"<Instruments: {len(self):,}{f' ({parts})' if parts else ''}{left_out}>"
 
     def _repr_html_(self) -> str:
-        return as_html(self._frame, self._rejected.height)
+        table = _by_segment(self._frame)
+        rejected = self._rejected.height
+        note = f" · {rejected:,} rows rejected" if rejected else ""
+        head = _html_row("th", [name.replace("_", " ") for name in table.columns])
+        rows = "".join(_html_row("td", values) for values in table.iter_rows())
+        return (
+            f"<div><strong>Instruments</strong> · {len(self):,}{note}"
+            f"<table><thead>{head}</thead><tbody>{rows}</tbody></table></div>"
+        )
+
+
+def _by_segment(frame: pl.DataFrame) -> pl.DataFrame:
+    """Count instruments and underlyings (distinct names) by segment, the largest first."""
+    counts = frame.group_by("exchange", "segment").agg(
+        pl.len().alias("instruments"),
+        pl.col("name").n_unique().alias("underlyings"),
+        pl.col("expiry").min().alias("next_expiry"),
+        pl.col("expiry").max().alias("last_expiry"),
+    )
+    return counts.sort("instruments", pl.col("segment").cast(pl.String), descending=[True, False])
+
+
+def _html_row(tag: str, values: Sequence[object]) -> str:
+    cells = (_html_cell(tag, value, right=i >= _TEXT_COLUMNS) for i, value in enumerate(values))
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _html_cell(tag: str, value: object, *, right: bool) -> str:
+    style = _CELL_STYLE.format(align="right" if right else "left")
+    text = f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+    return f'<{tag} style="{style}">{escape(text)}</{tag}>'

@@ -1,7 +1,8 @@
-"""Owns what is derived from an underlying: expiries, futures, option chains; pure, any thread."""
+"""Contracts by underlying: expiries, futures, option chains. Any thread."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -10,8 +11,8 @@ import polars as pl
 
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, UnknownInstrument
-from kitepolars.instruments.search import EXCHANGES, OPTION_TYPES
-from kitepolars.instruments.spelling import SpellingIndex
+from kitepolars.instruments.dump import EXCHANGES, OPTION_TYPES
+from kitepolars.instruments.names import SpellingIndex
 
 INDEX_UNDERLYINGS: Final = {
     "NIFTY 50": "NIFTY",
@@ -20,98 +21,136 @@ INDEX_UNDERLYINGS: Final = {
     "NIFTY MID SELECT": "MIDCPNIFTY",
     "NIFTY NEXT 50": "NIFTYNXT50",
 }
-"""The indices whose contracts go by another name. SENSEX and BANKEX keep theirs."""
+"""Indices → what their contracts call them, where that differs (SENSEX and BANKEX do not)."""
 
 _SPOTS: Final = {contract: index for index, contract in INDEX_UNDERLYINGS.items()}
 
-EQUITY_EXCHANGES: Final = frozenset({"NSE", "BSE", "NFO", "BFO"})
-"""Where contracts are on shares and indices."""
-
 FUTURE: Final = "FUT"
-"""The dump's ``instrument_type`` of a future."""
+"""The ``instrument_type`` of futures."""
+
+CONTRACT_TYPES: Final = (FUTURE, *OPTION_TYPES)
+"""The values of ``instrument_type`` of futures and options."""
+
+_PLURALS: Final = {(FUTURE,): "futures", OPTION_TYPES: "options"}
 
 SHARE_DERIVATIVES: Final = frozenset({"NFO", "BFO"})
 """The exchanges whose contracts are on shares and on indices of shares."""
 
 DEFAULT_STRIKES: Final = 10
-"""Strikes on each side of the money, where a price is given and no number."""
+"""Strikes on each side of the money, unless another number is given."""
 
 _DATE: Final = r"\d{2}(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|[1-9OND]\d{2})"
-"""How a symbol writes an expiry: year and month, or year, month's sign and day. Five characters."""
-
-_CONTRACT: Final = rf"^(.+?){_DATE}"
+"""An expiry in a symbol, five characters: 26DEC, or 26D08 for a weekly one on 8 December."""
 
 _YEAR_SHOWN_AFTER: Final = 300
-"""Days from the nearest expiry on, from which a label names the year of an expiry."""
+"""Days after the nearest expiry from which a label contains the year of an expiry."""
 
+_MONTH_SIGNS: Final = dict(enumerate("123456789OND", 1))
 _OPTION_SIDES: Final = dict(zip(OPTION_TYPES, ("call", "put"), strict=True))
 
 
-def contracts(
-    frame: pl.DataFrame, underlying: str, types: tuple[str, ...], exchange: str | None
-) -> pl.DataFrame:
-    """Return the contracts on an underlying, by expiry and strike.
+def _underlying_of_symbol() -> pl.Expr:
+    """Return the underlying with which a contract's symbol begins.
+
+    A symbol consists of the underlying, the expiry, and ``FUT`` or strike and option type. The
+    underlying may begin and end with digits, so the row itself decides where it ends: at the five
+    characters before its strike and type. Options of MCX expire in the month before the one in
+    their symbol, so the row's expiry is only used where the symbol has another strike than the row.
+    """
+    symbol, strike, expiry = (pl.col(name) for name in ("tradingsymbol", "strike", "expiry"))
+    kind = pl.col("instrument_type").cast(pl.String)
+    tail = pl.when(kind == FUTURE).then(kind).otherwise(plain_number(strike) + kind)
+    body = pl.when(symbol.str.ends_with(tail)).then(
+        symbol.str.head(symbol.str.len_chars() - tail.str.len_chars())
+    )
+    year, sign = expiry.dt.strftime("%y"), expiry.dt.month().replace_strict(_MONTH_SIGNS)
+    month = year + expiry.dt.strftime("%b").str.to_uppercase()
+    week = year + sign + expiry.dt.strftime("%d")
+    place = pl.coalesce(symbol.str.find(tag, literal=True) for tag in (month, week))
+    return pl.coalesce(
+        body.str.extract(rf"^(.+){_DATE}$"),
+        pl.when(place > 0).then(symbol.str.head(place)),
+        symbol.str.extract(rf"^(.+?){_DATE}"),
+    )
+
+
+def plain_number(column: pl.Expr) -> pl.Expr:
+    """Return numbers as symbols contain them: ``26000``, ``84.5``."""
+    return column.cast(pl.String).str.strip_suffix(".0")
+
+
+UNDERLYING: Final = pl.coalesce("name", _underlying_of_symbol())
+"""What a contract is on, from the columns of the dump, which may leave its ``name`` empty."""
+
+
+class Contracts:
+    """The futures and options of a dump, by underlying.
 
     Parameters
     ----------
     frame
         The dump's columns and ``symbol``.
-    underlying
-        ``"NIFTY"``, or the name of what it is on: ``"NSE:NIFTY 50"``.
-    types
-        Values of ``instrument_type``.
-    exchange
-        Where; None for the first of NFO, BFO, MCX, … that has any.
-
-    Raises
-    ------
-    UnknownInstrument
-        If there is none; with the underlyings that are spelt alike.
     """
-    named = _named(frame, types)
-    wanted = underlying_name(underlying)
-    found = named.filter(pl.col("underlying").str.to_uppercase() == wanted)
-    if exchange is not None:
-        found = found.filter(pl.col("exchange").cast(pl.String) == exchange.upper())
-    if found.is_empty():
-        raise _no_contracts(underlying, wanted, named["underlying"], types)
-    first = min(found["exchange"].unique().to_list(), key=_preference)
-    return found.filter(pl.col("exchange").cast(pl.String) == first).sort(
-        "expiry", "strike", "tradingsymbol"
-    )
 
+    def __init__(self, frame: pl.DataFrame) -> None:
+        kind = pl.col("instrument_type").cast(pl.String)
+        listed = frame.filter(pl.col("expiry").is_not_null(), kind.is_in(CONTRACT_TYPES))
+        has_names = listed["name"].null_count() == 0
+        underlying = pl.col("name") if has_names else UNDERLYING
+        self._frame = listed.with_columns(underlying.alias("underlying"))
+        self._keys = self._frame["underlying"].str.to_uppercase()
 
-def trades_on(frame: pl.DataFrame, underlying: str) -> set[str]:
-    """Return the exchanges that list contracts on an underlying.
+    def on(self, underlying: str, types: Sequence[str], exchange: str | None) -> pl.DataFrame:
+        """Return the contracts on an underlying, by expiry and strike.
 
-    Parameters
-    ----------
-    frame, underlying
-        As for `contracts`.
-    """
-    named = _named(frame, (FUTURE, *OPTION_TYPES))
-    wanted = underlying_name(underlying)
-    found = named.filter(pl.col("underlying").str.to_uppercase() == wanted)
-    return set(found["exchange"].cast(pl.String))
+        Parameters
+        ----------
+        underlying
+            ``"NIFTY"``, or the name of the index or share: ``"NSE:NIFTY 50"``.
+        types
+            Values of ``instrument_type``.
+        exchange
+            The exchange; None for the first of NFO, BFO, MCX, … with such contracts.
 
+        Raises
+        ------
+        UnknownInstrument
+            If there are none; with the underlyings that are spelt alike.
+        """
+        found = self._all_on(underlying).filter(
+            pl.col("instrument_type").cast(pl.String).is_in(types)
+        )
+        if exchange is not None:
+            found = found.filter(pl.col("exchange").cast(pl.String) == exchange.upper())
+        if found.is_empty():
+            raise self._unknown(underlying, types)
+        first = min(found["exchange"].unique().to_list(), key=_preference)
+        return found.filter(pl.col("exchange").cast(pl.String) == first).sort(
+            "expiry", "strike", "tradingsymbol"
+        )
 
-def _named(frame: pl.DataFrame, types: tuple[str, ...]) -> pl.DataFrame:
-    """Return the contracts of some types, with what they are on as ``underlying``."""
-    return frame.filter(
-        pl.col("expiry").is_not_null(), pl.col("instrument_type").cast(pl.String).is_in(types)
-    ).with_columns(
-        # Dumps of some years leave the name of contracts empty.
-        pl.coalesce("name", underlying_of_symbol()).alias("underlying")
-    )
+    def exchanges(self, underlying: str) -> set[str]:
+        """Return the exchanges that list contracts on an underlying."""
+        return set(self._all_on(underlying)["exchange"].cast(pl.String))
+
+    def _all_on(self, underlying: str) -> pl.DataFrame:
+        return self._frame.filter(self._keys == underlying_name(underlying))
+
+    def _unknown(self, underlying: str, types: Sequence[str]) -> UnknownInstrument:
+        is_listed = pl.col("instrument_type").cast(pl.String).is_in(types)
+        names = self._frame.filter(is_listed)["underlying"].drop_nulls().unique().sort().to_list()
+        close = SpellingIndex(names).close(underlying_name(underlying))
+        kind = _PLURALS.get(tuple(types), "contracts")
+        return UnknownInstrument(underlying, close, hint=f"There are no {kind} on it here.")
 
 
 def label(nearest: date | None) -> pl.Expr:
-    """Return how a trader reads an instrument: ``"NIFTY 1 Dec 26000 CE"``, ``"INFY"``.
+    """Return the name that traders use, ``"NIFTY 1 Dec 26000 CE"``, or ``"INFY"`` for a share.
 
     Parameters
     ----------
     nearest
-        The first expiry of the dump: expiries long after it have their year, too.
+        The first expiry of the dump; expiries long after it are written with their year.
 
     Returns
     -------
@@ -129,10 +168,8 @@ def label(nearest: date | None) -> pl.Expr:
     far = expiry > pl.lit(nearest, pl.Date) + pl.duration(days=_YEAR_SHOWN_AFTER)
     day = pl.when(far).then(expiry.dt.strftime("%-d %b %Y")).otherwise(expiry.dt.strftime("%-d %b"))
     kind = pl.col("instrument_type").cast(pl.String)
-    strike = pl.col("strike").cast(pl.String).str.strip_suffix(".0")
-    underlying = pl.coalesce("name", underlying_of_symbol())
-    option = pl.concat_str(underlying, day, strike, kind, separator=" ")
-    future = pl.concat_str(underlying, day, kind, separator=" ")
+    option = pl.concat_str(UNDERLYING, day, plain_number(pl.col("strike")), kind, separator=" ")
+    future = pl.concat_str(UNDERLYING, day, kind, separator=" ")
     return (
         pl.when(kind.is_in(OPTION_TYPES))
         .then(option)
@@ -143,32 +180,8 @@ def label(nearest: date | None) -> pl.Expr:
     )
 
 
-def underlying_of_symbol() -> pl.Expr:
-    """Return the underlying that a contract's symbol begins with.
-
-    A symbol is the underlying, the expiry in five characters, and ``FUT`` or strike and type. The
-    row's own strike and type say where it ends, so underlyings may begin and end with digits.
-
-    Examples
-    --------
-    >>> contract = {"tradingsymbol": ["NIFTYNXT502690865000PE"], "strike": [65000.0]}
-    >>> frame = pl.DataFrame(contract).with_columns(instrument_type=pl.lit("PE"))
-    >>> frame.select(underlying_of_symbol()).item()
-    'NIFTYNXT50'
-    """
-    symbol, kind, strike = pl.col("tradingsymbol"), pl.col("instrument_type"), pl.col("strike")
-    kind = kind.cast(pl.String)
-    whole = strike.cast(pl.Int64).cast(pl.String)
-    amount = pl.when(strike == strike.floor()).then(whole).otherwise(strike.cast(pl.String))
-    tail = pl.when(kind == FUTURE).then(kind).otherwise(amount + kind)
-    body = pl.when(symbol.str.ends_with(tail)).then(
-        symbol.str.head(symbol.str.len_chars() - tail.str.len_chars())
-    )
-    return pl.coalesce(body.str.extract(rf"^(.+){_DATE}$"), symbol.str.extract(_CONTRACT))
-
-
 def underlying_name(name: str) -> str:
-    """Return what contracts call an underlying.
+    """Return the name of an underlying in its contracts.
 
     Examples
     --------
@@ -180,7 +193,7 @@ def underlying_name(name: str) -> str:
 
 
 def spot_name(underlying: str) -> str:
-    """Return the symbol of what an underlying's contracts are on.
+    """Return the tradingsymbol of the index or share that contracts are on.
 
     Examples
     --------
@@ -191,22 +204,8 @@ def spot_name(underlying: str) -> str:
     return _SPOTS.get(name, name)
 
 
-def has_spot(frame: pl.DataFrame, underlying: str) -> bool:
-    """Say whether contracts on an underlying are on a share or an index of the same exchanges.
-
-    Those of MCX, CDS, BCD and NCO are on goods and currencies, which are traded elsewhere.
-    """
-    wanted = underlying_name(underlying)
-    contracts = frame.filter(
-        pl.col("expiry").is_not_null(),
-        pl.coalesce("name", underlying_of_symbol()).str.to_uppercase() == wanted,
-    )
-    exchanges = set(contracts["exchange"].cast(pl.String).unique().to_list())
-    return not exchanges or bool(exchanges & EQUITY_EXCHANGES)
-
-
 def chosen_expiry(options: pl.DataFrame, expiry: date | str | None, today: date) -> date:
-    """Return the expiry that is meant: the nearest from today on, if none is said.
+    """Return the requested expiry; by default the nearest that has not passed.
 
     Parameters
     ----------
@@ -220,7 +219,7 @@ def chosen_expiry(options: pl.DataFrame, expiry: date | str | None, today: date)
     Raises
     ------
     ConfigError
-        If no contract expires then; with the days on which some do.
+        If no contract expires on that day; with the days on which some do.
     """
     expiries: list[date] = options["expiry"].unique().sort().to_list()
     if expiry is None:
@@ -236,16 +235,16 @@ def chosen_expiry(options: pl.DataFrame, expiry: date | str | None, today: date)
 def option_chain(
     options: pl.DataFrame, *, around: float | None = None, strikes: int | None = None
 ) -> pl.DataFrame:
-    """Put the calls and puts of one expiry side by side, a row a strike.
+    """Put the calls and puts of one expiry side by side, one row per strike.
 
     Parameters
     ----------
     options
         The contracts of one expiry.
     around
-        A price in rupees, to see only the strikes near it.
+        A price in rupees; only strikes near it are returned.
     strikes
-        How many strikes on each side of the one nearest to ``around``; 10 by default.
+        The number of strikes on each side of the one nearest to ``around``; 10 by default.
 
     Returns
     -------
@@ -259,7 +258,7 @@ def option_chain(
         If ``strikes`` is negative, or given without ``around``.
     """
     if strikes is not None and around is None:
-        needed = "strikes are counted from a price: pass around as well"
+        needed = "strikes are counted from a price: pass around, too"
         raise ConfigError("around", around, message=needed)
     if strikes is not None and strikes < 0:
         raise ConfigError("strikes", strikes, "0 or more")
@@ -285,11 +284,11 @@ def near_the_money(chain: pl.DataFrame, around: float, strikes: int) -> pl.DataF
     Parameters
     ----------
     chain
-        Rows in the order of their ``strike``.
+        A chain, sorted by ``strike``.
     around
         The price in rupees.
     strikes
-        How many to keep on each side of the one nearest to it.
+        The number of strikes to keep on each side of the one nearest to it.
     """
     if chain.is_empty():
         return chain
@@ -299,7 +298,7 @@ def near_the_money(chain: pl.DataFrame, around: float, strikes: int) -> pl.DataF
 
 
 def today_in_india() -> date:
-    """Return the day by which contracts are still alive."""
+    """Return the current date in India."""
     return datetime.now(IST).date()
 
 
@@ -314,11 +313,3 @@ def _side(kind: str, name: str) -> list[pl.Expr]:
 def _preference(exchange: str) -> tuple[int, str]:
     known = EXCHANGES.index(exchange) if exchange in EXCHANGES else len(EXCHANGES)
     return known, exchange
-
-
-def _no_contracts(
-    name: str, wanted: str, underlyings: pl.Series, types: tuple[str, ...]
-) -> UnknownInstrument:
-    close = SpellingIndex(underlyings.drop_nulls().unique().sort().to_list()).close(wanted)
-    kind = "futures" if types == (FUTURE,) else "options" if FUTURE not in types else "contracts"
-    return UnknownInstrument(name, close, hint=f"There are no {kind} on it here.")

@@ -1,8 +1,7 @@
-"""Owns reading the instruments dump: CSV or records → a checked frame; on the caller's thread.
+"""The instruments dump: CSV or records → a checked frame. Any thread.
 
-A row that is not an instrument is set aside with its line number and a reason,
-so that one bad line does not cost the other 117,000. Source of the columns:
-Kite Connect v3, "Market quotes and instruments".
+Malformed rows are rejected with their line number and a reason, so that one bad line does not cost
+the other 117,000. Source of the columns: Kite Connect v3, "Market quotes and instruments".
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import polars as pl
 from kitepolars.errors import ConfigError
 
 DUMP_URL: Final = "https://api.kite.trade/instruments"
-"""Where Kite serves the dump. An exchange is a further component of the path."""
+"""The dump of all exchanges. The path of one exchange has its name appended."""
 
 DUMP_SCHEMA: Final = pl.Schema(
     {
@@ -42,11 +41,17 @@ DUMP_SCHEMA: Final = pl.Schema(
 )
 """Column → dtype of the dump, in its order. Prices are in rupees, lots in units."""
 
+EXCHANGES: Final = ("NSE", "BSE", "NFO", "BFO", "MCX", "CDS", "BCD", "NCO")
+"""The exchanges in order of preference; others come after them, by name."""
+
+OPTION_TYPES: Final = ("CE", "PE")
+"""The values of ``instrument_type`` of calls and puts."""
+
 MAX_CONTENT: Final = 200
 """Characters of a rejected line that are kept."""
 
 MAX_DUMP_BYTES: Final = 1 << 28
-"""Bytes that a dump may unpack to: 28 times today's 9.5 MB."""
+"""The most bytes that a dump may unpack to: 28 times the present 9.5 MB."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAY_BE_EMPTY: Final = frozenset(
@@ -59,8 +64,8 @@ _EXPECTED: Final = {
     pl.String(): "a text",
     pl.Categorical(): "a text",
 }
-_DATES: Final = (date(2000, 1, 1), date(2099, 12, 31))
-"""What an expiry may be: Kite's data has had the year 0000, which no program can show."""
+EXPIRY_RANGE: Final = (date(2000, 1, 1), date(2099, 12, 31))
+"""The range of an expiry. Kite has sent the year 0000, which no program can show."""
 
 _TOKEN: Final = pl.col("instrument_token")
 _SYMBOL: Final = pl.col("tradingsymbol").str.to_uppercase()
@@ -70,17 +75,12 @@ _IS_ALIAS: Final = (
 )
 """Whether a row repeats an earlier token and symbol under another exchange."""
 
-_IS_REPEATED: Final = (~_TOKEN.is_first_distinct() & ~_IS_ALIAS) | ~pl.struct(
-    "exchange", _SYMBOL
-).is_first_distinct()
-"""Whether a row's token or name is another instrument's already."""
-
 _FIELD: Final = r'(?:[^",]*|"(?:[^"]|"")*")'
 
 REJECTED_SCHEMA: Final = pl.Schema(
     {"line": pl.UInt32(), "reason": pl.String(), "content": pl.String()}
 )
-"""Column → dtype of the rows that were set aside. The header is line 1."""
+"""Column → dtype of rejected rows. The header is line 1."""
 
 
 class RejectedRowsWarning(UserWarning):
@@ -89,16 +89,16 @@ class RejectedRowsWarning(UserWarning):
 
 @dataclass(frozen=True, kw_only=True)
 class Dump:
-    """What a dump held.
+    """The content of a dump.
 
     Parameters
     ----------
     frame
-        The good rows, with the columns of `DUMP_SCHEMA`.
+        The good rows, one per token, with the columns of `DUMP_SCHEMA`.
     aliases
-        Rows that only repeat a token under another exchange, likewise: other names of it.
+        Rows that repeat a token and its symbol under another exchange, with the same columns.
     rejected
-        The others, with the columns of `REJECTED_SCHEMA`.
+        The malformed rows, with the columns of `REJECTED_SCHEMA`.
     """
 
     frame: pl.DataFrame
@@ -117,7 +117,7 @@ def read_dump(source: str | PathLike[str] | bytes) -> Dump:
     Raises
     ------
     ConfigError
-        If it is not an instruments dump at all.
+        If it is not an instruments dump.
     OSError
         If the file cannot be read.
     """
@@ -138,7 +138,7 @@ def read_dump(source: str | PathLike[str] | bytes) -> Dump:
 
 
 def read_records(records: Iterable[Mapping[str, Any]]) -> Dump:
-    """Take the dump as the official client gives it: one mapping an instrument.
+    """Read the dump from the official client: one mapping per instrument.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def read_records(records: Iterable[Mapping[str, Any]]) -> Dump:
 
 
 def warn_of(rejected: pl.DataFrame, *, stacklevel: int) -> None:
-    """Warn once, naming the first of the rejected rows, if there is any."""
+    """Warn once if rows were rejected, and show the first of them."""
     if rejected.is_empty():
         return
     line, reason, content = rejected.row(0)
@@ -201,7 +201,7 @@ def _line_pattern(fields: int) -> str:
 
 
 def _split(lines: pl.Series, header: list[str]) -> pl.DataFrame:
-    # Each line is known to have its fields and closed quotes, so rows and lines stay aligned.
+    # Every line has the right number of fields and closed quotes, so that it is one row.
     text = "\n".join([",".join(f"column_{i}" for i in range(len(header))), *lines, ""])
     fields = pl.read_csv(text.encode(), infer_schema=False)
     fields.columns = header
@@ -216,16 +216,16 @@ def _checked(
     rows = pl.concat(
         [typed, texts.rename(_as_text), pl.DataFrame([line, content])], how="horizontal"
     )
-    # Texts are only put together for the few rows that need one.
+    # Reasons are only written for the few rows that need one.
     wrong = rows.select(pl.any_horizontal(_is_wrong(name) for name in DUMP_SCHEMA)).to_series()
     faulty = rows.filter(wrong).with_columns(
         pl.coalesce(_fault(name, dtype) for name, dtype in DUMP_SCHEMA.items()).alias("reason")
     )
     rows = rows.filter(~wrong)
-    repeated = rows.select(_IS_REPEATED).to_series()
+    repeated = _is_repeated(rows)
     doubles = rows.filter(repeated).with_columns(
         pl.format(
-            "token {} or symbol {}:{} stands on an earlier line",
+            "token {} or symbol {}:{} is on an earlier line",
             "instrument_token",
             "exchange",
             "tradingsymbol",
@@ -240,10 +240,19 @@ def _checked(
     )
 
 
-def _apart(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return one row a token, and the other rows of tokens under several exchanges.
+def _is_repeated(rows: pl.DataFrame) -> pl.Series:
+    """Return which rows have the token or the name of an earlier row, aliases apart."""
+    has_token = ~rows.select(_TOKEN.is_first_distinct()).to_series()
+    has_name = ~rows.select(pl.struct("exchange", _SYMBOL).is_first_distinct()).to_series()
+    if has_token.any():  # the comparison of both takes long, and is seldom necessary
+        has_token &= ~rows.select(_IS_ALIAS).to_series()
+    return has_token | has_name
 
-    Of those a row of the segment INDICES is the token's own, else the first.
+
+def _apart(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return one row per token, and the aliases: further rows of tokens with several exchanges.
+
+    The token's own row is the one in the segment INDICES, or else the first.
     """
     numbered = rows.with_row_index("row")
     shared = numbered.filter(pl.col("instrument_token").is_duplicated())
@@ -262,7 +271,7 @@ def _typed(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if dtype == pl.Date:
         day = column.str.to_date("%Y-%m-%d", strict=False)
-        return pl.when(day.is_between(*_DATES)).then(day).alias(name)
+        return pl.when(day.is_between(*EXPIRY_RANGE)).then(day).alias(name)
     if dtype == pl.Float64:
         number = column.cast(dtype, strict=False)
         return pl.when(number.is_finite()).then(number).alias(name)
@@ -290,7 +299,7 @@ def _fault(name: str, dtype: pl.DataType) -> pl.Expr:
 def _texts(name: str, values: list[Any]) -> pl.Series:
     try:
         return pl.Series(name, values, strict=True).cast(pl.String)
-    except (TypeError, pl.exceptions.PolarsError):  # mixed, as expiry is: a date or ""
+    except (TypeError, pl.exceptions.PolarsError):  # mixed values: an expiry is a date or ""
         return pl.Series(name, map(_text, values), pl.String)
 
 

@@ -1,13 +1,14 @@
-"""The search for instruments: words, days, strikes and misspellings, ranked. Any thread.
+"""Search: words, expiries, strikes and misspellings, ranked. Any thread.
 
-Each row has one lower-case text, prepared once and already in the order in which equal matches are
-shown. A search looks for the longest word in all texts, and for the others in what is left.
+Each instrument has one lower-case text, prepared once and sorted in the order in which equal
+matches are shown. A search looks for the longest word in all texts, then for the others in the
+texts that are left.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from typing import Final
@@ -17,38 +18,39 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError
-from kitepolars.instruments.spelling import SpellingIndex
+from kitepolars.instruments.derivatives import UNDERLYING
+from kitepolars.instruments.dump import EXCHANGES, OPTION_TYPES
+from kitepolars.instruments.names import SpellingIndex
 
-EXCHANGES: Final = ("NSE", "BSE", "NFO", "BFO", "MCX", "CDS", "BCD", "NCO")
-"""The order in which exchanges are preferred; others come after them, by name."""
-
-OPTION_TYPES: Final = ("CE", "PE")
-"""Call and put, as the dump's ``instrument_type`` says it."""
-
-_MONTH_NAMES: Final = (
+_MONTHS: Final = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_MONTHS: Final = {
-    name: number for number, month in enumerate(_MONTH_NAMES, 1) for name in (month, month[:3])
+_DAY: Final = r"(?P<day>\d{1,2})"
+_MONTH: Final = r"(?P<month>[a-z]{3,9})"
+_YEAR: Final = r"(?:[ -]?(?P<year>20\d\d|\d\d)(?!\S))?"
+_DAY_FIRST: Final = re.compile(rf"(?<!\S){_DAY}(?:st|nd|rd|th)?[ -]?{_MONTH}(?![a-z]){_YEAR}")
+_MONTH_FIRST: Final = re.compile(rf"(?<!\S){_MONTH}[ -]?{_DAY}(?:st|nd|rd|th)?(?!\S){_YEAR}")
+_ISO: Final = re.compile(r"(?<!\S)(?P<year>20\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?!\S)")
+_SYNONYMS: Final = {
+    **dict.fromkeys(("call", "calls"), "ce"),
+    **dict.fromkeys(("put", "puts"), "pe"),
+    **dict.fromkeys(("future", "futures"), "fut"),
 }
-_DAY: Final = re.compile(rf"(\d{{1,2}})({'|'.join(sorted(_MONTHS, key=len, reverse=True))})(\d*)")
-_SAME: Final = {"call": "ce", "calls": "ce", "put": "pe", "puts": "pe", "future": "fut"} | {
-    "futures": "fut"
-}
-"""Words that people type → the dump's."""
+"""Words of traders → words of the dump."""
 
-_EXACT: Final = 1_000  # the whole symbol
-_STRIKE: Final = 2  # the beginning of the strike
-_PREFIX: Final = 3  # the beginning of the symbol
-_WHOLE: Final = 2  # a whole word
-_START: Final = 1  # the beginning of a word
+_EXACT: Final = 1_000  # points for the whole symbol
+_STRIKE: Final = 2  # for the beginning of the strike
+_PREFIX: Final = 3  # for the beginning of the symbol
+_WHOLE: Final = 2  # for a whole word
+_START: Final = 1  # for the beginning of a word
 _CLOSE_WORDS: Final = 2
 _CUTOFF: Final = 0.7
+_LAST_DAY: Final = 31
 
 
-class Haystack:
-    """The texts that searches go through.
+class SearchIndex:
+    """One text per instrument, prepared for searches.
 
     Parameters
     ----------
@@ -57,12 +59,12 @@ class Haystack:
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        ordered = frame.with_row_index("row").sort(*_order(), nulls_last=False)
+        ordered = _with_names(frame).with_row_index("row").sort(*_order(), nulls_last=False)
         self._rows = ordered["row"].to_numpy()
         self._text = ordered.select(_text()).to_series()
         self._everything = "".join(self._text)
-        self._expiries = ordered["expiry"].to_physical().fill_null(-1).to_numpy()
-        self._names = frame.select("tradingsymbol", "name", "expiry")
+        self._expiries = ordered["expiry"]
+        self._names = ordered.select("tradingsymbol", "name", "expiry")
         self._exchanges = {name.lower() for name in frame["exchange"].unique().to_list()}
 
     def search(self, query: str, limit: int) -> npt.NDArray[np.uint32]:
@@ -71,11 +73,9 @@ class Haystack:
         Parameters
         ----------
         query
-            Words in any order and case; every one must match. A day and a month (``1 dec``,
-            ``1dec``, ``dec 1``, with a year or without) mean the expiry on exactly that day, where
-            something expires then.
+            Words in any order and case, which must all match. A day with a month is an expiry.
         limit
-            How many at most.
+            The maximum number of rows.
 
         Raises
         ------
@@ -84,52 +84,57 @@ class Haystack:
         """
         if limit < 1:
             raise ConfigError("limit", limit, "at least 1")
-        words, days = self._read(query.lower().replace(":", " ").split())
-        places = np.arange(len(self._text))
-        text = self._text
-        if days is not None:
-            places = np.flatnonzero(np.isin(self._expiries, days))
+        found: npt.NDArray[np.uint32] = self._rows[:0]
+        for expiries, rest in self._readings(" ".join(query.lower().replace(":", " ").split())):
+            found = self._search(expiries, rest, limit)
+            if len(found):
+                break
+        return found
+
+    def _readings(self, query: str) -> Iterator[tuple[list[date] | None, str]]:
+        """Yield what a query may mean, the likeliest first: expiries (None for any), other words.
+
+        ``26 dec`` is a day, or else the year and month of a symbol, but never another day of
+        December. The number of ``dec 24`` may also be the beginning of a strike.
+        """
+        for form in (_DAY_FIRST, _ISO, _MONTH_FIRST):
+            for match in form.finditer(query):
+                month, day = _month(match["month"]), int(match["day"])
+                if not month or not 1 <= day <= _LAST_DAY:
+                    continue
+                before, after = query[: match.start()], query[match.end() :]
+                days, is_year = self._days(day, month, match["year"])
+                rest = f"{before} {'' if is_year else match['year'] or ''} {after}"
+                yield days, rest
+                tag = f"{day:02}{_MONTHS[month - 1][:3]}"
+                if form is _DAY_FIRST and tag in self._everything:
+                    yield None, f"{before} {tag} {rest[len(before) :]}"
+                if form is not _MONTH_FIRST:
+                    return
+        yield None, query
+
+    def _days(self, day: int, month: int, year: str | None) -> tuple[list[date], bool]:
+        """Return the expiries on a day, and whether the year is one of theirs."""
+        days = [each for each in self._calendar if (each.day, each.month) == (day, month)]
+        of_year = [each for each in days if year and str(each.year).endswith(year)]
+        return (of_year, True) if of_year else (days, False)
+
+    def _search(
+        self, expiries: list[date] | None, query: str, limit: int
+    ) -> npt.NDArray[np.uint32]:
+        places, text = np.arange(len(self._text)), self._text
+        if expiries is not None:
+            places = self._expiries.is_in(expiries).fill_null(value=False).arg_true().to_numpy()
             text = text.gather(places)
+        words: dict[str, bool] = {}
+        for word in query.split():
+            words |= self._parts(_SYNONYMS.get(word, word))
         terms = [[word] if occurs else self._close(word) for word, occurs in words.items()]
         places, text = self._matching(places, text, terms)
         joined = _squeezed(word for word in words if word not in self._exchanges)
         best = _ranked(text, terms, joined, limit)
         found: npt.NDArray[np.uint32] = self._rows[places[best]]
         return found
-
-    def _read(self, typed: Sequence[str]) -> tuple[dict[str, bool], npt.NDArray[np.int64] | None]:
-        """Return a query's words and whether each occurs, and the expiries it names, if any."""
-        words: dict[str, bool] = {}
-        named: npt.NDArray[np.int64] | None = None
-        left = list(typed)
-        while left:
-            for count in (3, 2, 1):  # "1 dec 2026", "1 dec", "1dec"
-                days = self._days(left[:count]) if len(left) >= count else None
-                if days is not None:
-                    named = days
-                    del left[:count]
-                    break
-            else:
-                words |= self._parts(_SAME.get(left[0], left[0]))
-                del left[0]
-        return words, named
-
-    def _days(self, words: Sequence[str]) -> npt.NDArray[np.int64] | None:
-        """Return the expiries on a day, month and, if said, year; None if there are none."""
-        if len(words) > 1 and words[0] in _MONTHS:
-            words = [words[1], words[0], *words[2:]]  # "dec 1"
-        match = _DAY.fullmatch("".join(words))
-        if match is None or not all(word.isalnum() for word in words):
-            return None
-        day, month, year = int(match[1]), _MONTHS[match[2]], match[3]
-        if len(year) not in (0, 2, 4):
-            return None
-        found = [
-            epoch
-            for epoch, expiry in self._calendar.items()
-            if (expiry.day, expiry.month) == (day, month) and f"{expiry.year}".endswith(year)
-        ]
-        return np.array(found, np.int64) if found else None
 
     def _parts(self, word: str) -> dict[str, bool]:
         """Return a word, or its letters and numbers where only they occur, and whether they do."""
@@ -141,9 +146,8 @@ class Haystack:
         return {word: False}
 
     @cached_property
-    def _calendar(self) -> dict[int, date]:
-        days = pl.Series(np.unique(self._expiries[self._expiries >= 0])).cast(pl.Int32)
-        return dict(zip(days.to_list(), days.cast(pl.Date).to_list(), strict=True))
+    def _calendar(self) -> list[date]:
+        return self._expiries.drop_nulls().unique().sort().to_list()
 
     @staticmethod
     def _matching(
@@ -166,6 +170,21 @@ class Haystack:
             [listed["tradingsymbol"], self._names["name"].drop_nulls()]
         ).str.to_lowercase()
         return SpellingIndex(words.str.split(" ").explode().unique().sort().to_list())
+
+
+def _month(text: str) -> int:
+    """Return the number of a month, ``dec``, ``decemb`` or ``12``; 0 for any other word."""
+    if text.isdecimal():
+        return int(text) if 1 <= int(text) <= len(_MONTHS) else 0
+    return next((n for n, name in enumerate(_MONTHS, 1) if name.startswith(text)), 0)
+
+
+def _with_names(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give contracts whose name is empty that of their underlying."""
+    is_nameless = pl.col("expiry").is_not_null() & pl.col("name").is_null()
+    if not frame.select(is_nameless.any()).item():
+        return frame
+    return frame.with_columns(pl.when(is_nameless).then(UNDERLYING).otherwise("name").alias("name"))
 
 
 def _order() -> list[pl.Expr]:

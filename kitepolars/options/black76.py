@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kitepolars.errors import ConfigError
-from kitepolars.instruments.search import OPTION_TYPES
+from kitepolars.instruments.dump import OPTION_TYPES
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.ArrayLike

@@ -14,10 +14,8 @@ from kitepolars.instruments import Instruments
 from kitepolars.instruments.derivatives import (
     SHARE_DERIVATIVES,
     chosen_expiry,
-    contracts,
     option_chain,
 )
-from kitepolars.instruments.search import OPTION_TYPES
 
 _KEPT: Final = 64  # chains; a user watches a few
 _INTO_FUTURES: Final = frozenset({"MCX", "NCO"})
@@ -97,7 +95,7 @@ def _listed(
     exchange: str | None,
     today: dt.date,
 ) -> ListedChain:
-    options = contracts(instruments.frame, underlying, OPTION_TYPES, exchange)
+    options = instruments.options(underlying, exchange=exchange)
     day = chosen_expiry(options, expiry, today)
     chain = option_chain(options.filter(expiry=day))
     venue = (chain["call_symbol"][0] or chain["put_symbol"][0]).partition(":")[0]

@@ -104,9 +104,9 @@ def test_an_unknown_name_gets_suggestions(instruments: Instruments, name: str, f
 
 
 def test_hints(instruments: Instruments) -> None:
-    with pytest.raises(UnknownInstrument, match="exchange in front"):
+    with pytest.raises(UnknownInstrument, match="begins with its exchange"):
         instruments.resolve("INFY")
-    with pytest.raises(UnknownInstrument, match="not a text: 408065"):
+    with pytest.raises(UnknownInstrument, match="not as text: 408065"):
         instruments.resolve("408065")
     with pytest.raises(UnknownInstrument, match=r"Instruments\.fetch\(\)"):
         Instruments.from_records([]).resolve("NSE:INFY")
@@ -171,6 +171,25 @@ def test_records_and_frames(instruments: Instruments) -> None:
         Instruments(instruments.frame.drop("expiry"))
     with pytest.raises(ConfigError, match="cannot be cast"):
         Instruments(instruments.frame.with_columns(instrument_token=pl.lit("?")))
+
+
+@pytest.mark.parametrize("year", ["0000", "0001", "1999", "2100", "9999"])
+def test_a_frame_whose_expiry_cannot_be(instruments: Instruments, year: str) -> None:
+    expiry = pl.lit(f"{year}-01-01").str.to_date("%Y-%m-%d")
+    with pytest.raises(ConfigError, match="expiry must be from 2000 to 2099, not '" + year):
+        Instruments(instruments.frame.with_columns(expiry=expiry))
+
+
+def test_both_names_of_a_token_survive_a_dump() -> None:
+    twice = dump_of(
+        "265,1,SENSEX,SENSEX,0,,0,0,0,EQ,NSE-INDICES,NSE",
+        "265,1,SENSEX,SENSEX,0,,0,0,0,EQ,INDICES,BSE",
+    )
+    instruments = Instruments.read_csv(twice)
+    for each in (instruments, Instruments.read_csv(instruments.to_csv())):
+        assert each.tokens(["NSE:SENSEX", "BSE:SENSEX"]) == [265, 265]
+        assert each.symbol(265) == "BSE:SENSEX"
+        assert (len(each), each.rejected.height) == (1, 0)
 
 
 def test_html_counts_the_segments_and_is_escaped() -> None:

@@ -1,16 +1,16 @@
 """Expiries, futures and option chains."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.instruments import Instruments, catalogue
-from kitepolars.instruments.derivatives import underlying_of_symbol
+from kitepolars.instruments.derivatives import UNDERLYING
 from kitepolars.instruments.dump import DUMP_SCHEMA
 
 NEAR, FAR = date(2026, 11, 26), date(2026, 12, 31)
@@ -97,6 +97,16 @@ def test_an_underlying_without_such_contracts(
 ) -> None:
     with pytest.raises(UnknownInstrument, match=hint):
         ask(instruments)
+
+
+def test_options_are_sorted_and_can_be_subscribed(instruments: Instruments) -> None:
+    options = instruments.options("NSE:NIFTY 50")
+    assert options.columns == ["symbol", *DUMP_SCHEMA, "underlying"]
+    assert options.height == 83
+    assert options.equals(options.sort("expiry", "strike", "tradingsymbol"))
+    assert instruments.tokens(options) == options["instrument_token"].to_list()
+    with pytest.raises(UnknownInstrument, match="no options"):
+        instruments.options("GOLD")
 
 
 def test_the_chain_is_a_row_a_strike(instruments: Instruments) -> None:
@@ -195,16 +205,34 @@ STRIKES = st.integers(1, 200_000) | st.integers(1, 400_000).map(lambda n: n / 4)
     st.dates(date(2020, 1, 1), date(2040, 12, 31)),
     STRIKES,
     st.sampled_from(["CE", "PE", "FUT"]),
-    st.sampled_from(["weekly", "monthly"]),
+    st.tuples(
+        st.sampled_from(["weekly", "monthly"]),
+        st.sampled_from(["its strike", "no strike", "another expiry"]),
+    ),
 )
 def test_the_row_says_where_the_underlying_of_a_symbol_ends(
-    underlying: str, expiry: date, strike: float, kind: str, style: str
+    underlying: str, expiry: date, strike: float, kind: str, form: tuple[str, str]
 ) -> None:
+    style, row_has = form
     weekly = f"{expiry:%y}{MONTH_SIGNS[expiry.month - 1]}{expiry:%d}"
     when = weekly if style == "weekly" else f"{expiry:%y%b}".upper()
     tail = kind if kind == "FUT" else f"{str(strike).removesuffix('.0')}{kind}"
-    row = {"tradingsymbol": underlying + when + tail, "instrument_type": kind, "strike": strike}
-    assert pl.DataFrame([row]).select(underlying_of_symbol()).item() == underlying
+    assume(when not in underlying)
+    row = {
+        "tradingsymbol": underlying + when + tail,
+        "name": None,
+        "instrument_type": kind,
+        "strike": None if row_has == "no strike" else strike,
+        "expiry": expiry - timedelta(days=20) if row_has == "another expiry" else expiry,
+    }
+    schema = {name: DUMP_SCHEMA[name] for name in row}
+    assert pl.DataFrame([row], schema=schema).select(UNDERLYING).item() == underlying
+
+
+def test_a_share_without_a_name_is_on_nothing() -> None:
+    share = contract(1, "INFY", "EQ")
+    frame = pl.DataFrame([share], schema=DUMP_SCHEMA)
+    assert frame.select(UNDERLYING).item() is None
 
 
 def test_goods_have_no_spot_though_a_fund_bears_their_name() -> None:

@@ -6,6 +6,8 @@ from datetime import date
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kitepolars.instruments import Instruments
 from kitepolars.instruments.dump import DUMP_SCHEMA
@@ -123,9 +125,67 @@ def test_the_first_hit_is_what_was_meant(instruments: Instruments, query: str, f
     assert found[:1] == [first], found
 
 
-def test_a_day_and_a_month_mean_exactly_that_day(instruments: Instruments) -> None:
-    found = instruments.search("nifty 1 dec ce", 500)
-    assert set(found["expiry"].to_list()) == {WEEKS[0]}
-    # Nothing expires on 2 December: these are words, as while somebody types 29.
-    found = instruments.search("nifty 2 dec ce", 500)
-    assert {day.month for day in found["expiry"].to_list()} == {12}
+@pytest.mark.parametrize(
+    "typed",
+    ["1 dec", "1dec", "01 dec", "01dec26", "1-dec", "1-dec-26", "1 dec 26", "1 dec 2026", "1st dec",
+     "1 december", "1 decem", "dec 1", "dec 1st", "december 1 2026", "2026-12-01", "1 DEC"],
+)  # fmt: skip
+@pytest.mark.parametrize("query", ["nifty {} 26000 ce", "{} nifty 26000 call", "ce 26000 nifty {}"])
+def test_a_day_may_be_typed_in_many_ways(instruments: Instruments, query: str, typed: str) -> None:
+    found = instruments.search(query.format(typed), 500)
+    assert found["symbol"].cast(pl.String).to_list() == ["NFO:NIFTY26D0126000CE"]
+
+
+@pytest.mark.parametrize("day", ["2 dec", "2dec", "2nd december", "30 dec", "2026-12-02", "26 nov"])
+def test_a_day_on_which_nothing_expires_finds_no_other_day(
+    instruments: Instruments, day: str
+) -> None:
+    assert instruments.search(f"nifty {day} ce").is_empty()
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("nifty 26dec 26000 ce", "NFO:NIFTY26DEC26000CE"),
+        ("nifty 26 dec 26000 ce", "NFO:NIFTY26DEC26000CE"),
+        ("nifty 26dec26000ce", "NFO:NIFTY26DEC26000CE"),
+        ("nifty 26 dec fut", "NFO:NIFTY26DECFUT"),
+        ("nifty 27 jan 26000 pe", "NFO:NIFTY27JAN26000PE"),
+        ("nifty 26 jan 26000 pe", "NFO:NIFTY27JAN26000PE"),
+    ],
+)
+def test_the_year_and_month_of_a_symbol_may_be_typed(
+    instruments: Instruments, query: str, first: str
+) -> None:
+    found = instruments.search(query, 5)["symbol"].cast(pl.String).to_list()
+    assert found[:1] == [first]
+
+
+def test_a_number_after_a_month_is_a_day_or_else_a_strike(instruments: Instruments) -> None:
+    assert set(instruments.search("nifty dec 24 ce")["expiry"]) == {WEEKS[2]}
+    found = instruments.search("nifty dec 25 ce")  # nothing expires then
+    assert all(str(strike).startswith("25") for strike in found["strike"].to_list()[:20])
+    assert set(found["expiry"].dt.month()) == {12}
+
+
+def test_contracts_without_a_name_are_found_alike(instruments: Instruments) -> None:
+    expires = pl.col("expiry").is_not_null()
+    nameless = instruments.frame.with_columns(name=pl.when(~expires).then("name"))
+    for query in ("nifty 24 ce", "bankinfty 58000 ce", "sensex 85 pe", "nifty 1 dec 26000 ce"):
+        expected = instruments.search(query, 5)["symbol"].cast(pl.String).to_list()
+        found = Instruments(nameless).search(query, 5)["symbol"].cast(pl.String).to_list()
+        assert found == expected
+
+
+DAYS = st.integers(1, 31)
+MONTH = st.sampled_from(["jan", "december", "dec", "nov"])
+
+
+@given(DAYS, MONTH, st.sampled_from(["nifty", "sensex", "usdinr", "crude"]))
+def test_a_day_before_a_month_means_that_day_or_the_year_in_a_symbol(
+    instruments: Instruments, day: int, month: str, name: str
+) -> None:
+    found = instruments.search(f"{name} {day} {month}", 10_000)
+    days = {(expiry.day, f"{expiry:%b}".lower()) for expiry in found["expiry"].to_list()}
+    tags = found["symbol"].cast(pl.String).str.contains(f"{day:02}{month[:3]}".upper())
+    assert days <= {(day, month[:3])} or tags.all()

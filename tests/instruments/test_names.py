@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitepolars.instruments.spelling import SpellingIndex
+from kitepolars.instruments.names import SpellingIndex
 
 WORDS = ["RELIANCE", "INFY", "TATAMOTORS", "HDFCBANK", "SBIN"]
 

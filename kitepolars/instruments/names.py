@@ -1,10 +1,12 @@
-"""Owns the way from a name to a token and back, over one dump; immutable, any thread."""
+"""Names ↔ tokens, and the names that are similar to a misspelt one. Immutable; any thread."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -12,7 +14,6 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError, UnknownInstrument
-from kitepolars.instruments.spelling import SpellingIndex
 
 Instrument: TypeAlias = int | str | np.integer[Any]
 """An instrument token, or a name such as ``"NSE:INFY"``."""
@@ -20,7 +21,7 @@ Instrument: TypeAlias = int | str | np.integer[Any]
 SomeInstruments: TypeAlias = (
     Instrument | Iterable[Instrument] | pl.Series | pl.DataFrame | npt.NDArray[Any]
 )
-"""What can be turned into tokens: one, several, a column, or a frame that has such a column."""
+"""One or several instruments, a column of them, or a frame with such a column."""
 
 MAX_TOKEN: Final = 2**32 - 1
 """Tokens are 32-bit on the wire."""
@@ -29,6 +30,10 @@ _SUGGESTIONS: Final = 5
 _SEVERAL: Final = (Iterable, pl.Series, pl.DataFrame, np.ndarray)
 _TOKEN_COLUMNS: Final = ("instrument_token", "symbol")
 _PAIRS: Final = ("call_token", "put_token")
+
+_WIDTH: Final = 32  # letters of a word that are compared
+_HASHES: Final = ((7, 11), (29, 3))  # multipliers of each mask: pairs rarely collide in both
+_SHORT_LIST: Final = 200
 
 
 class Names:
@@ -47,7 +52,7 @@ class Names:
         self._aliases = frame.clear() if aliases is None else aliases
 
     def resolve(self, instrument: Instrument) -> int:
-        """Return the token of a name, or a token as it is, once it is known to be one."""
+        """Return the token of a name; a token is validated and returned."""
         if not isinstance(instrument, str):
             return _valid_token(instrument)
         token = self.find(instrument)
@@ -56,21 +61,21 @@ class Names:
         return token
 
     def resolve_all(self, instruments: SomeInstruments) -> list[int]:
-        """Return the tokens of one or several instruments, in their order."""
+        """Return the tokens of one or several instruments, in the given order."""
         if isinstance(instruments, str) or not isinstance(instruments, _SEVERAL):
             return [self.resolve(instruments)]
         return [self.resolve(instrument) for instrument in _plain(instruments)]
 
     def find(self, name: str) -> int | None:
-        """Return the token of a name, or None."""
+        """Return the token of a name, or None if it is unknown."""
         known = self._token_by_key
-        for key in (name, name.upper()):  # nearly always one of these, and they are cheap
+        for key in (name, name.upper()):  # cheap, and nearly always enough
             if key in known:
                 return known[key]
         return known.get(_key(name))
 
     def rows(self, instrument_tokens: Iterable[int] | npt.NDArray[Any] | pl.Series) -> pl.Series:
-        """Return the row of each token, null where there is none."""
+        """Return the row of each token, null for tokens that are not in the dump."""
         wanted = pl.Series("instrument_token", instrument_tokens).cast(pl.Int64)
         sorted_tokens, rows = self._by_token
         if not len(rows):
@@ -126,9 +131,9 @@ def _hint(name: str, *, known: int) -> str:
     if not known:
         return "No instruments are known: pass instruments=Instruments.fetch(), or use tokens."
     if name.strip().isdigit():
-        return f"A token is a number, not a text: {name.strip()}"
+        return f"Pass a token as a number, not as text: {name.strip()}"
     if ":" not in name:
-        return "A name has its exchange in front, as in 'NSE:INFY'."
+        return "A name begins with its exchange, as in 'NSE:INFY'."
     return ""
 
 
@@ -156,6 +161,81 @@ def _column(frame: pl.DataFrame) -> pl.Series:
     for name in _TOKEN_COLUMNS:
         if name in frame.columns:
             return frame[name]
-    if set(_PAIRS) <= set(frame.columns):  # an option chain, where a side may be missing
+    if set(_PAIRS) <= set(frame.columns):  # an option chain, in which a side may be missing
         return pl.concat([frame[name] for name in _PAIRS]).drop_nulls()
     raise ConfigError("instruments", frame.columns, message="the frame has no instrument_token")
+
+
+class SpellingIndex:
+    """Correct words, among which those similar to a misspelt word can be found.
+
+    A word is the set of its letter pairs, hashed into two 64-bit masks. Counting common bits over
+    all words at once leaves a short list, and only its words are compared letter by letter.
+
+    Parameters
+    ----------
+    words
+        The correct words. The comparison is case-sensitive.
+
+    Examples
+    --------
+    >>> SpellingIndex(["RELIANCE", "INFY", "INFRATEL"]).close("RELAINCE")
+    ['RELIANCE']
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self._masks = _masks(words)
+        self._pairs = _bits(self._masks)
+
+    def close(self, word: str, count: int = 5, *, cutoff: float = 0.6) -> list[str]:
+        """Return the most similar words, best first.
+
+        Parameters
+        ----------
+        word
+            A word that may be misspelt.
+        count
+            The maximum number of words.
+        cutoff
+            The minimum similarity, from 0 to 1: twice the common letters over all letters.
+        """
+        matcher = SequenceMatcher(None, b=word, autojunk=False)
+        scored = []
+        for row in self._short_list(word):
+            matcher.set_seq1(self._words[row])
+            # The quick ratio is an upper bound, and avoids most full comparisons.
+            if matcher.quick_ratio() >= cutoff and (alike := matcher.ratio()) >= cutoff:
+                scored.append((-alike, row))
+        return [self._words[row] for _, row in sorted(scored)[:count]]
+
+    def _short_list(self, word: str) -> list[int]:
+        mask = _masks([word])
+        common = _bits([ours & theirs for ours, theirs in zip(self._masks, mask, strict=True)])
+        alike = 2.0 * common / np.maximum(self._pairs + _bits(mask), 1)
+        if len(alike) <= _SHORT_LIST:
+            return list(range(len(alike)))
+        rows: list[int] = np.argpartition(-alike, _SHORT_LIST)[:_SHORT_LIST].tolist()
+        return rows
+
+
+def _masks(words: Sequence[str]) -> list[npt.NDArray[np.uint64]]:
+    encoded = [word.encode("ascii", "replace")[:_WIDTH] for word in words]
+    letters = np.array(encoded, f"S{_WIDTH}").view(np.uint8).reshape(len(words), _WIDTH)
+    return [_mask(letters, *multipliers) for multipliers in _HASHES]
+
+
+def _mask(letters: npt.NDArray[np.uint8], one: int, two: int) -> npt.NDArray[np.uint64]:
+    mask = np.zeros(len(letters), np.uint64)
+    wide = letters.T.astype(np.uint64)
+    for first, second in pairwise(wide):
+        bit = (first * np.uint64(one) + second * np.uint64(two)) & np.uint64(63)
+        mask |= (second != 0).astype(np.uint64) << bit
+    return mask
+
+
+def _bits(masks: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int64]:
+    both = np.zeros(masks[0].shape, np.int64)
+    for mask in masks:
+        both += np.bitwise_count(mask)
+    return both
