@@ -10,6 +10,7 @@ from kitepolars.analytics.book import (
     spread,
 )
 from kitepolars.analytics.candles import CANDLES, ArrivalTimeWarning, CandleBuilder, candles
+from kitepolars.analytics.display import FormattedFrame, show
 from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.indicators import (
     change,
@@ -27,6 +28,7 @@ __all__ = [
     "ArrivalTimeWarning",
     "CandleBuilder",
     "Clock",
+    "FormattedFrame",
     "Hours",
     "KiteNamespace",
     "candles",
@@ -40,6 +42,7 @@ __all__ = [
     "movers",
     "realised_volatility",
     "returns",
+    "show",
     "spread",
     "volume_delta",
     "vwap",

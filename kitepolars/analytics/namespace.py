@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic
 
 import polars as pl
@@ -15,6 +15,7 @@ import polars as pl
 from kitepolars.analytics.book import depth
 from kitepolars.analytics.candles import candles
 from kitepolars.analytics.columns import Frame, require
+from kitepolars.analytics.display import FormattedFrame, show
 from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.indicators import INDICATORS
 from kitepolars.analytics.market import latest, movers
@@ -72,6 +73,10 @@ class KiteNamespace(Generic[Frame]):
     def depth(self, instrument: int | str | None = None) -> pl.DataFrame:
         """Return the order book of an instrument's last tick, ten rows: `kitepolars.depth`."""
         return depth(self._frame, instrument)
+
+    def show(self, columns: Sequence[str] | None = None, *, rows: int = 20) -> FormattedFrame:
+        """Format the frame for the eye: `kitepolars.analytics.show`."""
+        return show(self._frame, columns, rows=rows)
 
 
 def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import polars as pl
 
-from kitepolars.analytics import Clock, Hours
+from kitepolars.analytics import Clock, FormattedFrame, Hours, show
 from kitepolars.analytics import depth as depth_of
 from kitepolars.analytics import movers as movers_of
 from kitepolars.analytics.market import with_market
@@ -683,6 +683,48 @@ class Ticker:
             If `n` is not a positive whole number.
         """
         return movers_of(self.latest(), n)
+
+    def show(
+        self,
+        instruments: SomeInstruments | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        rows: int = 20,
+    ) -> FormattedFrame:
+        """Return the last tick of each instrument as a trader reads it, for notebook or terminal.
+
+        Parameters
+        ----------
+        instruments
+            Names or tokens; whatever has ticks by default.
+        columns
+            Columns of `latest`, and ``name``, ``bid`` or ``ask``; the usual ones by default.
+        rows
+            The largest number of rows shown.
+
+        Raises
+        ------
+        UnknownInstrument
+            If a name is unknown.
+        ConfigError
+            If a column does not exist, or `rows` is below 1.
+
+        Examples
+        --------
+        >>> import kitepolars as kp
+        >>> with kp.demo(instruments=["NSE:INFY"]) as ticker:
+        ...     print(ticker.wait(rows=1, timeout=60))
+        ...     print(str(ticker.show(columns=["name", "symbol"])))
+        True
+        Name  Symbol
+        INFY  NSE:INFY
+        """
+        latest = self.latest()
+        if instruments is not None:
+            tokens = self.instruments.tokens(instruments)
+            latest = latest.filter(pl.col("instrument_token").is_in(tokens))
+        names = self.instruments.labels(latest["instrument_token"]).alias("name")
+        return show(latest.with_columns(names), columns, rows=rows)
 
     def depth(self, instrument: Instrument) -> pl.DataFrame:
         """Return the order book of an instrument's last tick: five bids, five asks, best first.
