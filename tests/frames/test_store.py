@@ -297,6 +297,33 @@ def test_a_token_given_to_another_instrument_keeps_the_names_of_its_ticks() -> N
     assert symbols(store.held.frame())[:9] == [*expected[:8], (3, "NSE:SBIN")]
 
 
+HELD = [n * 256 + 1 for n in range(1, 7)]  # of NSE: prices in paise
+HOLDERS = st.dictionaries(st.sampled_from(HELD), st.sampled_from(["A", "B", "C"]), max_size=6)
+TICKS = st.lists(st.sampled_from([*HELD, 1_793, 2_049]), min_size=1, max_size=12)
+
+
+@given(st.lists(st.tuples(HOLDERS, st.lists(TICKS, max_size=4)), min_size=1, max_size=8))
+def test_each_tick_keeps_the_name_under_which_it_came_however_tokens_change_hands(
+    days: list[tuple[dict[int, str], list[list[int]]]],
+) -> None:
+    store = TickStore(Retention(max_rows=64))  # chunks of four rows
+    names = dict.fromkeys(HELD, "first")  # the other two never have a name
+    expected: list[tuple[int, str | None, float]] = []
+    for holders, messages in days:
+        names |= holders  # a token that is not in the new list keeps its name
+        named(store, names)
+        for tokens in messages:
+            prices = [float(len(expected) + n) for n in range(len(tokens))]
+            push(store, [packet_message(tokens, prices)])
+            ticks = zip(tokens, prices, strict=True)
+            expected += [(token, names.get(token), price) for token, price in ticks]
+        columns = (pl.col("instrument_token"), pl.col("symbol").cast(pl.String), "last_price")
+        rows = store.held.frame().select(columns).rows()
+        assert rows == expected[len(expected) - len(rows) :]
+        last = {token: (token, name, price) for token, name, price in expected}
+        assert sorted(store.held.latest().select(columns).rows()) == sorted(last.values())
+
+
 def test_many_tokens_change_hands_while_the_table_grows() -> None:
     store, tokens = TickStore(), list(range(1, 3_001))
     for day in range(4):
