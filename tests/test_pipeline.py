@@ -289,6 +289,17 @@ async def test_where_most_times_are_ahead_it_is_this_machine_that_is_slow(
     assert any("this machine's clock is slow" in event.detail for event in events.snapshot())
 
 
+@pytest.mark.parametrize("odd", [NOW_S + 24 * HOUR, NOW_S + 13 * HOUR, 2**32 - 1, 1])
+async def test_times_of_another_day_are_null_even_where_all_are(
+    pipeline: Pipeline, odd: int
+) -> None:
+    pipeline.take(Messages(NOW, 0, [full(*((257 + 256 * n, odd, NOW_S) for n in range(40)))]))
+    pipeline.take(Messages(NOW, 0, [full((257, NOW_S + HOUR, NOW_S))]))
+    pipeline.flush()
+    assert pipeline.store.held.frame()["exchange_timestamp"].null_count() == 41
+    assert pipeline.stats().rejected_times == 41
+
+
 async def test_wrong_times_are_described_a_few_times_and_all_counted(
     pipeline: Pipeline, events: Events
 ) -> None:

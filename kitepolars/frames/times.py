@@ -23,6 +23,9 @@ EARLIEST_TIME: Final = 946_684_800 * MICROSECONDS
 MAX_AHEAD: Final = 15 * 60 * MICROSECONDS
 """Microseconds by which a time may be later than its arrival: more than clocks usually differ."""
 
+MAX_SKEW: Final = 12 * 3_600 * MICROSECONDS
+"""The most that this machine's clock is believed to be slow: a time zone, not a day."""
+
 MANY: Final = 16
 """Rows of which most must be ahead before it is this machine's clock that is wrong."""
 
@@ -65,8 +68,8 @@ class TimeCheck:
     def clear(self, rows: NewRows) -> list[WrongTimes]:
         """Make the times of rows absent that cannot be true, and say which, column by column.
 
-        Where most rows are ahead, this machine's clock is behind: `skew` becomes their median, and
-        they are right.
+        If most rows are ahead by at most `MAX_SKEW`, this machine's clock is slow: `skew` becomes
+        their median, and they are right.
         """
         return [found for field in _HAS_TIME if (found := self._clear(rows, field)) is not None]
 
@@ -75,7 +78,8 @@ class TimeCheck:
         if not wrong:
             return None
         if 2 * wrong > len(rows.codes) >= MANY:
-            self.skew = self._median_ahead(rows, field)
+            skew = self._median_ahead(rows, field)
+            self.skew = skew if skew <= MAX_SKEW else self.skew
             if not (wrong := self._check(rows, field, clear=False)):
                 return None
         place = int(self._first[0])
