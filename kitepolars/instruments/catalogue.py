@@ -169,7 +169,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         ConnectionLost
             If the download fails.
         ConfigError
-            If the exchange or the URL is invalid, or the answer is not a dump.
+            If the exchange or the URL is invalid, or the response is not a dump.
 
         Notes
         -----

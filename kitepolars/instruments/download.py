@@ -1,8 +1,7 @@
-"""Owns fetching the instruments dump and its cache on disk; on the caller's thread, when asked.
+"""The download of the instruments dump, and its cache on disk. Any thread; blocking.
 
-The dump of a day is on Kite's server by about 08:30 IST, and tokens are used
-again on later days, so a file is good until the next 08:30 and no longer.
-Only the standard library is used: names must work without any extra.
+Kite publishes the dump of a day by about 08:30 IST. Exchanges reuse tokens, so a cached file
+expires at the next 08:30. Only the standard library is used: names must work without an extra.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from kitepolars.errors import ConfigError, ConnectionLost
 from kitepolars.instruments.dump import DUMP_URL, MAX_DUMP_BYTES, Dump, read_dump
 
 DOWNLOAD_TIMEOUT: Final = 30.0
-"""Seconds without a byte after which a download is given up."""
+"""The timeout of a download, in seconds without a byte."""
 
 _READY: Final = timedelta(hours=8, minutes=30)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -43,25 +42,25 @@ def fetch_dump(
     url: str = DUMP_URL,
     now: datetime | None = None,
 ) -> Dump:
-    """Return the dump of the day: from the cache, or over HTTPS where it is not there yet.
+    """Return the dump of the day, from the cache or else over HTTPS.
 
     Parameters
     ----------
     exchange
         One exchange, such as ``"NSE"``; None for all.
     cache_dir
-        Where files are kept; the user's cache folder by default.
+        The folder of the cache; the user's cache folder by default.
     url
         The endpoint, without the exchange.
     now
-        The time that decides which day's dump is wanted; the clock's by default.
+        The time that determines the day; the current time by default.
 
     Raises
     ------
     ConfigError
-        If the exchange or the URL cannot be right, or the answer is no dump.
+        If the exchange or the URL is invalid, or the response is not a dump.
     ConnectionLost
-        If the server does not give the dump.
+        If the download fails.
     """
     source = _source(url, exchange)
     day = dump_day(now or datetime.now(UTC))
@@ -71,7 +70,7 @@ def fetch_dump(
     if path.exists():
         return read_dump(path)
     data = _download(source)
-    dump = read_dump(data)  # before it is kept: what is no dump must not be there tomorrow
+    dump = read_dump(data)  # before it is cached: only a dump may be
     _keep(path, data if data.startswith(b"\x1f\x8b") else gzip.compress(data))
     for old in folder.glob(f"{stem}????-??-??.csv.gz"):
         if old.name < path.name:
@@ -80,7 +79,7 @@ def fetch_dump(
 
 
 def dump_day(now: datetime) -> date:
-    """Return the day whose dump is the newest at a time: a new one is there by 08:30 IST.
+    """Return the day of the newest dump at a time.
 
     Examples
     --------
@@ -93,7 +92,7 @@ def dump_day(now: datetime) -> date:
 
 
 def default_cache_dir() -> Path:
-    """Return the folder for kitepolars in the user's cache, by the platform's custom."""
+    """Return the folder of kitepolars in the platform's cache folder of the user."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -114,13 +113,13 @@ def _source(url: str, exchange: str | None) -> str:
 
 
 def is_safe_url(url: str) -> bool:
-    """Say whether an address is HTTPS, or leads to this machine."""
+    """Return whether an address is HTTPS, or on this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
 
 class _SafeRedirects(HTTPRedirectHandler):
-    """Follows a redirection only to where we would have gone ourselves."""
+    """Follows redirects to safe addresses only."""
 
     def redirect_request(  # noqa: PLR0917 -- the library's signature
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: object, newurl: str
@@ -146,7 +145,7 @@ def _download(source: str) -> bytes:
 
 
 def _keep(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it, readable by its owner alone."""
+    """Write a file atomically, readable only by its owner."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:

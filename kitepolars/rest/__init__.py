@@ -1,4 +1,4 @@
-"""Owns what Kite answers over HTTP: login and history; on the caller's thread, blocking."""
+"""Kite's HTTP API: login and historical candles. Any thread; blocking."""
 
 from kitepolars.rest.history import historical
 from kitepolars.rest.session import Session, credentials_from_env, generate_session, login_url

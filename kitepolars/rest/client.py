@@ -1,13 +1,15 @@
-"""Owns one request to Kite's HTTP API: credentials, retries, errors; on the caller's thread.
+"""Requests to Kite's HTTP API: credentials, rate limit, retries, errors. Any thread; blocking.
 
-The access token is put into a request at the last moment and into nothing else;
-errors are raised without the library's own, which hold the request. Source of
-the errors: Kite Connect v3, "Exceptions and errors".
+The access token is only inserted when a request is sent. Errors are raised without the HTTP
+library's own, which contain the request. Source of the errors: Kite Connect v3, "Exceptions and
+errors".
 """
 
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,22 +23,20 @@ from kitepolars.secret import Secret
 if TYPE_CHECKING:
     import httpx
 
-    from kitepolars.rest.pace import Pace
-
 API: Final = "https://api.kite.trade"
 """The root of Kite's HTTP API."""
 
 ATTEMPTS: Final = 5
-"""How often a request is sent at most, while Kite is busy or out of order."""
+"""The most times that a request is sent while Kite is busy or out of order."""
 
 MAX_DELAY: Final = 60.0
-"""Seconds between two attempts at most."""
+"""The longest delay between two attempts, in seconds."""
 
 MAX_ANSWER_BYTES: Final = 1 << 26
-"""Bytes of an answer at most; the candles of one request are below 3 MB."""
+"""The most bytes of a response; the candles of one request are below 3 MB."""
 
 REQUEST_TIMEOUT: Final = 30.0
-"""Seconds without a byte after which a request is given up."""
+"""The timeout of a request, in seconds without a byte."""
 
 _OK: Final = range(200, 300)
 _FORBIDDEN: Final = 403
@@ -50,8 +50,59 @@ _LOG_IN: Final = (
 )
 
 
+class Pace:
+    """Spaces requests evenly, so that no more than a number start per second.
+
+    Parameters
+    ----------
+    per_second
+        How many.
+    clock
+        Seconds that only grow.
+    sleep
+        Waits for seconds.
+
+    Examples
+    --------
+    >>> waits = []
+    >>> pace = Pace(4, clock=lambda: 0.0, sleep=waits.append)
+    >>> for _ in range(3):
+    ...     pace.wait()
+    >>> waits
+    [0.25, 0.5]
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._interval = 1.0 / per_second
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next = float("-inf")  # guarded by the lock
+
+    def wait(self) -> None:
+        """Block until this thread may send a request."""
+        with self._lock:
+            now = self._clock()
+            turn = max(now, self._next)
+            self._next = turn + self._interval
+        if turn > now:
+            self._sleep(turn - now)
+
+    def hold(self, seconds: float) -> None:
+        """Block this and every other thread for some seconds, as the server requested."""
+        with self._lock:
+            self._next = max(self._next, self._clock() + seconds)
+        self._sleep(seconds)
+
+
 class Credentials(Protocol):
-    """What has an API key and an access token: a `Session`, an `Account`, a ``KiteConnect``."""
+    """An API key and an access token: a `Session`, an `Account`, a ``KiteConnect``."""
 
     @property
     def api_key(self) -> str:
@@ -59,7 +110,7 @@ class Credentials(Protocol):
 
     @property
     def access_token(self) -> str | Secret:
-        """The token of today's login."""
+        """The token of the day's login."""
 
 
 class Client:
@@ -86,7 +137,7 @@ class Client:
         if not is_safe_url(url):
             raise ConfigError("url", url, "an https:// address")
         try:
-            import httpx  # noqa: PLC0415 -- an extra, and only for those who log in or ask history
+            import httpx  # noqa: PLC0415 -- an extra, for login and history only
         except ImportError:
             raise ImportError(
                 "login and history need httpx: pip install 'kitepolars[http]'"
@@ -99,7 +150,7 @@ class Client:
             headers=HEADERS | {"User-Agent": "kitepolars"},
             auth=None if credentials is None else _authorization(credentials),
             timeout=REQUEST_TIMEOUT,
-            trust_env=not is_loopback(url),  # no proxy stands between us and this machine
+            trust_env=not is_loopback(url),  # no proxy for this machine
         )
 
     def __enter__(self) -> Self:
@@ -109,23 +160,23 @@ class Client:
         self._client.close()
 
     def get(self, path: str, params: Mapping[str, str | int]) -> Any:
-        """Return the ``data`` of an answer, asking again while Kite is busy or out of order.
+        """Return the ``data`` of a response, with retries while Kite is busy or out of order.
 
         Parameters
         ----------
         path
-            Below the root.
+            The path below the root.
         params
-            The query.
+            The query parameters.
 
         Raises
         ------
         AuthenticationError
-            If Kite refuses the credentials; at once.
+            If Kite rejects the credentials; never retried.
         ConnectionLost
-            If it is still busy, out of order or not there after `ATTEMPTS`.
+            If Kite is still busy, out of order or unreachable after `ATTEMPTS`.
         KitePolarsError
-            If it refuses the request itself, or its answer is not understood.
+            If Kite rejects the request, or its response is invalid.
         """
         attempt = 1
         while True:
@@ -137,14 +188,14 @@ class Client:
             attempt += 1
 
     def post(self, path: str, form: Mapping[str, str | Secret]) -> Any:
-        """Return the ``data`` of the answer to a form. It is sent once, as it may count once.
+        """Post a form, without retries, and return the ``data`` of the response.
 
         Parameters
         ----------
         path
-            Below the root.
+            The path below the root.
         form
-            The fields.
+            The fields of the form.
 
         Raises
         ------
@@ -187,13 +238,13 @@ class Client:
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """What came back: a status and a text, or no status and why there is none.
+    """A response: its status and text; or no status, and the error as the text.
 
-    Nothing of the text is in the repr, because tracebacks may show local variables.
+    The text is not in the repr, because tracebacks may show local variables.
     """
 
     status: int | None
-    text: str = field(repr=False)  # it may hold a token
+    text: str = field(repr=False)  # may contain a token
     retry_after: str = ""
 
     @property
@@ -201,13 +252,13 @@ class _Answer:
         return self.status is None or self.status == _BUSY or self.status in _OUT_OF_ORDER
 
     def delay(self, attempt: int) -> float:
-        """Return the seconds to wait: what the server asks for, or twice as long each time."""
+        """Return the delay in seconds: what the server requests, or exponential."""
         asked = float(self.retry_after) if self.retry_after.isdecimal() else 2.0 ** (attempt - 1)
         return min(asked, MAX_DELAY)
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
-        """The JSON object, or an empty one for anything else."""
+        """The JSON object; empty if the text is anything else."""
         try:
             content = json.loads(self.text)
         except ValueError:  # a gateway's HTML, or nothing
@@ -225,7 +276,7 @@ class _Answer:
 
     @property
     def summary(self) -> str:
-        """What happened, with a bounded part of what the server said."""
+        """The status with a bounded part of the server's message."""
         if self.status is None:
             return self.text[:_SHOWN]
         kind = str(self.content.get("error_type") or "")[:_SHOWN]
@@ -255,7 +306,7 @@ def _bounded(chunks: Iterable[bytes]) -> bytes:
     for chunk in chunks:
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
-            raise KitePolarsError(f"Kite's answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+            raise KitePolarsError(f"Kite's response is longer than {MAX_ANSWER_BYTES:,} bytes")
     return bytes(body)
 
 

@@ -1,4 +1,4 @@
-"""Owns historical candles: one request or many, in the schema of live ones; on any thread.
+"""Historical candles, in as many requests as necessary, with the columns of live ones. Any thread.
 
 Source: Kite Connect v3, "Historical candle data": three requests a second, and
 at most as many days in one request as the interval allows.
@@ -21,29 +21,28 @@ from kitepolars.calendar import IST, Market, market_of_token
 from kitepolars.errors import ConfigError, KitePolarsError, UnknownInstrument
 from kitepolars.frames.schema import TIME_ZONE
 from kitepolars.instruments import Instruments, RejectedRowsWarning
-from kitepolars.rest.client import API, Client, Credentials
-from kitepolars.rest.pace import Pace
+from kitepolars.rest.client import API, Client, Credentials, Pace
 
 if TYPE_CHECKING:
     from kitepolars.instruments import Instrument
 
 REQUESTS_PER_SECOND: Final = 3
-"""Kite's limit for candles, over all that use one API key."""
+"""Kite's rate limit of candles per API key."""
 
 PACE: Final = Pace(REQUESTS_PER_SECOND)
-"""Shared by every call in this process."""
+"""The rate limit that all calls in this process share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryInterval:
-    """A length of candles that Kite keeps.
+    """An interval of Kite's candles.
 
     Parameters
     ----------
     name
-        Kite's name for it.
+        Kite's name of it.
     days
-        How many calendar days one request may reach over.
+        The most calendar days that one request may cover.
     """
 
     name: str
@@ -141,14 +140,14 @@ def historical(
     UnknownInstrument
         If the name is not known.
     KitePolarsError
-        If Kite refuses the request for another reason, or its answer is not understood.
+        If Kite refuses the request for another reason, or its response is invalid.
     ImportError
         If ``httpx`` is not installed.
 
     Warns
     -----
     RejectedRowsWarning
-        If candles are left out because their time cannot be: no date of the calendar, before
+        If candles were left out because of an impossible time: no date of the calendar, before
         1971, or more than a day in the future.
 
     Examples
@@ -197,9 +196,9 @@ def split(start: datetime, end: datetime, days: int) -> Iterator[tuple[datetime,
     Parameters
     ----------
     start, end
-        The time, both ends included, to the second.
+        The period, including both ends, in whole seconds.
     days
-        How many.
+        The most calendar days of a piece.
 
     Raises
     ------
@@ -225,7 +224,7 @@ _LAST: Final = time(23, 59, 59)
 
 
 def _moment(value: object, field: str, clock: time) -> datetime:
-    """Return an Indian time; a mere date gets the clock."""
+    """Return an Indian time; a date without a time gets `clock`."""
     if isinstance(value, str):
         value = _parsed(value, field)
     if isinstance(value, date) and value.year not in _YEARS:
@@ -252,11 +251,11 @@ def _rows(data: Any, path: str) -> list[list[Any]]:
         isinstance(row, list) and len(row) in widths for row in candles
     ):
         return [row if len(row) == len(_CANDLE_COLUMNS) else [*row, None] for row in candles]
-    raise KitePolarsError(f"{path}: Kite's answer has no candles")
+    raise KitePolarsError(f"{path}: Kite's response has no candles")
 
 
 def _dated(rows: list[list[Any]], path: str, *, now: datetime) -> list[list[Any]]:
-    """Leave out the candles whose time cannot be, and warn of them.
+    """Leave out candles with an impossible time, and warn of them.
 
     Raises
     ------
@@ -297,7 +296,9 @@ def _candles(rows: list[list[Any]], token: int, symbol: str | None) -> pl.DataFr
             .cast(CANDLES)
         )
     except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
-        raise KitePolarsError(f"a candle of Kite's is not understood: {str(error)[:200]}") from None
+        raise KitePolarsError(
+            f"Kite's response has an invalid candle: {str(error)[:200]}"
+        ) from None
 
 
 def _partial(
@@ -308,10 +309,10 @@ def _partial(
     asked: tuple[datetime, datetime],
     now: datetime,
 ) -> pl.Series:
-    """Return which candles lack a part: they were not over, or the request cut them.
+    """Return which candles are incomplete: not over yet, or cut by the request.
 
-    Kite keeps minutes and groups those of the request: a candle is whole if its first and its
-    last minute were asked for. Source: Kite Connect developer forum, February 2022.
+    Kite keeps minutes and groups those of the request: a candle is complete if its first and its
+    last minute were requested. Source: Kite Connect developer forum, February 2022.
     """
     opens, closes = (
         starts.dt.date().replace_strict(hours, return_dtype=starts.dtype).dt.epoch("us")

@@ -1,4 +1,4 @@
-"""Owns the login: the address to visit, and what Kite gives for its answer; on any thread."""
+"""The login: the address to visit, and the session that results. Any thread."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, KitePolarsError
 from kitepolars.feed.account import Account
-from kitepolars.rest.client import API, Client
-from kitepolars.rest.pace import Pace
+from kitepolars.rest.client import API, Client, Pace
 from kitepolars.secret import Secret, as_secret
 from kitepolars.wire.control import parse_time
 
 LOGIN: Final = "https://kite.zerodha.com/connect/login"
-"""Where a user logs in. Source: Kite Connect v3, "User"."""
+"""The page of the login. Source: Kite Connect v3, "User"."""
 
 API_KEY_VARIABLE: Final = "KITE_API_KEY"
 """The environment variable of the app's key."""
@@ -32,7 +31,7 @@ _PACE: Final = Pace(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A login that Kite has accepted. It is good until about 06:00 IST.
+    """A login that Kite has accepted. It expires at about 06:00 IST.
 
     Parameters
     ----------
@@ -41,15 +40,15 @@ class Session:
     user_name
         The user's name; empty where Kite gives none.
     login_time
-        When, in IST; None where Kite's answer has no possible time.
+        The time of the login, in IST; None if Kite's response has no possible time.
     exchanges
-        Where the user may trade.
+        The exchanges on which the user may trade.
     api_key
         The app's key.
     access_token
         The token for all requests of the day, as a `Secret`.
     received_at
-        When Kite's answer arrived, in IST.
+        When Kite's response arrived, in IST.
     """
 
     user_id: str
@@ -64,7 +63,7 @@ class Session:
 
     @property
     def expires_at(self) -> datetime:
-        """The next 06:00 IST after the login, at about which Kite ends it."""
+        """The next 06:00 IST after the login, at about which it expires."""
         login = self.login_time or self.received_at
         days = 1 if login.time() >= _EXPIRY else 0
         return datetime.combine(login.date() + timedelta(days=days), _EXPIRY, IST)
@@ -75,7 +74,7 @@ class Session:
         Parameters
         ----------
         name
-            How it is called in frames; the user's id by default.
+            Its name in frames; the user's id by default.
         """
         return Account(name or self.user_id, self.api_key, self.access_token)
 
@@ -207,7 +206,7 @@ def _filled(name: str, value: object) -> str:
 
 
 def _indian_time(text: object) -> datetime | None:
-    """Return a time in IST. A login is not lost because of a time that cannot be."""
+    """Return a time in IST. A login is not lost because of an impossible time."""
     time_us = parse_time(text)
     return None if time_us is None else datetime.fromtimestamp(time_us // 1_000_000, IST)
 
@@ -224,4 +223,4 @@ def _session(api_key: str, data: Any) -> Session:
         )
     except (TypeError, KeyError, ValueError, AttributeError):
         data = None  # it may hold the token, and tracebacks may show it
-        raise KitePolarsError("/session/token: Kite's answer is not understood") from None
+        raise KitePolarsError("/session/token: Kite's response is invalid") from None

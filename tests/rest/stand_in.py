@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from kitepolars.rest.pace import Pace
+from kitepolars.rest.client import Pace
 
 
 @dataclass

@@ -12,8 +12,7 @@ import pytest
 from kitepolars.errors import AuthenticationError, ConfigError, ConnectionLost, KitePolarsError
 from kitepolars.feed.account import Account
 from kitepolars.rest import client as client_module
-from kitepolars.rest.client import ATTEMPTS, MAX_DELAY, Client
-from kitepolars.rest.pace import Pace
+from kitepolars.rest.client import ATTEMPTS, MAX_DELAY, Client, Pace
 from kitepolars.secret import Secret
 from rest.stand_in import Answer, FakeTime, KiteApi
 

@@ -14,7 +14,7 @@ import kitepolars
 from kitepolars.errors import AuthenticationError, ConfigError, ConnectionLost, KitePolarsError
 from kitepolars.feed.account import Account
 from kitepolars.rest import Session, credentials_from_env, generate_session, login_url, session
-from kitepolars.rest.pace import Pace
+from kitepolars.rest.client import Pace
 from kitepolars.secret import Secret
 from rest.stand_in import Answer, KiteApi
 
@@ -169,7 +169,7 @@ def test_an_outage_is_not_retried_because_a_request_token_counts_once(kite: Kite
 )  # fmt: skip
 def test_an_answer_that_is_none(kite: KiteApi, data: object) -> None:
     kite.script = [Answer.success(data)]
-    with pytest.raises(KitePolarsError, match="understood") as caught:
+    with pytest.raises(KitePolarsError, match="invalid") as caught:
         log_in(kite)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     package = str(Path(kitepolars.__file__).parent)  # a clone's folder may have its name, too
