@@ -867,27 +867,60 @@ class Ticker:
 
     # -- widgets; keyword arguments are those of the widget -----------------------------------
 
-    def controls(self, **settings: Any) -> Controls:
-        """Return the subscription panel: search, add, change mode, remove, undo, start, stop."""
+    def controls(self, *, mode: str | None = None, watch_list: str = "watchlist.txt") -> Controls:
+        """Return the subscription panel: search, add, change mode, remove, undo, start, stop.
+
+        Parameters
+        ----------
+        mode
+            The mode that is selected at first for new subscriptions; `default_mode` if None.
+        watch_list
+            The file name proposed for saving and loading.
+        """
         from kitepolars.widgets import Controls  # noqa: PLC0415 - widgets are loaded on use
 
-        return Controls(self, **settings)
+        return Controls(self, mode=mode, watch_list=watch_list)
 
-    def watch(self, instruments: Any = None, **settings: Any) -> LiveTable:
+    def watch(
+        self,
+        instruments: SomeInstruments | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        height: int = 360,
+        stale_after: float = 30.0,
+    ) -> LiveTable:
         """Return a live table of the latest values.
 
         Parameters
         ----------
         instruments
-            Names or tokens; whatever is subscribed by default.
-        settings
-            Such as ``columns``; see `kitepolars.widgets.LiveTable`.
+            Names or tokens; whatever is subscribed at the moment by default.
+        columns
+            Names from `kitepolars.widgets.columns.COLUMNS`; the usual ones by default.
+        height
+            Height of the rows' area in pixels.
+        stale_after
+            Seconds without a tick after which a row turns grey.
+
+        Raises
+        ------
+        ConfigError
+            If a column is unknown, or `stale_after` is not positive.
+        UnknownInstrument
+            If a name is unknown.
         """
         from kitepolars.widgets import LiveTable  # noqa: PLC0415 - widgets are loaded on use
 
-        return LiveTable(self, instruments, **settings)
+        return LiveTable(self, instruments, columns=columns, height=height, stale_after=stale_after)
 
-    def chart(self, instrument: str | int, every: str = "1m", **settings: Any) -> Chart:
+    def chart(
+        self,
+        instrument: str | int,
+        every: str = "1m",
+        *,
+        history: pl.DataFrame | None = None,
+        height: int = 340,
+    ) -> Chart:
         """Return live candles with volume.
 
         Parameters
@@ -895,39 +928,74 @@ class Ticker:
         instrument
             A name or a token.
         every
-            The interval of a bar.
-        settings
-            Such as ``history``; see `kitepolars.widgets.Chart`.
+            The interval of a bar: 1s, 5s, 15s, 1m, 3m, 5m, 15m, 30m, 1h or 1d.
+        history
+            Older candles with the columns of `candles`, for example from `kp.historical`.
+        height
+            Height of the chart in pixels.
+
+        Raises
+        ------
+        ConfigError
+            If the interval is another, or the history lacks a column.
+        UnknownInstrument
+            If the name is unknown.
         """
         from kitepolars.widgets import Chart  # noqa: PLC0415 - widgets are loaded on use
 
-        return Chart(self, instrument, every=every, **settings)
+        return Chart(self, instrument, every=every, history=history, height=height)
 
-    def ladder(self, instrument: str | int, **settings: Any) -> Ladder:
-        """Return the five-level order book of an instrument, live."""
-        from kitepolars.widgets import Ladder  # noqa: PLC0415 - widgets are loaded on use
-
-        return Ladder(self, instrument, **settings)
-
-    def monitor(self, **settings: Any) -> Monitor:
-        """Return the health of the feed: connections, rates, losses, gaps, events."""
-        from kitepolars.widgets import Monitor  # noqa: PLC0415 - widgets are loaded on use
-
-        return Monitor(self, **settings)
-
-    def dashboard(self, instrument: str | int | None = None, **settings: Any) -> Dashboard:
-        """Return all of them together, in one cell.
+    def ladder(self, instrument: str | int) -> Ladder:
+        """Return the five-level order book of an instrument, live.
 
         Parameters
         ----------
         instrument
-            What the chart and the ladder show first; the first subscribed by default.
-        settings
-            See `kitepolars.widgets.Dashboard`.
+            A name or a token. The book needs mode full, which the widget offers to subscribe.
+
+        Raises
+        ------
+        UnknownInstrument
+            If the name is unknown.
+        """
+        from kitepolars.widgets import Ladder  # noqa: PLC0415 - widgets are loaded on use
+
+        return Ladder(self, instrument)
+
+    def monitor(self) -> Monitor:
+        """Return the health of the feed: connections, rates, losses, gaps, events."""
+        from kitepolars.widgets import Monitor  # noqa: PLC0415 - widgets are loaded on use
+
+        return Monitor(self)
+
+    def dashboard(
+        self,
+        instrument: str | int | None = None,
+        *,
+        every: str = "1m",
+        columns: Sequence[str] | None = None,
+    ) -> Dashboard:
+        """Return all widgets together, in one cell.
+
+        Parameters
+        ----------
+        instrument
+            What it shows first; the first subscribed instrument by default.
+        every
+            The chart's interval.
+        columns
+            The table's columns; the usual ones by default.
+
+        Raises
+        ------
+        ConfigError
+            If nothing is subscribed and no instrument is given, or a setting is out of range.
+        UnknownInstrument
+            If the name is unknown.
         """
         from kitepolars.widgets import Dashboard  # noqa: PLC0415 - widgets are loaded on use
 
-        return Dashboard(self, instrument, **settings)
+        return Dashboard(self, instrument, every=every, columns=columns)
 
 
 def _mode(mode: str) -> Mode:

@@ -9,7 +9,6 @@ import ipywidgets
 
 from kitepolars.errors import ConfigError
 from kitepolars.widgets.chart import Chart
-from kitepolars.widgets.columns import DEFAULT_COLUMNS
 from kitepolars.widgets.controls import Controls
 from kitepolars.widgets.ladder import Ladder
 from kitepolars.widgets.monitor import Monitor
@@ -55,7 +54,7 @@ class Dashboard(Composite):
         instrument: str | int | None = None,
         *,
         every: str = "1m",
-        columns: Sequence[str] = DEFAULT_COLUMNS,
+        columns: Sequence[str] | None = None,
         publisher: Publisher | None = None,
     ) -> None:
         shown = _first(ticker) if instrument is None else instrument

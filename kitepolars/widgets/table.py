@@ -54,7 +54,7 @@ class LiveTable(LiveWidget):
     instruments
         Names or tokens; None for whatever is subscribed at the moment.
     columns
-        Names from `kitepolars.widgets.columns.COLUMNS`.
+        Names from `kitepolars.widgets.columns.COLUMNS`; `DEFAULT_COLUMNS` if None.
     height
         Height of the rows' area in pixels.
     stale_after
@@ -91,14 +91,14 @@ class LiveTable(LiveWidget):
         ticker: WatchedTicker,
         instruments: Any = None,
         *,
-        columns: Sequence[str] = DEFAULT_COLUMNS,
+        columns: Sequence[str] | None = None,
         height: int = 360,
         stale_after: float = 30.0,
         publisher: Publisher | None = None,
     ) -> None:
         if stale_after <= 0:
             raise ConfigError("stale_after", stale_after, "a positive number of seconds")
-        self._shown = checked_columns(columns)
+        self._shown = checked_columns(DEFAULT_COLUMNS if columns is None else columns)
         self._names = tuple(dict.fromkeys((*self._shown, *NEEDED)))
         self._expressions = expressions(self._names)
         self._order = _RowOrder()

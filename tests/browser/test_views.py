@@ -310,3 +310,38 @@ ticker.subscribe(["NSE:INFY"]); ticker.start()
     light_paper = notebook.page.evaluate(dark)
     notebook.use_theme("dark")
     notebook.wait_for(f"{dark} !== i", light_paper)
+
+
+def test_a_dashboard_has_one_selection_and_says_what_is_missing(open_notebook: Opener) -> None:
+    notebook = open_notebook(
+        DEMO + "ticker.set_mode(['NSE:SBIN'], 'quote')",
+        "board = ticker.dashboard('NSE:INFY', every='1s'); board",
+    )
+    notebook.run(0)
+    notebook.run(1)
+    page = notebook.page
+    shown = "document.querySelector('.kp-dashboard .kp-ladder .kp-title')?.textContent"
+    chosen = "document.querySelector('.kp-table [aria-selected=true]')?.textContent"
+    notebook.wait_for(f"{shown} === 'INFY NSE' && {chosen}?.startsWith('INFY NSE')")
+    box = page.get_by_label("Instrument", exact=True)
+    box.fill("reliance")
+    notebook.wait_for("document.querySelector('.kp-menu .kp-hit')?.textContent.includes('RELI')")
+    box.press("Enter")
+    notebook.wait_for(f"{shown} === 'RELIANCE NSE' && {chosen}?.startsWith('RELIANCE NSE')")
+    page.locator(".kp-table .kp-row", has_text="SBIN").click()
+    notebook.wait_for("document.querySelector('.kp-legend').textContent.startsWith('SBIN')")
+    notebook.wait_for("document.querySelector('.kp-foot').textContent.includes('Bid, Ask')")
+    box.fill("nifty 26000 ce")
+    notebook.wait_for("document.querySelector('.kp-menu .kp-hit')?.textContent.includes('26000')")
+    box.press("Enter")
+    note = page.locator(".kp-chart .kp-note", has_text="is not subscribed.")
+    note.get_by_role("button", name="Subscribe").click()
+    notebook.wait_for("Number(document.querySelector('.kp-chart').dataset.bars) > 0")
+    page.get_by_label("Filter instruments").fill("nothing like it")
+    notebook.wait_for(
+        "document.querySelector('.kp-rows .kp-empty').textContent.includes('No inst')"
+    )
+    page.get_by_label("Filter instruments").fill("")
+    page.set_viewport_size({"width": 640, "height": 1000})
+    notebook.wait_for("document.querySelector('.kp-table.kp-more')")
+    assert page.locator(".kp-table .kp-bar").inner_text().count("more columns") == 1
