@@ -45,7 +45,7 @@ function play(messages, take) {
 
 // `picture` returns what is shown as the content and the buffers of one snapshot; without it, the
 // last snapshot is what is shown.
-export function connect(model, root, { snapshot, delta = () => {}, paint, picture = () => last }) {
+export function connect(model, root, { snapshot, delta = () => {}, paint, picture }) {
   const view = `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
   const badge = h("span", { class: "kp-badge", role: "status", hidden: true });
   const note = h("div", { class: "kp-note", role: "alert", hidden: true });
@@ -115,7 +115,7 @@ export function connect(model, root, { snapshot, delta = () => {}, paint, pictur
     model.set("recording", {
       saved: true,
       get messages() {
-        const [content, buffers] = picture();
+        const [content, buffers] = picture ? picture() : last;
         const notice = note.hidden ? "" : note.textContent;
         const line = { kind: "snapshot", seq: 1, clock, notice };
         const own = buffers.map((buffer) => new DataView(bytes(buffer)));

@@ -74,7 +74,7 @@ class Monitor(LiveWidget):
             "word": health.word,
             "tone": health.tone,
             "why": health.why,
-            "tiles": _tiles(reading, rates.ticks),
+            "tiles": _tiles(reading, None if now is before else rates.ticks),
             "connections": [
                 _connection(row, rates, reading.now)
                 for row in reading.connections.iter_rows(named=True)
@@ -107,12 +107,12 @@ def _connection(row: dict[str, Any], rates: Rates, now: float) -> dict[str, Any]
     }
 
 
-def _tiles(reading: Reading, ticks: float) -> list[tuple[str, str, str]]:
+def _tiles(reading: Reading, ticks: float | None) -> list[tuple[str, str, str]]:
     stats = reading.stats
     frame = reading.ticker.frame()
     lost = stats.dropped + stats.rejected_packets + stats.rejected_messages
     return [
-        ("ticks/s", f"{ticks:,.0f}", ""),
+        ("ticks/s", "–" if ticks is None else f"{ticks:,.0f}", ""),
         ("ticks", f"{stats.ticks:,}", ""),
         ("instruments", f"{reading.subscriptions.height:,}", ""),
         ("dropped or rejected", f"{lost:,}", "bad" if lost else ""),

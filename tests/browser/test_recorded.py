@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Opener = Callable[..., "Notebook"]
 
+KINDS = (".kp-table", ".kp-chart", ".kp-ladder", ".kp-monitor", ".kp-search", ".kp-subscriptions")
 REPEATED = """() => new Promise((repeated) => {
     const ladder = document.querySelector('.kp-ladder');
     let before = Number(ladder.dataset.seq);
@@ -66,9 +67,18 @@ def test_a_saved_notebook_shows_what_it_showed_before_any_cell_is_run(
     open_notebook: Opener,
 ) -> None:
     code = "import kitepolars as kp; ticker = kp.demo(rate=4); ticker.wait(rows=16, timeout=60)"
-    notebook = open_notebook(code, "ticker.watch()", "ticker.chart('NSE:INFY', every='1s')")
-    for cell in range(3):
+    notebook = open_notebook(
+        code,
+        "ticker.watch()",
+        "ticker.chart('NSE:INFY', every='1s')",
+        "ticker.ladder('NSE:INFY')",
+        "ticker.monitor()",
+        "ticker.controls()",
+    )
+    for cell in range(6):
         notebook.run(cell)
+    for kind in KINDS:
+        notebook.wait_sequence(kind, 0)
     notebook.wait_sequence(".kp-table", 3)
     notebook.wait_for("Number(document.querySelector('.kp-chart')?.dataset.bars ?? 0) >= 3")
     notebook.page.get_by_role("columnheader", name="Last", exact=True).click()
@@ -77,6 +87,8 @@ def test_a_saved_notebook_shows_what_it_showed_before_any_cell_is_run(
     notebook.close_kernel()
     notebook.page.reload()
     notebook.wait_until_ready()
+    for kind in KINDS:
+        notebook.wait_for("document.querySelector(i)?.classList.contains('kp-recorded')", kind)
     notebook.wait_for(f"{ROWS} === 8")
     notebook.wait_for("Number(document.querySelector('.kp-chart')?.dataset.bars ?? 0) >= 3")
     first = notebook.page.locator(".kp-table .kp-row[aria-rowindex='1'] .kp-symbol").inner_text()

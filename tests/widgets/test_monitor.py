@@ -8,6 +8,7 @@ import pytest
 
 import kitepolars as kp
 from kitepolars.widgets import Monitor
+from kitepolars.widgets.reading import Reading
 from kitepolars.widgets.threads import Publisher
 from widgets.page import Page
 
@@ -25,3 +26,11 @@ def test_a_monitor_counts(ticker: kp.Ticker, publisher: Publisher, show: Show) -
     assert content["connections"][0]["state"] == "open"
     assert content["events_total"] >= 1
     assert {label for label, _, _ in content["tiles"]} >= {"ticks/s", "gaps", "rows held"}
+
+
+def test_a_monitor_has_no_rate_before_its_second_reading(ticker: kp.Ticker) -> None:
+    tiles = {
+        label: text for label, text, _ in Monitor(ticker).snapshot(Reading(ticker)).content["tiles"]
+    }
+    assert tiles["ticks/s"] == "–"
+    assert tiles["ticks"] != "0"
