@@ -89,6 +89,27 @@ async def test_streams_can_be_of_some_instruments_or_one_connection(
     assert (await first(stream, kite))["instrument_token"].to_list() == [SBIN]
 
 
+def test_a_stream_whose_event_loop_was_closed_is_unregistered_and_breaks_nothing(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    loop = asyncio.new_event_loop()
+    stream = subscribed.stream()
+    coming = loop.create_task(anext(stream))
+    loop.run_until_complete(asyncio.sleep(0))  # it runs until it waits: it listens
+    listening = len(subscribed._runtime.pipeline._listeners)
+    kite.step()
+    loop.run_until_complete(asyncio.wait_for(coming, PATIENCE))
+    loop.close()  # as a notebook's cell does that runs a loop of its own
+    for rows in (6, 8, 10):
+        kite.step()
+        assert subscribed.wait(rows=rows, timeout=PATIENCE)
+    assert len(subscribed._runtime.pipeline._listeners) == listening - 1
+    assert subscribed.stats().reconnects == 0
+    assert subscribed.stats().dropped == 0
+    subscribed.stop()
+    assert not subscribed.is_running
+
+
 def test_batches_come_on_a_thread_of_their_own(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
     every, some = Collector(), Collector()
     assert subscribed.on_batch(every) is every
