@@ -1,12 +1,12 @@
 """The background event-loop thread: start it, call into it, stop it.
 
-The loop thread owns whatever is only touched through `LoopThread.call`. While
-no thread runs, that state lies still, and a call runs in the calling thread,
-one at a time; so what can be said before `start()` and after `stop()` works.
+The loop thread owns all state that is accessed through `LoopThread.call` alone. While it is not
+running, calls are serialised and run in the calling thread, so that they also work before `start()`
+and after `stop()`.
 
-While a loop runs, threads of Python take turns more often: a notebook's cell
-that computes in pure Python would otherwise hold the interpreter's lock for
-5 ms at a time, and each message would wait that long several times over.
+While a loop is running, the interpreter's switch interval is shorter. Otherwise a cell that
+computes in pure Python would hold the interpreter lock for 5 ms at a time, and each message would
+wait for that several times.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from kitepolars.errors import NotRunning
 T = TypeVar("T")
 
 JOIN_TIMEOUT: Final = 0.5
-"""Seconds that a stopped loop may take to end its thread."""
+"""The timeout for the end of a stopped loop's thread, in seconds."""
 
 SWITCH_INTERVAL: Final = 0.0001
-"""Seconds between two turns of Python threads while a loop runs (Python's default: 0.005).
+"""The switch interval in seconds while a loop is running (Python's default: 0.005).
 
 Chosen from the latencies in docs/performance.md.
 """
@@ -71,7 +71,7 @@ _abandoned: list[object] = []
 
 
 class LoopThread:
-    """A daemon thread with an event loop, started and stopped as often as one likes.
+    """A daemon thread with an event loop, which can be restarted.
 
     Parameters
     ----------
@@ -96,11 +96,11 @@ class LoopThread:
         self._thread: threading.Thread | None = None
         self._is_forked = False
         self.before_exit: Callable[[], None] | None = None
-        """Called at the interpreter's exit while the loop runs: the place to close sockets."""
+        """Called when the interpreter exits while the loop is running, to close sockets."""
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread is there."""
+        """Whether the thread is running."""
         return self._loop is not None
 
     @property
@@ -109,7 +109,7 @@ class LoopThread:
         return threading.current_thread() is self._thread
 
     def start(self) -> None:
-        """Start the thread, if it is not there, and wait until its loop runs.
+        """Start the thread, unless it is running, and wait until its loop runs.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class LoopThread:
             _turns.shorten()
 
     def stop(self) -> None:
-        """Cancel what runs on the loop and end the thread. Idempotent."""
+        """Cancel all tasks and end the thread. Idempotent."""
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
@@ -147,7 +147,7 @@ class LoopThread:
                 thread.join(JOIN_TIMEOUT)
 
     def call(self, function: Callable[..., T], *args: Any, **keywords: Any) -> T:
-        """Call a function on the loop thread, wait, and return what it returns or raise.
+        """Call a function on the loop thread, and return its result or raise its exception.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ class LoopThread:
         return future.result()
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop thread soon, without waiting; nothing if none runs."""
+        """Schedule a function on the loop thread; does nothing if that is not running."""
         with self._lock:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(function, *args)
@@ -176,7 +176,7 @@ class LoopThread:
         Raises
         ------
         NotRunning
-            When there is no thread.
+            When the thread is not running.
         """
         with self._lock:
             if self._loop is None:
@@ -185,12 +185,12 @@ class LoopThread:
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def run(self, coroutine: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T:
-        """Run a coroutine on the loop thread and wait for it; an interrupt cancels it.
+        """Run a coroutine on the loop thread and return its result; an interrupt cancels it.
 
         Raises
         ------
         TimeoutError
-            When it takes longer than `timeout` seconds; it is then cancelled.
+            After `timeout` seconds; the coroutine is cancelled.
         """
         future = self.submit(coroutine)
         try:
@@ -217,7 +217,7 @@ def _fulfil(
 
 
 def _run(loop: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
-    """Run the loop until it is stopped, then cancel what is left and close it."""
+    """Run the loop until it is stopped, then cancel the remaining tasks and close it."""
     asyncio.set_event_loop(loop)
     loop.call_soon(ready.set)
     try:
@@ -250,7 +250,7 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _close_all() -> None:
-    """Close the sockets of every running loop before the interpreter goes."""
+    """Close the sockets of every running loop before the interpreter exits."""
     for loop in tuple(_running):
         if loop.before_exit is not None:
             loop.before_exit()

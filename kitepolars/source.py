@@ -212,7 +212,7 @@ class ConnectionState(StrEnum):
     WAITING = "waiting"
     """Lost or refused; the next attempt comes after a delay."""
     EXPIRED = "expired"
-    """The account's credentials were refused; `set_access_token` revives it."""
+    """The credentials of its account were rejected; `set_access_token` revives it."""
     FAILED = "failed"
     """Given up: the attempts that the policy allows are exhausted."""
 

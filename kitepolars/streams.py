@@ -23,7 +23,7 @@ BACKLOG_ROWS: Final = 2_000_000
 """Ticks that a reader of batches may be behind before it misses the oldest of them."""
 
 BACKLOG_ITEMS: Final = 10_000
-"""Orders, events or messages that may wait for a callback, those in its hands included."""
+"""Orders, events or messages that a callback may be behind."""
 
 BACKLOG_BYTES: Final = 32 * 2**20
 """Bytes of messages that may wait for a callback: about ten seconds of a busy market."""
@@ -33,26 +33,26 @@ FAILURES_REPORTED: Final = 10
 
 
 class Mailbox(Protocol):
-    """Where a callback's work waits."""
+    """The input of a callback."""
 
     def take(self) -> tuple[Sequence[Any], int]:
-        """Return what came since the last time, and how many items or ticks were missed."""
+        """Return what arrived since the last call, and the number of items or ticks missed."""
         ...
 
 
 class BatchCursor:
-    """A reader's place in the ticks of a store. One thread at a time.
+    """A reader's position in the ticks of a store. Not thread-safe.
 
     Parameters
     ----------
     store
-        Whose ticks; reading begins with the next one.
+        The store; reading begins with the next tick.
     tokens
         Only ticks of these instruments; None for all.
     connection
         Only ticks of this connection; None for all.
     backlog
-        How many ticks it may be behind.
+        The most ticks that it may be behind.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class BatchCursor:
         self._wanted = pl.all_horizontal(conditions) if conditions else None
 
     def take(self) -> tuple[Sequence[pl.DataFrame], int]:
-        """Return one batch of the new ticks, if any are wanted, and how many were missed."""
+        """Return a batch of the new ticks, if any are wanted, and the number missed."""
         held = self._store.held
         begin = max(self._next, held.first, held.total - self._backlog)
         missed = begin - self._next
@@ -90,8 +90,8 @@ class BatchCursor:
 class Queue(Generic[T]):
     """A bounded queue between the loop thread and one reader.
 
-    What the reader took counts against the bounds until it comes back for more. Beyond them the
-    newest item is dropped and counted.
+    Items that the reader has taken count against the bounds until its next `take`. Beyond them
+    the newest item is dropped and counted.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Queue(Generic[T]):
     max_bytes
         The most bytes, as `size` counts them.
     size
-        Gives the bytes of an item. By default items are small, and only their number counts.
+        Returns the bytes of an item. By default only the number of items is bounded.
 
     Examples
     --------
@@ -142,7 +142,7 @@ class Queue(Generic[T]):
             self._missed += 1
 
     def take(self) -> tuple[Sequence[T], int]:
-        """Return what waits, and how many were dropped since the last time. Reader's thread."""
+        """Return the waiting items, and the number dropped since the last call. Reader's thread."""
         self._done, self._done_bytes = self._taken, self._taken_bytes
         items = [self._items.popleft() for _ in range(len(self._items))]
         self._taken += len(items)
@@ -157,9 +157,9 @@ class Worker:
     Parameters
     ----------
     function
-        The user's callback. What it raises is reported, and the next item is passed to it.
+        The user's callback. Its exceptions are reported, and it gets the next item.
     mailbox
-        Where its work waits.
+        Its input.
     report
         Takes a line for `events()`; called on the worker's thread.
     """
@@ -187,12 +187,12 @@ class Worker:
         return self._done == self._rung
 
     def ring(self) -> None:
-        """Say that something came. Loop thread: it only sets an event."""
+        """Wake the thread. Loop thread: it only sets an event."""
         self._rung += 1
         self._bell.set()
 
     def start(self) -> None:
-        """Start the thread, or let one that has yet to end go on."""
+        """Start the thread, or keep one that is about to end."""
         with self._lock:
             self._ending = False
             if not self._runs:
@@ -203,12 +203,12 @@ class Worker:
                 self._thread.start()
 
     def finish(self) -> None:
-        """Let the thread take what waits, and then end."""
+        """End the thread after it has processed what is waiting."""
         self._ending = True
         self._bell.set()
 
     def join(self, timeout: float) -> None:
-        """Wait for the thread's end, at most `timeout` seconds."""
+        """Wait for the end of the thread for at most `timeout` seconds."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 

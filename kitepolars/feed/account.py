@@ -26,16 +26,16 @@ class Account:
     Parameters
     ----------
     name
-        What you call it; it appears in `connections()`, `gaps()` and errors.
+        Your name for it, shown in `connections()`, `gaps()` and errors.
     api_key
         The app's key.
     access_token
-        The token of today's login. It is kept as a `Secret`.
+        The access token of today's login, kept as a `Secret`.
 
     Raises
     ------
     ConfigError
-        When one of them is empty or no text.
+        When one of them is empty or not a string.
 
     Examples
     --------
@@ -72,14 +72,14 @@ class Account:
 
 
 def connection_url(base: str, account: Account) -> str:
-    """Return the URL to connect to. It holds the token: never keep, show or log it.
+    """Return the URL to connect to. It contains the token: never keep, show or log it.
 
     Parameters
     ----------
     base
-        The server, ``wss://ws.kite.trade/``; parameters that it has are kept.
+        The server, ``wss://ws.kite.trade/``; its parameters are kept.
     account
-        Whose credentials to put in.
+        The credentials to add.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def connection_url(base: str, account: Account) -> str:
 
 
 def public_url(base: str) -> str:
-    """Return the server's address without parameters, fit for showing.
+    """Return the server's address without parameters, safe to display.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def public_url(base: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Say whether a URL leads to this machine, where no proxy has a place."""
+    """Return whether a URL points to this machine, where no proxy is used."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True

@@ -1,4 +1,4 @@
-"""The feed's clock: it runs like the wall clock, never backwards, and notices when it was not read.
+"""The feed's clock: anchored to the wall clock, never backwards, and aware of stalls of the loop.
 
 Loop thread. Times are microseconds since the Unix epoch, UTC.
 """
@@ -12,17 +12,17 @@ from functools import partial
 from typing import Final, NamedTuple
 
 CLOCK_STEP: Final = 0.05
-"""Seconds by which the wall clock must differ to count as set. Slewing, as by NTP, moves the
-monotonic clocks of all systems along with it."""
+"""The least step of the wall clock that is noticed, in seconds. Slewing, as by NTP, changes the
+rate of the monotonic clock as well."""
 
 PULSE: Final = 0.5
-"""Seconds between two looks at the clock."""
+"""The interval between two pulses of the loop, in seconds."""
 
 STALL: Final = 3.0
-"""Seconds for which the loop may stand still without a gap in the data.
+"""The longest stall of the loop that is not a gap, in seconds.
 
-With three seconds of a busy market in their buffers, neither Linux nor Kite drops anything; where
-the interpreter's lock was held for six seconds, messages were missing.
+Buffers hold three seconds of a busy market; after the interpreter lock had been held for six
+seconds, messages were missing.
 """
 
 _SECOND: Final = 1_000_000_000
@@ -31,7 +31,7 @@ _PATIENCE: Final = round((PULSE + STALL) * _SECOND)
 
 
 def _select_elapsed() -> Callable[[], int]:
-    """Return the monotonic clock in nanoseconds that goes on while the machine is suspended."""
+    """Return the monotonic clock, in nanoseconds, that includes the time of a suspended machine."""
     if sys.platform == "linux":
         return partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
     if sys.platform == "darwin":  # Python's own monotonic clock stops there
@@ -43,14 +43,14 @@ _ELAPSED: Final = _select_elapsed()
 
 
 class Stall(NamedTuple):
-    """The loop stood still.
+    """A time for which the loop did not run.
 
     Parameters
     ----------
     since
-        When it was last known to run.
+        When it last ran.
     seconds
-        For how long it did not.
+        The duration.
     """
 
     since: int
@@ -58,7 +58,7 @@ class Stall(NamedTuple):
 
 
 class ClockChange(NamedTuple):
-    """The wall clock was set.
+    """A step of the wall clock.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class ClockChange(NamedTuple):
     ahead: float
 
     def __str__(self) -> str:
-        """Say what happened, in a sentence for `events()`."""
+        """Return the text for `events()`."""
         if self.shift:
             seconds = self.shift / 1_000_000
             return f"the wall clock was set forward: received_at moves {seconds:,.3f} s with it"
@@ -94,8 +94,8 @@ class FeedClock:
     Parameters
     ----------
     on_stall
-        Called by the first stamp after the loop stood still for `STALL` seconds, before that stamp
-        is returned: before anybody looks at what arrived meanwhile.
+        Called by the first stamp after a stall of more than `STALL` seconds, before the data that
+        arrived meanwhile is processed.
     wall
         The wall clock in nanoseconds since the Unix epoch.
     elapsed
@@ -134,26 +134,26 @@ class FeedClock:
         return (self._elapsed() + self._offset) // 1_000
 
     def stamp(self) -> int:
-        """Return the time, after reporting a stall if there was one."""
+        """Return the time, after reporting a stall, if any."""
         elapsed = self._elapsed()
         if elapsed > self._deadline:
             self._report_stall(elapsed)
         return (elapsed + self._offset) // 1_000
 
     def start(self) -> None:
-        """Agree with the wall clock, but give no time before the last `stop`; expect pulses."""
+        """Anchor to the wall clock, but not before the last `stop`; expect pulses from now on."""
         elapsed = self._elapsed()
         self._offset = max(self._wall(), self._stopped_at) - elapsed
         self._ahead = 0
         self._expect_pulse(elapsed)
 
     def stop(self) -> None:
-        """Expect no more pulses."""
+        """Stop expecting pulses."""
         self._stopped_at = self._elapsed() + self._offset
         self._deadline = sys.maxsize
 
     def pulse(self) -> ClockChange | None:
-        """Say that the loop runs, every `PULSE` seconds; return whether the wall clock was set."""
+        """Show that the loop runs, every `PULSE` seconds; return a step of the wall clock."""
         self.stamp()
         before, wall, after = self._elapsed(), self._wall(), self._elapsed()
         self._expect_pulse(after)

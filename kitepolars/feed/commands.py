@@ -1,4 +1,4 @@
-"""What the planner returns: the work that a change entails. Immutable data, no I/O."""
+"""The planner's output: the requests and connections that a change needs. Immutable data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kitepolars.wire.layouts import Mode
 
 
 class Action(StrEnum):
-    """What a command asks of the server."""
+    """The kind of a request to the server."""
 
     SUBSCRIBE = "subscribe"
     UNSUBSCRIBE = "unsubscribe"
@@ -18,18 +18,18 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something to send on one open connection, for any number of instruments.
+    """A request to send on an open connection, for any number of instruments.
 
     Parameters
     ----------
     connection
         Index of the connection.
     action
-        What to do.
+        The kind of request.
     tokens
-        For which instruments.
+        The instruments.
     mode
-        In which mode; None for an unsubscribe.
+        The mode; None for an unsubscribe.
     """
 
     connection: int
@@ -40,7 +40,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Instruments that went from a lost connection to an open one."""
+    """Instruments that were moved from a lost connection to an open one."""
 
     source: int
     target: int
@@ -49,16 +49,16 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The work that a change entails, in order.
+    """What a change needs, in order.
 
     Parameters
     ----------
     opens
-        Connections that are needed from now on.
+        Connections to open.
     commands
-        What to send on those that are open.
+        Requests to send on open connections.
     moves
-        Which instruments changed their place.
+        Instruments that were moved.
     """
 
     opens: tuple[int, ...] = ()

@@ -34,14 +34,14 @@ MAX_MESSAGE: Final = 16 * 2**20
 """Bytes of a message: 3,000 full packets are 558,002, so this is generous."""
 
 CLOSE_TIMEOUT: Final = 0.5
-"""Seconds that a server gets for its part of a closing handshake."""
+"""The timeout for the server's part of a closing handshake, in seconds."""
 
 PROGRESS: Final = 16 * 1024
 """Bytes of a message under way that count as a sign of life. A large message over a slow line
 takes longer than the silence that is allowed, and a server that only drips is not alive."""
 
 LATE: Final = 0.25
-"""Seconds of delay of a timer that tell of a loop that was kept from running."""
+"""Seconds of delay of a timer that indicate a blocked event loop."""
 
 _HINTS: Final[dict[int, str]] = {
     HTTPStatus.TOO_MANY_REQUESTS: "Kite allows three connections for an API key: "
@@ -59,7 +59,7 @@ _log.addFilter(lambda record: record.levelno >= logging.WARNING)
 
 
 class Receiver(Protocol):
-    """Takes what a connection receives. Quick, and never raises."""
+    """Receives what arrives on a connection. Quick; never raises."""
 
     def binary(self, received_at: int, messages: RawMessages) -> None:
         """Take binary messages of one read of the socket, heartbeats included, and its time.
@@ -81,9 +81,9 @@ class Connection(ClientConnection):
     protocol
         The transport's state machine.
     receiver
-        Takes the messages.
+        Receives the messages.
     account
-        Whose credentials are taken out of what the server says.
+        Its credentials are removed from the server's texts.
     clock
         Gives the time of each read.
     options
@@ -137,7 +137,7 @@ class Connection(ClientConnection):
         self._watch = self.loop.call_at(due, self._check, due)
 
     async def send_request(self, text: str) -> bool:
-        """Send a request and say whether the server was still there to take it."""
+        """Send a request; return whether the connection was still open."""
         try:
             await self.send(text)
         except ConnectionClosed:
@@ -145,12 +145,12 @@ class Connection(ClientConnection):
         return True
 
     async def ended(self) -> Failure:
-        """Wait for the end of the connection and say why it came."""
+        """Wait for the end of the connection and return its cause."""
         await self.wait_closed()
         return self._failure or self._closing()
 
     async def shut(self) -> None:
-        """Close, politely at first; returns soon whatever the server does.
+        """Close with a handshake, or abort if the server does not answer it in time.
 
         The closing has a task of its own, because `Link.stop` cancels the one that is here:
         Python 3.11.2, which is Debian's, raises no `TimeoutError` in a cancelled task.
@@ -184,9 +184,9 @@ class Connection(ClientConnection):
         self._receiver.binary(self._read_at, messages)
 
     def _shake_hands(self, data: bytes) -> bytes:
-        """Leave the answer to the handshake to the library; return what comes after it.
+        """Pass the response to the handshake to the library; return the bytes after it.
 
-        An answer that refuses has a body, which is the library's, too.
+        The body of a rejection belongs to the library, too.
         """
         seen = self._answer + data
         end = seen.find(_END_OF_HEAD)
@@ -206,7 +206,7 @@ class Connection(ClientConnection):
         super().eof_received()
 
     def _pass_on(self, data: bytes) -> None:
-        """Leave bytes to the library, which decides what they are and what is an error."""
+        """Pass bytes to the library, which interprets them and detects errors."""
         super().data_received(data)
         if self.protocol.state is not State.OPEN:
             self._walker.give_up()
@@ -215,7 +215,7 @@ class Connection(ClientConnection):
             self._deadline = self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     def process_event(self, event: Any) -> None:
-        """Keep data for the receiver, and hand all else to the library, which calls this."""
+        """Keep data frames for the receiver, and pass others on; called by the library."""
         if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
             self._collect(event)
         else:
@@ -264,16 +264,16 @@ class Connection(ClientConnection):
 async def open_connection(
     base: str, account: Account, receiver: Receiver, policy: ReconnectPolicy, clock: FeedClock
 ) -> Connection | Failure:
-    """Open a connection, or say why that failed; no exception leaves.
+    """Open a connection, or return why that failed. It raises nothing.
 
     Parameters
     ----------
     base
         The server's URL, without credentials.
     account
-        Whose credentials to send.
+        The credentials to send.
     receiver
-        Takes the messages.
+        Receives the messages.
     policy
         The timeouts.
     clock
@@ -303,14 +303,14 @@ async def open_connection(
 
 
 def describe(error: Exception, account: Account) -> Failure:
-    """Say what an exception of the transport means, without a credential.
+    """Describe an exception of the transport, without credentials.
 
     Parameters
     ----------
     error
-        What opening a connection raised.
+        The exception.
     account
-        Whose credentials are taken out of the text.
+        Its credentials are removed from the text.
     """
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
@@ -320,7 +320,7 @@ def describe(error: Exception, account: Account) -> Failure:
 
 
 def _said(response: Response) -> str:
-    """Return the message in the body of a refusal, if it is the JSON that Kite sends."""
+    """Return the message in the body of a rejection, if it is the JSON that Kite sends."""
     try:
         body = json.loads(response.body or b"")
     except (ValueError, RecursionError):
@@ -338,5 +338,5 @@ class _Connect(connect):
     """The library's opening handshake, without redirects: the credentials go to one server."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Take a redirect for the refusal that it is."""
+        """Treat a redirect as a rejection."""
         return exc

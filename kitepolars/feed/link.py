@@ -1,4 +1,4 @@
-"""What keeps a connection alive at one place of one account. Loop thread only.
+"""Keeps one connection of an account alive. Loop thread only.
 
 A `Link` lives as long as its manager: it opens a `Connection`, sends what is
 waiting, passes on what it receives, and when the connection ends opens the next one,
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from kitepolars.feed.connection import Connection
 
 GATE_PATIENCE: Final = 1.0
-"""Seconds that a handshake waits for another one while the account has a connection."""
+"""Seconds for which a handshake waits for another while the account has a connection."""
 
-REFUSED_BEFORE: Final = Failure("the credentials were refused before", HTTPStatus.FORBIDDEN)
-"""Why a link does not even try: another one has learnt that it is in vain."""
+REFUSED_BEFORE: Final = Failure("the credentials were rejected before", HTTPStatus.FORBIDDEN)
+"""The failure of a link that does not try, because another one was rejected."""
 
 
 @dataclass(slots=True)
@@ -56,13 +56,13 @@ class AccountInUse:
     Parameters
     ----------
     credentials
-        Those of this moment.
+        The current ones.
     error
-        Why they were refused; nobody tries them again while it stands.
+        Why they were rejected; while it is set they are not tried again.
     live
-        How many connections are open with them.
+        The number of open connections.
     gate
-        Handshakes go one by one, so that bad credentials are tried once.
+        Serialises handshakes, so that bad credentials are tried only once.
     """
 
     credentials: Account
@@ -71,14 +71,14 @@ class AccountInUse:
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def reset(self) -> None:
-        """Forget a refusal, and take the running loop."""
+        """Clear the error, and bind to the running event loop."""
         self.error, self.live, self.gate = None, 0, asyncio.Lock()
 
     @asynccontextmanager
     async def admission(self) -> AsyncIterator[None]:
-        """Wait for leave to try a handshake, but not long for a handshake that hangs.
+        """Wait for the gate; not for long while a connection is open.
 
-        While another connection is open, what hangs is hardly the credentials' fault.
+        A handshake that hangs then is hardly the fault of the credentials.
         """
         admitted = False
         try:
@@ -94,7 +94,7 @@ class AccountInUse:
 
 
 class Owner(Protocol):
-    """Whom a link reports to: its manager."""
+    """What a link reports to: its manager."""
 
     def deliver(self, record: Record) -> None:
         """Take a record of what was received or is about to be sent."""
@@ -105,27 +105,27 @@ class Owner(Protocol):
         ...
 
     def opened(self, link: Link) -> None:
-        """Take note that the link can send now."""
+        """Bring a connection that has opened to the desired state."""
         ...
 
     def ended(self, link: Link, failure: Failure, *, was_open: bool) -> None:
-        """Take note that a connection ended, or that an attempt to open one failed."""
+        """Handle the end of a connection, or of an attempt to open one."""
         ...
 
     def changed(self, link: Link) -> None:
-        """Take note of a new state."""
+        """Handle a change of state."""
         ...
 
 
 class Link:
-    """One connection as the user counts them: its index stays, its sockets come and go.
+    """A connection in the user's sense: its index stays while its sockets come and go.
 
     Parameters
     ----------
     index
-        Its number over all accounts.
+        Its index over all accounts.
     account
-        The account that it belongs to.
+        Its account.
     url
         The server, without credentials.
     policy
@@ -171,21 +171,21 @@ class Link:
 
     @property
     def attempts(self) -> int:
-        """Attempts in a row that came to nothing lasting."""
+        """Consecutive attempts without lasting data."""
         return self._backoff.attempts
 
     @property
     def is_wanted(self) -> bool:
-        """Whether it has been started and not stopped, given up or not."""
+        """Whether it has been started and not stopped, even if it has given up."""
         return self._task is not None
 
     @property
     def heard_at(self) -> int:
-        """When the last connection received something, or was wanted, if it never did."""
+        """When the connection last received something, or was opened if it never did."""
         return max(self.opened_at, self.last_message_at or 0)
 
     def start(self) -> None:
-        """Begin, or begin again after having given up; harmless when under way."""
+        """Start, or start again after giving up. Does nothing while it is running."""
         if self._task is not None and not self._task.done():
             return
         self._wake, self._retry_now = asyncio.Event(), asyncio.Event()  # of the loop of now
@@ -197,13 +197,13 @@ class Link:
         self._task.add_done_callback(self._crashed)
 
     def retry(self) -> None:
-        """Try now what would be tried after a delay, or what had been given up."""
+        """Retry immediately instead of after the delay, or after giving up."""
         self.start()
         self._backoff.reset()
         self._retry_now.set()
 
     async def stop(self) -> None:
-        """End the connection and all attempts; returns soon whatever the server does."""
+        """Close the connection and end all attempts, promptly whatever the server does."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -212,10 +212,10 @@ class Link:
         self._enter(ConnectionState.IDLE)
 
     def send(self, command: Command) -> None:
-        """Send in turn.
+        """Queue a command.
 
-        What is waiting when the connection ends is forgotten: the next one is brought to
-        the desired state of its moment.
+        Commands that are waiting when the connection ends are dropped: the next connection is
+        brought to the desired state of its own moment.
         """
         self._outbox.append(command)
         self._wake.set()
@@ -247,13 +247,13 @@ class Link:
             await self._pause(self.delay)
 
     def _after(self, failure: Failure) -> ConnectionState:
-        """Return the state that a failure leads to."""
+        """Return the state after a failure."""
         if failure.kind is FailureKind.FATAL:
             return ConnectionState.EXPIRED
         return ConnectionState.FAILED if self.delay is None else ConnectionState.WAITING
 
     async def _attempt(self) -> tuple[Failure, float]:
-        """Connect and stay until the end; return why it came and how long the data flowed."""
+        """Connect and serve until the end; return its cause, and for how long data flowed."""
         async with self.account.admission():
             opened = await self._open()
             if isinstance(opened, Failure):
@@ -326,7 +326,7 @@ class Link:
             self._owner.changed(self)
 
     def _crashed(self, task: asyncio.Task[None]) -> None:
-        """Say so when a defect ended the task: it ends by itself only when it gives up."""
+        """Report a defect that ended the task, which ends by itself only when it gives up."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failure = Failure(f"defect: {type(error).__name__}")
             self._enter(ConnectionState.FAILED)
@@ -334,9 +334,9 @@ class Link:
 
 
 def requests(command: Command, tokens: list[int]) -> Iterator[str]:
-    """Yield what to send for a batch of a command's instruments.
+    """Yield the requests for a batch of a command's instruments.
 
-    A subscribe resets the mode to quote, so any other mode follows it at once.
+    A subscribe resets the mode to quote, so that any other mode must follow it.
     """
     if command.action is Action.UNSUBSCRIBE:
         yield control.unsubscribe(tokens)
@@ -348,7 +348,7 @@ def requests(command: Command, tokens: list[int]) -> Iterator[str]:
 
 
 def _abort_on_error(connection: Connection, task: asyncio.Task[None]) -> None:
-    """End a connection whose writer a defect has ended: it would never be told anything."""
+    """Abort a connection whose writer has crashed: nothing more would be sent on it."""
     if not task.cancelled() and (error := task.exception()) is not None:
         connection.transport.abort()
         _report("the writer of a connection crashed", error)

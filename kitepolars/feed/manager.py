@@ -141,10 +141,10 @@ class TickerManager(LiveSource):
         return self._clock.now()
 
     async def start(self, *, strict: bool = False) -> None:
-        """Connect, and return once every account that can has its first connection open.
+        """Connect; return when every account that can has its first connection.
 
-        Harmless when running already; connections that were given up are tried again then.
-        When it raises, a manager that was not running is stopped again.
+        If it is running already, connections that were given up are retried. A manager that was
+        not running is stopped again when this raises.
 
         Parameters
         ----------
@@ -173,7 +173,7 @@ class TickerManager(LiveSource):
         self._is_started = True
 
     async def stop(self) -> None:
-        """Close every connection; returns within about a second whatever the server does.
+        """Close all connections, within about a second whatever the server does.
 
         Subscriptions are remembered for the next `start()`. Harmless when not running.
         """
@@ -188,14 +188,14 @@ class TickerManager(LiveSource):
             self._planner.revived(link.index)
 
     def subscribe(self, tokens: Collection[int], mode: Mode) -> None:
-        """Want instruments in a mode. Those subscribed already change to it where they differ.
+        """Subscribe instruments in a mode. Those already subscribed in another one change to it.
 
         Raises
         ------
         CapacityExceeded
-            When there is no room for all that are new. Nothing has changed then.
+            When there is no room for the new ones. Nothing has been changed then.
         UnknownInstrument
-            When one is no unsigned 32-bit number. Likewise.
+            When one is not an unsigned 32-bit number. Likewise.
         """
         wanted = _tokens(tokens)
         new = [token for token in dict.fromkeys(wanted) if token not in self._planner]
@@ -205,7 +205,7 @@ class TickerManager(LiveSource):
         self._miss(new)
 
     def unsubscribe(self, tokens: Collection[int]) -> None:
-        """Want instruments no more; those that are not subscribed are passed over."""
+        """Unsubscribe instruments; those that are not subscribed are ignored."""
         gone = [token for token in dict.fromkeys(_tokens(tokens)) if token in self._planner]
         plan = self._planner.unsubscribe(gone)
         self.deliver(Unsubscribed(self.now(), tuple(gone)))
@@ -217,7 +217,7 @@ class TickerManager(LiveSource):
         Raises
         ------
         UnknownInstrument
-            When one of them is not subscribed. Nothing has changed then.
+            When one of them is not subscribed. Nothing has been changed then.
         """
         wanted = _tokens(tokens)
         plan = self._planner.set_mode(wanted, Mode(mode))
@@ -247,9 +247,9 @@ class TickerManager(LiveSource):
         self._renew(self._account(account), secret)
 
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
-        """Return what is wanted: instrument token → mode and connection index. It never changes.
+        """Return the desired state: instrument token → mode and connection index. Immutable.
 
-        As long as the wishes do not change either, the same object is returned.
+        The same object is returned until the subscriptions change.
         """
         return self._planner.subscriptions()
 
@@ -279,12 +279,12 @@ class TickerManager(LiveSource):
         return self.ledger.gaps.snapshot()
 
     def error(self, account: str | None = None) -> KitePolarsError | None:
-        """Return why an account has no connection any more and tries none, or None.
+        """Return why an account no longer has a connection and does not try one, or None.
 
         Returns
         -------
         AuthenticationError, ConnectionLost or None
-            Refused credentials, or exhausted attempts.
+            Rejected credentials, or exhausted attempts.
         """
         return self._error(self._account(account))
 
@@ -346,7 +346,7 @@ class TickerManager(LiveSource):
         self._state_change.set()
 
     def _prepare(self) -> None:
-        """Make ready for a start: forget refusals, and take the running loop."""
+        """Prepare a start: clear errors, and bind to the running event loop."""
         self._is_running = True
         self._state_change = asyncio.Event()
         self._clock.start()
@@ -355,7 +355,7 @@ class TickerManager(LiveSource):
             account.reset()
 
     def _beat(self) -> None:
-        """Show the clock that the loop runs, and deliver what it noticed of the wall clock."""
+        """Pulse the clock, and deliver a step of the wall clock, if any."""
         if (change := self._clock.pulse()) is not None:
             if change.shift:
                 self.deliver(ClockMoved(self.now(), change.shift))
@@ -363,7 +363,7 @@ class TickerManager(LiveSource):
         self._pulse = asyncio.get_running_loop().call_later(PULSE, self._beat)
 
     def _stalled(self, stall: Stall) -> None:
-        """Deliver a loss for every open connection: a server drops what is not read in time."""
+        """Deliver a loss for every open connection: servers drop what is not read in time."""
         if not self._is_started:
             return
         reason = (
@@ -377,7 +377,7 @@ class TickerManager(LiveSource):
                 self._deliver_loss(link, max(stall.since, link.heard_at), reason, tokens)
 
     def _execute(self, plan: Plan) -> None:
-        """Do the work that a change entails."""
+        """Carry out a plan."""
         for move in plan.moves:
             detail = f"{move.instruments:,} instruments moved to connection {move.target}"
             self.note("failover", detail, move.source)
@@ -390,7 +390,7 @@ class TickerManager(LiveSource):
                 self.changed(self._links[index])
 
     def _renew(self, account: AccountInUse, token: Secret) -> None:
-        """Use new credentials for an account, at once where the old ones had failed."""
+        """Use new credentials for an account; retry connections that failed with the old ones."""
         account.credentials, account.error = replace(account.credentials, access_token=token), None
         self._redacted.append(account.credentials)
         for link in self._links_of(account):
@@ -420,7 +420,7 @@ class TickerManager(LiveSource):
         self.deliver(Lost(self.now(), link.index, account, since, reason, tokens))
 
     def _give_up(self, account: AccountInUse) -> None:
-        """Count on none of an account's connections that is down, and do not try them either."""
+        """Treat all connections of an account that are down as lost, and stop retrying them."""
         for link in self._links_of(account):
             if link.state is not ConnectionState.OPEN:
                 self._execute(self._planner.lost(link.index))
@@ -436,7 +436,7 @@ class TickerManager(LiveSource):
         return text
 
     async def _first_connections(self, *, strict: bool) -> None:
-        """Wait until every account has a connection or cannot have one; raise as `start` says."""
+        """Wait until every account has a connection or cannot have one; raise as in `start`."""
         try:
             async with asyncio.timeout(self._policy.connect_timeout):
                 while waiting := self._without_connection():
@@ -496,7 +496,7 @@ def _is_lost(link: Link, failure: Failure) -> bool:
 
 
 def _kind(link: Link, *, was_open: bool) -> str:
-    """Name the event of an end: what it led to, or what it was."""
+    """Return the kind of event for the end of a connection."""
     if link.state in {ConnectionState.EXPIRED, ConnectionState.FAILED}:
         return link.state.value
     return "disconnected" if was_open else "refused"
@@ -520,7 +520,7 @@ def _check_accounts(accounts: Sequence[Account], limits: Limits) -> None:
 
 
 def _tokens(tokens: Iterable[int]) -> list[int]:
-    """Return tokens as plain integers, which JSON needs, or raise for what is none."""
+    """Return tokens as plain integers, which JSON needs; raise if one is invalid."""
     plain = [as_int(token) for token in tokens]
     if plain and not (min(plain) in _TOKENS and max(plain) in _TOKENS):
         wrong = next(token for token in plain if token not in _TOKENS)

@@ -1,8 +1,7 @@
-"""Which instrument is on which connection, and what to send for it. Pure; loop thread.
+"""Assigns instruments to connections and derives the requests to send. Pure; loop thread.
 
-`Planner` owns the desired state, ``{instrument_token: mode}``, and each
-instrument's place. It does no I/O: every change returns a `Plan`, the work
-that someone else does. All of the feed's decisions about instruments are here.
+`Planner` owns the desired state, ``{instrument_token: mode}``, and the connection of each
+instrument. It does no I/O: every change returns a `Plan` for the manager to carry out.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ class Limits:
     Parameters
     ----------
     connections
-        WebSocket connections at the same time; a further one is refused with HTTP 429.
+        Simultaneous WebSocket connections; a further one is rejected with HTTP 429.
     instruments_per_connection
-        Instruments on one connection; further ones are ignored by the server.
+        Instruments per connection; the server ignores further ones.
 
     Raises
     ------
@@ -63,7 +62,7 @@ class Limits:
 
 @dataclass(slots=True)
 class _Place:
-    """One connection as the planner sees it: its instruments, and whether it can serve them."""
+    """The planner's view of a connection: its instruments, and its state."""
 
     index: int
     account: int
@@ -74,16 +73,16 @@ class _Place:
 
 
 def spread(loads: Collection[int], count: int, limit: int) -> list[int]:
-    """Return how many of `count` instruments each connection gets, so that all end up level.
+    """Return how many of `count` new instruments each connection gets, to balance the loads.
 
     Parameters
     ----------
     loads
-        How many instruments each connection has.
+        Instruments per connection.
     count
-        How many to add. What does not fit is left out.
+        Instruments to add. Those that do not fit are left out.
     limit
-        How many each connection may have.
+        The most instruments per connection.
 
     Examples
     --------
@@ -109,27 +108,27 @@ def spread(loads: Collection[int], count: int, limit: int) -> list[int]:
 
 
 class Planner:
-    """Owns the desired state and the place of every instrument. Loop thread only.
+    """Owns the desired state and the connection of every instrument. Loop thread only.
 
     The rules, over all accounts together:
 
-    - New instruments go to the connections that have the fewest, so that all are level.
-      What is subscribed stays where it is.
-    - Every account's first connection is opened at the start. One more is opened for
-      every `Limits.instruments_per_opening` instruments (1,000 with Kite's limits), on
-      the account that has the fewest: a handful stays on one connection, 2,001 are
-      spread over three, 9,000 make 3 × 3,000.
-    - An instrument always has a place. On a connection that is down it waits there. When
-      a connection is *lost*, its instruments move to open ones while there is room,
-      those of its own account first; the rest wait, and move when room is made or come
-      back with their connection. Moved instruments stay where they went.
+    - New instruments go to the connections with the fewest, so that the loads are balanced.
+      Subscribed instruments stay where they are.
+    - The first connection of every account is opened at the start. A further one is opened
+      for every `Limits.instruments_per_opening` instruments (1,000 with Kite's limits), on
+      the account with the fewest: a handful stays on one connection, 2,001 are spread over
+      three, 9,000 make 3 × 3,000.
+    - An instrument always has a connection. If that is down, the instrument waits for it.
+      If it is *lost*, its instruments are moved to open connections while there is room,
+      those of the same account first. The rest wait until there is room or their
+      connection is back. Moved instruments are not moved back.
 
     Parameters
     ----------
     accounts
-        How many accounts there are.
+        The number of accounts.
     limits
-        What each of them allows.
+        The limits of each account.
     """
 
     def __init__(self, accounts: int, limits: Limits) -> None:
@@ -149,24 +148,24 @@ class Planner:
 
     @property
     def available(self) -> int:
-        """Free places over all accounts."""
+        """Instruments that can still be subscribed, over all accounts."""
         return len(self._places) * self._limits.instruments_per_connection - len(self._where)
 
     @property
     def needed(self) -> tuple[int, ...]:
-        """The connections that are to be open."""
+        """The connections that should be open."""
         return tuple(place.index for place in self._places if place.needed)
 
     def load(self, connection: int) -> int:
-        """Return how many instruments have their place on a connection."""
+        """Return the number of instruments assigned to a connection."""
         return len(self._places[connection].members)
 
     def tokens(self, connection: int) -> tuple[int, ...]:
-        """Return the instruments that have their place on a connection."""
+        """Return the instruments assigned to a connection."""
         return tuple(self._places[connection].members)
 
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
-        """Return instrument token → mode and connection index; one object until that changes."""
+        """Return instrument token → mode and connection; the same object until that changes."""
         if self._listed is None:
             self._listed = MappingProxyType(
                 {
@@ -178,18 +177,18 @@ class Planner:
         return self._listed
 
     def start(self) -> Plan:
-        """Need every account's first connection, and say which are needed in all."""
+        """Require the first connection of every account; return all required ones as `opens`."""
         for place in self._places[:: self._limits.connections]:
             place.needed = True
         return Plan(opens=self.needed)
 
     def subscribe(self, tokens: Iterable[int], mode: Mode) -> Plan:
-        """Want instruments in a mode; those that are subscribed in another one change it.
+        """Subscribe instruments in a mode, or change the mode of those already subscribed.
 
         Raises
         ------
         CapacityExceeded
-            When there is no room for those that are new. Nothing has changed then.
+            When there is no room for the new ones. Nothing has been changed then.
         """
         wanted = dict.fromkeys(tokens)
         new = [token for token in wanted if token not in self._where]
@@ -205,7 +204,7 @@ class Planner:
         Raises
         ------
         UnknownInstrument
-            When one of them is not subscribed. Nothing has changed then.
+            When one of them is not subscribed. Nothing has been changed then.
         """
         wanted = dict.fromkeys(tokens)
         for token in wanted:
@@ -230,7 +229,7 @@ class Planner:
         return Plan(commands=(*commands, *rescue.commands), moves=rescue.moves)
 
     def opened(self, connection: int) -> Plan:
-        """Take note that a connection is open: bring it to the desired state of this moment."""
+        """Mark a connection as open; return what brings it to the desired state."""
         place = self._places[connection]
         place.is_open, place.is_lost = True, False
         commands = _subscribe(connection, place.members)
@@ -238,17 +237,17 @@ class Planner:
         return Plan(commands=(*commands, *rescue.commands), moves=rescue.moves)
 
     def closed(self, connection: int) -> None:
-        """Take note that a connection is down; its instruments wait for its return."""
+        """Mark a connection as down; its instruments wait for it."""
         self._places[connection].is_open = False
 
     def lost(self, connection: int) -> Plan:
-        """Take note that a connection will not be back soon: move what others have room for."""
+        """Mark a connection as lost; move the instruments for which others have room."""
         place = self._places[connection]
         place.is_open, place.is_lost = False, True
         return self._rescue()
 
     def revived(self, connection: int) -> None:
-        """Take note that a lost connection may be counted on again."""
+        """Mark a lost connection as usable again."""
         self._places[connection].is_lost = False
 
     def _change_mode(self, tokens: Iterable[int], mode: Mode) -> tuple[Command, ...]:
@@ -266,7 +265,7 @@ class Planner:
         )
 
     def _open_for(self, count: int) -> tuple[int, ...]:
-        """Need as many further connections as `count` new instruments are worth."""
+        """Require as many further connections as `count` new instruments need."""
         worth = -(-(len(self._where) + count) // self._limits.instruments_per_opening)
         opens: list[int] = []
         while True:
@@ -283,17 +282,17 @@ class Planner:
         return tuple(opens)
 
     def _in_use(self, place: _Place) -> int:
-        """Count the connections that the account of a place needs already."""
+        """Return how many connections of the account of a place are required already."""
         return sum(one.needed for one in self._places if one.account == place.account)
 
     def _room(self) -> int:
-        """Count the free places on connections that are needed and can be counted on."""
+        """Return the room on connections that are required and not lost."""
         counted_on = [one for one in self._places if one.needed and not one.is_lost]
         limit = self._limits.instruments_per_connection
         return sum(limit - len(place.members) for place in counted_on)
 
     def _settle(self, tokens: list[int], mode: Mode) -> tuple[Command, ...]:
-        """Give new instruments their places, on lost connections only when all others are full."""
+        """Assign new instruments, to lost connections only when all others are full."""
         waiting = iter(tokens)
         commands: list[Command] = []
         for lost in (False, True):
@@ -304,7 +303,7 @@ class Planner:
         return tuple(commands)
 
     def _rescue(self) -> Plan:
-        """Move the instruments of lost connections to open ones, their own account's first."""
+        """Move the instruments of lost connections to open ones, of the same account first."""
         commands: list[Command] = []
         moves: list[Move] = []
         for source in self._places:
@@ -323,7 +322,7 @@ class Planner:
         return Plan(commands=tuple(commands), moves=tuple(moves))
 
     def _shares(self, group: list[_Place], count: int) -> list[tuple[_Place, int]]:
-        """Spread `count` instruments over a group; places that get none are left out."""
+        """Distribute `count` instruments over a group; places that get none are left out."""
         loads = [len(place.members) for place in group]
         shares = spread(loads, count, self._limits.instruments_per_connection)
         return [(place, share) for place, share in zip(group, shares, strict=True) if share]
@@ -336,7 +335,7 @@ class Planner:
 
 
 def _subscribe(connection: int, members: Mapping[int, Mode]) -> tuple[Command, ...]:
-    """Return the commands that subscribe instruments on a connection, one for each mode."""
+    """Return the commands that subscribe instruments on a connection, one per mode."""
     by_mode: dict[Mode, list[int]] = {}
     for token, mode in members.items():
         by_mode.setdefault(mode, []).append(token)

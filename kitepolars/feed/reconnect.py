@@ -1,7 +1,6 @@
-"""The reconnect policy: what is worth retrying, and how long to wait. Pure; loop thread.
+"""The reconnect policy: which failures to retry, and after what delay. Pure; loop thread.
 
-No socket, no task and no clock: time and chance are handed in, so that the
-tests own both.
+It has no socket, task or clock. Times and random numbers are arguments, so that tests control both.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ THROTTLED_FACTOR: Final = 4.0
 """The delay after an HTTP 429 is at least this many times the initial delay."""
 
 FATAL_STATUSES: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST})
-"""Answers to a handshake that no retry can better: the credentials are wrong."""
+"""Responses to a handshake that no retry can change: the credentials are wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,16 +35,16 @@ class ReconnectPolicy:
         The delay before the first retry. It doubles with each further one in a row, but is never
         more than ``initial_delay * 10 / lived`` after a connection that delivered data for
         `lived` seconds. Every delay is shortened at random by up to a half, so that connections
-        do not retry in step.
+        do not retry simultaneously.
     max_delay
         The longest delay, at least `initial_delay`.
     max_attempts
-        Attempts in a row without lasting data before a connection is given up; None is for ever.
+        Consecutive attempts without lasting data before a connection is given up; None: no limit.
     silence
-        A connection on which no byte arrived for this long is replaced. Kite sends a
-        heartbeat about every second.
+        The timeout after which a connection is replaced if it completes no message or
+        heartbeat. Kite sends a heartbeat about every second.
     connect_timeout
-        The longest a handshake may take, and `start()` waits for the first connections.
+        The timeout of a handshake, and of `start()` for the first connections.
 
     Raises
     ------
@@ -89,23 +88,23 @@ class FailureKind(Enum):
     """What a failure means for the next attempt."""
 
     FATAL = "fatal"
-    """Never again with these credentials."""
+    """Do not retry with these credentials."""
     THROTTLED = "throttled"
-    """The server has no room for this connection."""
+    """The server allows no further connection at present."""
     TRANSIENT = "transient"
-    """Worth another attempt."""
+    """Retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a connection did not open, or ended. It never holds a credential.
+    """Why a connection could not be opened, or ended. It contains no credentials.
 
     Parameters
     ----------
     reason
-        In words, printable and bounded.
+        A printable text of bounded length.
     status
-        The HTTP status of a refused handshake, or None.
+        The HTTP status of a rejected handshake, or None.
     """
 
     reason: str
@@ -122,7 +121,7 @@ class Failure:
 
 
 def authentication_error(account: str, failure: Failure) -> AuthenticationError:
-    """Return the error for refused credentials: what happened and what to do."""
+    """Return the error for rejected credentials: what happened, and what to do."""
     return AuthenticationError(
         f"Kite refused the credentials of account {account!r} ({failure.reason}). "
         "Access tokens expire daily at about 06:00 IST: log in again and hand the new token to "
@@ -141,7 +140,7 @@ class Backoff:
     policy
         The bounds.
     chance
-        Gives random numbers in [0, 1).
+        Returns random numbers in [0, 1).
 
     Examples
     --------
@@ -159,22 +158,22 @@ class Backoff:
         self._policy = policy
         self._chance = chance
         self.attempts = 0
-        """Attempts in a row that came to nothing lasting."""
+        """Consecutive attempts without lasting data."""
 
     def delay(self, failure: Failure, *, lived: float = 0.0) -> float | None:
-        """Count an attempt that failed or ended, and say how long to wait before the next.
+        """Count an attempt that failed or ended, and return the delay before the next one.
 
         Parameters
         ----------
         failure
             Why it failed or ended.
         lived
-            Seconds between the first and the last bytes that it received.
+            Seconds between the handshake and the last message or heartbeat.
 
         Returns
         -------
         float or None
-            Seconds to wait; None when the attempts are exhausted.
+            The delay in seconds; None when the attempts are exhausted.
         """
         if lived >= HEALTHY_AFTER:
             self.attempts = 0
@@ -185,11 +184,11 @@ class Backoff:
         return self._jittered(self._full_delay(failure, lived))
 
     def reset(self) -> None:
-        """Start afresh, as with a new access token."""
+        """Start over, as with a new access token."""
         self.attempts = 0
 
     def _full_delay(self, failure: Failure, lived: float) -> float:
-        """Return the delay before chance shortens it.
+        """Return the delay before it is shortened at random.
 
         With the defaults, and full delays:
 
