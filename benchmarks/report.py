@@ -27,6 +27,7 @@ SUBJECTS: Final = (
     "memory",
     "changes",
     "queries",
+    "candles",
     "options",
     "import",
     "simulator",

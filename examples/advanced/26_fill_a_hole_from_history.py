@@ -74,7 +74,7 @@ def repaired(
 account = kp.Account("main", os.environ["KITE_API_KEY"], os.environ["KITE_ACCESS_TOKEN"])
 shift = dt.timedelta(seconds=late)  # only because the exchange's clock is not yours here
 holes = ticker.gaps().with_columns(pl.col("started_at", "ended_at") - shift)
-bars = kp.candles(ticker.frame(), "1m", hours="any")
+bars = kp.candles(ticker.frame(), "1m")
 history = kp.historical(
     account, INFY, "1m", eleven - dt.timedelta(minutes=5), eleven + dt.timedelta(minutes=1)
 )

@@ -231,7 +231,7 @@ class Engine:
         self._places = np.empty(0, np.int64)  # sorted, and of how many bars
         self._ordered = -1
         self.names = pl.Series("symbol", [], dtype=pl.Categorical)
-        self._symbols_before = self._places, np.empty(0, np.int32), self.names
+        self._symbols_key, self._symbols_made = (self._places, 0), self.names
         self._struct = _EngineStruct(
             interval=interval,
             any_hour=hours == "any",
@@ -274,14 +274,15 @@ class Engine:
 
     def take(self, ticks: pl.DataFrame) -> None:
         """Take in ticks in arrival order, with the columns that `fields` names."""
-        symbols = _typed(ticks, "symbol") if "symbol" in ticks.columns else None
+        given = set(ticks.columns)
+        symbols = _typed(ticks, "symbol") if "symbol" in given else None
         cursor = _Cursor()
         capsules = []  # they own the streams
         for place, field in enumerate(_FIELDS):
             name = self.on if field == "seen" else field
-            if name not in ticks.columns or (field == "received_at" and name == self.on):
+            if name not in given or (field == "received_at" and name == self.on):
                 continue
-            column = _typed(ticks, name)
+            column = symbols if name == "symbol" and symbols is not None else _typed(ticks, name)
             codes = column.to_physical() if name == "symbol" else column
             capsules.append(codes.__arrow_c_stream__())
             cursor.columns[place].stream = _stream_of(capsules[-1], b"arrow_array_stream")
@@ -372,11 +373,10 @@ class Engine:
 
     def _symbols(self, places: npt.NDArray[np.int64], names: npt.NDArray[np.int32]) -> pl.Series:
         """Return the symbols of bars; looking them up takes longer than writing the columns."""
-        known, before, symbols = self._symbols_before
-        if places is not known or not np.array_equal(names, before):
-            symbols = self.names[names]
-            self._symbols_before = places, names, symbols
-        return symbols
+        key = places, self._struct.names  # a bar's name changes to a new one only
+        if self._symbols_key[0] is not places or self._symbols_key[1] != key[1]:
+            self._symbols_key, self._symbols_made = key, self.names[names]
+        return self._symbols_made
 
     def cut_on_arrival(self) -> list[str]:
         """Return the names of instruments with bars cut on arrival time."""
