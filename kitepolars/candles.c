@@ -275,6 +275,7 @@ static inline void begin_day(struct state *state, int64_t day)
     state->base_of = state->day == NEVER ? NOTHING : DAY_BEFORE;
     state->day = day;
     state->base = state->worth = 0;
+    state->pending_volume = state->pending_turnover = 0; /* traded after the last bar of its day */
     state->dip = -1;
     state->is_rising = 0;
 }
@@ -457,6 +458,7 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
             state->price = price;
             if (is_snapshot || !has_traded || price == 0)
                 continue;
+            struct bar *bar = state->bar < 0 ? NULL : &engine->bars[state->bar];
             int64_t at = clock, close = DAY;
             if (!engine->any_hour) {
                 if (clock < market->opens)
@@ -464,16 +466,17 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
                 close = closes_on(engine, market, day);
                 if (clock >= close) {
                     const int is_first = reached < engine->midnight + close;
+                    const int had_session = bar && bar->start >= engine->midnight &&
+                                            bar->end <= engine->midnight + close;
                     if (clock < market->resumes && has_volume && own > 0 && is_first)
                         at = close - 1; /* nothing was traded since the close */
-                    else if (clock < market->settles || !is_moved)
+                    else if (clock < market->settles || !is_moved || had_session)
                         continue;
                     else
                         close = DAY; /* a session that is not in the calendar */
                 }
             }
             const int64_t moment = engine->midnight + at;
-            struct bar *bar = state->bar < 0 ? NULL : &engine->bars[state->bar];
             if (!bar || moment < bar->start || moment >= bar->end) {
                 int64_t start, end;
                 if (engine->interval == DAY) {

@@ -61,6 +61,10 @@ def clock_of(time: dt.time | None) -> int:
     return 0 if time is None else (time.hour * 60 + time.minute) * 60 * SECOND
 
 
+def close_of(market: Market, day: int) -> int:
+    return clock_of(market.closes_on(dt.date(1970, 1, 1) + dt.timedelta(day)))
+
+
 def reference(
     ticks: pl.DataFrame, interval: int, on: str = "exchange_timestamp"
 ) -> dict[tuple[int, int], Bar]:
@@ -101,7 +105,7 @@ def take(one: Instrument, tick: dict[str, Any], interval: int) -> None:
         official_range(one, tick, day) if traded and not late else (-inf, inf, -inf)
     )
     moved = own > 0 if tick.get("volume_traded") is not None else one.price is not None
-    moved = moved and (own > 0 or one.price != tick["last_price"])
+    moved = moved and (own > 0 or one.price != tick["last_price"]) and not had_session(one, day)
     one.price = price = tick["last_price"]
 
     if tick.get("is_snapshot") or not traded or price == 0:
@@ -130,6 +134,13 @@ def take(one: Instrument, tick: dict[str, Any], interval: int) -> None:
         bar.high, bar.low = max(bar.high, new_high), min(bar.low, new_low)
 
 
+def had_session(one: Instrument, day: int) -> bool:
+    """Whether there was a session of the calendar: others are observed on days without one."""
+    midnight = day * DAY - IST
+    close = midnight + close_of(one.market, day)
+    return bool(one.bars) and midnight <= one.bars[-1].start and one.bars[-1].end <= close
+
+
 def has_traded_today(market: Market, tick: dict[str, Any], day: int) -> bool:
     """Whether the last price is one of today: there is a count, and a last trade of this day."""
     trade = tick.get("last_trade_time")
@@ -148,7 +159,7 @@ def own_volume(one: Instrument, tick: dict[str, Any], day: int, *, traded: bool)
         return 0
     if day > one.day:  # a new day counts from 0, unless nothing is known of the day before
         one.base_of = "nothing" if one.day == -inf else "day before"
-        one.day, one.base, one.dip, one.rising = day, 0, None, False
+        one.day, one.base, one.dip, one.rising, one.pending = day, 0, None, False, 0
     own = 0
     if traded:
         snapshot, todays = bool(tick.get("is_snapshot")), tick.get("last_trade_time") is not None
@@ -181,7 +192,7 @@ def session_of(  # noqa: PLR0917 - what it depends on
     moved: bool,  # noqa: FBT001
 ) -> tuple[int, int] | None:
     """Return the clock at which a tick counts and the session's close; None: it opens no bar."""
-    close = clock_of(market.closes_on(dt.date(1970, 1, 1) + dt.timedelta(day)))
+    close = close_of(market, day)
     if clock < clock_of(market.opens):
         return None
     if clock < close:

@@ -137,10 +137,21 @@ def test_the_closing_session_changes_no_bar(ticks_of: TicksOf, every: str, token
 def test_an_index_after_the_close_changes_no_bar(ticks_of: TicksOf) -> None:
     day = ticks_of(("15:16:00", 24_000.0, None), ("15:29:59", 24_010.0, None), token=INDEX)
     close = ticks_of(("15:30:00", 24_011.0, None), ("15:33:00", 24_030.0, None), token=INDEX)
-    settled = ticks_of(("16:10:00", 24_040.0, None), token=INDEX)
+    settled = ticks_of(("16:10:00", 24_040.0, None), ("18:30:00", 24_041.0, None), token=INDEX)
     for every in ("1m", "30m", "1h", "1d"):
         finished = finished_stay(every, pl.concat([day, close[:1]]), close[1:], settled)
         assert finished["close"][-1] == 24_010.0
+        assert_frame_equal(candles(pl.concat([day, close, settled]), every), finished)
+
+
+def test_what_is_traded_after_the_last_bar_of_a_day_is_not_the_next_days(ticks_of: TicksOf) -> None:
+    day = ticks_of(
+        ("15:29:59", 101.0, 1_100), ("15:30:02", 101.0, 1_100), ("15:45:00", 99.0, 1_500)
+    )
+    snapshot = ticks_of(("15:50:00", 99.0, 1_600, True), names="is_snapshot")
+    following = ticks_of(("09:15:01", 102.0, 40), ("09:15:02", 102.0, 50), day=21)
+    ticks = pl.concat([day, snapshot, following], how="diagonal")
+    assert candles(ticks, "1m")["volume"].to_list() == [0, 50]
 
 
 @pytest.mark.parametrize("token", [408065, INDEX])
