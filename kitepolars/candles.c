@@ -21,6 +21,8 @@
 #define DAY (86400 * SECOND)
 #define IST (19800 * SECOND)
 #define NEVER INT64_MIN
+#define FRESH (60 * SECOND)   /* a trade is as good as now */
+#define CLOSING (600 * SECOND) /* after the close nothing is traded for so long */
 
 /* Columns of ticks, from Arrow streams --------------------------------------------------------- */
 
@@ -394,7 +396,8 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
             const int has_traded_at = is_valid(&in[TRADED], i);
             const int64_t since = has_traded_at ? VALUE(int64_t, &in[TRADED], i) - engine->midnight : 0;
             const int is_todays = has_traded_at && since >= 0 && since < DAY;
-            const int is_early = !engine->any_hour && clock < market->pre_open;
+            const int is_fresh = is_todays && clock - since <= FRESH;
+            const int is_early = !engine->any_hour && clock < market->pre_open && !is_fresh;
             const int has_traded =
                 !is_early && (!has_volume || volume > 0) && (!has_traded_at || is_todays);
             const int is_late = has_seen && seen < state->newest;
@@ -461,16 +464,18 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
             struct bar *bar = state->bar < 0 ? NULL : &engine->bars[state->bar];
             int64_t at = clock, close = DAY;
             if (!engine->any_hour) {
-                if (clock < market->opens)
-                    continue;
                 close = closes_on(engine, market, day);
-                if (clock >= close) {
-                    const int is_first = reached < engine->midnight + close;
-                    const int had_session = bar && bar->start >= engine->midnight &&
-                                            bar->end <= engine->midnight + close;
-                    if (clock < market->resumes && has_volume && own > 0 && is_first)
+                const int had_session = bar && bar->start >= engine->midnight &&
+                                        bar->end <= engine->midnight + close;
+                if (clock < market->opens) {
+                    if (clock >= market->pre_open)
+                        continue;
+                } else if (clock >= close) {
+                    const int is_quiet = clock < market->settles;
+                    if (clock < close + CLOSING && own > 0 && reached < engine->midnight + close)
                         at = close - 1; /* nothing was traded since the close */
-                    else if (clock < market->settles || !is_moved || had_session)
+                    else if (had_session || (is_quiet && market->resumes < DAY) ||
+                             !(is_fresh || (is_moved && !is_quiet)))
                         continue;
                     else
                         close = DAY; /* a session that is not in the calendar */

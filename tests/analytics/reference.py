@@ -18,6 +18,8 @@ from kitepolars.calendar import Market, market_of_token
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+FRESH = 60 * SECOND  # a trade is as good as now
+CLOSING = 600 * SECOND  # after the close nothing is traded for so long
 IST = 19_800 * SECOND
 
 
@@ -105,12 +107,12 @@ def take(one: Instrument, tick: dict[str, Any], interval: int) -> None:
         official_range(one, tick, day) if traded and not late else (-inf, inf, -inf)
     )
     moved = own > 0 if tick.get("volume_traded") is not None else one.price is not None
-    moved = moved and (own > 0 or one.price != tick["last_price"]) and not had_session(one, day)
+    moved = moved and (own > 0 or one.price != tick["last_price"])
     one.price = price = tick["last_price"]
 
     if tick.get("is_snapshot") or not traded or price == 0:
         return
-    session = session_of(one.market, tick["time"] - midnight, day, reached - midnight, own, moved)
+    session = session_of(one, tick, day, reached - midnight, own, moved=moved)
     if session is None:
         return
     moment, close = midnight + session[0], session[1]
@@ -141,15 +143,19 @@ def had_session(one: Instrument, day: int) -> bool:
     return bool(one.bars) and midnight <= one.bars[-1].start and one.bars[-1].end <= close
 
 
+def is_fresh(tick: dict[str, Any], day: int) -> bool:
+    """Whether the packet shows a trade of this minute."""
+    trade = tick.get("last_trade_time")
+    return trade is not None and (trade + IST) // DAY == day and tick["time"] - trade <= FRESH
+
+
 def has_traded_today(market: Market, tick: dict[str, Any], day: int) -> bool:
     """Whether the last price is one of today: there is a count, and a last trade of this day."""
     trade = tick.get("last_trade_time")
     early = (tick["time"] + IST) % DAY < clock_of(market.pre_open or market.opens)
-    return (
-        not early
-        and tick.get("volume_traded") != 0
-        and (trade is None or (trade + IST) // DAY == day)
-    )
+    if early and not is_fresh(tick, day):
+        return False
+    return tick.get("volume_traded") != 0 and (trade is None or (trade + IST) // DAY == day)
 
 
 def own_volume(one: Instrument, tick: dict[str, Any], day: int, *, traded: bool) -> int:
@@ -183,25 +189,24 @@ def official_range(one: Instrument, tick: dict[str, Any], day: int) -> tuple[flo
     return (high if high > day_high else -inf), (low if low < day_low else inf), known_at
 
 
-def session_of(  # noqa: PLR0917 - what it depends on
-    market: Market,
-    clock: int,
-    day: int,
-    reached: float,
-    own: int,
-    moved: bool,  # noqa: FBT001
+def session_of(
+    one: Instrument, tick: dict[str, Any], day: int, reached: float, own: int, *, moved: bool
 ) -> tuple[int, int] | None:
     """Return the clock at which a tick counts and the session's close; None: it opens no bar."""
+    market, clock = one.market, (tick["time"] + IST) % DAY
     close = close_of(market, day)
     if clock < clock_of(market.opens):
-        return None
+        return None if clock >= clock_of(market.pre_open or market.opens) else (clock, close)
     if clock < close:
         return clock, close
-    if clock < (clock_of(market.closing_session) or DAY) and own > 0 and reached < close:
+    if clock < close + CLOSING and own > 0 and reached < close:
         return close - 1, close  # the first packet: nothing was traded since the close
-    if clock < clock_of(market.settles) or not moved:
+    quiet = clock < clock_of(market.settles)
+    if had_session(one, day) or (quiet and market.closing_session is not None):
         return None
-    return clock, DAY  # trades in a session that is not in the calendar
+    if is_fresh(tick, day) or (moved and not quiet):
+        return clock, DAY  # trades in a session that is not in the calendar
+    return None
 
 
 def span(moment: int, midnight: int, close: int, market: Market, interval: int) -> tuple[int, int]:

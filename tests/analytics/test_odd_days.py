@@ -181,6 +181,22 @@ def test_an_evening_session_that_is_observed_has_bars(ticks_of: TicksOf, token: 
     assert prices(daily)[1] == (100.0, 105.0, 100.0, 105.0)
 
 
+@pytest.mark.parametrize(
+    "clock", ["02:10:10", "08:59:59", "12:00:00", "15:35:00", "15:50:00", "21:23:00"]
+)
+def test_a_trade_of_this_minute_is_one_at_any_hour(ticks_of: TicksOf, clock: str) -> None:
+    ticks = ticks_of((clock, 12.5, 75, at(clock)), token=OPTION, names="last_trade_time")
+    assert prices(candles(ticks, "1m")) == [(12.5, 12.5, 12.5, 12.5)]
+    old = ticks.with_columns(pl.col("last_trade_time") - dt.timedelta(minutes=2))
+    assert candles(old, "1m").height == (clock == "12:00:00")
+
+
+@pytest.mark.parametrize("clock", ["09:00:00", "09:07:30", "15:45:00"])
+def test_trades_of_an_auction_open_no_bar(ticks_of: TicksOf, clock: str) -> None:
+    ticks = ticks_of((clock, 12.5, 75, at(clock)), names="last_trade_time")
+    assert candles(ticks, "1m").is_empty()
+
+
 def test_a_special_saturday_is_a_session_like_any(ticks_of: TicksOf) -> None:
     ticks = ticks_of(("09:15:01", 100.0, 10), ("11:30:01", 101.0, 20), day=21)
     assert ticks["exchange_timestamp"][0].isoweekday() == 6
