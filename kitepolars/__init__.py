@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from kitepolars.ledger.orders import OrderUpdate
     from kitepolars.nesting import allow_nested_asyncio, run
     from kitepolars.pipeline import Flush, Message
-    from kitepolars.playback import ReplayTicker, replay, sample
+    from kitepolars.playback import ReplayTicker, attach, replay, sample
     from kitepolars.recordings.frames import read_journal
     from kitepolars.rest import Session, generate_session, historical, login_url
     from kitepolars.source import Event
@@ -100,6 +100,7 @@ __all__ = [
     "UnknownInstrument",
     "__version__",
     "allow_nested_asyncio",
+    "attach",
     "candles",
     "change",
     "demo",
@@ -144,6 +145,7 @@ _LATE: Final = {
     "Ticker": "kitepolars.ticker",
     "TickerManager": "kitepolars.feed.manager",
     "allow_nested_asyncio": "kitepolars.nesting",
+    "attach": "kitepolars.playback",
     "demo": "kitepolars.demonstration",
     "generate_session": "kitepolars.rest",
     "historical": "kitepolars.rest",

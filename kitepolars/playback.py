@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -17,9 +18,10 @@ from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.instruments.dump import DUMP_SCHEMA
 from kitepolars.journal.reader import span
 from kitepolars.pipeline import Flush
-from kitepolars.recordings.frames import first_listing, names_of, time_us
+from kitepolars.recordings.following import FollowSource
+from kitepolars.recordings.frames import NameGiver, first_listing, names_of, time_us
 from kitepolars.recordings.replay import ReplaySource
-from kitepolars.source import Listing, Record
+from kitepolars.source import Listing
 from kitepolars.ticker import Ticker
 from kitepolars.ticker.kept_candles import KeptCandles
 from kitepolars.ticker.runtime import Runtime
@@ -87,7 +89,7 @@ class ReplayTicker(Ticker):
         runtime = Runtime(source, retention=retention, flush=Flush(interval=None), only=only)
         names = Instruments(DUMP_SCHEMA.to_frame()) if listing is None else names_of(listing)
         self._compose(runtime, instruments=names, default_mode=Mode.QUOTE, limits=Limits())
-        source.deliver_to(_SymbolLookup(self, listing), first=True)
+        source.deliver_to(NameGiver(self._rename, listing), first=True)
         source.flush = runtime.pipeline.flush
         source.clear = self._clear
         source.settled = self._callbacks.settled
@@ -194,24 +196,13 @@ class ReplayTicker(Ticker):
                 time.sleep(_REFRESH)
             bar.update(task, completed=1.0)
 
+    def _rename(self, names: Instruments) -> None:
+        self.instruments = names
+
     def _clear(self) -> None:
         """Forget what was played. Loop thread."""
         self._runtime.clear()
         self._candles = KeptCandles(self._runtime)
-
-
-class _SymbolLookup:
-    """Gives a ticker the instruments of each day that is played; a `Sink`."""
-
-    def __init__(self, ticker: Ticker, listing: Listing | None) -> None:
-        self._ticker = ticker
-        self._csv = b"" if listing is None else listing.csv
-
-    def take(self, record: Record) -> None:
-        """Name the instruments if the listing is another one."""
-        if isinstance(record, Listing) and record.csv != self._csv:
-            self._csv = record.csv
-            self._ticker.instruments = names_of(record)
 
 
 def replay(
@@ -271,6 +262,45 @@ def replay(
     source = ReplaySource(path, begin=begin, end=until, speed=speed, only=only)
     bounds = (max(first, begin or first), min(last, until or last))
     return ReplayTicker(source, bounds, listing=listing, only=only, retention=retention)
+
+
+def attach(
+    folder: str | PathLike[str],
+    *,
+    instruments: Instruments | None = None,
+    retention: Retention | None = None,
+    flush: Flush | None = None,
+) -> Ticker:
+    """Return a running ticker that follows the recorder of a folder.
+
+    It has what the recorder wrote today, and then what it writes. Any number of notebooks may
+    follow one recorder: each with a frame of its own, while subscriptions are the recorder's, so
+    what one notebook subscribes or unsubscribes holds for all.
+
+    Parameters
+    ----------
+    folder
+        The folder that ``kitepolars record`` or ``Ticker(..., recorder=folder)`` records into.
+    instruments
+        The list that gives names to tokens; by default the recording's own.
+    retention
+        How much history is kept. By default all of today.
+    flush
+        How long messages wait to be decoded together.
+
+    Raises
+    ------
+    JournalError
+        When no recorder runs there, or its journal cannot be read.
+    """
+    source = FollowSource(folder)
+    names = Instruments(DUMP_SCHEMA.to_frame()) if instruments is None else instruments
+    ticker = Ticker._over(  # noqa: SLF001 - it is made for other sources
+        source, instruments=names, retention=retention, flush=flush
+    )
+    if instruments is None:
+        source.deliver_to(NameGiver(partial(setattr, ticker, "instruments")), first=True)
+    return ticker.start()
 
 
 def sample(*, speed: float | None = 1.0) -> ReplayTicker:

@@ -64,7 +64,9 @@ PARTS: Final = {
     "recorder": part("errors feed journal source wire", asyncio=True),
     "journal": part("errors calendar source wire", "backports compression"),
     "recordings": part(
-        "errors calendar frames instruments journal ledger pipeline source", "polars", asyncio=True
+        "errors secret calendar frames instruments journal ledger pipeline recorder source wire",
+        "polars",
+        asyncio=True,
     ),
     "playback": part(
         "errors calendar feed frames instruments journal pipeline recordings source ticker wire",
@@ -81,7 +83,7 @@ PARTS: Final = {
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
         "errors secret calendar wire frames source listeners ledger feed instruments analytics "
-        "options rest pipeline tables streams loop nesting journal widgets",
+        "options rest pipeline tables streams loop nesting journal recorder recordings widgets",
         "numpy polars",
         asyncio=True,
     ),

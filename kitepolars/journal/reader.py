@@ -29,8 +29,9 @@ class EntryReader:
         """Sequence numbers that were passed over: records that are damaged."""
         self.unreadable = 0
         """Records that are intact and of a kind, or a content, that is not known."""
+        self.at = 0
+        """The time of the record before the next one."""
         self._next: int | None = None
-        self._at = 0
 
     def read(self, entry: Entry) -> list[Record]:
         """Return the record of the next entry, after whatever its place says was lost."""
@@ -42,8 +43,8 @@ class EntryReader:
             missing = entry.sequence - expected
             self.missing += missing
             reason = f"{missing:,} records of the recording are damaged"
-            found += self.standing.lost(entry.at, self._at, reason)
-        self._at = entry.at
+            found += self.standing.lost(entry.at, self.at, reason)
+        self.at = entry.at
         try:
             record = decode(entry)
         except UnreadableRecord:

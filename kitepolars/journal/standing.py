@@ -55,6 +55,10 @@ class Standing:
             case ConnectionChanged():
                 self._states[record.connection] = record
 
+    def connections(self) -> list[ConnectionChanged]:
+        """Return the state of each connection."""
+        return list(self._states.values())
+
     def records(self, at: int) -> list[Record]:
         """Return the connections and the subscriptions as records of a time."""
         connections = [state._replace(at=at) for state in self._states.values()]

@@ -66,13 +66,16 @@ class Tail:
             if entries := self._segment.read(most):
                 self._next = entries[-1].sequence + 1
                 return entries
-            self.close()
+            self._segment.close()
+            self._segment = None
 
     def close(self) -> None:
-        """Let the open file go."""
+        """Let the open file go. A later `read` begins that file anew, with entries read before."""
         if self._segment is not None:
             self._segment.close()
             self._segment = None
+            self._opened -= 1
+            self._known = []
 
     def _open(self) -> bool:
         """Open the next segment, if there is one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from os import PathLike
 from typing import Final
@@ -161,6 +161,28 @@ def names_of(listing: Listing) -> Instruments:
         return Instruments.read_csv(listing.csv)
     except ConfigError:
         return Instruments(DUMP_SCHEMA.to_frame())
+
+
+class NameGiver:
+    """Gives the instruments of each day of a recording to whoever names ticks; a `Sink`.
+
+    Parameters
+    ----------
+    give
+        Takes the instruments.
+    known
+        A listing that need not be given again.
+    """
+
+    def __init__(self, give: Callable[[Instruments], object], known: Listing | None = None) -> None:
+        self._give = give
+        self._csv = b"" if known is None else known.csv
+
+    def take(self, record: Record) -> None:
+        """Give the instruments of a listing, if it is another one than before."""
+        if isinstance(record, Listing) and record.csv != self._csv:
+            self._csv = record.csv
+            self._give(names_of(record))
 
 
 def first_listing(path: str | PathLike[str], begin: int | None = None) -> Listing | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -22,7 +23,7 @@ from kitepolars.analytics import movers as movers_of
 from kitepolars.analytics.market import with_market
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, UnknownInstrument
-from kitepolars.feed.account import Account
+from kitepolars.feed.account import Account, connection_url
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
@@ -31,6 +32,11 @@ from kitepolars.instruments import Instrument, Instruments, SomeInstruments
 from kitepolars.nesting import run
 from kitepolars.options import MAX_AGE, ChainListings, join_chain
 from kitepolars.pipeline import Flush
+from kitepolars.recorder.control import Recorder
+from kitepolars.recorder.process import launch
+from kitepolars.recorder.request import Request
+from kitepolars.recordings.following import FollowSource
+from kitepolars.recordings.frames import NameGiver
 from kitepolars.secret import Secret, as_secret
 from kitepolars.source import Source
 from kitepolars.tables import (
@@ -119,6 +125,7 @@ class Ticker:
         flush: Flush | None = None,
         instruments: Instruments | str | bytes | None = None,
         default_mode: str = Mode.QUOTE,
+        recorder: str | PathLike[str] | None = None,
     ) -> None:
         # Tracebacks may show the locals of any frame: from here on these show nothing.
         key = None if api_key is None else as_secret(api_key)
@@ -127,6 +134,14 @@ class Ticker:
         limits = limits or Limits()
         mode, names = _mode(default_mode), _instruments(instruments)
         accounts = _accounts(key, token, accounts)
+        if recorder is not None:
+            request = Request(url=url, limits=limits, reconnect=reconnect or ReconnectPolicy())
+            source = self._recorded(Path(recorder), accounts, request)
+            runtime = Runtime(source, retention=retention, flush=flush)
+            self._compose(runtime, instruments=names, default_mode=mode, limits=limits)
+            if instruments is None:
+                source.deliver_to(NameGiver(partial(setattr, self, "instruments")), first=True)
+            return
         manager = TickerManager(accounts, url=url, limits=limits, reconnect=reconnect)
         claims: dict[Hashable, int] = {
             (url, Secret(account.api_key)): limits.connections for account in accounts
@@ -135,6 +150,22 @@ class Ticker:
             manager, ledger=manager.ledger, retention=retention, flush=flush, claims=claims
         )
         self._compose(runtime, instruments=names, default_mode=mode, limits=limits)
+
+    def _recorded(
+        self, folder: Path, accounts: Sequence[Account], request: Request
+    ) -> FollowSource:
+        """Return a source that follows the recorder of a folder, and starts it if none runs."""
+        for account in accounts:
+            connection_url(request.url, account)  # raises here, not in another process
+
+        def start(wanted: Mapping[int, Mode]) -> Recorder:
+            names = self._instruments
+            listing = names.to_csv() if len(names) else b""
+            return launch(folder, accounts, replace(request, subscriptions=wanted, listing=listing))
+
+        names = [None] if len(accounts) == 1 else [account.name for account in accounts]
+        tokens = {name: one.secret for name, one in zip(names, accounts, strict=True)}
+        return FollowSource(folder, launch=start, access_tokens=tokens)
 
     @classmethod
     def _over(

@@ -1,0 +1,241 @@
+"""A recorder's journal as a source: what it has of today, and then what is appended. Loop thread.
+
+The journal is read in slices, and between two of them the loop rests as long as a slice took, so
+that catching up with a long day leaves the interpreter to the notebook half of the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from kitepolars.errors import JournalError, KitePolarsError, NotRunning
+from kitepolars.journal.folder import trading_day
+from kitepolars.journal.reader import EntryReader
+from kitepolars.journal.segments import segments
+from kitepolars.journal.tail import Tail
+from kitepolars.recorder.control import Recorder
+from kitepolars.recorder.process import find
+from kitepolars.secret import Secret
+from kitepolars.source import ConnectionState, LiveSource
+from kitepolars.wire.layouts import Mode
+
+SLICE_BYTES: Final = 2**20
+"""Bytes that are read at a time."""
+
+SLICE: Final = 0.02
+"""Seconds for which records are delivered in one turn of the loop."""
+
+POLL: Final = 0.005
+"""Seconds between two looks for more while there is some,"""
+
+QUIET_POLL: Final = 0.05
+"""and after `QUIET` seconds without any."""
+
+QUIET: Final = 1.0
+
+CATCH_UP: Final = 5.0
+"""Seconds that `start` waits for what the journal has already; the rest comes while it runs."""
+
+
+Launch = Callable[[Mapping[int, Mode]], Recorder]
+"""Instrument token → mode, to begin with → a recorder that was started."""
+
+
+class FollowSource(LiveSource):
+    """Delivers what a recorder writes, and has the recorder do what a live source is told.
+
+    Subscriptions belong to the recorder: every ticker that follows it sees the same.
+
+    Parameters
+    ----------
+    folder
+        The journal's folder.
+    launch
+        Starts a recorder if none runs there. By default `start` fails then.
+    access_tokens
+        Name of an account, or None where there is one, → the token that a recorder which runs
+        already is to use from now on.
+    """
+
+    def __init__(
+        self,
+        folder: str | PathLike[str],
+        *,
+        launch: Launch | None = None,
+        access_tokens: Mapping[str | None, Secret] | None = None,
+    ) -> None:
+        super().__init__()
+        self._folder = Path(folder)
+        self._launch = launch
+        self._access_tokens = dict(access_tokens or {})
+        self._recorder: Recorder | None = None
+        self._wanted: dict[int, Mode] = {}  # before there is a recorder
+        self._tail: Tail | None = None
+        self._reader = EntryReader()
+        self._caught_up = asyncio.Event()
+        self._failure: str | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def recorder(self) -> Recorder:
+        """The recorder that is followed.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` has found it.
+        """
+        if self._recorder is None:
+            raise NotRunning(f"the recorder in {self._folder} is found by start()")
+        return self._recorder
+
+    async def start(self, *, strict: bool = False) -> None:  # noqa: ARG002 - one recorder, one answer
+        """Find the recorder, or start it; return when the journal of today has been read.
+
+        Raises
+        ------
+        JournalError
+            When there is no recorder and none is to be started, or it cannot write.
+        AuthenticationError, ConnectionLost
+            When a recorder cannot connect.
+        """
+        if self._tasks:
+            return
+        loop = asyncio.get_running_loop()
+        self._recorder = await loop.run_in_executor(None, self._find)
+        if self._tail is None:
+            self._tail = Tail(self._folder, _first_of_today(self._folder, self.now()))
+        self._caught_up = asyncio.Event()
+        self._tasks = [loop.create_task(self._follow()), loop.create_task(self._watch())]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                await self._caught_up.wait()
+
+    async def stop(self) -> None:
+        """Follow no more; the recorder goes on, and `start` reads on from here."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._tail is not None:
+            self._tail.close()  # what it then reads again, the reader passes over
+
+    def subscribe(self, tokens: Collection[int], mode: Mode) -> None:
+        """Have the recorder subscribe instruments."""
+        wanted = list(map(int, tokens))
+        if self._recorder is None:
+            self._wanted |= dict.fromkeys(wanted, mode)
+        elif wanted:
+            self._recorder.ask("subscribe", tokens=wanted, mode=mode)
+
+    def unsubscribe(self, tokens: Collection[int]) -> None:
+        """Have the recorder unsubscribe instruments, for every ticker that follows it."""
+        gone = list(map(int, tokens))
+        if self._recorder is None:
+            for token in gone:
+                self._wanted.pop(token, None)
+        else:
+            self._recorder.ask("unsubscribe", tokens=gone)
+
+    def set_mode(self, tokens: Collection[int], mode: Mode) -> None:
+        """Have the recorder change the mode of instruments."""
+        self.subscribe(tokens, mode)
+
+    def set_access_token(self, token: str | Secret, account: str | None = None) -> None:
+        """Give the recorder a new access token."""
+        secret = token if isinstance(token, Secret) else Secret(token)
+        self.recorder.ask("set_access_token", token=secret.reveal(), account=account)
+
+    # -- finding and starting -----------------------------------------------------------------
+
+    def _find(self) -> Recorder:
+        """Find the recorder, or start it. Any thread."""
+        recorder = find(self._folder)
+        if recorder is None:
+            if self._launch is None:
+                raise JournalError(
+                    "no recorder runs there: start one with kitepolars record, or with "
+                    "kp.Ticker(..., recorder=...); kp.replay plays what was recorded",
+                    path=self._folder,
+                )
+            return self._launch(dict(self._wanted))
+        for account, token in self._access_tokens.items():
+            recorder.ask("set_access_token", token=token.reveal(), account=account)
+        for mode in dict.fromkeys(self._wanted.values()):
+            tokens = [token for token, wanted in self._wanted.items() if wanted is mode]
+            recorder.ask("subscribe", tokens=tokens, mode=mode)
+        return recorder
+
+    # -- following ----------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert self._tail is not None  # noqa: S101 - `start` made it
+        heard_at = loop.time()
+        while True:
+            try:
+                entries = self._tail.read(SLICE_BYTES)
+            except (OSError, KitePolarsError) as error:
+                self._report(f"the journal cannot be read: {error}")
+                await asyncio.sleep(QUIET)
+                continue
+            if not entries:
+                self._caught_up.set()
+                is_quiet = loop.time() - heard_at > QUIET
+                await asyncio.sleep(QUIET_POLL if is_quiet else POLL)
+                continue
+            heard_at = began = loop.time()
+            for entry in entries:
+                for record in self._reader.read(entry):
+                    self.deliver(record)
+                if (took := loop.time() - began) > SLICE:
+                    await asyncio.sleep(took)
+                    began = loop.time()
+            await asyncio.sleep(max(POLL, loop.time() - began))
+
+    async def _watch(self) -> None:
+        """Look after the recorder: what it cannot write, and whether it lives, is an event."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(QUIET)
+            try:
+                status = await loop.run_in_executor(None, self.recorder.ask, "status")
+            except NotRunning:
+                self._lose()
+                self._report("the recorder ended; a new one in this folder will be followed")
+            except KitePolarsError as error:
+                self._report(str(error))
+            else:
+                failure = status["failure"]
+                self._report(None if failure is None else f"the recorder cannot write: {failure}")
+
+    def _report(self, failure: str | None) -> None:
+        """Deliver an event when it became another failure, or none."""
+        if failure != self._failure:
+            self._failure = failure
+            self.note("recorder", failure or "the recorder writes again")
+
+    def _lose(self) -> None:
+        """Say that nothing comes: open a gap, and let no connection pass for open."""
+        if self._failure is None:
+            at, standing = self.now(), self._reader.standing
+            for lost in standing.lost(at, self._reader.at, "the recorder ended"):
+                self.deliver(lost)
+            for state in standing.connections():
+                self.deliver(state._replace(at=at, state=ConnectionState.WAITING))
+
+
+def _first_of_today(folder: Path, now: int) -> int:
+    """Return the sequence number of the first segment of today, or of those to come."""
+    today = trading_day(now).isoformat()
+    existing = segments(folder)
+    of_today = [one.sequence for one in existing if one.path.parent.name >= today]
+    if of_today:
+        return of_today[0]
+    return existing[-1].sequence + 1 if existing else 0

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from polars.testing import assert_frame_equal
+
+import kitepolars as kp
+from journal.test_writer import eventually
+from kitepolars.errors import AuthenticationError, CapacityExceeded, JournalError
+from kitepolars.recorder.control import Recorder
+from kitepolars.sim import SimulatedKite
+from patience import PATIENCE
+from recorder.test_recorder import CANARY, stop
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")
+
+INFY, SBIN, NIFTY = 408065, 779521, 256265
+
+Start = Callable[..., kp.Ticker]
+
+
+@pytest.fixture
+def kite() -> Iterator[SimulatedKite]:
+    with SimulatedKite(rate=0, interval=0.01, heartbeat=0.1) as kite:
+        yield kite
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "ticks"
+    yield folder
+    stop(folder)
+
+
+@pytest.fixture
+def make(kite: SimulatedKite, folder: Path) -> Iterator[Start]:
+    """Make tickers with a recorder, and stop them afterwards."""
+    made: list[kp.Ticker] = []
+
+    def make(**settings: Any) -> kp.Ticker:
+        defaults: dict[str, Any] = {
+            "url": kite.url,
+            "recorder": folder,
+            "instruments": kp.Instruments.read_csv(kite.instruments_csv()),
+            "reconnect": kp.ReconnectPolicy(initial_delay=0.01, max_delay=0.1),
+        }
+        key = f"key{abs(hash(folder))}"
+        made.append(kp.Ticker(key, CANARY, **(defaults | settings)))
+        return made[-1]
+
+    yield make
+    for ticker in made:
+        ticker.stop()
+
+
+def receive(kite: SimulatedKite, *tickers: kp.Ticker, steps: int = 5) -> None:
+    """Let the market tick, and wait until every ticker has all of it."""
+    for _ in range(steps):
+        kite.step()
+    sent = kite.packets_sent
+
+    def has_all(ticker: kp.Ticker) -> bool:
+        return ticker.stats().ticks >= sent
+
+    for ticker in tickers:
+        assert ticker.wait(until=has_all, timeout=PATIENCE)
+
+
+def test_a_ticker_starts_its_recorder_and_has_what_that_writes(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    ticker = make()
+    ticker.subscribe(["NSE:INFY"], mode="full")  # remembered until the recorder runs
+    ticker.start()
+    kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full"})
+    ticker.subscribe([SBIN], mode="ltp")
+    kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full", SBIN: "ltp"})
+    kite.order_update(order_id="1", status="COMPLETE")
+    receive(kite, ticker)
+    assert ticker.wait(until=lambda t: t.orders().height == 1, timeout=PATIENCE)
+    assert set(ticker.frame()["symbol"]) == {"NSE:INFY", "NSE:SBIN"}
+    assert set(ticker.subscriptions()["instrument_token"]) == {INFY, SBIN}
+    assert ticker.connections()["state"].to_list() == ["open"]
+    ticker.set_mode([SBIN], "quote")
+    kite.wait_for(lambda kite: kite.subscribed()[SBIN] == "quote")
+    ticker.unsubscribe([SBIN])
+    kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full"})
+    assert ticker.wait(until=lambda t: t.subscriptions().height == 1, timeout=PATIENCE)
+    assert_frame_equal(kp.read_journal(folder).collect(), ticker.frame())
+
+
+def test_the_same_cell_finds_the_recorder_again(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    first = make()
+    first.subscribe([INFY], mode="full")
+    first.start()
+    kite.wait_for(lambda kite: INFY in kite.subscribed())
+    receive(kite, first)
+    pid = Recorder(folder).ask("status")["pid"]
+    first.stop()
+    kite.step()  # nobody follows meanwhile, and nothing is lost
+    second = make(instruments=None)
+    second.subscribe([INFY], mode="full")
+    second.start()
+    receive(kite, second)
+    assert Recorder(folder).ask("status")["pid"] == pid
+    assert len(kite.handshakes) == 1
+    assert_frame_equal(kp.read_journal(folder).collect(), second.frame())
+    assert set(second.frame()["symbol"]) == {"NSE:INFY"}  # named by the recording itself
+    first.start()
+    receive(kite, first)
+    assert_frame_equal(first.frame(), second.frame())
+
+
+def test_notebooks_follow_one_recorder_each_with_a_view_of_its_own(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    owner = make()
+    owner.subscribe([INFY, SBIN], mode="full")
+    owner.start()
+    kite.wait_for(lambda kite: len(kite.subscribed()) == 2)
+    with kp.attach(folder) as one, kp.attach(folder, retention=kp.Retention(max_rows=16)) as other:
+        receive(kite, owner, one, other, steps=20)
+        assert_frame_equal(one.frame(), owner.frame())
+        assert other.frame().height < one.frame().height
+        one.unsubscribe([SBIN])
+        kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full"})
+        assert other.wait(until=lambda t: t.subscriptions().height == 1, timeout=PATIENCE)
+
+
+def test_what_the_recorder_refuses_is_raised_here(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    limits = kp.Limits(connections=1, instruments_per_connection=1)
+    ticker = make(limits=limits).start()
+    with pytest.raises(CapacityExceeded):
+        ticker.subscribe([INFY, SBIN])
+    ticker.set_access_token("tomorrow")
+    kite.expire_tokens()
+    assert Recorder(folder).ask("status")["connected"] == 1
+
+
+def test_refused_credentials_are_raised_by_start(kite: SimulatedKite, make: Start) -> None:
+    kite.reject(403)
+    with pytest.raises(AuthenticationError):
+        make().start()
+
+
+def test_without_a_recorder_attaching_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="kitepolars record"):
+        kp.attach(tmp_path)
+
+
+def test_a_killed_recorder_is_an_event_and_a_gap_and_its_successor_is_followed(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    ticker = make()
+    ticker.subscribe([INFY], mode="full")
+    ticker.start()
+    kite.wait_for(lambda kite: INFY in kite.subscribed())
+    receive(kite, ticker)
+    os.kill(Recorder(folder).ask("status")["pid"], signal.SIGKILL)
+
+    def has_ended(ticker: kp.Ticker) -> bool:
+        return "recorder" in set(ticker.events()["kind"])
+
+    assert ticker.wait(until=has_ended, timeout=PATIENCE)
+    assert ticker.gaps()["ended_at"].to_list() == [None]
+    assert ticker.connections()["state"].to_list() == ["waiting"]
+    before = ticker.frame().height
+    successor = make()
+    successor.start()
+    kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full"})
+    eventually(lambda: kite.step() and ticker.frame().height > before + 5)
+    assert ticker.wait(until=lambda t: t.gaps()["ended_at"][0] is not None, timeout=PATIENCE)
+    assert ticker.gaps().height == 1
+    frame = ticker.frame()
+    assert_frame_equal(frame, kp.read_journal(folder).head(frame.height).collect())
+
+
+HOLD = """
+import ctypes, sys, time
+import kitepolars as kp
+
+ticker = kp.attach(sys.argv[1])
+print("attached", flush=True)
+sys.stdin.readline()
+ctypes.PyDLL(None).usleep(int(float(sys.argv[2]) * 1e6))  # with the interpreter's lock held
+print("released", flush=True)
+expected = int(sys.stdin.readline())
+ticker.wait(until=lambda t: t.stats().ticks >= expected, timeout=60)
+print(ticker.stats().ticks, ticker.gaps().height, flush=True)
+ticker.stop()
+"""
+
+
+def test_a_notebook_that_holds_the_interpreters_lock_loses_nothing(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    owner = make()
+    owner.subscribe([INFY, SBIN, NIFTY], mode="full")
+    owner.start()
+    kite.wait_for(lambda kite: len(kite.subscribed()) == 3)
+    receive(kite, owner)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), "0.5"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as notebook:
+        assert notebook.stdin is not None
+        assert notebook.stdout is not None
+        assert notebook.stdout.readline() == "attached\n"
+        print(file=notebook.stdin, flush=True)
+        for _ in range(100):
+            kite.step()
+        assert notebook.stdout.readline() == "released\n"
+        print(kite.packets_sent, file=notebook.stdin, flush=True)
+        assert notebook.stdout.readline() == f"{kite.packets_sent} 0\n"
+
+
+def test_a_killed_kernel_finds_everything_again(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    owner = make()
+    owner.subscribe([INFY], mode="full")
+    owner.start()
+    kite.wait_for(lambda kite: INFY in kite.subscribed())
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), "1000"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as notebook:
+        assert notebook.stdout is not None
+        assert notebook.stdout.readline() == "attached\n"
+        receive(kite, owner)
+        notebook.kill()
+    for _ in range(20):
+        kite.step()
+    with kp.attach(folder) as again:
+        receive(kite, again)
+        assert_frame_equal(again.frame(), kp.read_journal(folder).collect())
+        assert again.stats().ticks == kite.packets_sent
+        assert again.gaps().is_empty()
