@@ -123,6 +123,7 @@ def test_a_segment_ends_at_its_size_and_is_compressed(tmp_path: Path) -> None:
         writer.take(Subscribed(NOON, Mode.FULL, (1, 2)))
         for number in range(100):
             writer.take(ticks(number, NOON))
+        assert writer.flush(PATIENCE)
         eventually(lambda: len(list(tmp_path.glob(f"*/*{OPEN}"))) == 1)
     found = segments(tmp_path)
     assert len(found) > 2
