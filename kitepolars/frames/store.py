@@ -263,6 +263,8 @@ class TickStore:
     def __init__(self, retention: Retention | None = None) -> None:
         self.retention = retention or Retention()
         self.index = TokenIndex()
+        self.begins = 0
+        """The number of the first tick since the store was made, or cleared."""
         self._symbol_of: SymbolOf = lambda tokens: [None] * len(tokens)
         self._symbols = pl.Series("symbol", [], dtype=pl.Categorical)
         self._slabs = Slabs()
@@ -318,6 +320,7 @@ class TickStore:
     def clear(self) -> None:
         """Drop every tick. Instruments keep their slots, and ticks their numbers go on."""
         held = self.held
+        self.begins = held.total
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
         self.held = held._replace(
             chunks=(),

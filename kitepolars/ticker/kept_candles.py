@@ -82,7 +82,7 @@ class KeptCandles:
             key = builder.every, builder.on, builder.hours
             if key not in self._bars:
                 held = self._runtime.store.held
-                if held.first:
+                if held.first > self._runtime.store.begins:
                     self._tell(builder, held)
                 self._bars[key] = _Bars(builder, held.first)
             return self._bars[key]

@@ -164,8 +164,8 @@ def test_seeking_is_as_if_it_had_been_played_up_to_there(recorded: Recorded) -> 
         assert ticker.wait()
     assert_frame_equal(ticker.frame(), recorded.frame)
     assert_frame_equal(ticker.gaps(), recorded.gaps)
-    assert_frame_equal(ticker.events(), recorded.events)
     assert_frame_equal(ticker.candles("1s", on="received_at"), recorded.candles)
+    assert_frame_equal(ticker.events(), recorded.events)
 
 
 def test_its_clock_is_that_of_the_recording(recorded: Recorded) -> None:
