@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -23,9 +21,9 @@ from kitepolars.sim.master import day_of
 from kitepolars.wire.encode import encode_message, encode_packets
 from kitepolars.wire.layouts import FULL, SEGMENT_MASK, SEGMENTS
 from messages import INSTRUMENTS, PACKETS
+from timing import processor_time
 
 UNDERLYING: Final = "NIFTY"
-CALLS: Final = 31
 ROW_BYTES = 260
 
 
@@ -49,16 +47,6 @@ def market_messages(chain: pl.DataFrame) -> list[bytes]:
         encode_message(*(packets[place : place + 1] for place in range(first, first + PACKETS)))
         for first in range(0, len(packets), PACKETS)
     ]
-
-
-def processor_time(call: Callable[[], pl.DataFrame]) -> float:
-    """Return the median processor time of a call in milliseconds, of all its threads."""
-    took = []
-    for _ in range(CALLS):
-        begin = time.process_time()
-        call()
-        took.append(time.process_time() - begin)
-    return 1e3 * statistics.median(took)
 
 
 def measure(results: harness.Results) -> None:

@@ -29,6 +29,7 @@ SUBJECTS: Final = (
     "queries",
     "candles",
     "options",
+    "instruments",
     "import",
     "simulator",
 )

@@ -298,7 +298,9 @@ def _fault(name: str, dtype: pl.DataType) -> pl.Expr:
 
 def _texts(name: str, values: list[Any]) -> pl.Series:
     try:
-        return pl.Series(name, values, strict=True).cast(pl.String)
+        column = pl.Series(name, values, strict=True)
+        is_time = isinstance(column.dtype, pl.Datetime)
+        return (column.dt.date() if is_time else column).cast(pl.String)
     except (TypeError, pl.exceptions.PolarsError):  # mixed values: an expiry is a date or ""
         return pl.Series(name, map(_text, values), pl.String)
 

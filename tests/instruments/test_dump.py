@@ -1,7 +1,7 @@
 """Reading the dump: what is kept, what is set aside and why."""
 
 import gzip
-from datetime import date
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 
 import polars as pl
@@ -152,6 +152,14 @@ def test_records_of_the_official_client() -> None:
     assert read_records([record | {"lot_size": "?"}]).rejected["line"].to_list() == [1]
     with pytest.raises(ConfigError, match="tradingsymbol"):
         read_records([{"instrument_token": 1, "exchange_token": 2}])
+
+
+@pytest.mark.parametrize("zone", [None, UTC])
+def test_expiries_of_records_may_be_times(zone: tzinfo | None) -> None:
+    record = read_dump(dump_of(CALL)).frame.row(0, named=True)
+    time = datetime(2018, 1, 25, tzinfo=zone)
+    dump = read_records([record | {"expiry": time}])
+    assert dump.frame["expiry"].to_list() == [date(2018, 1, 25)]
 
 
 SENSEX = "265,1,SENSEX,SENSEX,0.0,,0.0,0.0,0,EQ,NSE-INDICES,NSE"
