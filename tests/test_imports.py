@@ -101,7 +101,7 @@ PARTS: Final = {
     "lab": part("errors"),
     "cli": part(
         "kitepolars _version calendar demonstration errors feed frames health journal lab ledger "
-        "pipeline process recorder rest sim source wire",
+        "pipeline process recorder recordings rest sim source wire",
         "kiteconnect polars rich",
         asyncio=True,
     ),

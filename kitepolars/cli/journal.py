@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+import polars as pl
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,12 +18,15 @@ from rich.table import Table
 from rich.text import Text
 
 from kitepolars.calendar import IST
+from kitepolars.errors import ConfigError
+from kitepolars.frames.schema import SCHEMA
 from kitepolars.journal.format import TORN
 from kitepolars.journal.reader import Verdict, between, verify
 from kitepolars.journal.repair import repair
 from kitepolars.journal.segments import SegmentFile
+from kitepolars.recordings.frames import read_journal
 
-HELP: Final = "look into a recording, verify it, repair it"
+HELP: Final = "look into a recording, verify, export or repair it"
 
 _RIGHT: Final = ("records", "segments", "on disk")
 
@@ -36,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "path", type=Path, help="a recording's folder, a day's folder in it, or a segment"
         )
+        if action is _export:
+            command.add_argument("out", type=Path, help="the file: .parquet or .csv")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -107,6 +113,46 @@ def _repair(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _export(arguments: argparse.Namespace, console: Console) -> int:
+    out: Path = arguments.out
+    write = _FORMATS.get(out.suffix)
+    if write is None:
+        raise ConfigError("out", str(out), f"a file name that ends in {' or '.join(_FORMATS)}")
+    if out.exists():
+        raise ConfigError("out", str(out), "a file that does not exist yet")
+    unfinished = out.with_name(f".{out.name}.tmp")
+    with console.status(f"writing {out}"):
+        try:
+            write(read_journal(arguments.path), unfinished)
+            unfinished.replace(out)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    console.print(f"{out}: {decimal(out.stat().st_size)}")
+    return 0
+
+
+def _write_csv(ticks: pl.LazyFrame, path: Path) -> None:
+    """Write ticks with a column for each level of the book, since CSV has no lists."""
+    levels = [
+        pl.col(name).arr.get(level).alias(f"{name}_{level + 1}")
+        for name, dtype in SCHEMA.items()
+        if isinstance(dtype, pl.Array)
+        for level in range(dtype.size)
+    ]
+    plain = [name for name, dtype in SCHEMA.items() if not isinstance(dtype, pl.Array)]
+    ticks.select(*plain, *levels).sink_csv(path)
+
+
+def _write_parquet(ticks: pl.LazyFrame, path: Path) -> None:
+    ticks.sink_parquet(path, compression="zstd")
+
+
+_FORMATS: Final[Mapping[str, Callable[[pl.LazyFrame, Path], None]]] = {
+    ".parquet": _write_parquet,
+    ".csv": _write_csv,
+}
+
+
 def _progress(found: Sequence[SegmentFile], what: str, console: Console) -> Iterator[SegmentFile]:
     """Yield segments, with a bar of the bytes that are done."""
     columns = (TextColumn(what), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -127,6 +173,7 @@ Action = Callable[[argparse.Namespace, Console], int]
 ACTIONS: Final[Mapping[str, tuple[Action, str]]] = {
     "info": (_info, "show the days of a recording"),
     "verify": (_verify, "check every record, and say where one is damaged"),
+    "export": (_export, "write the ticks of a recording as Parquet or CSV"),
     "repair": (_repair, "take damaged bytes out of a recording; the originals are kept"),
 }
 """Action → what does it, and its help."""

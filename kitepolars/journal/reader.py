@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kitepolars.errors import JournalError
@@ -33,26 +33,30 @@ class EntryReader:
         """The time of the record before the next one."""
         self._next: int | None = None
 
-    def read(self, entry: Entry) -> list[Record]:
+    def read(self, entry: Entry) -> Sequence[Record]:
         """Return the record of the next entry, after whatever its place says was lost."""
-        expected, self._next = self._next, max(entry.sequence + 1, self._next or 0)
-        if expected is not None and entry.sequence < expected:
-            return []
-        found: list[Record] = []
-        if expected is not None and entry.sequence > expected:
-            missing = entry.sequence - expected
-            self.missing += missing
-            reason = f"{missing:,} records of the recording are damaged"
-            found += self.standing.lost(entry.at, self.at, reason)
+        if entry.sequence != self._next and self._next is not None:
+            return self._out_of_order(entry, self._next)
+        self._next = entry.sequence + 1
         self.at = entry.at
         try:
             record = decode(entry)
         except UnreadableRecord:
             self.unreadable += 1
-            return found
+            return ()
         self.standing.take(record)
-        found.append(record)
-        return found
+        return (record,)
+
+    def _out_of_order(self, entry: Entry, expected: int) -> Sequence[Record]:
+        """Return nothing of an entry that was read before; else a gap before it."""
+        if entry.sequence < expected:
+            return ()
+        missing = entry.sequence - expected
+        self.missing += missing
+        reason = f"{missing:,} records of the recording are damaged"
+        lost = self.standing.lost(entry.at, self.at, reason)
+        self._next = entry.sequence
+        return (*lost, *self.read(entry))
 
 
 def read_records(

@@ -6,6 +6,7 @@ from kitepolars.source import (
     ConnectionChanged,
     Listing,
     Lost,
+    Messages,
     Record,
     SnapshotsExpected,
     Stopped,
@@ -38,10 +39,9 @@ class Standing:
 
     def take(self, record: Record) -> None:
         """Take the next record."""
-        if isinstance(record, Stopped):
-            self.is_stopped = True
+        self.is_stopped = isinstance(record, Stopped)
+        if isinstance(record, Messages):  # nearly all are, and they say nothing about it
             return
-        self.is_stopped = False
         match record:
             case Subscribed():
                 self.modes |= dict.fromkeys(record.instrument_tokens, record.mode)

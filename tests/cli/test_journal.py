@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+import kitepolars as kp
 from journal.recorded import read_records, ticks
 from journal.test_writer import DAY, NOON, writing
 from kitepolars.cli import main
@@ -11,6 +14,7 @@ from kitepolars.journal.lock import FileLock
 from kitepolars.journal.reader import read_records as read
 from kitepolars.journal.segments import segments
 from kitepolars.journal.writer import LOCK
+from kitepolars.playback import SAMPLE
 from kitepolars.source import Lost, Messages, Subscribed
 from kitepolars.wire.layouts import Mode
 
@@ -98,6 +102,28 @@ def test_an_intact_recording_is_left_alone(recording: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in recording.rglob("*.kpj*")}
     assert command("repair", recording) == 0
     assert {path: path.stat().st_mtime_ns for path in recording.rglob("*.kpj*")} == before
+
+
+def test_the_ticks_are_exported(tmp_path: Path) -> None:
+    parquet, csv = tmp_path / "ticks.parquet", tmp_path / "ticks.csv"
+    assert command("export", SAMPLE, parquet) == 0
+    expected = kp.read_journal(SAMPLE).collect()
+    assert_frame_equal(pl.read_parquet(parquet), expected, categorical_as_str=True)
+    assert command("export", SAMPLE, csv) == 0
+    table = pl.read_csv(csv, infer_schema_length=None)
+    assert table.height == expected.height
+    assert table["bid_price_5"].to_list() == expected["bid_price"].arr.get(4).to_list()
+    assert table["symbol"].to_list() == expected["symbol"].cast(pl.String).to_list()
+
+
+def test_an_export_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "ticks.csv"
+    out.write_text("mine")
+    assert command("export", SAMPLE, out) == 1
+    assert command("export", SAMPLE, tmp_path / "ticks.xlsx") == 1
+    assert out.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [out]
+    assert "ends in .parquet or .csv" in capsys.readouterr().err
 
 
 def test_a_recording_under_way_is_not_repaired(
