@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kitepolars.calendar import IST
+from kitepolars.calendar import IST, stops_trading
 
 __all__ = [
     "DUMP_COLUMNS",
@@ -51,8 +51,6 @@ DUMP_COLUMNS: Final = (
 )
 """The columns of Kite's instruments dump."""
 
-_CLOSING_TIME: Final = {"CDS": (12, 30), "MCX": (23, 30), "NCO": (23, 30)}
-_SHARES_CLOSE: Final = (15, 30)
 _SATURDAY: Final = 5
 
 
@@ -181,8 +179,7 @@ def expires_at(exchange: str, expiry: date | None) -> float:
     """
     if expiry is None:
         return inf
-    hour, minute = _CLOSING_TIME.get(exchange, _SHARES_CLOSE)
-    return datetime(expiry.year, expiry.month, expiry.day, hour, minute, tzinfo=IST).timestamp()
+    return stops_trading(exchange, expiry, expires=True).timestamp()
 
 
 def month_expiries(

@@ -147,5 +147,6 @@ def test_expiries_roll_over_the_year() -> None:
 
 def test_expiry_is_at_the_close_in_india() -> None:
     assert expires_at("NFO", date(2026, 11, 24)) == 1_795_514_400.0  # 10:00 UTC
-    assert expires_at("MCX", date(2026, 11, 24)) - expires_at("NFO", date(2026, 11, 24)) == 28_800
+    for day, later in ((date(2026, 7, 28), 8 * 3_600), (date(2026, 11, 24), 8 * 3_600 + 25 * 60)):
+        assert expires_at("MCX", day) - expires_at("NFO", day) == later  # 23:30, in winter 23:55
     assert day_of(1_795_514_400.0 + 8.5 * 3600) == date(2026, 11, 25)
