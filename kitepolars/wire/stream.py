@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, overload
+from typing import TYPE_CHECKING, Final, overload
 
 from kitepolars import native
 from kitepolars.wire.layouts import PREFIX_SIZE
@@ -29,7 +29,13 @@ _SMALLEST_HEAD: Final = 2
 _NEVER: Final = 0
 
 
-class RawMessages(Sequence[bytes]):
+if TYPE_CHECKING:
+    _BytesSequence = Sequence[bytes]
+else:  # with an abstract base class, `isinstance` would cost more than the rest of a read
+    _BytesSequence = object
+
+
+class RawMessages(_BytesSequence):
     r"""Messages as they lie in what a read of a socket brought, without the heartbeats.
 
     As a sequence it yields each message's bytes, copied on demand; `wire.scan` reads them in place.
@@ -104,6 +110,8 @@ class RawMessages(Sequence[bytes]):
         """Return one message's bytes, or those of several."""
         return list(self)[index]
 
+
+Sequence.register(RawMessages)
 
 _Result = ctypes.c_int64 * 4
 
