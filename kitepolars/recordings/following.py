@@ -30,13 +30,13 @@ SLICE_BYTES: Final = 2**20
 SLICE: Final = 0.02
 """Seconds for which records are delivered in one turn of the loop."""
 
-POLL: Final = 0.005
+POLL_INTERVAL: Final = 0.005
 """Seconds between two looks for more while there is some,"""
 
-QUIET_POLL: Final = 0.05
-"""and after `QUIET` seconds without any."""
+IDLE_POLL_INTERVAL: Final = 0.05
+"""and after `IDLE_AFTER` seconds without any."""
 
-QUIET: Final = 1.0
+IDLE_AFTER: Final = 1.0
 
 CATCH_UP: Final = 5.0
 """Seconds that `start` waits for what the journal has already; the rest comes while it runs."""
@@ -183,12 +183,12 @@ class FollowSource(LiveSource):
                 entries = self._tail.read(SLICE_BYTES)
             except (OSError, KitePolarsError) as error:
                 self._report(f"the journal cannot be read: {error}")
-                await asyncio.sleep(QUIET)
+                await asyncio.sleep(IDLE_AFTER)
                 continue
             if not entries:
                 self._caught_up.set()
-                is_quiet = loop.time() - heard_at > QUIET
-                await asyncio.sleep(QUIET_POLL if is_quiet else POLL)
+                is_quiet = loop.time() - heard_at > IDLE_AFTER
+                await asyncio.sleep(IDLE_POLL_INTERVAL if is_quiet else POLL_INTERVAL)
                 continue
             heard_at = began = loop.time()
             for entry in entries:
@@ -197,13 +197,13 @@ class FollowSource(LiveSource):
                 if (took := loop.time() - began) > SLICE:
                     await asyncio.sleep(took)
                     began = loop.time()
-            await asyncio.sleep(max(POLL, loop.time() - began))
+            await asyncio.sleep(max(POLL_INTERVAL, loop.time() - began))
 
     async def _watch(self) -> None:
         """Look after the recorder: what it cannot write, and whether it lives, is an event."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(QUIET)
+            await asyncio.sleep(IDLE_AFTER)
             try:
                 status = await loop.run_in_executor(None, self.recorder.ask, "status")
             except NotRunning:
