@@ -207,13 +207,21 @@ class FollowSource(LiveSource):
             try:
                 status = await loop.run_in_executor(None, self.recorder.ask, "status")
             except NotRunning:
-                self._lose()
-                self._report("the recorder ended; a new one in this folder will be followed")
+                await self._end()
             except KitePolarsError as error:
                 self._report(str(error))
             else:
                 failure = status["failure"]
                 self._report(None if failure is None else f"the recorder cannot write: {failure}")
+
+    async def _end(self) -> None:
+        """Say that the recorder ended, with a gap unless that was on purpose."""
+        await asyncio.sleep(2 * IDLE_POLL_INTERVAL)  # until its last records have been read
+        if self._reader.standing.is_stopped:
+            self._report("the recorder was stopped; a new one here will be followed")
+        else:
+            self._lose()
+            self._report("the recorder ended; a new one here will be followed")
 
     def _report(self, failure: str | None) -> None:
         """Deliver an event when it became another failure, or none."""

@@ -186,6 +186,24 @@ def test_a_killed_recorder_is_an_event_and_a_gap_and_its_successor_is_followed(
     assert_frame_equal(frame, kp.read_journal(folder).head(frame.height).collect())
 
 
+def test_a_recorder_that_was_stopped_leaves_no_gap(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    ticker = make()
+    ticker.subscribe([INFY], mode="full")
+    ticker.start()
+    kite.wait_for(lambda kite: INFY in kite.subscribed())
+    receive(kite, ticker)
+    Recorder(folder).ask("stop")
+
+    def is_told(ticker: kp.Ticker) -> bool:
+        return any("was stopped" in detail for detail in ticker.events()["detail"])
+
+    assert ticker.wait(until=is_told, timeout=PATIENCE)
+    assert ticker.gaps().is_empty()
+    assert ticker.connections()["state"].to_list() == ["idle"]
+
+
 HOLD = """
 import ctypes, sys, time
 import kitepolars as kp
