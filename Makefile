@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo test test-slow test-browser lint format bench soak lab screenshots clean force
+.PHONY: help demo docs test test-slow test-browser test-docs lint format bench soak lab screenshots clean force
 
 # The interpreter for .venv; `make demo PYTHON=python3.12` chooses another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
@@ -19,6 +19,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 LAB := $(VENV)/.installed-lab
+DOCS := $(VENV)/.installed-docs
 
 # An editable installation points to this folder, so a clone that was moved is reinstalled.
 MOVED := $(shell [ ! -e $(VENV)/.clone ] || [ "$$(cat $(VENV)/.clone)" = "$$PWD" ] || echo force)
@@ -34,13 +35,20 @@ SLOW := tests/notebooks tests/examples tests/benchmarks tests/widgets/test_memor
 	tests/test_process.py
 
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
-	$(VENV_PYTHON) -P -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser))
+	$(VENV_PYTHON) -P -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser tests/docs/test_site.py))
 
 test-slow: $(DEV) ## notebooks, examples, demonstrations, benchmarks
 	$(VENV_PYTHON) -P -m pytest $(SLOW) $(ARGS)
 
 test-browser: $(DEV) ## widgets in a real JupyterLab in a real browser (Chromium)
 	$(VENV_PYTHON) -P -m pytest tests/browser $(ARGS)
+
+docs: $(DOCS) ## the documentation, into docs/_build/html; ARGS=PAGE executes some pages only
+	$(VENV_PYTHON) docs/build.py $(ARGS)
+
+test-docs: $(DEV) ## build the documentation and open it in Chromium
+	$(VENV_PYTHON) docs/build.py
+	$(VENV_PYTHON) -P -m pytest tests/docs $(ARGS)
 
 lint: $(DEV) ## ruff check, ruff format --check, mypy --strict
 	$(VENV_PYTHON) -m ruff check .
@@ -72,7 +80,7 @@ screenshots: $(DEV) ## the pictures of README and docs; needs Chromium
 	$(VENV_PYTHON) tests/browser/screenshots.py docs/images
 
 clean: ## remove .venv, caches and artefacts
-	rm -rf $(VENV) build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist artifacts docs/_build docs/_browser/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f kitepolars/_native.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -80,12 +88,13 @@ $(RUNTIME): EXTRAS :=
 $(DEV): EXTRAS := [dev]
 $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
+$(DOCS): EXTRAS := [docs]
 
 # Installing compiles native.c and builds the front end of the widgets, so it depends on these, too.
 BUILT := hatch_build.py $(wildcard kitepolars/*.c kitepolars/*.h) \
 	$(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 
-$(RUNTIME) $(DEV) $(BENCH) $(LAB): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)
+$(RUNTIME) $(DEV) $(BENCH) $(LAB) $(DOCS): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)
 	@echo "Installing kitepolars$(EXTRAS) into $(VENV); the first time takes about a minute"
 	@$(PIP) install --editable '.$(EXTRAS)'
 	@echo "$$PWD" > $(VENV)/.clone

@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Final
 
-from kitepolars._version import __version__
+from kitepolars._version import __version__, show_versions
 from kitepolars.analytics import (
     CANDLES,
     ArrivalTimeWarning,
@@ -121,6 +121,7 @@ __all__ = [
     "returns",
     "run",
     "sample",
+    "show_versions",
     "spread",
     "volume_delta",
     "vwap",

@@ -24,12 +24,17 @@ PACKAGE: Final = ROOT / "kitepolars"
 PAGES: Final = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     ROOT / "examples" / "README.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(
+        path
+        for path in (ROOT / "docs").rglob("*.md")
+        if not any(part.startswith("_") for part in path.relative_to(ROOT).parts)
+    ),
 ]
 BLOCK: Final = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+?) -->\n+)?```python\n(?P<code>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
+TREE: Final = re.compile(r"^```{toctree}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK: Final = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)(?:#[^)]*)?\)")
 OPTIONS: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -82,7 +87,7 @@ def test_the_lines_for_an_account_run_on_a_simulated_kite(monkeypatch: pytest.Mo
         instruments = Instruments.read_csv(kite.instruments_csv())
         monkeypatch.setenv("KITE_API_KEY", "key")
         monkeypatch.setenv("KITE_ACCESS_TOKEN", "token")
-        defaults = Ticker.__init__.__kwdefaults__
+        defaults = Ticker.from_env.__kwdefaults__
         assert defaults is not None
         monkeypatch.setitem(defaults, "url", kite.url)
         monkeypatch.setattr(Instruments, "fetch", lambda: instruments)
@@ -108,6 +113,17 @@ def test_the_examples_of_a_module_are_true(
 def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
     targets = LINK.findall(page.read_text("utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_in_a_table_of_contents() -> None:
+    docs = ROOT / "docs"
+    pages = [page for page in PAGES if docs in page.parents]
+    listed = {docs / "index.md"}
+    for page in pages:
+        for tree in TREE.findall(page.read_text("utf-8")):
+            entries = [line for line in tree.splitlines() if line and not line.startswith(":")]
+            listed |= {(page.parent / f"{entry}.md").resolve() for entry in entries}
+    assert [str(page.relative_to(docs)) for page in pages if page not in listed] == []
 
 
 def test_the_house_as_drawn_has_every_room() -> None:

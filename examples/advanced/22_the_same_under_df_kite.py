@@ -3,10 +3,11 @@
 #
 # *Advanced · 3 seconds · no connection*
 #
-# Uses: `df.kite.candles`, `df.kite.latest`, `df.kite.movers`, `df.kite.depth`, `df.kite.spread`,
-# `df.kite.mid`, `df.kite.microprice`, `df.kite.imbalance`, `df.kite.depth_weighted_price`,
-# `df.kite.change`, `df.kite.volume_delta`, `df.kite.vwap`, `df.kite.returns`,
-# `df.kite.realised_volatility`, `DemoTicker`, `KiteNamespace`, `SimulatedKite`, `CANDLES`, `mid`
+# Uses: `df.kite.show`, `df.kite.candles`, `df.kite.latest`, `df.kite.movers`, `df.kite.depth`,
+# `df.kite.spread`, `df.kite.mid`, `df.kite.microprice`, `df.kite.imbalance`,
+# `df.kite.depth_weighted_price`, `df.kite.change`, `df.kite.volume_delta`, `df.kite.vwap`,
+# `df.kite.returns`, `df.kite.realised_volatility`, `DemoTicker`, `KiteNamespace`,
+# `SimulatedKite`, `CANDLES`, `mid`
 #
 # Importing kitepolars registers the namespace `kite` on every DataFrame and LazyFrame. What it
 # returns is of the same kind; expressions become columns, computed within each instrument.
@@ -83,6 +84,7 @@ print(by_hand.select("symbol", "volume_delta", "imbalance", "change").tail(3))
 bars = ticks.kite.candles("1s", hours="any")  # type: ignore[attr-defined]
 print(bars.select("symbol", "start", "open", "high", "low", "close", "volume").tail(3))
 print(ticks.kite.latest().select("symbol", "last_price", "range_position"))  # type: ignore[attr-defined]
+print(ticks.kite.latest().kite.show())  # type: ignore[attr-defined]
 print(ticks.kite.movers(1))  # type: ignore[attr-defined]
 print(ticks.kite.depth("NSE:SBIN").head(2))  # type: ignore[attr-defined]
 path.unlink()

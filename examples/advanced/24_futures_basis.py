@@ -3,8 +3,8 @@
 #
 # *Advanced · 4 seconds · simulated*
 #
-# Uses: `demo`, `Instruments.spot`, `Instruments.futures`, `Instruments.symbol`, `Ticker.subscribe`,
-# `Ticker.wait`, `Ticker.latest`, `Ticker.depth`, `depth`
+# Uses: `demo`, `Instruments.spot`, `Instruments.futures`, `Instruments.symbol`,
+# `Ticker.subscribe`, `Ticker.wait`, `Ticker.latest`, `Ticker.depth`, `depth`
 #
 # The basis of each listed future against its index or share, annualised, at prices that can be
 # traded: buy the spot at the ask, sell the future at the bid.

@@ -3,8 +3,8 @@
 #
 # *Advanced · 6 seconds · account*
 #
-# Uses: `Gap`, `historical`, `candles`, `Ticker.gaps`, `Ticker.frame`, `Ticker.wait`, `DemoTicker`,
-# `SimulatedKite`, `Account`, `CANDLES`
+# Uses: `Gap`, `historical`, `candles`, `Ticker.gaps`, `Ticker.frame`, `Ticker.wait`,
+# `DemoTicker`, `SimulatedKite`, `Account`, `CANDLES`
 #
 # A hole in the data is a row of `gaps()`. The bars that it touches are replaced by Kite's own,
 # which are complete a minute later; the others stay as they are. The feed is simulated here, so

@@ -3,7 +3,8 @@
 #
 # *Advanced · 2 seconds · simulated*
 #
-# Uses: `demo`, `Message`, `packets`, `PacketRun`, `Ticker.on_message`, `Ticker.off`, `Ticker.frame`
+# Uses: `demo`, `Message`, `packets`, `PacketRun`, `Ticker.on_message`, `Ticker.off`,
+# `Ticker.frame`
 #
 # For a recorder or a decoder of your own: whole WebSocket messages, and the packets in them as
 # NumPy arrays over the same bytes. Nothing is copied and nothing is scaled: prices are integers,

@@ -3,7 +3,8 @@
 #
 # *Advanced · 4 seconds · simulated*
 #
-# Uses: `run`, `allow_nested_asyncio`, `Ticker.wait`, `Ticker.wait_async`, `Ticker`
+# Uses: `run`, `TickerManager`, `Account`, `Mode`, `allow_nested_asyncio`, `Ticker.wait`,
+# `Ticker.wait_async`, `Ticker`
 #
 # In a notebook an event loop is running already, so `asyncio.run` raises. `kp.run` runs a
 # coroutine in a script and in a cell; `kp.allow_nested_asyncio()` makes `asyncio.run` itself
@@ -15,6 +16,7 @@ import time
 
 import kitepolars as kp
 from kitepolars.sim import SimulatedKite
+from kitepolars.source import Messages, Record
 
 exchange = SimulatedKite(rate=5)
 exchange.start()
@@ -83,7 +85,44 @@ async def another_cell() -> None:
 
 
 kp.run(a_cell())
-exchange.stop()
 print("beats during the wait:", len(beats))
+
+
+# %% [markdown]
+# ## On a loop of yours, without DataFrames
+#
+# `TickerManager` is the part below a ticker. It delivers records to a sink on the loop that runs
+# it: here one that counts the bytes of messages.
+
+
+# %%
+class Bytes:
+    """A sink: takes whatever a source delivers."""
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def take(self, record: Record) -> None:
+        """Count the messages of a read; other records are passed over."""
+        if isinstance(record, Messages):
+            self.received += sum(map(len, record.messages))
+
+
+async def receive(seconds: float) -> int:
+    """Return the bytes of two shares in full mode."""
+    sink = Bytes()
+    manager = kp.TickerManager([kp.Account("main", "key", "token")], sink=sink, url=exchange.url)
+    manager.subscribe([408065, 738561], kp.Mode.FULL)
+    await manager.start()
+    await asyncio.sleep(seconds)
+    print(manager)
+    await manager.stop()
+    return sink.received
+
+
+received = kp.run(receive(1))
+exchange.stop()
+print(f"{received:,} bytes")
 assert len(beats) >= 5
 assert price > 0
+assert received > 1_000

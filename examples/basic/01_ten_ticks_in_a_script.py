@@ -3,7 +3,8 @@
 #
 # *Basic · 2 seconds · simulated*
 #
-# Uses: `__version__`, `demo`, `DemoTicker`, `Ticker.wait`, `Ticker.frame`, `Ticker.is_running`
+# Uses: `__version__`, `show_versions`, `demo`, `DemoTicker`, `Ticker.wait`, `Ticker.frame`,
+# `Ticker.is_running`
 #
 # `kp.demo()` returns a running ticker on an exchange that is simulated in this process. A
 # `Ticker` on your own account has the same methods: only the line that creates it differs.
@@ -12,6 +13,7 @@
 import kitepolars as kp
 
 print(f"kitepolars {kp.__version__}")
+kp.show_versions()
 ticker: kp.DemoTicker = kp.demo(instruments=["NSE:INFY", "NSE:RELIANCE"], rate=5)
 
 # %% [markdown]

@@ -3,8 +3,8 @@
 #
 # *Basic · 4 seconds · account*
 #
-# Uses: `Ticker`, `Ticker.from_kite`, `Instruments`, `Instruments.from_records`, `Ticker.subscribe`,
-# `Ticker.wait`, `Ticker.latest`
+# Uses: `Ticker`, `Ticker.from_kite`, `Instruments`, `Instruments.from_records`,
+# `Ticker.subscribe`, `Ticker.wait`, `Ticker.latest`
 #
 # Programs that place orders with the official client are logged in through it. A ticker takes its
 # key and token from that object, and the instruments from the list that it returns.

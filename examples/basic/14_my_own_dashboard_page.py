@@ -1,7 +1,7 @@
 # %% [markdown]
 # # How do I lay out my own page of live widgets?
 #
-# *Basic · 6 seconds · simulated*
+# *Basic · 8 seconds · simulated*
 #
 # Uses: `demo`, `Ticker.watch`, `Ticker.chart`, `Ticker.ladder`, `Ticker.controls`,
 # `Ticker.monitor`, `Ticker.dashboard`, `LiveTable`, `Chart`, `Ladder`, `Controls`, `Monitor`,
@@ -37,7 +37,8 @@ table
 # ## A chart beside the order book
 #
 # Widgets are ipywidgets: boxes lay them out, `observe` links them. Here a click on a row of the
-# table shows that instrument in both.
+# table shows that instrument in both. `record` keeps two seconds of each for pages without a
+# kernel, such as this one; what is displayed by itself needs no such line.
 
 # %%
 chart: Chart = ticker.chart("NSE:INFY", every="5s", height=300)
@@ -51,6 +52,8 @@ def show(change: dict[str, int]) -> None:
 
 
 table.observe(show, "selected")
+chart.record(seconds=2)
+ladder.record(seconds=2)
 ipywidgets.HBox([chart, ladder])
 
 # %% [markdown]

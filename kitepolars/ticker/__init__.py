@@ -200,14 +200,25 @@ class Ticker:
         return self
 
     @classmethod
-    def from_env(cls, **settings: Any) -> Self:
+    def from_env(
+        cls,
+        *,
+        url: str = KITE_URL,
+        limits: Limits | None = None,
+        reconnect: ReconnectPolicy | None = None,
+        retention: Retention | None = None,
+        flush: Flush | None = None,
+        instruments: Instruments | str | bytes | None = None,
+        default_mode: str = Mode.QUOTE,
+        recorder: str | PathLike[str] | None = None,
+    ) -> Self:
         """Return a ticker for the account in ``KITE_API_KEY`` and ``KITE_ACCESS_TOKEN``.
 
         A ``.env`` file in this folder or above it is read too, if ``python-dotenv`` is there.
 
         Parameters
         ----------
-        settings
+        url, limits, reconnect, retention, flush, instruments, default_mode, recorder
             As for `Ticker`.
 
         Raises
@@ -217,17 +228,39 @@ class Ticker:
         """
         from kitepolars.rest import credentials_from_env  # noqa: PLC0415 - loaded on use
 
-        return cls(accounts=[credentials_from_env()], **settings)
+        return cls(
+            accounts=[credentials_from_env()],
+            url=url,
+            limits=limits,
+            reconnect=reconnect,
+            retention=retention,
+            flush=flush,
+            instruments=instruments,
+            default_mode=default_mode,
+            recorder=recorder,
+        )
 
     @classmethod
-    def from_kite(cls, kite: Any, **settings: Any) -> Self:
+    def from_kite(
+        cls,
+        kite: Any,
+        *,
+        url: str = KITE_URL,
+        limits: Limits | None = None,
+        reconnect: ReconnectPolicy | None = None,
+        retention: Retention | None = None,
+        flush: Flush | None = None,
+        instruments: Instruments | str | bytes | None = None,
+        default_mode: str = Mode.QUOTE,
+        recorder: str | PathLike[str] | None = None,
+    ) -> Self:
         """Return a ticker for the account of an official `kiteconnect.KiteConnect` object.
 
         Parameters
         ----------
         kite
             An object with ``api_key`` and ``access_token``, logged in.
-        settings
+        url, limits, reconnect, retention, flush, instruments, default_mode, recorder
             As for `Ticker`.
 
         Raises
@@ -235,7 +268,17 @@ class Ticker:
         ConfigError
             When it has no access token yet.
         """
-        return cls(accounts=[Account("default", kite.api_key, kite.access_token)], **settings)
+        return cls(
+            accounts=[Account("default", kite.api_key, kite.access_token)],
+            url=url,
+            limits=limits,
+            reconnect=reconnect,
+            retention=retention,
+            flush=flush,
+            instruments=instruments,
+            default_mode=default_mode,
+            recorder=recorder,
+        )
 
     # -- life ------------------------------------------------------------------------------
 

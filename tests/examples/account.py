@@ -120,11 +120,14 @@ def redirect() -> None:
     if FEED not in os.environ:
         return
     api = os.environ[API]
-    for function, url in (
+    defaults: tuple[tuple[Any, str], ...] = (
         (kp.Ticker.__init__, os.environ[FEED]),
-        (kp.Instruments.fetch.__func__, f"{api}/instruments"),  # type: ignore[attr-defined]
+        (kp.Ticker.from_env, os.environ[FEED]),
+        (kp.Ticker.from_kite, os.environ[FEED]),
+        (kp.Instruments.fetch, f"{api}/instruments"),
         (kp.historical, api),
         (kp.generate_session, api),
-    ):
+    )
+    for function, url in defaults:
         assert function.__kwdefaults__ is not None
         function.__kwdefaults__["url"] = url

@@ -1,0 +1,375 @@
+"""What the columns of frames mean: unit, meaning, when null. The code has dtypes and order."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final
+
+import polars as pl
+
+import kitepolars as kp
+from kitepolars.analytics import DEPTH
+from kitepolars.sim import SimulatedKite
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column says."""
+
+    meaning: str
+    unit: str = ""
+    null: str = "never"
+
+    @property
+    def text(self) -> str:
+        """The meaning, and the unit where there is one."""
+        return f"{self.meaning} ({self.unit})" if self.unit else self.meaning
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame that users get."""
+
+    anchor: str
+    title: str
+    text: str
+    schema: Callable[[], pl.Schema]
+    columns: dict[str, Column] = field(default_factory=dict)
+    has_modes: bool = False
+
+    def column(self, name: str) -> Column:
+        """Return what a column says; those of ticks mean the same wherever they are."""
+        try:
+            return self.columns.get(name) or COMMON[name]
+        except KeyError:
+            raise LookupError(f"{self.title}: the column {name!r} is described nowhere") from None
+
+
+@cache
+def ticker() -> kp.Ticker:
+    """Return a ticker that has received nothing: its frames are empty, with all columns."""
+    return kp.Ticker("key", "token", instruments=SimulatedKite().instruments_csv())
+
+
+def _chain() -> pl.Schema:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # nothing of it is subscribed
+        return ticker().option_chain("NIFTY").schema
+
+
+SHARES: Final = "for indices"
+MODE: Final = "the mode does not carry it"
+
+COMMON: Final = {
+    "received_at": Column("when this machine read the message", "IST, µs"),
+    "exchange_timestamp": Column(
+        "when the exchange sent the packet", "IST, s", MODE + "; a time that cannot be true"
+    ),
+    "instrument_token": Column("Kite's number of the instrument"),
+    "symbol": Column(
+        "`EXCHANGE:TRADINGSYMBOL`", "", "the token is in no list that the ticker knows"
+    ),
+    "connection": Column("index of the connection: account × connections + place"),
+    "mode": Column("the mode in which the packet came"),
+    "is_snapshot": Column("whether it is the value that Kite had cached, not a fresh tick"),
+    "last_price": Column("price of the last trade; of an index its value", "rupees"),
+    "last_traded_quantity": Column("quantity of the last trade", "units", f"{MODE}; {SHARES}"),
+    "average_traded_price": Column(
+        "volume-weighted price of the day", "rupees", f"{MODE}; {SHARES}"
+    ),
+    "volume_traded": Column("traded today so far: cumulative", "units", f"{MODE}; {SHARES}"),
+    "total_buy_quantity": Column("of all buy orders that wait", "units", f"{MODE}; {SHARES}"),
+    "total_sell_quantity": Column("of all sell orders that wait", "units", f"{MODE}; {SHARES}"),
+    "open": Column("the day's open", "rupees", MODE),
+    "high": Column("the day's high so far", "rupees", MODE),
+    "low": Column("the day's low so far", "rupees", MODE),
+    "close": Column("the *previous* day's close", "rupees", MODE),
+    "price_change": Column(
+        "an index's change against the close", "rupees", f"{MODE}; not an index"
+    ),
+    "last_trade_time": Column("when it last traded", "IST, s", f"{MODE}; {SHARES}; never traded"),
+    "oi": Column("open interest", "units", f"{MODE}; {SHARES}"),
+    "oi_day_high": Column("highest open interest of the day", "units", f"{MODE}; {SHARES}"),
+    "oi_day_low": Column("lowest open interest of the day", "units", f"{MODE}; {SHARES}"),
+    **{
+        f"{side}_{what}": Column(
+            f"{text} of the five best {side}s, best first", unit, f"{MODE}; {SHARES}"
+        )
+        for side in ("bid", "ask")
+        for what, unit, text in (
+            ("price", "rupees", "prices"),
+            ("quantity", "units", "quantities"),
+            ("orders", "orders", "numbers of orders"),
+        )
+    },
+    "change": Column("last price against the previous close", "%", "in mode ltp"),
+    "range_position": Column(
+        "place in the day's range: 0 at the low, 1 at the high",
+        "0 to 1",
+        "in mode ltp; no range yet",
+    ),
+    "staleness": Column("time since the tick arrived", "µs"),
+}
+"""The columns of ticks, and what `latest` adds."""
+
+CANDLES: Final = {
+    "start": Column("start of the bar", "IST"),
+    "open": Column("first price", "rupees"),
+    "high": Column("highest price", "rupees"),
+    "low": Column("lowest price", "rupees"),
+    "close": Column("last price", "rupees"),
+    "volume": Column("traded in the bar", "units"),
+    "ticks": Column("ticks in it", "", "from `historical`"),
+    "oi": Column(
+        "open interest at its end",
+        "units",
+        f"{SHARES}; without full mode; `historical` was not asked for it",
+    ),
+    "vwap": Column("volume-weighted price", "rupees", "no volume; from `historical`"),
+    "is_partial": Column("whether the bar is still forming"),
+}
+
+DUMP: Final = {
+    "exchange_token": Column("the exchange's number of the instrument"),
+    "tradingsymbol": Column("its name on the exchange"),
+    "name": Column("the company, or the underlying of a contract", "", "the dump has none"),
+    "last_price": Column("as in the dump; 0 outside Kite's own", "rupees"),
+    "expiry": Column("day of expiry", "", "not a contract; a date that cannot be"),
+    "strike": Column("of an option; else 0", "rupees"),
+    "tick_size": Column("smallest step of the price", "rupees"),
+    "lot_size": Column("units of a lot", "units"),
+    "instrument_type": Column("`EQ`, `FUT`, `CE`, `PE`"),
+    "segment": Column("such as `NSE`, `NFO-OPT`, `INDICES`"),
+    "exchange": Column("such as `NSE`, `NFO`, `MCX`"),
+    "symbol": Column("`EXCHANGE:TRADINGSYMBOL`, to join ticks on"),
+}
+
+
+def _of_side(side: str) -> dict[str, Column]:
+    """Return the columns of calls or of puts."""
+    no_tick, no_answer = "no tick of it", "no usable quote, or no answer"
+    return {
+        f"{side}_{name}": column
+        for name, column in {
+            "token": Column(f"the {side}'s token", "", f"no {side} is listed"),
+            "symbol": Column(f"the {side}'s name", "", f"no {side} is listed"),
+            "last_price": Column("last price", "rupees", no_tick),
+            "bid": Column("best bid", "rupees", f"{no_tick}; nobody bids"),
+            "ask": Column("best ask", "rupees", f"{no_tick}; nobody offers"),
+            "volume": Column("traded today", "units", no_tick),
+            "oi": Column("open interest", "units", no_tick),
+            "iv": Column("implied volatility of a year", "fraction", no_answer),
+            "delta": Column("price against the forward", "rupees per rupee", no_answer),
+            "gamma": Column("delta against the forward", "per rupee", no_answer),
+            "theta": Column("price against a calendar day", "rupees a day", no_answer),
+            "vega": Column("price against volatility", "rupees a point", no_answer),
+        }.items()
+    }
+
+
+CHAIN: Final = {
+    "underlying": Column("such as `NIFTY`"),
+    "expiry": Column("day of expiry"),
+    "strike": Column("strike", "rupees"),
+    "lot_size": Column("units of a lot", "units"),
+    "forward": Column(
+        "the underlying's price for the day of expiry", "rupees", "no pair at the money is quoted"
+    ),
+    "years": Column("until the contracts stop trading", "years"),
+    **_of_side("call"),
+    **_of_side("put"),
+}
+
+ORDERS: Final = {
+    "received_at": Column("when the update first arrived", "IST, µs"),
+    "order_timestamp": Column(
+        "when the order was placed", "IST", "absent, or a time that cannot be"
+    ),
+    "exchange_update_timestamp": Column(
+        "when the exchange changed it", "IST", "absent, or a time that cannot be"
+    ),
+    "exchange_timestamp": Column(
+        "when the exchange took it", "IST", "absent, or a time that cannot be"
+    ),
+    "instrument_token": Column("of what", "", "absent"),
+    "other": Column("the fields that have no column, as JSON", "", "there are none"),
+    **{
+        name: Column(text, "", "absent")
+        for name, text in {
+            "order_id": "Kite's number of the order",
+            "exchange_order_id": "the exchange's number",
+            "parent_order_id": "of the order that it belongs to",
+            "account_id": "the client's account",
+            "placed_by": "who placed it",
+            "status": "such as `OPEN`, `COMPLETE`, `REJECTED`",
+            "status_message": "why",
+            "exchange": "such as `NSE`",
+            "tradingsymbol": "name on the exchange",
+            "variety": "such as `regular`, `amo`",
+            "order_type": "such as `MARKET`, `LIMIT`",
+            "transaction_type": "`BUY` or `SELL`",
+            "validity": "such as `DAY`, `IOC`",
+            "product": "such as `CNC`, `MIS`",
+            "tag": "as given by who placed it",
+            "guid": "of this update",
+        }.items()
+    },
+    **{
+        name: Column(text, "units", "absent")
+        for name, text in {
+            "quantity": "ordered",
+            "disclosed_quantity": "shown to the market",
+            "filled_quantity": "filled",
+            "pending_quantity": "still waiting",
+            "cancelled_quantity": "cancelled",
+            "unfilled_quantity": "not filled",
+        }.items()
+    },
+    "price": Column("limit", "rupees", "absent"),
+    "trigger_price": Column("trigger", "rupees", "absent"),
+    "average_price": Column("of what is filled", "rupees", "absent"),
+    "market_protection": Column("of a market order", "%", "absent"),
+}
+
+FRAMES: Final = (
+    Frame(
+        "schema-frame",
+        "Ticks: `frame()`, `lazy()`, `stream()`, `on_batch`",
+        "One row a tick, in the order of arrival; `kitepolars.frames.schema.SCHEMA` in code.",
+        lambda: ticker().frame().schema,
+        has_modes=True,
+    ),
+    Frame(
+        "schema-latest",
+        "`latest()`",
+        "The last tick of each instrument: the columns of ticks, and three more.",
+        lambda: ticker().latest().schema,
+    ),
+    Frame(
+        "schema-candles",
+        "Candles: `candles()`, `historical()`, `CandleBuilder.frame()`",
+        "One row a bar and instrument; `kp.CANDLES` is the same as code.",
+        lambda: ticker().candles("1m").schema,
+        CANDLES,
+    ),
+    Frame(
+        "schema-depth",
+        "`depth()`",
+        "The order book: five bids, five asks, best first.",
+        lambda: DEPTH,
+        {
+            "side": Column("bid or ask"),
+            "level": Column("1 is the best"),
+            "price": Column("price", "rupees", "nobody stands there"),
+            "quantity": Column("quantity; 0 where nobody stands", "units"),
+            "orders": Column("how many orders", "orders"),
+        },
+    ),
+    Frame(
+        "schema-movers",
+        "`movers()`",
+        "Those that rose most, strongest first, then those that fell most.",
+        lambda: ticker().movers().schema,
+        {
+            "mover": Column("which of the two"),
+            "rank": Column("1 is the strongest"),
+            "change": Column("last price against the previous close", "%"),
+        },
+    ),
+    Frame(
+        "schema-option-chain",
+        "`Ticker.option_chain()`, `options.join_chain()`",
+        "One row a strike: calls on the left, puts on the right.",
+        _chain,
+        CHAIN,
+    ),
+    Frame(
+        "schema-instruments",
+        "`Instruments.frame`, `search()`, `futures()`",
+        "One row an instrument. `search` and `futures` have `symbol` first.",
+        lambda: ticker().instruments.frame.schema,
+        DUMP,
+    ),
+    Frame(
+        "schema-listed-chain",
+        "`Instruments.option_chain()`",
+        "The contracts of one expiry, a row a strike.",
+        lambda: ticker().instruments.option_chain("NIFTY").schema,
+        CHAIN,
+    ),
+    Frame(
+        "schema-rejected",
+        "`Instruments.rejected`",
+        "Rows of a dump that were left out.",
+        lambda: ticker().instruments.rejected.schema,
+        {
+            "line": Column("line of the file; the header is 1"),
+            "reason": Column("why"),
+            "content": Column("the line, cut to a bounded length"),
+        },
+    ),
+    Frame(
+        "schema-subscriptions",
+        "`subscriptions()`",
+        "One row an instrument that is subscribed.",
+        lambda: ticker().subscriptions().schema,
+        {
+            "mode": Column("the mode that is wanted"),
+            "connection": Column("where it is", "", "on no connection yet"),
+        },
+    ),
+    Frame(
+        "schema-connections",
+        "`connections()`",
+        "One row a connection that is needed.",
+        lambda: ticker().connections().schema,
+        {
+            "account": Column("name of the account"),
+            "state": Column("`idle`, `connecting`, `open`, `waiting`, `expired`, `failed`"),
+            "instruments": Column("assigned to it"),
+            "capacity": Column("room for"),
+            "messages": Column("binary messages received, heartbeats excluded"),
+            "bytes": Column("of those messages", "bytes"),
+            "last_message_at": Column("when anything last arrived", "IST, µs", "nothing has"),
+            "reconnects": Column("opened again after a loss"),
+            "since": Column("beginning of the state", "IST, µs"),
+        },
+    ),
+    Frame(
+        "schema-orders",
+        "`orders()`",
+        "One row a distinct update; one an order with `latest=True`.",
+        lambda: ticker().orders().schema,
+        ORDERS,
+    ),
+    Frame(
+        "schema-gaps",
+        "`gaps()`",
+        "One row a hole in the data.",
+        lambda: ticker().gaps().schema,
+        {
+            "account": Column("name of the account"),
+            "started_at": Column("the last message before the loss", "IST, µs"),
+            "ended_at": Column("the first packet of its instruments after it", "IST, µs", "open"),
+            "reason": Column("why"),
+            "instruments": Column("concerned; 0 where only order updates may be missing"),
+            "waiting": Column("of them still without a packet"),
+        },
+    ),
+    Frame(
+        "schema-events",
+        "`events()`",
+        "What happened besides ticks; [the kinds](errors.md) say what to do.",
+        lambda: ticker().events().schema,
+        {
+            "at": Column("when", "IST, µs"),
+            "connection": Column("of which connection", "", "of no single one"),
+            "kind": Column("a word to filter by"),
+            "detail": Column("what happened, printable and bounded"),
+        },
+    ),
+)
+"""Every frame that users get."""

@@ -1,0 +1,231 @@
+"""The reference is whole: every public name, every column, every kind of event."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pytest
+
+import columns
+import generated
+import kitepolars as kp
+import kitepolars.options
+import kitepolars.sim
+import kitepolars.widgets
+import reference
+from kitepolars.wire.control import TextKind
+
+ROOT: Final = Path(__file__).parents[2]
+
+PAGES: Final = sorted((ROOT / "docs" / "reference").glob("*.md"))
+
+SPACES: Final = {
+    "kitepolars": (kp, kp.__all__),
+    "kitepolars.sim": (kitepolars.sim, kitepolars.sim.__all__),
+    "kitepolars.widgets": (kitepolars.widgets, kitepolars.widgets.__all__),
+    "kitepolars.options": (
+        kitepolars.options,
+        ["Greeks", "greeks", "implied_volatility", "join_chain", "price"],
+    ),
+}
+"""Module → its names that users use."""
+
+WITH_MEMBERS: Final = (
+    "kitepolars.Ticker",
+    "kitepolars.Instruments",
+    "kitepolars.Session",
+    "kitepolars.Stats",
+    "kitepolars.ReplayTicker",
+    "kitepolars.CandleBuilder",
+    "kitepolars.sim.SimulatedKite",
+    "kitepolars.analytics.KiteNamespace",
+)
+"""Classes each of whose public members is described by itself."""
+
+
+def members(path: str) -> Iterator[str]:
+    """Yield the public methods and properties that a class has of its own."""
+    for name, value in vars(reference.resolve(path)).items():
+        described = callable(value) or isinstance(value, classmethod | property)
+        if not name.startswith("_") and described:
+            yield f"{path}.{name}"
+
+
+PUBLIC: Final = [
+    *(f"{space}.{name}" for space, (_, names) in SPACES.items() for name in names),
+    "kitepolars.analytics.KiteNamespace",
+    *(member for path in WITH_MEMBERS for member in members(path)),
+]
+PLUMBING: Final = {"kitepolars.CandleBuilder.take"}
+"""Public by name alone: another part of the package calls it."""
+
+
+def described() -> set[str]:
+    """Return the full names that the pages' blocks describe."""
+    return {
+        f"{match['space']}.{name}"
+        for page in PAGES
+        for match in reference.BLOCK.finditer(page.read_text("utf-8"))
+        for name in match["names"].split()
+    }
+
+
+def test_every_public_name_is_described() -> None:
+    assert sorted(set(PUBLIC) - described() - PLUMBING - {"kitepolars.__version__"}) == []
+
+
+def test_every_described_name_exists() -> None:
+    for path in described():
+        reference.resolve(path)
+
+
+def test_every_public_name_has_an_example() -> None:
+    used = set(reference.examples())
+    without = {path for path in PUBLIC if path not in used and path.count(".") == 1}
+    assert without == set()
+    assert set(reference.examples()) >= set(members("kitepolars.analytics.KiteNamespace"))
+
+
+def test_what_has_a_cost_is_public() -> None:
+    assert set(reference.costs()) <= set(PUBLIC)
+    assert len(reference.costs()) >= 15
+
+
+# -- columns -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frame", columns.FRAMES, ids=lambda frame: frame.anchor)
+def test_every_column_is_described(frame: columns.Frame) -> None:
+    schema = frame.schema()
+    for name in schema:
+        assert frame.column(name).meaning
+    assert set(frame.columns) - set(schema) <= set(columns.CHAIN) - set(schema)
+
+
+@pytest.fixture(scope="module")
+def ticker() -> Iterator[kp.DemoTicker]:
+    with kp.demo(instruments=["NSE:INFY", "NSE:NIFTY 50"], rate=20) as running:
+        chain = running.instruments.option_chain(
+            "NIFTY", running.instruments.expiries("NIFTY")[1], around=26_000, strikes=1
+        )
+        running.subscribe(chain, mode="full")
+        assert running.wait(rows=60, timeout=60)
+        yield running
+
+
+def test_the_page_has_what_a_running_ticker_returns(ticker: kp.DemoTicker) -> None:
+    returned = {
+        "schema-frame": ticker.frame(),
+        "schema-latest": ticker.latest(),
+        "schema-candles": ticker.candles("1m"),
+        "schema-depth": ticker.depth("NSE:INFY"),
+        "schema-movers": ticker.movers(),
+        "schema-option-chain": ticker.option_chain(
+            "NIFTY", ticker.instruments.expiries("NIFTY")[1], strikes=1
+        ),
+        "schema-instruments": ticker.instruments.frame,
+        "schema-listed-chain": ticker.instruments.option_chain("NIFTY"),
+        "schema-rejected": ticker.instruments.rejected,
+        "schema-subscriptions": ticker.subscriptions(),
+        "schema-connections": ticker.connections(),
+        "schema-orders": ticker.orders(),
+        "schema-gaps": ticker.gaps(),
+        "schema-events": ticker.events(),
+    }
+    page = {frame.anchor: frame.schema() for frame in columns.FRAMES}
+    assert {anchor: frame.schema for anchor, frame in returned.items()} == page
+
+
+def test_columns_are_null_in_the_modes_that_the_page_says(ticker: kp.DemoTicker) -> None:
+    share = ticker.frame().filter(symbol="NSE:INFY", mode="full")
+    index = ticker.frame().filter(symbol="NSE:NIFTY 50", mode="full")
+    for name in columns.FRAMES[0].schema():
+        carried = generated.modes(name)
+        if carried == "all":
+            assert share[name].null_count() == index[name].null_count() == 0
+            continue
+        assert (share[name].null_count() == 0) == ("full" in carried.split(", ")), name
+        assert (index[name].null_count() == 0) == ("index full" in carried), name
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text"),
+    [
+        (pl.Datetime("us", "Asia/Kolkata"), "Datetime(us, Asia/Kolkata)"),
+        (pl.Array(pl.UInt16, 5), "Array(UInt16, 5)"),
+        (pl.Enum(["a", "b"]), "Enum(a, b)"),
+        (pl.Duration("us"), "Duration(us)"),
+        (pl.Float64(), "Float64"),
+    ],
+)
+def test_a_dtype_is_shown_as_a_reader_wants_it(dtype: pl.DataType, text: str) -> None:
+    assert generated.shown(dtype) == text
+
+
+# -- events, errors, settings ------------------------------------------------------------------
+
+
+def kinds() -> set[str]:
+    """Return the kinds of events that the package's source names."""
+    found = {kind.value for kind in TextKind if kind is not TextKind.ORDER}
+    for path in sorted((ROOT / "kitepolars").rglob("*.py")):
+        if {"cli", "journal", "sim"} & set(path.parts):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(ast.Attribute(attr="note" | "add"), [ast.Constant(str(kind)), _, *_]):
+                    found.add(kind)
+                case ast.Call(ast.Name("Event"), [_, _, ast.Constant(str(kind)), _]):
+                    found.add(kind)
+                case ast.FunctionDef(name="_kind", body=body):
+                    texts = [text for statement in body for text in ast.walk(statement)]
+                    found |= {
+                        text.value
+                        for text in texts
+                        if isinstance(text, ast.Constant)
+                        and isinstance(text.value, str)
+                        and text.value.isidentifier()
+                        and not text.value.startswith("_")
+                    }
+    return found | {"expired", "failed"}
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8").partition("## Events")[2]
+    explained = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    own = {"callback", "journal"}  # given to `note` by another call
+    assert explained == kinds() | own
+
+
+def test_every_error_is_explained() -> None:
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+    rows = set(re.findall(r"^\| `(\w+)` \| ", page.partition("## Events")[0], re.MULTILINE))
+    errors = {
+        name
+        for name in kp.__all__
+        if inspect.isclass(getattr(kp, name)) and issubclass(getattr(kp, name), kp.KitePolarsError)
+    }
+    assert rows == errors - {"KitePolarsError"}
+
+
+def test_every_setting_is_on_the_page_with_its_range() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)\.(\w+)` \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
+    expected = [
+        (thing.__name__, field)
+        for thing in generated.SETTINGS
+        for field in inspect.signature(thing).parameters
+    ]
+    assert rows == expected
+
+
+def test_the_command_line_page_has_every_command() -> None:
+    page = generated.command_line()
+    for command in ("bench", "demo", "lab", "sim", "record", "journal"):
+        assert f"## kitepolars {command}" in page
