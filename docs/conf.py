@@ -61,6 +61,14 @@ nb_ipywidgets_js = {
 default_role = "py:obj"  # docstrings write `frame`
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {
+    "Array": "numpy.ndarray",
+    "Clock": "Clock",
+    "Instrument": "Instrument",
+    "Kinds": "ArrayLike",
+    "Numbers": "ArrayLike",
+    "SomeInstruments": "SomeInstruments",
+}  # spelt out, they fill a screen
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
@@ -70,6 +78,16 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
 # -- looks -----------------------------------------------------------------------------------
+WIDE = (
+    "howto/troubleshoot",
+    "performance",
+    "reference/costs",
+    "reference/errors",
+    "reference/limits",
+    "reference/schemas",
+    "reference/settings",
+    "reliability",
+)  # tables that need the room of the table of contents
 html_theme = "pydata_sphinx_theme"
 html_title = "kitepolars"
 html_favicon = "_static/favicon.svg"
@@ -90,7 +108,7 @@ html_theme_options = {
     "footer_start": ["copyright", "version-and-date"],
     "footer_center": [],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], **{name: [] for name in WIDE}},
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }

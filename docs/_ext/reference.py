@@ -18,7 +18,7 @@ import importlib
 import inspect
 import re
 from collections import defaultdict
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -107,7 +107,11 @@ def _entries(space: str, names: list[str]) -> str:
 
 
 def _summary(path: str) -> str:
-    text = inspect.getdoc(resolve(path)) or _data_doc(path)
+    thing = resolve(path)
+    has_own = callable(thing) or isinstance(thing, property | classmethod | cached_property)
+    text = inspect.getdoc(thing) if has_own else _data_doc(path)
+    if not text:
+        raise LookupError(f"{path} is described nowhere")
     first = " ".join(text.partition("\n\n")[0].split())
     return re.sub(r"``?([^`]+)``?", r"`\1`", first).replace("|", "\\|")
 
@@ -118,7 +122,7 @@ def _directive(path: str) -> str:
     parent = resolve(path.rpartition(".")[0])
     if inspect.isclass(thing):
         kind = "autoexception" if issubclass(thing, BaseException) else "autoclass"
-    elif isinstance(thing, property) or type(thing).__name__ == "cached_property":
+    elif isinstance(thing, property | cached_property):
         kind = "autoproperty"
     elif inspect.isclass(parent):
         kind = "automethod" if callable(inner) else "autoattribute"
