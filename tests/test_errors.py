@@ -49,7 +49,7 @@ def test_the_whole_traceback_is_there_on_request(
 ) -> None:
     short = shown(shell, capsys, CALL)
     whole = shown(shell, capsys, "%tb Verbose")
-    assert "naming.py" in whole
+    assert "names.py" in whole
     assert whole.count("\n") > 4 * short.count("\n")
     assert shown(shell, capsys, "%tb").count("\n") == short.count("\n")
 
