@@ -59,7 +59,9 @@ enum field {
     FIELDS
 };
 
-/* A column's present chunk, and the place in it. Without a stream all is null. */
+/* A column's present chunk, and the place in it. Without a stream there is one chunk, whose owner is
+ * the caller; without a chunk, too, all is null.
+ */
 struct column {
     struct stream *stream;
     struct array chunk;
@@ -73,7 +75,7 @@ struct cursor {
 
 static inline int is_valid(const struct column *column, int64_t i)
 {
-    if (!column->stream)
+    if (!column->chunk.buffers)
         return 0;
     const uint8_t *bits = column->chunk.buffers[0];
     i += column->chunk.offset + column->place;
@@ -97,9 +99,11 @@ static int64_t ready(struct cursor *cursor)
 {
     int64_t rows = INT64_MAX;
     for (struct column *column = cursor->columns; column < cursor->columns + FIELDS; column++) {
-        if (!column->stream)
+        if (!column->stream && !column->chunk.buffers)
             continue;
         while (column->place == column->chunk.length) {
+            if (!column->stream)
+                return 0;
             if (column->chunk.release)
                 column->chunk.release(&column->chunk);
             memset(&column->chunk, 0, sizeof column->chunk);
@@ -544,7 +548,7 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
                 bar->low = new_low;
         }
         for (struct column *column = cursor->columns; column < cursor->columns + FIELDS; column++)
-            column->place += column->stream ? i : 0;
+            column->place += column->chunk.buffers ? i : 0;
         cursor->row += i;
         if (reason)
             return reason;

@@ -21,6 +21,7 @@ from kitepolars.analytics.engine import (
     Clock,
     Engine,
     Hours,
+    check,
     check_clock,
     check_hours,
     fields,
@@ -30,6 +31,8 @@ from kitepolars.frames.schema import TIMESTAMP
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from kitepolars.frames.buffers import Rows
 
 __all__ = ["CANDLES", "ArrivalTimeWarning", "CandleBuilder", "candles", "parse_interval"]
 
@@ -173,13 +176,14 @@ def candles(
     "Historical candle data" (a candle's time is its start).
     """
     builder = CandleBuilder(every, on=on, hours=hours)
-    names = fields(frame, on)
+    schema = check(frame, on)
 
     def made(ticks: pl.DataFrame) -> pl.DataFrame:
         builder.clear()
         return builder.update(ticks).frame(include_partial=include_partial, fill=fill)
 
     if isinstance(frame, pl.LazyFrame):
+        names = [name for name in fields(on) if name in schema]
         return frame.select(names).map_batches(made, schema=CANDLES)
     return made(frame)
 
@@ -242,20 +246,20 @@ class CandleBuilder:
         """How many ticks it has taken in; the next `update` begins with this row of the frame."""
         return self._rows
 
-    def update(self, ticks: pl.DataFrame) -> Self:
+    def update(self, ticks: pl.DataFrame | Rows) -> Self:
         """Take in the ticks that came since the last time, in arrival order.
 
         Parameters
         ----------
         ticks
-            New rows only, with the columns that `candles` needs.
+            New rows only, with the columns that `candles` needs. Rows of a ticker's buffer are
+            read in place.
 
         Raises
         ------
         ConfigError
             If columns are missing; nothing is taken in.
         """
-        fields(ticks, self.on)
         self._engine.take(ticks)
         self._rows += ticks.height
         return self

@@ -68,18 +68,12 @@ def column(schema: pl.Schema, name: str) -> pl.Expr:
     return pl.col(name) if schema[name] == SCHEMA[name] else pl.col(name).cast(SCHEMA[name])
 
 
-def time_column(schema: pl.Schema, name: str) -> pl.Expr:
-    """Return a time as Int64 microseconds since the epoch (UTC); null where the frame has none.
+def check_time(schema: pl.Schema, name: str) -> None:
+    """Raise `ConfigError` if a column is no time, or has no time zone.
 
-    Raises
-    ------
-    ConfigError
-        If the column is no time, or has no time zone: 5 h 30 min would be guesswork.
+    Without a zone, 5 h 30 min would be guesswork. A frame may lack the column.
     """
-    if name not in schema:
-        return pl.lit(None, pl.Int64).alias(name)
-    dtype = schema[name]
-    if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
+    dtype = schema.get(name)
+    if dtype is not None and (not isinstance(dtype, pl.Datetime) or dtype.time_zone is None):
         expected = f"a Datetime with a time zone (.dt.replace_time_zone({TIME_ZONE!r}))"
         raise ConfigError(name, dtype, expected)
-    return pl.col(name).dt.cast_time_unit("us").to_physical()

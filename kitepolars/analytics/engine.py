@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import datetime as dt
+import functools
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -15,10 +16,11 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars import native
-from kitepolars.analytics.columns import require, time_column
+from kitepolars.analytics.columns import check_time, require
 from kitepolars.calendar import MARKETS, Market, market_of_token, us_summers
 from kitepolars.errors import ConfigError
-from kitepolars.frames.arrow import RecordBatch, numpy_dtype
+from kitepolars.frames.arrow import BatchSchema, RecordBatch, numpy_dtype
+from kitepolars.frames.buffers import SLOT, Rows
 from kitepolars.frames.schema import SCHEMA, TIMESTAMP
 from kitepolars.wire.layouts import SEGMENT_MASK, segment_divisors
 
@@ -144,6 +146,40 @@ class _Cursor(ctypes.Structure):
     _fields_ = (("columns", _Column * len(_FIELDS)), ("row", _WORD))
 
 
+_LENGTH, _OFFSET, _BUFFERS = 0, 2, 5  # words of an Arrow array
+
+
+class _Given:
+    """Ticks that a pass reads, and the symbols of their rows.
+
+    Parameters
+    ----------
+    symbols
+        The Categorical symbol of each row, or of each slot; None if they are not known.
+    slots
+        The slot of each row, where the symbols are those of slots.
+    """
+
+    def __init__(
+        self, symbols: pl.Series | None, slots: npt.NDArray[np.uint32] | None = None
+    ) -> None:
+        self.cursor = _Cursor()
+        self.at = ctypes.byref(self.cursor)
+        self._symbols = symbols
+        self._slots = slots
+        self._kept: list[object] = []
+
+    def keep(self, *owners: object) -> None:
+        """Keep what owns memory that the cursor points to."""
+        self._kept += owners
+
+    def names(self, rows: npt.NDArray[np.int64]) -> pl.Series:
+        """Return the symbols of rows."""
+        if self._symbols is None:
+            return pl.Series("symbol", [None] * len(rows), pl.Categorical)
+        return self._symbols[rows if self._slots is None else self._slots[rows]].alias("symbol")
+
+
 _stream_of: Final = ctypes.pythonapi.PyCapsule_GetPointer
 _stream_of.restype = ctypes.c_void_p
 _stream_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
@@ -163,6 +199,12 @@ _BARS: Final = {
     "is_partial": pl.Boolean(),
 }
 """The columns of candles with the number of a name for the symbol."""
+
+_BATCH: Final = BatchSchema(_BARS)
+_DTYPES: Final = [
+    None if dtype == pl.Boolean else numpy_dtype(name, dtype) for name, dtype in _BARS.items()
+]
+_NULLABLE: Final = [name in {"oi", "vwap"} for name in _BARS]
 
 
 def _clock(time: dt.time | None, otherwise: int) -> int:
@@ -222,6 +264,11 @@ class Engine:
 
     def __init__(self, interval: int, on: Clock, hours: Hours) -> None:
         self.on: Clock = on
+        self._names = [
+            (place, on if field == "seen" else field)
+            for place, field in enumerate(_FIELDS)
+            if not (field == "received_at" and on == field)  # it is there as "seen"
+        ]
         self._states = np.zeros(1 << 8, _STATE)
         self._table = np.zeros(1 << 10, np.int32)
         self._bars = np.zeros(1 << 10, _BAR)
@@ -231,6 +278,8 @@ class Engine:
         self._places = np.empty(0, np.int64)  # sorted, and of how many bars
         self._ordered = -1
         self.names = pl.Series("symbol", [], dtype=pl.Categorical)
+        self._codes_of: pl.Series | None = None
+        self._codes: npt.NDArray[np.uint32] = np.empty(0, np.uint32)  # of the symbols of slots
         self._symbols_key, self._symbols_made = (self._places, 0), self.names
         self._struct = _EngineStruct(
             interval=interval,
@@ -272,43 +321,79 @@ class Engine:
         """Take bars that start before a moment as partial."""
         self._struct.begins = int(moment.timestamp() * SECOND)
 
-    def take(self, ticks: pl.DataFrame) -> None:
-        """Take in ticks in arrival order, with the columns that `fields` names."""
-        given = set(ticks.columns)
-        symbols = _typed(ticks, "symbol") if "symbol" in given else None
-        cursor = _Cursor()
-        capsules = []  # they own the streams
-        for place, field in enumerate(_FIELDS):
-            name = self.on if field == "seen" else field
-            if name not in given or (field == "received_at" and name == self.on):
-                continue
-            column = symbols if name == "symbol" and symbols is not None else _typed(ticks, name)
-            codes = column.to_physical() if name == "symbol" else column
-            capsules.append(codes.__arrow_c_stream__())
-            cursor.columns[place].stream = _stream_of(capsules[-1], b"arrow_array_stream")
+    def take(self, ticks: pl.DataFrame | Rows) -> None:
+        """Take in ticks in arrival order.
+
+        Raises
+        ------
+        ConfigError
+            If columns of a frame are missing, or a time has no time zone; nothing is taken in.
+        """
+        given = self._streams(ticks) if isinstance(ticks, pl.DataFrame) else self._in_place(ticks)
         try:
-            while (need := native.candle_rows(self._reference, ctypes.byref(cursor))) != _DONE:
-                self._provide(need, symbols, cursor.row)
-            self._take_names(symbols)
+            while (need := native.candle_rows(self._reference, given.at)) != _DONE:
+                self._provide(need, given)
+            self._take_names(given)
         finally:
-            native.candle_close(ctypes.byref(cursor))
+            native.candle_close(given.at)
+
+    def _streams(self, ticks: pl.DataFrame) -> _Given:
+        """Return the columns of a frame as Arrow streams."""
+        schema = check(ticks, self.on)
+        symbols = _typed(ticks, schema, "symbol") if "symbol" in schema else None
+        given = _Given(symbols)
+        for place, name in self._names:
+            if name not in schema:
+                continue
+            codes = (
+                symbols.to_physical()
+                if name == "symbol" and symbols is not None
+                else _typed(ticks, schema, name)
+            )
+            capsule = codes.__arrow_c_stream__()
+            given.keep(capsule)
+            given.cursor.columns[place].stream = _stream_of(capsule, b"arrow_array_stream")
+        return given
+
+    def _in_place(self, rows: Rows) -> _Given:
+        """Return the columns of a buffer as one chunk without a stream."""
+        if rows.symbols is not self._codes_of:
+            self._codes_of = rows.symbols
+            self._codes = rows.symbols.to_physical().to_numpy()
+        slots = rows.buffer.columns[SLOT][rows.start : rows.stop]
+        codes = self._codes[slots]
+        given = _Given(rows.symbols, slots)
+        buffers = np.array(
+            [
+                (0, native.address(codes)) if name == SLOT else rows.buffer.buffers_of(name)
+                for _, name in self._names
+            ],
+            np.int64,
+        )
+        given.keep(codes, buffers, rows.buffer)
+        for row, (place, name) in enumerate(self._names):
+            chunk = given.cursor.columns[place].chunk
+            chunk[_LENGTH] = rows.height
+            chunk[_OFFSET] = 0 if name == SLOT else rows.start
+            chunk[_BUFFERS] = native.address(buffers) + row * buffers.strides[0]
+        return given
 
     @property
     def _reference(self) -> Any:
         return ctypes.byref(self._struct)
 
-    def _provide(self, need: int, symbols: pl.Series | None, row: int) -> None:
+    def _provide(self, need: int, given: _Given) -> None:
         """Make the room, or find the market, that the loop waits for."""
         if need == _NEEDS_MARKET:
             state = self._states[self._struct.asked]
-            symbol = None if symbols is None else symbols[row]
+            symbol = given.names(np.array([given.cursor.row]))[0]
             state["market"] = MARKETS.index(market_of_token(int(state["token"]), symbol))
         elif need == _NEEDS_BARS:
             self._bars = _doubled(self._bars)
         elif need == _NEEDS_HORIZONS:
             self._horizons = _doubled(self._horizons)
         elif need == _NEEDS_SLOTS:
-            self._take_names(symbols)
+            self._take_names(given)
             if self._struct.slots == len(self._states):
                 self._states = _doubled(self._states)
                 self._table = np.zeros(2 * len(self._table), np.int32)
@@ -316,15 +401,12 @@ class Engine:
                 native.candle_rehash(self._reference)
         self._attach()
 
-    def _take_names(self, symbols: pl.Series | None) -> None:
+    def _take_names(self, given: _Given) -> None:
         """Note the symbols of the instruments that are new, or have a new one."""
         struct = self._struct
         new = struct.names - struct.first_new_name
         if new:
-            rows = self._name_rows[:new]
-            unknown = pl.Series("symbol", [None] * new, pl.Categorical)
-            names = unknown if symbols is None else symbols.gather(rows)
-            self.names = pl.concat([self.names, names.rename("symbol")])
+            self.names = pl.concat([self.names, given.names(self._name_rows[:new])])
             struct.first_new_name = struct.names
 
     def order(self) -> tuple[npt.NDArray[np.int64], int]:
@@ -354,22 +436,19 @@ class Engine:
     def columns(self, places: npt.NDArray[np.int64]) -> pl.DataFrame:
         """Return bars as a frame; those that are finished will not change any more."""
         many = len(places)
-        values: dict[str, npt.NDArray[Any]] = {
-            name: np.zeros((many + 7) // 8, np.uint8)
-            if dtype == pl.Boolean
-            else np.empty(many, numpy_dtype(name, dtype))
-            for name, dtype in _BARS.items()
-        }
-        validity = {name: np.zeros((many + 7) // 8, np.uint8) for name in ("oi", "vwap")}
-        pointers = (ctypes.c_void_p * (len(values) + len(validity)))(
-            *(native.address(array) for array in (*values.values(), *validity.values()))
-        )
+        bits = (many + 7) // 8
+        values: list[npt.NDArray[Any]] = [
+            np.zeros(bits, np.uint8) if dtype is None else np.empty(many, dtype)
+            for dtype in _DTYPES
+        ]
+        validity = [np.zeros(bits, np.uint8) if has_nulls else None for has_nulls in _NULLABLE]
+        arrays = [*values, *(bitmap for bitmap in validity if bitmap is not None)]
+        pointers = (ctypes.c_void_p * len(arrays))(*map(native.address, arrays))
         native.candle_columns(
             self._reference, native.address(places), many, PATIENCE, ctypes.byref(pointers)
         )
-        batch = RecordBatch(_BARS, [*values.values()], [validity.get(name) for name in _BARS])
-        frame = batch.frame(0, many)
-        return frame.replace_column(1, self._symbols(places, values["symbol"]))
+        frame = RecordBatch(_BATCH, values, validity).frame(0, many)
+        return frame.replace_column(1, self._symbols(places, values[1]))
 
     def _symbols(self, places: npt.NDArray[np.int64], names: npt.NDArray[np.int32]) -> pl.Series:
         """Return the symbols of bars; looking them up takes longer than writing the columns."""
@@ -434,16 +513,16 @@ def _doubled(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.concatenate([array, np.zeros_like(array)])
 
 
-def _typed(ticks: pl.DataFrame, name: str) -> pl.Series:
+def _typed(ticks: pl.DataFrame, schema: pl.Schema, name: str) -> pl.Series:
     """Return a column in the contract's dtype; its unit of time, whatever the zone."""
-    column = ticks.get_column(name)
-    if isinstance(column.dtype, pl.Datetime):
-        return column if column.dtype.time_unit == "us" else column.dt.cast_time_unit("us")
-    return column if column.dtype == SCHEMA[name] else column.cast(SCHEMA[name])
+    column, dtype = ticks.get_column(name), schema[name]
+    if isinstance(dtype, pl.Datetime):
+        return column if dtype.time_unit == "us" else column.dt.cast_time_unit("us")
+    return column if dtype == SCHEMA[name] else column.cast(SCHEMA[name])
 
 
-def fields(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> list[str]:
-    """Return the names of the columns that an `Engine` reads of a frame.
+def check(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> pl.Schema:
+    """Return the schema of a frame that an `Engine` can read.
 
     Raises
     ------
@@ -453,10 +532,16 @@ def fields(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> list[str]:
     schema = require(frame, ("instrument_token", "last_price"), "candles")
     if on not in schema:
         require(frame, ("received_at",), f"candles without {on}")
-    names = [name for name in {on, *_FIELDS} if name in schema]
     for name in _TIMES:
-        time_column(schema, name)
-    return names
+        check_time(schema, name)
+    return schema
+
+
+@functools.cache
+def fields(on: Clock) -> tuple[str, ...]:
+    """Return the columns that an `Engine` reads, where a frame has them."""
+    names = {on, *_FIELDS}
+    return tuple(name for name in SCHEMA if name in names)
 
 
 def check_clock(on: str) -> None:

@@ -10,7 +10,6 @@ specification, "The Arrow C data interface".
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -145,21 +144,51 @@ def _schema(name: str, dtype: pl.DataType, keep: list[object]) -> _ArrowSchema:
     )
 
 
-@functools.cache
-def _batch_schema(columns: tuple[tuple[str, pl.DataType], ...]) -> _ArrowSchema:
-    """Describe a record batch. It is never written, so batches with the same columns share it."""
-    keep: list[object] = []
-    schema = _schema("", pl.Struct(dict(columns)), keep)
-    _descriptions.append(keep)
-    return schema
-
-
-_descriptions: Final[list[object]] = []
-
-
 def _instance(dtype: Any) -> pl.DataType:
     instance: pl.DataType = dtype() if isinstance(dtype, type) else dtype
     return instance
+
+
+class BatchSchema:
+    """What record batches with the same columns share. It is never written.
+
+    Parameters
+    ----------
+    columns
+        Column → flat dtype, or `polars.Array` of one, in order.
+
+    Raises
+    ------
+    TypeError
+        A dtype has no fixed width.
+    """
+
+    def __init__(self, columns: Mapping[str, pl.DataType]) -> None:
+        self._keep: list[object] = []  # what the description points to
+        self.description = _schema("", pl.Struct(dict(columns)), self._keep)
+        sizes = [dtype.size if isinstance(dtype, pl.Array) else 0 for dtype in columns.values()]
+        self.columns = len(sizes)
+        self.nested = np.flatnonzero(sizes)
+        """The positions of the columns that are arrays of arrays."""
+        self.sizes = np.array(sizes)[self.nested]
+        self._widths = np.array([_eight_rows(*column) for column in columns.items()])
+
+    def strides(self, pointers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return by how many bytes each pointer advances in eight rows."""
+        strides = np.zeros_like(pointers)
+        strides[:, 0] = pointers[:, 0] != 0
+        strides[1 : 1 + self.columns, 1] = self._widths
+        strides[1 + self.columns :, 1] = self._widths[self.nested]
+        return strides
+
+
+def _eight_rows(name: str, dtype: pl.DataType) -> int:
+    """Return the bytes of eight rows of a column."""
+    if isinstance(dtype, pl.Boolean):
+        return 1
+    if isinstance(dtype, pl.Array):
+        return dtype.size * _eight_rows(name, _instance(dtype.inner))
+    return 8 * numpy_dtype(name, dtype).itemsize
 
 
 class RecordBatch:
@@ -168,7 +197,7 @@ class RecordBatch:
     Parameters
     ----------
     schema
-        Column → flat dtype, or `polars.Array` of one, in order.
+        The columns.
     values
         For each column a C-contiguous array of shape ``(n,)`` or ``(n, size)``; a Boolean column
         is a bitmap, least significant bit first.
@@ -180,25 +209,21 @@ class RecordBatch:
     --------
     >>> schema = {"price": pl.Float64(), "orders": pl.Array(pl.UInt16, 2)}
     >>> values = [np.array([1.5, 2.5]), np.array([[1, 2], [3, 4]], "u2")]
-    >>> batch = RecordBatch(schema, values, [np.array([0b01], "u1"), None])
+    >>> batch = RecordBatch(BatchSchema(schema), values, [np.array([0b01], "u1"), None])
     >>> batch.frame(0, 2).rows()
     [(1.5, [1, 2]), (None, [3, 4])]
     """
 
     def __init__(
         self,
-        schema: Mapping[str, pl.DataType],
+        schema: BatchSchema,
         values: Sequence[npt.NDArray[Any]],
         validity: Sequence[npt.NDArray[np.uint8] | None],
     ) -> None:
         self._owned = (*values, *validity)
-        self._schema = _batch_schema(tuple(schema.items()))
-        sizes = [dtype.size if isinstance(dtype, pl.Array) else 0 for dtype in schema.values()]
-        self._columns = len(sizes)
-        self._nested = np.flatnonzero(sizes)
-        self._sizes = np.array(sizes)[self._nested]
+        self._schema = schema
         self._pointers = self._make_pointers(values, validity)
-        self._strides = self._make_strides(schema, values)
+        self._strides = schema.strides(self._pointers)
         self._template = self._make_template()
 
     def _make_pointers(
@@ -207,37 +232,23 @@ class RecordBatch:
         validity: Sequence[npt.NDArray[np.uint8] | None],
     ) -> npt.NDArray[np.int64]:
         """Return the buffers of the batch, of its columns, and of the items of nested columns."""
-        columns, nested = self._columns, self._nested
+        columns, nested = self._schema.columns, self._schema.nested
         pointers = np.zeros((1 + columns + len(nested), _POINTERS), np.int64)
-        data = np.array([array.ctypes.data for array in values])
+        data = np.array([native.address(array) for array in values])
         pointers[1 : 1 + columns, 0] = [
-            0 if bitmap is None else bitmap.ctypes.data for bitmap in validity
+            0 if bitmap is None else native.address(bitmap) for bitmap in validity
         ]
         pointers[1 : 1 + columns, 1] = data
         pointers[1 + columns :, 1] = data[nested]
         return pointers
 
-    def _make_strides(
-        self, schema: Mapping[str, pl.DataType], values: Sequence[npt.NDArray[Any]]
-    ) -> npt.NDArray[np.int64]:
-        """Return by how many bytes each pointer advances in eight rows."""
-        widths = [
-            1 if isinstance(dtype, pl.Boolean) else 8 * array.strides[0]
-            for dtype, array in zip(schema.values(), values, strict=True)
-        ]
-        strides = np.zeros_like(self._pointers)
-        strides[:, 0] = self._pointers[:, 0] != 0
-        strides[1 : 1 + self._columns, 1] = widths
-        strides[1 + self._columns :, 1] = np.array(widths)[self._nested]
-        return strides
-
     def _make_template(self) -> npt.NDArray[np.int64]:
         """Return the structs, in the order of the pointers, without the fields that vary."""
-        nested = 1 + self._nested
+        nested = 1 + self._schema.nested
         arrays = np.zeros((len(self._pointers), _WORDS), np.int64)
         arrays[:, _N_BUFFERS] = _POINTERS
         arrays[0, _N_BUFFERS] = 1
-        arrays[0, _N_CHILDREN] = self._columns
+        arrays[0, _N_CHILDREN] = self._schema.columns
         arrays[nested, _N_BUFFERS] = 1
         arrays[nested, _N_CHILDREN] = 1
         # -1 is unknown: Polars counts the nulls when it needs the number.
@@ -256,11 +267,12 @@ class RecordBatch:
             Positions of columns that have no null in these rows: Polars then skips their bitmaps,
             which makes queries faster.
         """
-        batch = _Batch(self._schema, self._fill(start, stop - start, without_nulls))
+        batch = _Batch(self._schema.description, self._fill(start, stop - start, without_nulls))
         return pl.Series(batch).struct.unnest()
 
     def _fill(self, start: int, length: int, without_nulls: Sequence[int]) -> npt.NDArray[np.int64]:
         """Return the structs of a frame; they live until Polars releases them."""
+        columns, nested = self._schema.columns, self._schema.nested
         arrays = self._template.copy()
         # The pointers advance instead of the offset, because the offset of a nested array does not
         # apply to its items.
@@ -268,10 +280,10 @@ class RecordBatch:
         addresses = arrays.ctypes.data + _WORDS * 8 * np.arange(1, len(arrays))
         arrays[:, _BUFFERS] = pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
         arrays[:, _ARRAY_LENGTH] = length
-        arrays[1 + self._columns :, _ARRAY_LENGTH] *= self._sizes
+        arrays[1 + columns :, _ARRAY_LENGTH] *= self._schema.sizes
         arrays[0, _CHILDREN] = addresses.ctypes.data
-        arrays[1 + self._nested, _CHILDREN] = addresses.ctypes.data + 8 * np.arange(
-            self._columns, len(addresses)
+        arrays[1 + nested, _CHILDREN] = addresses.ctypes.data + 8 * np.arange(
+            columns, len(addresses)
         )
         if len(without_nulls):
             arrays[1 + np.asarray(without_nulls), _NULL_COUNT] = 0

@@ -8,14 +8,14 @@ null, so most columns share a few bitmaps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from kitepolars import native
-from kitepolars.frames.arrow import RecordBatch
+from kitepolars.frames.arrow import BatchSchema, RecordBatch
 from kitepolars.frames.memory import Bitmap, Slabs, allocate
 from kitepolars.frames.schema import FILLS, SCHEMA
 from kitepolars.wire.decode import Target
@@ -35,6 +35,8 @@ _CODES: Final = {SLOT: np.dtype(np.uint32), MODE_CODE: np.dtype(np.uint8)}
 
 _SHARED: Final = {name: dtype for name, dtype in SCHEMA.items() if name not in _CODES}
 """Columns whose memory frames share."""
+
+_BATCH: Final = BatchSchema(_SHARED)
 
 _ARRAYS: Final = {name: dtype for name, dtype in _SHARED.items() if name != IS_SNAPSHOT}
 """Those of them that are arrays."""
@@ -115,7 +117,7 @@ class TickBuffer:
         self._modes_seen = 0  # one bit per mode
         self._blocks: tuple[int, tuple[pl.DataFrame, ...]] = (0, ())
         self._batch = RecordBatch(
-            _SHARED,
+            _BATCH,
             [
                 self.is_snapshot.bytes if column == IS_SNAPSHOT else self.columns[column]
                 for column in _SHARED
@@ -132,6 +134,14 @@ class TickBuffer:
     def newest(self) -> int:
         """When the last tick arrived, in microseconds since the epoch, UTC."""
         return int(self.columns["received_at"][self.length - 1])
+
+    def buffers_of(self, column: str) -> tuple[int, int]:
+        """Return the addresses of a column's bitmap, or 0 where it has no null, and values."""
+        if column == IS_SNAPSHOT:
+            return 0, native.address(self.is_snapshot.bytes)
+        valid = self.valid[_GROUP[column]] if column in _GROUP else None
+        bitmap = native.address(valid.bytes) if valid is not None and valid.has_zero else 0
+        return bitmap, native.address(self.columns[column])
 
     def bitmaps(self) -> tuple[Bitmap, ...]:
         """Return all bitmaps, always in the same order."""
@@ -284,6 +294,21 @@ class TickBuffer:
         last = np.full(slots, -1, np.int64)
         native.last_rows(native.address(self.columns[SLOT]), stop, native.address(last))
         return last
+
+
+class Rows(NamedTuple):
+    """Published rows of a buffer, to be read in place. Any thread."""
+
+    buffer: TickBuffer
+    start: int
+    stop: int
+    symbols: pl.Series
+    """The Categorical symbol of each slot."""
+
+    @property
+    def height(self) -> int:
+        """Return how many."""
+        return self.stop - self.start
 
 
 def merge_latest(settled: TickBuffer, live: TickBuffer, stop: int, slots: int) -> TickBuffer:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError
-from kitepolars.frames.buffers import SLOT, TickBuffer, merge_latest
+from kitepolars.frames.buffers import SLOT, Rows, TickBuffer, merge_latest
 from kitepolars.frames.index import TokenIndex
 from kitepolars.frames.memory import Slabs
 from kitepolars.frames.schema import MODE, SCHEMA
@@ -201,6 +201,13 @@ class Held(NamedTuple):
             begin = min(start - self.sealed_rows, self.length)
             return self.buffer.frame(begin, self.length, self.symbols, _MODE_VALUES)
         return self.frame().slice(start)
+
+    def rows_since(self, number: int) -> Rows | pl.DataFrame:
+        """Return what `since` returns; rows of the live tail where they are."""
+        start = number - self.first - self.sealed_rows
+        if start >= 0:
+            return Rows(self.buffer, min(start, self.length), self.length, self.symbols)
+        return self.since(number)
 
     def latest(self) -> pl.DataFrame:
         """Return the last tick of each instrument, in the order in which they were first seen.

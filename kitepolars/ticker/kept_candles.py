@@ -38,7 +38,7 @@ class _Bars:
 
     def _take(self, held: Held) -> None:
         if held.total > self._next:
-            self._builder.update(held.since(self._next))
+            self._builder.update(held.rows_since(self._next))
             self._next = held.total
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kitepolars.frames.arrow import RecordBatch
+from kitepolars.frames.arrow import BatchSchema, RecordBatch
 from script import run_script
 
 ROWS = 1_000
@@ -35,7 +35,9 @@ def batch() -> list[np.ndarray]:
 def test_values_and_nulls_arrive() -> None:
     valid = np.arange(ROWS) % 2 == 0
     bitmap = np.packbits(valid, bitorder="little")
-    frame = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap]).frame(0, ROWS)
+    frame = RecordBatch(BatchSchema(SCHEMA), batch(), [None, bitmap, None, None, bitmap]).frame(
+        0, ROWS
+    )
     assert dict(frame.schema) == SCHEMA
     assert frame["price"].to_list() == [n / 4 if valid[n] else None for n in range(ROWS)]
     assert frame["flag"].to_list() == [n % 3 == 0 for n in range(ROWS)]
@@ -46,13 +48,13 @@ def test_values_and_nulls_arrive() -> None:
 
 def test_a_column_known_to_have_no_nulls_needs_no_bitmap() -> None:
     bitmap = np.zeros(ROWS, "u1")
-    shared = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap])
+    shared = RecordBatch(BatchSchema(SCHEMA), batch(), [None, bitmap, None, None, bitmap])
     assert shared.frame(0, ROWS, [1]).null_count().row(0) == (0, 0, 0, 0, ROWS)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, ROWS])
 def test_any_number_of_rows(length: int) -> None:
-    frame = RecordBatch(SCHEMA, batch(), [None] * 5).frame(0, length)
+    frame = RecordBatch(BatchSchema(SCHEMA), batch(), [None] * 5).frame(0, length)
     assert frame.height == length
     assert frame["count"].to_list() == list(range(length))
 
@@ -61,14 +63,14 @@ def test_any_number_of_rows(length: int) -> None:
 def test_rows_from_the_middle(start: int) -> None:
     valid = np.arange(ROWS) % 3 == 0
     bitmap = np.packbits(valid, bitorder="little")
-    shared = RecordBatch(SCHEMA, batch(), [None, bitmap, None, None, bitmap])
+    shared = RecordBatch(BatchSchema(SCHEMA), batch(), [None, bitmap, None, None, bitmap])
     assert shared.frame(start, ROWS).equals(shared.frame(0, ROWS).slice(start))
 
 
 def test_memory_is_shared_and_let_go() -> None:
     values = batch()
     kept = weakref.ref(values[1])
-    shared = RecordBatch(SCHEMA, values, [None] * 5)
+    shared = RecordBatch(BatchSchema(SCHEMA), values, [None] * 5)
     frame = shared.frame(0, 10)
     values[1][3] = 99.0
     assert frame["price"][3] == 99.0
@@ -83,7 +85,7 @@ def test_memory_is_shared_and_let_go() -> None:
 def test_frames_are_made_used_and_dropped_by_many_threads() -> None:
     values = batch()
     kept = weakref.ref(values[1])
-    shared = RecordBatch(SCHEMA, values, [None] * 5)
+    shared = RecordBatch(BatchSchema(SCHEMA), values, [None] * 5)
 
     def work(_: int, shared: RecordBatch = shared) -> float:
         return float(shared.frame(0, ROWS).lazy().select("price").sum().collect()[0, 0])
@@ -98,8 +100,8 @@ def test_frames_are_made_used_and_dropped_by_many_threads() -> None:
 def test_a_process_ends_cleanly_with_frames_alive() -> None:
     script = """
 import numpy as np, polars as pl, builtins
-from kitepolars.frames.arrow import RecordBatch
-batch = RecordBatch({"x": pl.Float64()}, [np.arange(9.0)], [None])
+from kitepolars.frames.arrow import BatchSchema, RecordBatch
+batch = RecordBatch(BatchSchema({"x": pl.Float64()}), [np.arange(9.0)], [None])
 builtins.kept = [batch.frame(0, 9) for _ in range(9)]
 kept = pl.concat(builtins.kept).lazy()
 print(kept.sum().collect()[0, 0])
@@ -112,8 +114,8 @@ def test_no_interrupt_is_lost_while_frames_are_dropped() -> None:
     script = """
 import _thread, signal, threading
 import numpy as np, polars as pl
-from kitepolars.frames.arrow import RecordBatch
-batch = RecordBatch({"x": pl.Float64()}, [np.arange(9.0)], [None])
+from kitepolars.frames.arrow import BatchSchema, RecordBatch
+batch = RecordBatch(BatchSchema({"x": pl.Float64()}), [np.arange(9.0)], [None])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 ready = threading.Semaphore(0)
 
