@@ -20,7 +20,7 @@ from kitepolars.journal.compression import compress
 from kitepolars.journal.segments import segments
 from kitepolars.journal.writer import JournalWriter
 from kitepolars.playback import SAMPLE
-from kitepolars.sim.client import Subscriptions
+from kitepolars.server.clients import Subscriptions
 from kitepolars.sim.exchange import Exchange, order
 from kitepolars.sim.instruments import generate_instruments
 from kitepolars.source import (

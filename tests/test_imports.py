@@ -92,7 +92,8 @@ PARTS: Final = {
         "errors secret calendar wire frames feed instruments analytics", "dotenv httpx polars rich"
     ),
     "demonstration": part("wire feed instruments sim ticker"),
-    "sim": part("errors calendar loop options wire", "numpy websockets", asyncio=True),
+    "server": part("calendar wire", "websockets", asyncio=True),
+    "sim": part("errors calendar loop options server wire", "numpy websockets", asyncio=True),
     "widgets": part(
         "errors wire frames source feed health analytics",
         "IPython anywidget ipywidgets numpy polars traitlets",

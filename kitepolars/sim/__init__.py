@@ -4,8 +4,9 @@
 as a process of its own.
 """
 
+from kitepolars.server.clients import ReceivedRequest
 from kitepolars.sim.kite import SimulatedKite
-from kitepolars.sim.record import ConnectionRecord, Handshake, ReceivedRequest
+from kitepolars.sim.record import ConnectionRecord, Handshake
 from kitepolars.sim.standalone import serve
 
 __all__ = ["ConnectionRecord", "Handshake", "ReceivedRequest", "SimulatedKite", "serve"]

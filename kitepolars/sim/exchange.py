@@ -5,7 +5,6 @@ No socket and no clock; the simulator's loop thread.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from kitepolars.calendar import IST
-from kitepolars.sim.client import Subscriptions
+from kitepolars.server.clients import Subscriptions
+from kitepolars.server.endpoint import text_message
 from kitepolars.sim.market import MarketModel
 from kitepolars.sim.master import InstrumentMaster
 from kitepolars.wire.encode import encode_messages, encode_packets
 from kitepolars.wire.layouts import DEPTH_FIELDS, LAYOUTS, SEGMENT_MASK, SEGMENTS, layout_for
 
-__all__ = ["Exchange", "app_code", "error", "instruments_meta", "order"]
+__all__ = ["Exchange", "instruments_meta", "order"]
 
 _INDEX_CODES: Final = frozenset(code for code, known in SEGMENTS.items() if not known.tradable)
 
@@ -176,18 +176,7 @@ def instruments_meta(instrument_tokens: npt.NDArray[np.int64]) -> str:
     """Return the first message of a connection: how many instruments are listed, and a checksum."""
     count = len(instrument_tokens)
     etag = f'W/"{zlib.crc32(instrument_tokens.tobytes()):08x}-{count:x}"'
-    return _text({"type": "instruments_meta", "data": {"count": count, "etag": etag}})
-
-
-def app_code(now: float) -> str:
-    """Return the second message of a connection: the current time."""
-    moment = datetime.fromtimestamp(int(now), UTC).astimezone(IST)
-    return _text({"type": "app_code", "timestamp": moment.isoformat()})
-
-
-def error(message: str) -> str:
-    """Return an error message about a request."""
-    return _text({"type": "error", "data": message})
+    return text_message({"type": "instruments_meta", "data": {"count": count, "etag": etag}})
 
 
 def order(user_id: str, order_id: str, now: float, fields: dict[str, Any]) -> str:
@@ -198,8 +187,6 @@ def order(user_id: str, order_id: str, now: float, fields: dict[str, Any]) -> st
         ("order_timestamp", "exchange_update_timestamp", "exchange_timestamp"), local
     )
     who = {"account_id": user_id, "placed_by": user_id, "order_id": order_id}
-    return _text({"type": "order", "id": "", "data": {**who, **_FILLED_ORDER, **times, **fields}})
-
-
-def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, separators=(",", ":"))
+    return text_message(
+        {"type": "order", "id": "", "data": {**who, **_FILLED_ORDER, **times, **fields}}
+    )

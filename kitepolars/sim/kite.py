@@ -12,11 +12,12 @@ from typing import Any, Final, Self, TypeVar
 
 from kitepolars.errors import ConfigError, NotRunning
 from kitepolars.loop import LoopThread
+from kitepolars.server.clients import ReceivedRequest
 from kitepolars.sim.admission import Admission
 from kitepolars.sim.exchange import Exchange
 from kitepolars.sim.instruments import generate_instruments
 from kitepolars.sim.master import InstrumentMaster, day_of
-from kitepolars.sim.record import ConnectionRecord, Handshake, ReceivedRequest, Record
+from kitepolars.sim.record import ConnectionRecord, Handshake, Record
 from kitepolars.sim.server import KiteServer, PushSettings
 from kitepolars.wire.encode import MAX_PACKETS
 from kitepolars.wire.layouts import Mode

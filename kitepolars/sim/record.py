@@ -13,36 +13,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from kitepolars.server.clients import ReceivedRequest
 from kitepolars.wire.layouts import Mode
 
-__all__ = ["ConnectionRecord", "Handshake", "ReceivedRequest", "Record"]
+__all__ = ["ConnectionRecord", "Handshake", "Record"]
 
 _KEPT_RECORDS: Final = 10_000
-
-
-@dataclass(frozen=True)
-class ReceivedRequest:
-    """A text message that a client sent.
-
-    Parameters
-    ----------
-    connection
-        The number of the connection.
-    action
-        ``"subscribe"``, ``"unsubscribe"``, ``"mode"``, or empty for anything else.
-    tokens
-        The instrument tokens in it, in order; tokens sent as strings are ignored.
-    mode
-        The mode of a mode request.
-    text
-        The message itself.
-    """
-
-    connection: int
-    action: str
-    tokens: tuple[int, ...]
-    mode: Mode | None
-    text: str
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The server of the simulated Kite: handshakes, requests, and the push cycle.
+"""The server of the simulated Kite: the push cycle, faults, and what is recorded.
 
-It owns the connections. All of it runs on the loop thread of the simulator.
+All of it runs on the loop thread of the simulator.
 """
 
 from __future__ import annotations
@@ -13,37 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosedError
-from websockets.http11 import Request as HttpRequest
-from websockets.http11 import Response
+from websockets.asyncio.server import ServerConnection
 
-from kitepolars.sim.admission import Admission, Login
-from kitepolars.sim.client import ConnectedClient, Subscriptions, counts_against_limit
-from kitepolars.sim.exchange import Exchange, app_code, error, instruments_meta, order
+from kitepolars.server.clients import ConnectedClient, Subscriptions
+from kitepolars.server.endpoint import Endpoint, app_code, error
+from kitepolars.server.handshake import Login, Refusal
+from kitepolars.sim.admission import Admission
+from kitepolars.sim.exchange import Exchange, instruments_meta, order
 from kitepolars.sim.record import Handshake, Record
 
 __all__ = ["KiteServer", "PushSettings"]
 
-HEARTBEAT: Final = b"\x00"
 _SUCCESS: Final = 101
-_CLOSE_TIMEOUT: Final = 0.5
-_GOING_AWAY: Final = 1001
 
 _LOGGER: Final = logging.getLogger(__name__)
-_TRANSPORT_LOGGER: Final = logging.getLogger("kitepolars.sim.transport")
-
-
-class _WithoutRequests(logging.Filter):
-    """Keeps requests out of the log: their URLs contain access tokens."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.msg == "opening handshake failed":
-            record.exc_info = None
-        return record.levelno > logging.DEBUG
-
-
-_TRANSPORT_LOGGER.addFilter(_WithoutRequests())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +48,58 @@ class PushSettings:
     write_buffer: int
 
 
-class KiteServer:
+class RecordedClient(ConnectedClient):
+    """A client whose messages are counted, and which can be silenced.
+
+    Parameters
+    ----------
+    subscriptions
+        What the client has subscribed.
+    socket
+        The WebSocket.
+    record
+        Counts what is sent. Its lock is held around `write`.
+    write_buffer
+        The most bytes that may wait for the client before it is dropped.
+    is_silent
+        Whether nothing is sent at all.
+    """
+
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        socket: ServerConnection,
+        record: Record,
+        *,
+        write_buffer: int,
+        is_silent: bool,
+    ) -> None:
+        super().__init__(subscriptions, socket, write_buffer=write_buffer)
+        self.is_silent = is_silent
+        self._record = record
+
+    def write(self, message: bytes | str, packets: int = 0) -> bool:
+        """Send a message without waiting, and count it."""
+        was_sent = not self.is_silent and super().write(message)
+        if was_sent:
+            self._record.sent(self.subscriptions.connection, packets)
+        return was_sent
+
+    def too_slow(self) -> None:
+        """Cut the connection, as Kite does."""
+        _LOGGER.info("connection %d reads too slowly and is dropped", self.subscriptions.connection)
+        self.abort()
+
+    def silence(self, *, on: bool, pongs: bool) -> None:
+        """Send nothing from now on, or send again; without pongs nothing is read either."""
+        self.is_silent = on
+        if on and not pongs:
+            self.socket.transport.pause_reading()
+        else:
+            self.socket.transport.resume_reading()
+
+
+class KiteServer(Endpoint[RecordedClient]):
     """The server.
 
     Parameters
@@ -100,7 +134,7 @@ class KiteServer:
         users: dict[str, str],
         limit: int,
     ) -> None:
-        self.address = address
+        super().__init__(address, heartbeat=push.heartbeat)
         self.admission = admission
         self.market = exchange.market
         self.is_market_open = True
@@ -112,45 +146,20 @@ class KiteServer:
         self._clock = clock
         self._users = users
         self._limit = limit
-        self._port: Server
         self._pushing: asyncio.Task[None]
-        self._clients: dict[int, ConnectedClient] = {}
-        self._next_connection = 0
         self._next_order = 0
         self._greeting = instruments_meta(exchange.master.instrument_token)
 
     async def open(self) -> None:
-        """Open the port, accept clients, and start the push cycle.
-
-        Raises
-        ------
-        OSError
-            The port is taken.
-        """
-        host, port = self.address
-        self._port = await serve(
-            self._handle,
-            host,
-            port,
-            process_request=self._answer_handshake,
-            process_response=self._note_answer,
-            compression=None,
-            server_header=None,
-            ping_interval=None,
-            close_timeout=_CLOSE_TIMEOUT,
-            max_queue=None,  # only `ConnectedClient.silence` may pause reading
-            logger=_TRANSPORT_LOGGER,
-        )
-        self.address = host, self._port.sockets[0].getsockname()[1]
+        """Open the port, accept clients, and start the push cycle."""
+        await super().open()
         self._pushing = asyncio.create_task(self._push_forever())
 
     async def close(self) -> None:
-        """Close the port and every connection, within a second whatever clients do."""
-        self._port.close(close_connections=False)
-        for client in self.clients(None):
+        """Close the port and every connection, and end the push cycle."""
+        for client in self.clients():
             client.silence(on=False, pongs=True)  # its answer to the close must be read
-        await self.disconnect(None, _GOING_AWAY, "")
-        await self._port.wait_closed()
+        await super().close()
         self._pushing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._pushing
@@ -179,7 +188,8 @@ class KiteServer:
         else:
             self._exchange.rest()
         self._send_collected()
-        self._send_heartbeats()
+        with self._record.changing():
+            self.send_heartbeats()
 
     def step(self, seconds: float) -> int:
         """Make every subscribed instrument tick once; return the number of packets sent."""
@@ -193,31 +203,12 @@ class KiteServer:
 
     def _send_collected(self) -> None:
         with self._record.changing():
-            for client in self.clients(None):
+            for client in self.clients():
                 if not client.is_silent:
                     for packets, message in self._exchange.collect(client.subscriptions):
                         client.write(message, packets)
 
-    def _send_heartbeats(self) -> None:
-        if self._push.heartbeat is None:
-            return
-        latest = asyncio.get_running_loop().time() - self._push.heartbeat
-        with self._record.changing():
-            for client in self.clients(None):
-                if client.last_sent <= latest:
-                    client.write(HEARTBEAT)
-
     # Faults and messages on demand
-
-    def clients(self, connection: int | None) -> list[ConnectedClient]:
-        """Return the client of an open connection, or all clients.
-
-        Raises
-        ------
-        KeyError
-            There is no such open connection.
-        """
-        return list(self._clients.values()) if connection is None else [self._clients[connection]]
 
     def send(self, message: bytes | str, connection: int | None) -> None:
         """Send a message as it is, to one client or all."""
@@ -231,95 +222,64 @@ class KiteServer:
         now = self._clock()
         order_id = f"{now:.0f}{self._next_order:06}"
         with self._record.changing():
-            for client in self.clients(None):
+            for client in self.clients():
                 owner = client.subscriptions.user_id
                 if user_id in (None, owner):
                     client.write(order(owner, order_id, now, fields))
 
-    async def disconnect(self, connection: int | None, code: int, reason: str) -> None:
-        """Close with a code and a reason, and wait a moment for the answers of clients."""
-        await asyncio.gather(
-            *(client.socket.close(code, reason) for client in self.clients(connection))
-        )
-
     # Connections
 
-    def _answer_handshake(self, _: ServerConnection, request: HttpRequest) -> Response | None:
-        login = Login(request.path)
-        opened = Counter(
-            client.subscriptions.api_key
-            for client in self.clients(None)
-            if counts_against_limit(client.socket)
-        )
+    def admit(self, login: Login) -> Refusal | None:
+        """Return why a client may not connect, and record a refusal."""
+        opened = Counter(client.subscriptions.api_key for client in self.clients() if client.counts)
         refused = self.admission.decide(login, opened)
-        if refused is None:
-            return None
-        self._record.add_handshake(Handshake(refused.status, login.api_key))
-        return refused.response()
+        if refused is not None:
+            self._record.add_handshake(Handshake(refused.status, login.api_key))
+        return refused
 
-    def _note_answer(
-        self, socket: ServerConnection, request: HttpRequest, response: Response
-    ) -> None:
-        """Record a connection before its client can know that it is open."""
-        will_open = counts_against_limit(socket) and self._port.is_serving()
-        if response.status_code == _SUCCESS and will_open:
-            self._begin(socket, Login(request.path).api_key)
-
-    async def _handle(self, socket: ServerConnection) -> None:
-        """Serve a connection from its handshake to its end."""
-        client = next((client for client in self.clients(None) if client.socket is socket), None)
-        if client is None:
-            return  # the client left during the handshake
-        if not self._flaps(client):
-            self._greet(client)
-        try:
-            async for message in socket:
-                self._receive(client, message)
-        except ConnectionClosedError:
-            _LOGGER.debug(
-                "connection %d left without a closing handshake", client.subscriptions.connection
-            )
-
-    def _begin(self, socket: ServerConnection, api_key: str) -> None:
-        connection, self._next_connection = self._next_connection, self._next_connection + 1
-        user_id = self._user_of(api_key)
-        subscriptions = Subscriptions(connection, api_key, user_id, limit=self._limit)
-        client = self._clients[connection] = ConnectedClient(
+    def accept(self, login: Login, connection: int, socket: ServerConnection) -> RecordedClient:
+        """Record a new connection and return its client."""
+        user_id = self._user_of(login.api_key)
+        subscriptions = Subscriptions(connection, login.api_key, user_id, limit=self._limit)
+        with self._record.changing():
+            self._record.opened(connection, login.api_key, user_id, subscriptions.modes)
+            self._record.add_handshake(Handshake(_SUCCESS, login.api_key, connection))
+        return RecordedClient(
             subscriptions,
             socket,
             self._record,
             write_buffer=self._push.write_buffer,
             is_silent=self.silences_newcomers,
         )
-        with self._record.changing():
-            self._record.opened(connection, api_key, user_id, subscriptions.modes)
-            self._record.add_handshake(Handshake(_SUCCESS, api_key, connection))
-        client.closed.add_done_callback(lambda _: self._end(client))
 
-    def _end(self, client: ConnectedClient) -> None:
-        del self._clients[client.subscriptions.connection]
+    def greet(self, client: RecordedClient) -> None:
+        """Send what Kite sends first, or cut the connection where it is to flap."""
+        if self._flaps(client):
+            return
+        with self._record.changing():
+            client.write(self._greeting)
+            client.write(app_code(self._clock()))
+
+    def receive(self, client: RecordedClient, message: str | bytes) -> None:
+        """Carry out a request, record it, and say what is wrong with it."""
+        with self._record.changing():
+            request, problem = client.subscriptions.receive(message)
+            self._record.add_request(request)
+            if problem is not None:
+                client.write(error(problem))
+
+    def forget(self, client: RecordedClient) -> None:
+        """Record the end of a connection."""
         self._exchange.forget(client.subscriptions)
         self._record.closed(client.subscriptions.connection)
 
-    def _flaps(self, client: ConnectedClient) -> bool:
+    def _flaps(self, client: RecordedClient) -> bool:
         if self.flaps_left == 0:
             return False
         if self.flaps_left is not None:
             self.flaps_left -= 1
         client.abort()
         return True
-
-    def _greet(self, client: ConnectedClient) -> None:
-        with self._record.changing():
-            client.write(self._greeting)
-            client.write(app_code(self._clock()))
-
-    def _receive(self, client: ConnectedClient, message: str | bytes) -> None:
-        with self._record.changing():
-            request, problem = client.subscriptions.receive(message)
-            self._record.add_request(request)
-            if problem is not None:
-                client.write(error(problem))
 
     def _user_of(self, api_key: str) -> str:
         return self._users.setdefault(api_key, f"AB{len(self._users) + 1:04}")

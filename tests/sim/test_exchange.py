@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from kitepolars.sim.client import Subscriptions
+from kitepolars.server.clients import Subscriptions
 from kitepolars.sim.exchange import Exchange
 from kitepolars.sim.instruments import generate_instruments
 

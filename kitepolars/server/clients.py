@@ -1,28 +1,57 @@
-"""One connected client: what it has subscribed, as Kite keeps it, and its socket.
+"""A connected client: what it has subscribed, as Kite keeps it, and its socket.
 
-`Subscriptions` knows neither socket nor clock; `ConnectedClient` lives on the loop thread of the
-simulator.
+`Subscriptions` knows neither socket nor clock; `ConnectedClient` lives on the loop thread of its
+server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.protocol import State
 
-from kitepolars.sim.record import ReceivedRequest, Record
 from kitepolars.wire.layouts import Mode
 
-__all__ = ["ConnectedClient", "Subscriptions", "counts_against_limit"]
+__all__ = ["ConnectedClient", "ReceivedRequest", "Subscriptions"]
+
+TOO_SLOW: Final = 1013
+"""The WebSocket close code "try again later", for a client that reads too slowly."""
+
+DROP_GRACE: Final = 0.5
+"""Seconds that a client which is dropped has to read why."""
 
 _TOKEN_LIMIT: Final = 1 << 32
-_LOGGER: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReceivedRequest:
+    """A text message that a client sent.
+
+    Parameters
+    ----------
+    connection
+        The number of the connection.
+    action
+        ``"subscribe"``, ``"unsubscribe"``, ``"mode"``, or empty for anything else.
+    tokens
+        The instrument tokens in it, in order; tokens sent as strings are ignored.
+    mode
+        The mode of a mode request.
+    text
+        The message itself.
+    """
+
+    connection: int
+    action: str
+    tokens: tuple[int, ...]
+    mode: Mode | None
+    text: str
 
 
 class Subscriptions:
@@ -66,12 +95,19 @@ class Subscriptions:
         if request.action == "subscribe":
             error = self._subscribe(request.tokens)
         elif request.action == "unsubscribe":
-            self._unsubscribe(request.tokens)
+            self.unsubscribe(request.tokens)
         elif request.mode is not None:
             mode = request.mode
             self.modes.update({token: mode for token in request.tokens if token in self.modes})
         self.version += 1
         return request, error
+
+    def unsubscribe(self, tokens: Iterable[int]) -> None:
+        """Forget instruments, and free their places."""
+        for token in tokens:
+            self._taken -= self._places.pop(token, 0)
+            self.modes.pop(token, None)
+            self.snapshots_owed.discard(token)
 
     def _subscribe(self, tokens: Iterable[int]) -> str | None:
         for token in tokens:
@@ -82,12 +118,6 @@ class Subscriptions:
             self.modes[token] = Mode.QUOTE
             self.snapshots_owed.add(token)
         return None
-
-    def _unsubscribe(self, tokens: Iterable[int]) -> None:
-        for token in tokens:
-            self._taken -= self._places.pop(token, 0)
-            self.modes.pop(token, None)
-            self.snapshots_owed.discard(token)
 
     def _parse(self, text: str | bytes) -> ReceivedRequest:
         shown = text if isinstance(text, str) else text.decode(errors="replace")
@@ -112,11 +142,6 @@ def _numbers(values: list[Any]) -> tuple[int, ...]:
     return tuple(value for value in values if type(value) is int and 0 <= value < _TOKEN_LIMIT)
 
 
-def counts_against_limit(socket: ServerConnection) -> bool:
-    """Return whether a socket counts as a connection of its API key: not once it is closing."""
-    return socket.protocol.state in (State.CONNECTING, State.OPEN)
-
-
 class ConnectedClient:
     """A client and its socket.
 
@@ -125,57 +150,73 @@ class ConnectedClient:
     subscriptions
         What the client has subscribed.
     socket
-        The open WebSocket.
-    record
-        Counts what is sent. Its lock is held around `write`.
+        The WebSocket, whose handshake may still be under way.
     write_buffer
         The most bytes that may wait for the client before it is dropped.
-    is_silent
-        Whether nothing is sent at all.
     """
 
     def __init__(
-        self,
-        subscriptions: Subscriptions,
-        socket: ServerConnection,
-        record: Record,
-        *,
-        write_buffer: int,
-        is_silent: bool,
+        self, subscriptions: Subscriptions, socket: ServerConnection, *, write_buffer: int
     ) -> None:
         self.subscriptions = subscriptions
         self.socket = socket
-        self.is_silent = is_silent
         loop = asyncio.get_running_loop()
         self.closed = loop.create_task(socket.wait_closed())
         """Done when the connection has ended, even if the client left during the handshake."""
         self.last_sent = loop.time()
-        self._record = record
         self._write_buffer = write_buffer
 
-    def write(self, message: bytes | str, packets: int = 0) -> None:
-        """Send a message without waiting; drop a client that reads too slowly."""
-        transport = self.socket.transport
-        is_open = self.socket.protocol.state is State.OPEN and not transport.is_closing()
-        if self.is_silent or not is_open:
-            return
-        broadcast([self.socket], message)
-        self.last_sent = asyncio.get_running_loop().time()
-        self._record.sent(self.subscriptions.connection, packets)
-        if transport.get_write_buffer_size() > self._write_buffer:
-            _LOGGER.info(
-                "connection %d reads too slowly and is dropped", self.subscriptions.connection
-            )
-            self.abort()
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can be sent."""
+        return self.socket.protocol.state is State.OPEN and not self.socket.transport.is_closing()
 
-    def silence(self, *, on: bool, pongs: bool) -> None:
-        """Send nothing from now on, or send again; without pongs nothing is read either."""
-        self.is_silent = on
-        if on and not pongs:
-            self.socket.transport.pause_reading()
-        else:
-            self.socket.transport.resume_reading()
+    @property
+    def counts(self) -> bool:
+        """Whether it counts as a connection: not once it is closing."""
+        return self.socket.protocol.state in (State.CONNECTING, State.OPEN)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the client has not taken yet, beyond those in the system's buffers."""
+        return self.socket.transport.get_write_buffer_size()
+
+    def write(self, message: bytes | str) -> bool:
+        """Send a message without waiting, and return whether it was; see `too_slow`."""
+        if not self.is_open:
+            return False
+        broadcast([self.socket], message)
+        self._sent()
+        return True
+
+    def write_frames(self, frames: bytes) -> bool:
+        """Send complete WebSocket frames as they are: final, unmasked and uncompressed.
+
+        Nothing else is ever under way in between, because messages are not fragmented here.
+        """
+        if not self.is_open:
+            return False
+        self.socket.transport.write(frames)
+        self._sent()
+        return True
+
+    def too_slow(self) -> None:
+        """Drop the client, because more bytes wait for it than `write_buffer`."""
+        reason = f"reads too slowly: {self.waiting_bytes:,} bytes wait"
+        self.drop(TOO_SLOW, reason)
+
+    def drop(self, code: int, reason: str) -> None:
+        """Close with a code and a reason, and without them if the client does not read them."""
+        if self.is_open:
+            self.socket.protocol.send_close(code, reason)
+            self.socket.transport.writelines(self.socket.protocol.data_to_send())
+            asyncio.get_running_loop().call_later(DROP_GRACE, self.abort)
 
     def abort(self) -> None:
         """Cut the connection without a closing handshake."""
         self.socket.transport.abort()
+
+    def _sent(self) -> None:
+        self.last_sent = asyncio.get_running_loop().time()
+        if self.waiting_bytes > self._write_buffer:
+            self.too_slow()
