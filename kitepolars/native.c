@@ -735,3 +735,62 @@ PUBLIC void release_array(struct ArrowArray *array)
         python.give_lock(state);
     }
 }
+
+/* Columns of a record batch. `stride` is the bytes of eight rows of values; `size` is the number of
+ * items in a row of a nested column, 0 for a flat one.
+ */
+struct BatchColumn {
+    const uint8_t *bitmap, *values;
+    int64_t stride, size;
+};
+
+/* Describe a range of rows as a struct array; `start` must be a multiple of 8.
+ *
+ * `out` has room for the arrays (the batch, its columns, the items of nested columns), then the
+ * pointers to children, then two pointers to buffers for each array. The pointers advance instead of
+ * the offset, because the offset of a nested array does not apply to its items. Columns that are
+ * marked in `without_nulls` get no bitmap that has to be looked at: their null count is 0, where -1
+ * means unknown.
+ */
+PUBLIC void export_batch(const struct BatchColumn *columns, int64_t count, int64_t nested,
+                         int64_t start, int64_t length, const uint8_t *without_nulls, void *owner,
+                         struct ArrowArray *out)
+{
+    const int64_t arrays = 1 + count + nested;
+    struct ArrowArray **children = (struct ArrowArray **)(out + arrays);
+    const void **buffers = (const void **)(children + count + nested);
+    struct ArrowArray *items = out + 1 + count;
+    for (int64_t i = 0; i < count + nested; i++)
+        children[i] = out + 1 + i;
+    out[0] = (struct ArrowArray){.length = length,
+                                 .n_buffers = 1,
+                                 .n_children = count,
+                                 .buffers = buffers,
+                                 .children = children,
+                                 .release = release_array,
+                                 .private_data = owner};
+    buffers[0] = NULL;
+    for (int64_t i = 0; i < count; i++) {
+        const struct BatchColumn *column = &columns[i];
+        const void **own = buffers + 2 * (1 + i);
+        own[0] = column->bitmap ? column->bitmap + start / 8 : NULL;
+        own[1] = column->values + start / 8 * column->stride;
+        out[1 + i] = (struct ArrowArray){.length = length,
+                                         .null_count = own[0] && !without_nulls[i] ? -1 : 0,
+                                         .n_buffers = 2,
+                                         .buffers = own,
+                                         .release = release_array};
+        if (column->size) {
+            const void **inner = buffers + 2 * (items - out);
+            inner[0] = NULL;
+            inner[1] = own[1];
+            *items = (struct ArrowArray){.length = length * column->size,
+                                         .n_buffers = 2,
+                                         .buffers = inner,
+                                         .release = release_array};
+            out[1 + i].n_buffers = out[1 + i].n_children = 1;
+            out[1 + i].children = children + (items - out) - 1;
+            items++;
+        }
+    }
+}

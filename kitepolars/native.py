@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy.typing as npt
 
 __all__ = [
-    "RELEASE_ARRAY",
     "RELEASE_SCHEMA",
     "WAYS",
     "Pinned",
@@ -210,8 +209,9 @@ def _address_of(function: Any) -> int:
 RELEASE_SCHEMA: Final = _address_of(_library.release_schema)
 """The address of the release callback of an ``ArrowSchema``."""
 
-RELEASE_ARRAY: Final = _address_of(_library.release_array)
-"""The address of that of an ``ArrowArray``, which releases the object in ``private_data``."""
+export_batch: Final = _function("export_batch", None, _Memory, *[_Number] * 4, *[_Memory] * 3)
+"""``(columns, count, nested, start, length, without_nulls, owner, → arrays)``: describes rows as an
+``ArrowArray``; see `frames.arrow`."""
 
 _INTERPRETER: Final = (
     "Py_IsInitialized",

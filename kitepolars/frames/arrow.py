@@ -10,7 +10,7 @@ specification, "The Arrow C data interface".
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,16 +19,12 @@ import polars as pl
 
 from kitepolars import native
 
-__all__ = ["RecordBatch", "numpy_dtype"]
+__all__ = ["BatchSchema", "RecordBatch", "numpy_dtype"]
 
 _NULLABLE: Final = 2  # ARROW_FLAG_NULLABLE
 
 
 class _ArrowSchema(ctypes.Structure):
-    pass
-
-
-class _ArrowArray(ctypes.Structure):
     pass
 
 
@@ -43,18 +39,6 @@ _ArrowSchema._fields_ = [
     ("release", ctypes.c_void_p),
     ("private_data", ctypes.c_void_p),
 ]
-_ArrowArray._fields_ = [
-    ("length", ctypes.c_int64),
-    ("null_count", ctypes.c_int64),
-    ("offset", ctypes.c_int64),
-    ("n_buffers", ctypes.c_int64),
-    ("n_children", ctypes.c_int64),
-    ("buffers", ctypes.POINTER(ctypes.c_void_p)),
-    ("children", ctypes.POINTER(ctypes.POINTER(_ArrowArray))),
-    ("dictionary", ctypes.POINTER(_ArrowArray)),
-    ("release", ctypes.c_void_p),
-    ("private_data", ctypes.c_void_p),
-]
 
 _new_capsule = ctypes.pythonapi.PyCapsule_New
 _new_capsule.restype = ctypes.py_object
@@ -64,10 +48,11 @@ _keep = ctypes.pythonapi.Py_IncRef
 _keep.restype = None
 _keep.argtypes = [ctypes.py_object]
 
-_WORDS: Final = ctypes.sizeof(_ArrowArray) // 8  # every member is 8 bytes wide
-_ARRAY_LENGTH, _NULL_COUNT, _OFFSET, _N_BUFFERS, _N_CHILDREN, _BUFFERS, _CHILDREN = range(7)
-_RELEASE, _PRIVATE_DATA = 8, 9
-_POINTERS: Final = 2  # validity bitmap and values; a nested array has no values of its own
+_ARRAY_WORDS: Final = 10
+"""Words of 8 bytes of an ``ArrowArray``."""
+
+_POINTERS: Final = 2
+"""Buffers of an array: validity bitmap and values."""
 
 
 _FIXED_WIDTH: Final[Mapping[type[pl.DataType], tuple[str, str]]] = {
@@ -167,19 +152,26 @@ class BatchSchema:
         self._keep: list[object] = []  # what the description points to
         self.description = _schema("", pl.Struct(dict(columns)), self._keep)
         sizes = [dtype.size if isinstance(dtype, pl.Array) else 0 for dtype in columns.values()]
-        self.columns = len(sizes)
-        self.nested = np.flatnonzero(sizes)
-        """The positions of the columns that are arrays of arrays."""
-        self.sizes = np.array(sizes)[self.nested]
-        self._widths = np.array([_eight_rows(*column) for column in columns.items()])
+        self.count = len(sizes)
+        self.nested = sum(size > 0 for size in sizes)
+        """How many columns are arrays of arrays."""
+        arrays = 1 + self.count + self.nested
+        self.words = arrays * (_ARRAY_WORDS + _POINTERS) + arrays - 1
+        """Words of the structs of a batch, with the pointers to buffers and children."""
+        self._shapes = [
+            (_eight_rows(*column), size)
+            for column, size in zip(columns.items(), sizes, strict=True)
+        ]
 
-    def strides(self, pointers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return by how many bytes each pointer advances in eight rows."""
-        strides = np.zeros_like(pointers)
-        strides[:, 0] = pointers[:, 0] != 0
-        strides[1 : 1 + self.columns, 1] = self._widths
-        strides[1 + self.columns :, 1] = self._widths[self.nested]
-        return strides
+    def places(self, values: Iterable[int], validity: Iterable[int]) -> npt.NDArray[np.int64]:
+        """Return the columns as ``struct BatchColumn`` of native.c, given their addresses."""
+        return np.array(
+            [
+                (bitmap, place, *shape)
+                for bitmap, place, shape in zip(validity, values, self._shapes, strict=True)
+            ],
+            np.int64,
+        )
 
 
 def _eight_rows(name: str, dtype: pl.DataType) -> int:
@@ -222,39 +214,12 @@ class RecordBatch:
     ) -> None:
         self._owned = (*values, *validity)
         self._schema = schema
-        self._pointers = self._make_pointers(values, validity)
-        self._strides = schema.strides(self._pointers)
-        self._template = self._make_template()
-
-    def _make_pointers(
-        self,
-        values: Sequence[npt.NDArray[Any]],
-        validity: Sequence[npt.NDArray[np.uint8] | None],
-    ) -> npt.NDArray[np.int64]:
-        """Return the buffers of the batch, of its columns, and of the items of nested columns."""
-        columns, nested = self._schema.columns, self._schema.nested
-        pointers = np.zeros((1 + columns + len(nested), _POINTERS), np.int64)
-        data = np.array([native.address(array) for array in values])
-        pointers[1 : 1 + columns, 0] = [
-            0 if bitmap is None else native.address(bitmap) for bitmap in validity
-        ]
-        pointers[1 : 1 + columns, 1] = data
-        pointers[1 + columns :, 1] = data[nested]
-        return pointers
-
-    def _make_template(self) -> npt.NDArray[np.int64]:
-        """Return the structs, in the order of the pointers, without the fields that vary."""
-        nested = 1 + self._schema.nested
-        arrays = np.zeros((len(self._pointers), _WORDS), np.int64)
-        arrays[:, _N_BUFFERS] = _POINTERS
-        arrays[0, _N_BUFFERS] = 1
-        arrays[0, _N_CHILDREN] = self._schema.columns
-        arrays[nested, _N_BUFFERS] = 1
-        arrays[nested, _N_CHILDREN] = 1
-        # -1 is unknown: Polars counts the nulls when it needs the number.
-        arrays[:, _NULL_COUNT] = -(self._pointers[:, 0] != 0).astype(np.int64)
-        arrays[:, _RELEASE] = native.RELEASE_ARRAY
-        return arrays
+        self._places = native.Pinned(
+            schema.places(
+                map(native.address, values),
+                [0 if bitmap is None else native.address(bitmap) for bitmap in validity],
+            )
+        )
 
     def frame(self, start: int, stop: int, without_nulls: Sequence[int] = ()) -> pl.DataFrame:
         """Return a DataFrame that shares the memory of rows. They must not be written again.
@@ -267,29 +232,30 @@ class RecordBatch:
             Positions of columns that have no null in these rows: Polars then skips their bitmaps,
             which makes queries faster.
         """
-        batch = _Batch(self._schema.description, self._fill(start, stop - start, without_nulls))
+        batch = _Batch(self._schema.description, self._export(start, stop - start, without_nulls))
         return pl.Series(batch).struct.unnest()
 
-    def _fill(self, start: int, length: int, without_nulls: Sequence[int]) -> npt.NDArray[np.int64]:
+    def _export(
+        self, start: int, length: int, without_nulls: Sequence[int]
+    ) -> npt.NDArray[np.int64]:
         """Return the structs of a frame; they live until Polars releases them."""
-        columns, nested = self._schema.columns, self._schema.nested
-        arrays = self._template.copy()
-        # The pointers advance instead of the offset, because the offset of a nested array does not
-        # apply to its items.
-        pointers = self._pointers + start // 8 * self._strides
-        addresses = arrays.ctypes.data + _WORDS * 8 * np.arange(1, len(arrays))
-        arrays[:, _BUFFERS] = pointers.ctypes.data + _POINTERS * 8 * np.arange(len(arrays))
-        arrays[:, _ARRAY_LENGTH] = length
-        arrays[1 + columns :, _ARRAY_LENGTH] *= self._schema.sizes
-        arrays[0, _CHILDREN] = addresses.ctypes.data
-        arrays[1 + nested, _CHILDREN] = addresses.ctypes.data + 8 * np.arange(
-            columns, len(addresses)
-        )
-        if len(without_nulls):
-            arrays[1 + np.asarray(without_nulls), _NULL_COUNT] = 0
-        shared = (arrays, addresses, pointers, self._owned)
+        schema = self._schema
+        arrays = np.empty(schema.words, np.int64)
+        is_complete = bytearray(schema.count)
+        for position in without_nulls:
+            is_complete[position] = 1
+        shared = (arrays, self._owned)
         _keep(shared)  # until the release callback
-        arrays[0, _PRIVATE_DATA] = id(shared)
+        native.export_batch(
+            self._places,
+            schema.count,
+            schema.nested,
+            start,
+            length,
+            bytes(is_complete),
+            id(shared),
+            native.address(arrays),
+        )
         return arrays
 
 
