@@ -2,7 +2,7 @@
 
 __version__ = "0.2.0"
 
-_SHOWN = (
+_PACKAGES = (
     "polars",
     "numpy",
     "websockets",
@@ -36,7 +36,7 @@ def show_versions() -> None:
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "system": f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} cores",
     }
-    for name in _SHOWN:
+    for name in _PACKAGES:
         try:
             lines[name] = version(name)
         except PackageNotFoundError:

@@ -16,8 +16,12 @@ from typing import Final
 from kitepolars.wire.layouts import SEGMENT_MASK, SEGMENTS
 
 __all__ = [
+    "DAY",
+    "EARLIEST_TIME",
     "IST",
+    "IST_OFFSET",
     "MARKETS",
+    "SECOND",
     "Market",
     "is_us_summer_time",
     "market_of",
@@ -27,6 +31,19 @@ __all__ = [
 
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30), "IST")
 """Indian Standard Time; it has no summer time."""
+
+SECOND: Final = 1_000_000
+"""Microseconds of a second: the unit of integer times in this package."""
+
+DAY: Final = 86_400 * SECOND
+"""Microseconds of a day."""
+
+IST_OFFSET: Final = 19_800 * SECOND
+"""Microseconds that India is ahead of UTC, all year, so that days are plain arithmetic."""
+
+EARLIEST_TIME: Final = int(dt.datetime(2000, 1, 1, tzinfo=dt.UTC).timestamp()) * SECOND
+"""Microseconds since the epoch of 1 January 2000, UTC, before which Kite knows no trade: it sends
+1970 where it knows no time."""
 
 _SUNDAY: Final = 6
 

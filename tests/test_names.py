@@ -18,8 +18,8 @@ MODULES: Final = {
 }
 ARCHITECTURE: Final = Path(__file__).parents[1] / "docs" / "architecture.md"
 
-SHARED: Final = {"HELP"}
-"""Constants that several modules have on purpose: every subcommand has a text of help."""
+SHARED: Final = {"HELP", "_log"}
+"""What several modules have on purpose: the help of a subcommand, a logger."""
 
 
 def classes(tree: ast.Module) -> Iterator[str]:
@@ -29,8 +29,8 @@ def classes(tree: ast.Module) -> Iterator[str]:
             yield node.name.lstrip("_")
 
 
-def public_constants(tree: ast.Module) -> Iterator[str]:
-    """Yield the names of the public constants that a module defines."""
+def constants(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of the constants that a module defines, private ones included."""
     for statement in tree.body:
         targets: list[ast.expr] = []
         if isinstance(statement, ast.Assign):
@@ -41,7 +41,7 @@ def public_constants(tree: ast.Module) -> Iterator[str]:
             elements = target.elts if isinstance(target, ast.Tuple) else [target]
             for element in elements:
                 # A single capital letter is a type variable.
-                if isinstance(element, ast.Name) and re.fullmatch(r"[A-Z][A-Z0-9_]+", element.id):
+                if isinstance(element, ast.Name) and re.fullmatch(r"_?[A-Za-z]\w+", element.id):
                     yield element.id
 
 
@@ -58,17 +58,15 @@ def test_a_class_name_stands_for_one_class() -> None:
     assert repeated(found) == {}
 
 
-def test_the_name_of_a_public_constant_stands_for_one_constant() -> None:
-    found = (
-        (module, name) for module, tree in MODULES.items() for name in set(public_constants(tree))
-    )
+def test_the_name_of_a_constant_stands_for_one_constant() -> None:
+    found = ((module, name) for module, tree in MODULES.items() for name in set(constants(tree)))
     assert {name: places for name, places in repeated(found).items() if name not in SHARED} == {}
 
 
 def test_a_repeated_name_is_found() -> None:
     first = ast.parse("LIMIT: int = 1\nclass _Thing: ...")
     second = ast.parse("LIMIT, OTHER = 2, 3\nT = 1\nclass Thing: ...")
-    for names, expected in ((classes, "Thing"), (public_constants, "LIMIT")):
+    for names, expected in ((classes, "Thing"), (constants, "LIMIT")):
         found = [
             (place, name) for place, tree in (("a", first), ("b", second)) for name in names(tree)
         ]

@@ -11,7 +11,7 @@ import kitepolars as kp
 def test_versions_are_printed_and_what_is_missing_says_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kitepolars._version._SHOWN", ("polars", "a-package-that-nobody-has"))
+    monkeypatch.setattr("kitepolars._version._PACKAGES", ("polars", "a-package-that-nobody-has"))
     kp.show_versions()
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["kitepolars"] == kp.__version__

@@ -15,9 +15,6 @@ import polars as pl
 
 from kitepolars.analytics.columns import Frame
 from kitepolars.analytics.engine import (
-    DAY,
-    IST_OFFSET,
-    SECOND,
     Clock,
     Engine,
     Hours,
@@ -26,6 +23,7 @@ from kitepolars.analytics.engine import (
     check_hours,
     fields,
 )
+from kitepolars.calendar import DAY, IST_OFFSET, SECOND
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 

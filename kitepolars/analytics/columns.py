@@ -17,7 +17,7 @@ from kitepolars.frames.schema import SCHEMA, TIME_ZONE
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 """A DataFrame or a LazyFrame; what goes in comes out."""
 
-_SHOWN: Final = 12
+_COLUMNS_SHOWN: Final = 12
 """Columns of the given frame that an error lists."""
 
 
@@ -55,7 +55,7 @@ def require(frame: pl.DataFrame | pl.LazyFrame, names: Iterable[str], use: str) 
     schema = schema_of(frame)
     missing = [name for name in names if name not in schema]
     if missing:
-        have = list(schema)[:_SHOWN]
+        have = list(schema)[:_COLUMNS_SHOWN]
         expected = f"one with the columns that {use} need: {', '.join(missing)} missing"
         raise ConfigError("frame", have, expected)
     return schema

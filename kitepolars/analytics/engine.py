@@ -17,11 +17,21 @@ import polars as pl
 
 from kitepolars import native
 from kitepolars.analytics.columns import check_time, require
-from kitepolars.calendar import MARKETS, Market, market_of_token, us_summers
+from kitepolars.calendar import (
+    DAY,
+    EARLIEST_TIME,
+    IST_OFFSET,
+    MARKETS,
+    SECOND,
+    Market,
+    market_of_token,
+    us_summers,
+)
 from kitepolars.errors import ConfigError
 from kitepolars.frames.arrow import BatchSchema, RecordBatch, numpy_dtype
 from kitepolars.frames.buffers import SLOT, Rows
 from kitepolars.frames.schema import SCHEMA, TIMESTAMP
+from kitepolars.frames.times import MAX_AHEAD
 from kitepolars.wire.layouts import SEGMENT_MASK, segment_divisors
 
 Clock = Literal["exchange_timestamp", "received_at"]
@@ -29,22 +39,6 @@ Clock = Literal["exchange_timestamp", "received_at"]
 
 Hours = Literal["exchange", "any"]
 """Which hours have bars: those of the trading calendar, or any."""
-
-SECOND: Final = 1_000_000
-"""Microseconds of a second: the unit of every integer time here."""
-
-DAY: Final = 86_400 * SECOND
-"""Microseconds of a day."""
-
-IST_OFFSET: Final = 19_800 * SECOND
-"""India is 5 h 30 min ahead of UTC all year, so that days are plain arithmetic."""
-
-FURTHEST_AHEAD: Final = 15 * 60 * SECOND
-"""How far an exchange time may be ahead of its tick's arrival: clocks of computers are off by less.
-What is further ahead cannot be true."""
-
-EARLIEST: Final = int(dt.datetime(2000, 1, 1, tzinfo=dt.UTC).timestamp()) * SECOND
-"""No tick is older: Kite sends 1970 where it knows no time."""
 
 PATIENCE: Final = 2 * SECOND
 """A bar of an instrument that stays silent is finished when its market's clock is this far past
@@ -54,7 +48,7 @@ SETTLING: Final = 5 * SECOND
 """How long after their end bars are kept where they can change."""
 
 _SUMMERS: Final = (2000, 2099)
-_FIELDS: Final = (
+_READ: Final = (
     "instrument_token",
     "seen",  # the time that bars are cut on
     "received_at",
@@ -71,7 +65,7 @@ _FIELDS: Final = (
 )
 """The fields that the pass reads, in the order of `enum field` in `candles.c`."""
 
-_TIMES: Final = ("exchange_timestamp", "received_at", "last_trade_time")
+_TIME_COLUMNS: Final = ("exchange_timestamp", "received_at", "last_trade_time")
 _DONE, _NEEDS_SLOTS, _NEEDS_BARS, _NEEDS_HORIZONS, _NEEDS_MARKET = range(5)
 
 
@@ -86,67 +80,70 @@ _STATE: Final = _record(
     "pending_turnover bar official_day official_at, f8 official_open official_high official_low "
     "price divisor, u1 has_symbol base_of is_rising is_on_arrival"
 )
-_BAR: Final = _record(
+_BAR_RECORD: Final = _record(
     "i8 start end opened_at closed_at, f8 open high low close, i8 volume turnover priced "
     "priced_turnover count, i4 slot name, u4 ticks oi, u1 has_oi is_shown is_settled"
 )
 _MARKET: Final = _record("i8 pre_open opens winter summer resumes settles newest horizon")
 _HORIZON: Final = _record("i8 market day newest")
 
-_NEVER: Final = -(1 << 63)
-_WORD: Final = ctypes.c_int64
-_MEMORY: Final = ctypes.c_void_p
+_NO_TIME: Final = -(1 << 63)
+_WORD64: Final = ctypes.c_int64
+_POINTER: Final = ctypes.c_void_p
 
 
 class _EngineStruct(ctypes.Structure):
     """`struct engine` of `candles.c`."""
 
     _fields_ = (
-        *((name, _WORD) for name in ("interval", "any_hour", "check_arrival", "ahead", "earliest")),
-        ("states", _MEMORY),
-        ("slots", _WORD),
-        ("slot_room", _WORD),
-        ("table", _MEMORY),
-        ("table_size", _WORD),
-        ("bars", _MEMORY),
-        ("bar_count", _WORD),
-        ("bar_room", _WORD),
-        ("markets", _MEMORY),
-        ("horizons", _MEMORY),
-        ("horizon_count", _WORD),
-        ("horizon_room", _WORD),
-        ("name_rows", _MEMORY),
-        ("names", _WORD),
-        ("first_new_name", _WORD),
-        ("name_room", _WORD),
-        ("market_of", _MEMORY),
-        ("needs_symbol", _MEMORY),
-        ("divisors", _MEMORY),
-        ("is_summer", _MEMORY),
-        ("first_day", _WORD),
-        ("days", _WORD),
-        ("day", _WORD),
-        ("midnight", _WORD),
-        ("asked", _WORD),
-        ("begins", _WORD),
-        ("last_settled", _WORD),
-        ("on_arrival", _WORD),
+        *(
+            (name, _WORD64)
+            for name in ("interval", "any_hour", "check_arrival", "ahead", "earliest")
+        ),
+        ("states", _POINTER),
+        ("slots", _WORD64),
+        ("slot_room", _WORD64),
+        ("table", _POINTER),
+        ("table_size", _WORD64),
+        ("bars", _POINTER),
+        ("bar_count", _WORD64),
+        ("bar_room", _WORD64),
+        ("markets", _POINTER),
+        ("horizons", _POINTER),
+        ("horizon_count", _WORD64),
+        ("horizon_room", _WORD64),
+        ("name_rows", _POINTER),
+        ("names", _WORD64),
+        ("first_new_name", _WORD64),
+        ("name_room", _WORD64),
+        ("market_of", _POINTER),
+        ("needs_symbol", _POINTER),
+        ("divisors", _POINTER),
+        ("is_summer", _POINTER),
+        ("first_day", _WORD64),
+        ("days", _WORD64),
+        ("day", _WORD64),
+        ("midnight", _WORD64),
+        ("asked", _WORD64),
+        ("begins", _WORD64),
+        ("last_settled", _WORD64),
+        ("on_arrival", _WORD64),
     )
 
 
 class _Column(ctypes.Structure):
     """`struct column`: the stream, and room for what the loop keeps of it."""
 
-    _fields_ = (("stream", _MEMORY), ("chunk", _WORD * 10), ("place", _WORD))
+    _fields_ = (("stream", _POINTER), ("chunk", _WORD64 * 10), ("place", _WORD64))
 
 
 class _Cursor(ctypes.Structure):
     """`struct cursor`."""
 
-    _fields_ = (("columns", _Column * len(_FIELDS)), ("row", _WORD))
+    _fields_ = (("columns", _Column * len(_READ)), ("row", _WORD64))
 
 
-_LENGTH, _OFFSET, _BUFFERS = 0, 2, 5  # words of an Arrow array
+_CHUNK_LENGTH, _CHUNK_OFFSET, _CHUNK_BUFFERS = 0, 2, 5  # words of an Arrow array
 
 
 class _Given:
@@ -200,11 +197,11 @@ _BARS: Final = {
 }
 """The columns of candles with the number of a name for the symbol."""
 
-_BATCH: Final = BatchSchema(_BARS)
-_DTYPES: Final = [
+_CANDLE_BATCH: Final = BatchSchema(_BARS)
+_CANDLE_DTYPES: Final = [
     None if dtype == pl.Boolean else numpy_dtype(name, dtype) for name, dtype in _BARS.items()
 ]
-_NULLABLE: Final = [name in {"oi", "vwap"} for name in _BARS]
+_HAS_NULLS: Final = [name in {"oi", "vwap"} for name in _BARS]
 
 
 def _clock(time: dt.time | None, otherwise: int) -> int:
@@ -224,7 +221,7 @@ def _market_row(market: Market) -> tuple[int, ...]:
         summer,
         _clock(market.closing_session, DAY),
         _clock(market.settles, 0),
-        _NEVER,
+        _NO_TIME,
         -1,
     )
 
@@ -246,7 +243,7 @@ _MARKET_OF: Final = np.array(
 _NEEDS_SYMBOL: Final = np.isin(np.arange(SEGMENT_MASK + 1), (7, 9)).astype(np.uint8)
 """Commodities and indices: their market depends on what they are on, or listed at."""
 
-_DIVISORS: Final = segment_divisors()
+_DIVISOR_OF_SEGMENT: Final = segment_divisors()
 
 
 class Engine:
@@ -266,12 +263,12 @@ class Engine:
         self.on: Clock = on
         self._names = [
             (place, on if field == "seen" else field)
-            for place, field in enumerate(_FIELDS)
+            for place, field in enumerate(_READ)
             if not (field == "received_at" and on == field)  # it is there as "seen"
         ]
         self._states = np.zeros(1 << 8, _STATE)
         self._table = np.zeros(1 << 10, np.int32)
-        self._bars = np.zeros(1 << 10, _BAR)
+        self._bars = np.zeros(1 << 10, _BAR_RECORD)
         self._markets = np.array([_market_row(market) for market in MARKETS], _MARKET)
         self._horizons = np.zeros(1 << 6, _HORIZON)
         self._name_rows = np.zeros(1 << 8, np.int64)
@@ -285,8 +282,8 @@ class Engine:
             interval=interval,
             any_hour=hours == "any",
             check_arrival=on == "exchange_timestamp",
-            ahead=FURTHEST_AHEAD,
-            earliest=EARLIEST,
+            ahead=MAX_AHEAD,
+            earliest=EARLIEST_TIME,
             slots=0,
             bar_count=0,
             horizon_count=0,
@@ -294,15 +291,15 @@ class Engine:
             first_new_name=0,
             market_of=native.address(_MARKET_OF),
             needs_symbol=native.address(_NEEDS_SYMBOL),
-            divisors=native.address(_DIVISORS),
+            divisors=native.address(_DIVISOR_OF_SEGMENT),
             is_summer=native.address(_IS_SUMMER),
             first_day=_FIRST_DAY,
             days=len(_IS_SUMMER),
             day=-1,
             midnight=-DAY - IST_OFFSET,
             asked=-1,
-            begins=_NEVER,
-            last_settled=_NEVER,
+            begins=_NO_TIME,
+            last_settled=_NO_TIME,
             on_arrival=0,
         )
         self._attach()
@@ -373,9 +370,9 @@ class Engine:
         given.keep(codes, buffers, rows.buffer)
         for row, (place, name) in enumerate(self._names):
             chunk = given.cursor.columns[place].chunk
-            chunk[_LENGTH] = rows.height
-            chunk[_OFFSET] = 0 if name == SLOT else rows.start
-            chunk[_BUFFERS] = native.address(buffers) + row * buffers.strides[0]
+            chunk[_CHUNK_LENGTH] = rows.height
+            chunk[_CHUNK_OFFSET] = 0 if name == SLOT else rows.start
+            chunk[_CHUNK_BUFFERS] = native.address(buffers) + row * buffers.strides[0]
         return given
 
     @property
@@ -439,15 +436,15 @@ class Engine:
         bits = (many + 7) // 8
         values: list[npt.NDArray[Any]] = [
             np.zeros(bits, np.uint8) if dtype is None else np.empty(many, dtype)
-            for dtype in _DTYPES
+            for dtype in _CANDLE_DTYPES
         ]
-        validity = [np.zeros(bits, np.uint8) if has_nulls else None for has_nulls in _NULLABLE]
+        validity = [np.zeros(bits, np.uint8) if has_nulls else None for has_nulls in _HAS_NULLS]
         arrays = [*values, *(bitmap for bitmap in validity if bitmap is not None)]
         pointers = (ctypes.c_void_p * len(arrays))(*map(native.address, arrays))
         native.candle_columns(
             self._reference, native.address(places), many, PATIENCE, ctypes.byref(pointers)
         )
-        frame = RecordBatch(_BATCH, values, validity).frame(0, many)
+        frame = RecordBatch(_CANDLE_BATCH, values, validity).frame(0, many)
         return frame.replace_column(1, self._symbols(places, values[1]))
 
     def _symbols(self, places: npt.NDArray[np.int64], names: npt.NDArray[np.int32]) -> pl.Series:
@@ -532,7 +529,7 @@ def check(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> pl.Schema:
     schema = require(frame, ("instrument_token", "last_price"), "candles")
     if on not in schema:
         require(frame, ("received_at",), f"candles without {on}")
-    for name in _TIMES:
+    for name in _TIME_COLUMNS:
         check_time(schema, name)
     return schema
 
@@ -540,7 +537,7 @@ def check(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> pl.Schema:
 @functools.cache
 def fields(on: Clock) -> tuple[str, ...]:
     """Return the columns that an `Engine` reads, where a frame has them."""
-    names = {on, *_FIELDS}
+    names = {on, *_READ}
     return tuple(name for name in SCHEMA if name in names)
 
 

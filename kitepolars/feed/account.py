@@ -16,7 +16,7 @@ from kitepolars.secret import Secret, as_secret, redacted
 HEADERS: Final = {"X-Kite-Version": "3"}
 """Sent with the handshake. Source: Kite Connect v3, "WebSocket streaming"."""
 
-_TEXT: Final = "a non-empty printable string"
+_PRINTABLE: Final = "a non-empty printable string"
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -133,14 +133,14 @@ def is_loopback(url: str) -> bool:
 
 def _filled(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(name, value, _TEXT)
+        raise ConfigError(name, value, _PRINTABLE)
     return value.strip()
 
 
 def _usable(name: str, secret: Secret) -> Secret:
     """Return a secret without surrounding whitespace: a pasted token ends in a newline."""
     if not _is_usable(secret.reveal()):
-        raise ConfigError(name, secret, _TEXT)
+        raise ConfigError(name, secret, _PRINTABLE)
     return Secret(secret.reveal().strip())
 
 

@@ -21,7 +21,7 @@ from kitepolars import native
 
 __all__ = ["BatchSchema", "RecordBatch", "numpy_dtype"]
 
-_NULLABLE: Final = 2  # ARROW_FLAG_NULLABLE
+_NULLABLE_FLAG: Final = 2  # ARROW_FLAG_NULLABLE
 
 
 class _ArrowSchema(ctypes.Structure):
@@ -122,7 +122,7 @@ def _schema(name: str, dtype: pl.DataType, keep: list[object]) -> _ArrowSchema:
     return _ArrowSchema(
         format=texts[0],
         name=texts[1],
-        flags=_NULLABLE,
+        flags=_NULLABLE_FLAG,
         n_children=len(children),
         children=pointers,
         release=native.RELEASE_SCHEMA,

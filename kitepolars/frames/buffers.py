@@ -36,7 +36,7 @@ _CODES: Final = {SLOT: np.dtype(np.uint32), MODE_CODE: np.dtype(np.uint8)}
 _SHARED: Final = {name: dtype for name, dtype in SCHEMA.items() if name not in _CODES}
 """Columns whose memory frames share."""
 
-_BATCH: Final = BatchSchema(_SHARED)
+_TICK_BATCH: Final = BatchSchema(_SHARED)
 
 _ARRAYS: Final = {name: dtype for name, dtype in _SHARED.items() if name != IS_SNAPSHOT}
 """Those of them that are arrays."""
@@ -117,7 +117,7 @@ class TickBuffer:
         self._modes_seen = 0  # one bit per mode
         self._blocks: tuple[int, tuple[pl.DataFrame, ...]] = (0, ())
         self._batch = RecordBatch(
-            _BATCH,
+            _TICK_BATCH,
             [
                 self.is_snapshot.bytes if column == IS_SNAPSHOT else self.columns[column]
                 for column in _SHARED

@@ -13,17 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from kitepolars import native
+from kitepolars.calendar import EARLIEST_TIME, SECOND
 from kitepolars.frames.store import NewRows
-from kitepolars.wire.decode import MICROSECONDS
 from kitepolars.wire.layouts import LAYOUTS, TIME_FIELDS
 
-EARLIEST_TIME: Final = 946_684_800 * MICROSECONDS
-"""1 January 2000, UTC, before which Kite knows no trade: in microseconds since the epoch."""
-
-MAX_AHEAD: Final = 15 * 60 * MICROSECONDS
+MAX_AHEAD: Final = 15 * 60 * SECOND
 """Microseconds by which a time may be later than its arrival: more than clocks usually differ."""
 
-MAX_SKEW: Final = 12 * 3_600 * MICROSECONDS
+MAX_SKEW: Final = 12 * 3_600 * SECOND
 """The most that this machine's clock is believed to be slow: a time zone, not a day."""
 
 MANY: Final = 16

@@ -27,11 +27,11 @@ MAX_TOKEN: Final = 2**32 - 1
 """Tokens are 32-bit on the wire."""
 
 _SUGGESTIONS: Final = 5
-_SEVERAL: Final = (Iterable, pl.Series, pl.DataFrame, np.ndarray)
+_COLLECTIONS: Final = (Iterable, pl.Series, pl.DataFrame, np.ndarray)
 _TOKEN_COLUMNS: Final = ("instrument_token", "symbol")
 _PAIRS: Final = ("call_token", "put_token")
 
-_WIDTH: Final = 32  # letters of a word that are compared
+_COMPARED: Final = 32  # letters of a word that are compared
 _HASHES: Final = ((7, 11), (29, 3))  # multipliers of each mask: pairs rarely collide in both
 _SHORT_LIST: Final = 200
 
@@ -62,7 +62,7 @@ class Names:
 
     def resolve_all(self, instruments: SomeInstruments) -> list[int]:
         """Return the tokens of one or several instruments, in the given order."""
-        if isinstance(instruments, str) or not isinstance(instruments, _SEVERAL):
+        if isinstance(instruments, str) or not isinstance(instruments, _COLLECTIONS):
             return [self.resolve(instruments)]
         return [self.resolve(instrument) for instrument in _plain(instruments)]
 
@@ -220,8 +220,8 @@ class SpellingIndex:
 
 
 def _masks(words: Sequence[str]) -> list[npt.NDArray[np.uint64]]:
-    encoded = [word.encode("ascii", "replace")[:_WIDTH] for word in words]
-    letters = np.array(encoded, f"S{_WIDTH}").view(np.uint8).reshape(len(words), _WIDTH)
+    encoded = [word.encode("ascii", "replace")[:_COMPARED] for word in words]
+    letters = np.array(encoded, f"S{_COMPARED}").view(np.uint8).reshape(len(words), _COMPARED)
     return [_mask(letters, *multipliers) for multipliers in _HASHES]
 
 

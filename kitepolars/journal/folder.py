@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from kitepolars.calendar import IST
+from kitepolars.calendar import DAY, IST, IST_OFFSET, SECOND
 
 OPEN: Final = ".kpj"
 CLOSED: Final = ".kpj.zst"
@@ -26,18 +26,15 @@ FOLDER_MODE: Final = 0o700
 BLOCK: Final = 4 * 2**20
 """Bytes that are read at a time."""
 
-_DAY: Final = 86_400_000_000  # microseconds
-_INDIA_OFFSET: Final = 19_800_000_000  # microseconds that India is ahead of UTC
-
 
 def trading_day(at: int) -> dt.date:
     """Return the day in India of a time in microseconds since the Unix epoch, UTC."""
-    return dt.datetime.fromtimestamp(at // 1_000_000, IST).date()
+    return dt.datetime.fromtimestamp(at // SECOND, IST).date()
 
 
 def end_of_day(at: int) -> int:
     """Return when the trading day of a time ends: midnight in India, likewise."""
-    return (at + _INDIA_OFFSET) // _DAY * _DAY + _DAY - _INDIA_OFFSET
+    return (at + IST_OFFSET) // DAY * DAY + DAY - IST_OFFSET
 
 
 def segment_path(root: Path, sequence: int, at: int) -> Path:

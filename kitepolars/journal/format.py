@@ -30,7 +30,7 @@ NO_CONNECTION: Final = 255
 
 _SEGMENT: Final = Struct("<8sIIQq")  # magic, checksum, version, first sequence, first time
 _RECORD: Final = Struct("<4sIQqIIBBH")  # marker, checksum, sequence, at, length, payload's, …
-_PLAIN: Final = 8
+_UNCHECKED: Final = 8
 """Bytes of either header's beginning that its checksum does not cover: marker and checksum."""
 _SEGMENT_PLAIN: Final = 12
 
@@ -106,7 +106,7 @@ class Entry(NamedTuple):
             self.connection,
             0,
         )
-        checksum = crc32(_RECORD.pack(MARKER, 0, *fields)[_PLAIN:])
+        checksum = crc32(_RECORD.pack(MARKER, 0, *fields)[_UNCHECKED:])
         return _RECORD.pack(MARKER, checksum, *fields) + self.payload
 
 
@@ -230,6 +230,6 @@ def _read_header(data: bytes, place: int) -> tuple[int, int, int, int, int, int]
     marker, checked, sequence, at, length, checksum, kind, connection, _ = _RECORD.unpack_from(
         data, place
     )
-    if marker != MARKER or length > MAX_PAYLOAD or crc32(data[place + _PLAIN : end]) != checked:
+    if marker != MARKER or length > MAX_PAYLOAD or crc32(data[place + _UNCHECKED : end]) != checked:
         return None
     return sequence, at, length, checksum, kind, connection

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.calendar import IST, stops_trading
+from kitepolars.calendar import IST, SECOND, stops_trading
 from kitepolars.errors import ConfigError
 from kitepolars.options.black76 import DAYS_OF_YEAR, Array, greeks, implied_volatility
-from kitepolars.options.quotes import US_PER_SECOND, LastTicks, Quotes, forward_of
+from kitepolars.options.quotes import LastTicks, Quotes, forward_of
 from kitepolars.wire.layouts import SEGMENT_MASK, SEGMENTS
 
 OPTION_TYPE_OF_SIDE: Final = {"call": "CE", "put": "PE"}
@@ -170,7 +170,7 @@ def _valued_at(at: dt.datetime | None, contracts: Quotes, underlying: Quotes) ->
     """Return the time of valuation in microseconds since the epoch; NaN if nothing has ticked."""
     if at is not None:
         at = at.replace(tzinfo=IST) if at.tzinfo is None else at
-        return at.timestamp() * US_PER_SECOND
+        return at.timestamp() * SECOND
     newest = contracts.newest()
     if np.isnan(newest):
         newest = underlying.newest()
@@ -197,7 +197,7 @@ def _years(contract: Mapping[str, Any], now: float) -> float:
         underlying=contract["underlying"],
         expires=True,
     )
-    return float(np.maximum(end.timestamp() - now / US_PER_SECOND, 0.0)) / (DAYS_OF_YEAR * 86_400)
+    return float(np.maximum(end.timestamp() - now / SECOND, 0.0)) / (DAYS_OF_YEAR * 86_400)
 
 
 def _near(

@@ -13,10 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from kitepolars.calendar import EARLIEST_TIME, SECOND
 from kitepolars.options.black76 import Array
-
-US_PER_SECOND: Final = 1_000_000
-"""Microseconds of a second."""
 
 _FIELDS: Final = {
     "last_price": ("last_price", pl.col("last_price")),
@@ -30,17 +28,14 @@ _FIELDS: Final = {
 }
 """Field → the column of a tick, and the expression that reads it."""
 
-_CLOCK_SKEW: Final = 60 * US_PER_SECOND  # by which an exchange's clock may be ahead of ours
-_EARLIEST: Final = 946_684_800 * US_PER_SECOND  # 2000-01-01; an earlier time is an error
-_LONGEST_LEAD: Final = (
-    12 * 3_600 * US_PER_SECOND
-)  # of one contract's clock over the median of its chain
+_CLOCK_SKEW: Final = 60 * SECOND  # by which an exchange's clock may be ahead of ours
+_LONGEST_LEAD: Final = 12 * 3_600 * SECOND  # of one contract's clock over the median of its chain
 
 _WIDEST_SPREAD: Final = 0.5  # of the middle of bid and ask
 _NARROW_SPREAD: Final = 1e-4  # of the strike: a few tick sizes are a large share of a cheap option
 _WIDEST_PAIR: Final = 0.01  # of the strike: the half-spreads of call and put together
-_PAIRS: Final = 7  # at the money; their median is the forward
-_SEVERAL: Final = 3  # pairs: one wrong pair is outvoted
+_NEAREST_PAIRS: Final = 7  # at the money; their median is the forward
+_ENOUGH_PAIRS: Final = 3  # pairs: one wrong pair is outvoted
 _ROUNDS: Final = 8
 
 
@@ -203,7 +198,7 @@ def forward_of(strikes: Array, prices: Prices, *, growth: float, future: float) 
     implied = strikes + growth * (call - put)
     with np.errstate(invalid="ignore"):
         quoted = growth * prices.spread.mean(axis=0) <= _WIDEST_PAIR * strikes
-    if np.count_nonzero(quoted) < _SEVERAL and np.isfinite(future):
+    if np.count_nonzero(quoted) < _ENOUGH_PAIRS and np.isfinite(future):
         return future
     usable = quoted if quoted.any() else np.isfinite(implied)
     return _at_the_money(strikes[usable], implied[usable])
@@ -215,7 +210,7 @@ def _at_the_money(strikes: Array, implied: Array) -> float:
         return float("nan")
     forward = float(np.median(implied))
     for _ in range(_ROUNDS):
-        nearest = np.argsort(np.abs(strikes - forward), kind="stable")[:_PAIRS]
+        nearest = np.argsort(np.abs(strikes - forward), kind="stable")[:_NEAREST_PAIRS]
         before, forward = forward, float(np.median(implied[nearest]))
         if forward == before:
             break
@@ -225,5 +220,5 @@ def _at_the_money(strikes: Array, implied: Array) -> float:
 def _time(exchange: Array, received: Array) -> Array:
     """Return the exchange's time, or the time of arrival if the former is missing or impossible."""
     with np.errstate(invalid="ignore"):
-        possible = (exchange >= _EARLIEST) & ~(exchange > received + _CLOCK_SKEW)
+        possible = (exchange >= EARLIEST_TIME) & ~(exchange > received + _CLOCK_SKEW)
     return np.where(possible, exchange, received)

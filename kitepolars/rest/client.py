@@ -43,7 +43,7 @@ _FORBIDDEN: Final = 403
 _BUSY: Final = 429
 _OUT_OF_ORDER: Final = range(500, 600)
 _LOGIN_ERRORS: Final = frozenset({"TokenException", "UserException", "PermissionException"})
-_SHOWN: Final = 300  # characters of a server's text
+_TEXT_SHOWN: Final = 300  # characters of a server's text
 _LOG_IN: Final = (
     "Access tokens expire each day at about 06:00 IST; log in again: kp.login_url(api_key), "
     "then kp.generate_session(api_key, api_secret, request_token)."
@@ -278,9 +278,9 @@ class _Answer:
     def summary(self) -> str:
         """The status with a bounded part of the server's message."""
         if self.status is None:
-            return self.text[:_SHOWN]
-        kind = str(self.content.get("error_type") or "")[:_SHOWN]
-        message = str(self.content.get("message") or self.text)[:_SHOWN]
+            return self.text[:_TEXT_SHOWN]
+        kind = str(self.content.get("error_type") or "")[:_TEXT_SHOWN]
+        message = str(self.content.get("message") or self.text)[:_TEXT_SHOWN]
         said = ": ".join(filter(None, (kind, message)))
         return f"Kite answered HTTP {self.status}" + (f", {said!r}" if said else "")
 

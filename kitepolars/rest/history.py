@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from kitepolars.analytics.candles import CANDLES, parse_interval
-from kitepolars.analytics.engine import DAY, SECOND
-from kitepolars.calendar import IST, Market, market_of_token
+from kitepolars.calendar import DAY, IST, SECOND, Market, market_of_token
 from kitepolars.errors import ConfigError, KitePolarsError, UnknownInstrument
 from kitepolars.frames.schema import TIME_ZONE
 from kitepolars.instruments import Instruments, RejectedRowsWarning
@@ -164,7 +163,7 @@ def historical(
     if kept is None:
         names = ", ".join(repr(each.name) for each in KITE_INTERVALS.values())
         raise ConfigError("interval", interval, f"one of {names}")
-    asked_from, asked_to = _moment(start, "start", time.min), _moment(end, "end", _LAST)
+    asked_from, asked_to = _moment(start, "start", time.min), _moment(end, "end", _END_OF_DAY)
     windows = list(split(asked_from, asked_to, kept.days))
     path = f"/instruments/historical/{token}/{kept.name}"
     flags = {"continuous": int(continuous), "oi": int(oi)}
@@ -220,7 +219,7 @@ def split(start: datetime, end: datetime, days: int) -> Iterator[tuple[datetime,
         start = midnight
 
 
-_LAST: Final = time(23, 59, 59)
+_END_OF_DAY: Final = time(23, 59, 59)
 
 
 def _moment(value: object, field: str, clock: time) -> datetime:

@@ -29,10 +29,12 @@ HEARTBEAT: Final = b"\x00"
 GOING_AWAY: Final = 1001
 """The WebSocket close code of a server that stops."""
 
-_SUCCESS: Final = 101
+SWITCHING_PROTOCOLS: Final = 101
+"""The HTTP status of a handshake that succeeds."""
+
 _CLOSING: Final = 0.5
 
-_LOGGER: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 _TRANSPORT_LOGGER: Final = logging.getLogger("kitepolars.server.transport")
 
 
@@ -172,7 +174,7 @@ class Endpoint(ABC, Generic[ClientT]):
         self, socket: ServerConnection, request: HttpRequest, response: Response
     ) -> None:
         """Take note of a connection before its client can know that it is open."""
-        if response.status_code == _SUCCESS and self._port.is_serving():
+        if response.status_code == SWITCHING_PROTOCOLS and self._port.is_serving():
             connection, self._next_connection = self._next_connection, self._next_connection + 1
             client = self.accept(Login(request.path), connection, socket)
             self._clients[connection] = client
@@ -188,7 +190,7 @@ class Endpoint(ABC, Generic[ClientT]):
             async for message in socket:
                 self.receive(client, message)
         except ConnectionClosedError:
-            _LOGGER.debug(
+            _log.debug(
                 "connection %d left without a closing handshake", client.subscriptions.connection
             )
 

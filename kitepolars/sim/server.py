@@ -16,7 +16,7 @@ from typing import Any, Final
 from websockets.asyncio.server import ServerConnection
 
 from kitepolars.server.clients import ConnectedClient, Subscriptions
-from kitepolars.server.endpoint import Endpoint, app_code, error
+from kitepolars.server.endpoint import SWITCHING_PROTOCOLS, Endpoint, app_code, error
 from kitepolars.server.handshake import Login, Refusal
 from kitepolars.sim.admission import Admission
 from kitepolars.sim.exchange import Exchange, instruments_meta, order
@@ -24,9 +24,7 @@ from kitepolars.sim.record import Handshake, Record
 
 __all__ = ["KiteServer", "PushSettings"]
 
-_SUCCESS: Final = 101
-
-_LOGGER: Final = logging.getLogger(__name__)
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +85,7 @@ class RecordedClient(ConnectedClient):
 
     def too_slow(self) -> None:
         """Cut the connection, as Kite does."""
-        _LOGGER.info("connection %d reads too slowly and is dropped", self.subscriptions.connection)
+        _log.info("connection %d reads too slowly and is dropped", self.subscriptions.connection)
         self.abort()
 
     def silence(self, *, on: bool, pongs: bool) -> None:
@@ -243,7 +241,7 @@ class KiteServer(Endpoint[RecordedClient]):
         subscriptions = Subscriptions(connection, login.api_key, user_id, limit=self._limit)
         with self._record.changing():
             self._record.opened(connection, login.api_key, user_id, subscriptions.modes)
-            self._record.add_handshake(Handshake(_SUCCESS, login.api_key, connection))
+            self._record.add_handshake(Handshake(SWITCHING_PROTOCOLS, login.api_key, connection))
         return RecordedClient(
             subscriptions,
             socket,

@@ -12,7 +12,9 @@ from typing import Final
 
 import polars as pl
 
-_BAR: Final = "background:var(--jp-layout-color2,#eee);border-radius:3px;width:120px;height:10px"
+_BAR_STYLE: Final = (
+    "background:var(--jp-layout-color2,#eee);border-radius:3px;width:120px;height:10px"
+)
 _GOOD: Final = "var(--jp-success-color1,#2e7d32)"
 _BAD: Final = "var(--jp-error-color1,#c62828)"
 _QUIET: Final = "var(--jp-ui-font-color2,#666)"
@@ -74,7 +76,7 @@ def _connection_row(row: dict[str, object]) -> str:
     share = 100 * instruments / max(capacity, 1)
     colour = _GOOD if row["state"] == "open" else _BAD
     filled = f"width:{share:.0f}%;height:10px;background:{_GOOD}"
-    bar = f'<div style="{_BAR}"><div style="{filled}"></div></div>'
+    bar = f'<div style="{_BAR_STYLE}"><div style="{filled}"></div></div>'
     return _row(
         "td",
         [

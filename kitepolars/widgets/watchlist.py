@@ -25,7 +25,7 @@ MAX_ENTRIES: Final = 100_000
 
 _SEPARATORS: Final = re.compile(r"[\n\r,;\t]+")
 _MODE: Final = re.compile(rf"^(.*?)\s+({'|'.join(Mode)})$", re.IGNORECASE)
-_WIDTH: Final = 32
+_SYMBOL_WIDTH: Final = 32
 
 
 def parse(text: str, default: Mode) -> dict[str | int, Mode]:
@@ -79,7 +79,7 @@ def to_text(entries: Iterable[tuple[str, str]]) -> str:
     >>> print(to_text([("NSE:INFY", "full")]), end="")
     NSE:INFY                         full
     """
-    return "".join(f"{symbol:<{_WIDTH}} {mode}\n" for symbol, mode in entries)
+    return "".join(f"{symbol:<{_SYMBOL_WIDTH}} {mode}\n" for symbol, mode in entries)
 
 
 def load(path: str | Path, default: Mode) -> dict[str | int, Mode]:

@@ -36,7 +36,7 @@ Columns = Mapping[str, npt.NDArray[Any]]
 
 _UINT32, _UINT16, _TIME_FIELD, _PRICE_FIELD = range(4)  # as in native.c
 _DTYPES: Final = {_UINT32: "u4", _UINT16: "u2", _TIME_FIELD: "i8", _PRICE_FIELD: "f8"}
-_WORD: Final = 4
+_WORD_BYTES: Final = 4
 
 
 def _kind(name: str) -> int:
@@ -49,10 +49,10 @@ def _kind(name: str) -> int:
 
 def _places(layout: Layout) -> dict[str, tuple[int, int]]:
     """Return column → its offset in a packet, and the distance of its levels (0: no levels)."""
-    places = {name: (_WORD * number, 0) for number, name in enumerate(layout.fields)}
+    places = {name: (_WORD_BYTES * number, 0) for number, name in enumerate(layout.fields)}
     if layout.depth:
         for number, side in enumerate(BOOK_SIDES):
-            start = _WORD * len(layout.fields) + number * DEPTH_LEVELS * DEPTH_ENTRY.itemsize
+            start = _WORD_BYTES * len(layout.fields) + number * DEPTH_LEVELS * DEPTH_ENTRY.itemsize
             for name, (_, offset) in _entry_fields().items():
                 places[f"{side}_{name}"] = (start + offset, DEPTH_ENTRY.itemsize)
     return places

@@ -21,12 +21,12 @@ _OPCODE: Final = 0x0F
 _LAST_OPCODES: Final = (*range(0x3, 0x8), 0x8, *range(0xB, 0x10))  # reserved ones, and close
 _MASKED: Final = 0x80
 _STEADY: Final = 0x82  # final and binary, no reserved bit
-_LENGTH: Final = 0x7F
-_TWO_BYTES, _EIGHT_BYTES = 126, 127
-_LENGTH_BYTES: Final = {_TWO_BYTES: 2, _EIGHT_BYTES: 8}
+_SIZE_BITS: Final = 0x7F
+_SIZE_IN_TWO, _SIZE_IN_EIGHT = 126, 127
+_SIZE_BYTES: Final = {_SIZE_IN_TWO: 2, _SIZE_IN_EIGHT: 8}
 _CONTINUATION, _TEXT, _BINARY = 0x0, 0x1, 0x2
 _SMALLEST_HEAD: Final = 2
-_NEVER: Final = 0
+_NO_SIZE: Final = 0
 
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ class RawMessages(_BytesSequence):
     def of_message(cls, message: bytes) -> RawMessages:
         """Return one message as if it had come in a steady frame."""
         size = len(message)
-        if size < _TWO_BYTES:
+        if size < _SIZE_IN_TWO:
             head = bytes((_STEADY, size))
         elif size < 2**16:
-            head = bytes((_STEADY, _TWO_BYTES)) + size.to_bytes(2)
+            head = bytes((_STEADY, _SIZE_IN_TWO)) + size.to_bytes(2)
         else:
-            head = bytes((_STEADY, _EIGHT_BYTES)) + size.to_bytes(8)
+            head = bytes((_STEADY, _SIZE_IN_EIGHT)) + size.to_bytes(8)
         return cls.of(head + message)
 
     def __len__(self) -> int:
@@ -136,8 +136,8 @@ def walk(data: bytes, start: int, largest: int) -> RawMessages:
 
 def _head(data: bytes | bytearray, place: int) -> tuple[int, int]:
     """Return the bytes of a complete frame's head, and of its payload."""
-    code = data[place + 1] & _LENGTH
-    more = _LENGTH_BYTES.get(code, 0)
+    code = data[place + 1] & _SIZE_BITS
+    more = _SIZE_BYTES.get(code, 0)
     start = place + _SMALLEST_HEAD
     length = int.from_bytes(data[start : start + more]) if more else code
     return _SMALLEST_HEAD + more, length
@@ -232,7 +232,7 @@ class StreamWalker:
                     place = messages.stop
                     continue
             needed = self._needed(data, place)
-            if needed == _NEVER:
+            if needed == _NO_SIZE:
                 self._gave_up = True
             elif needed > len(data) - place:
                 self._held, self._missing = [data[place:]], needed - (len(data) - place)
@@ -255,13 +255,13 @@ class StreamWalker:
             return _SMALLEST_HEAD
         first, second = data[place], data[place + 1]
         if second & _MASKED or first & _OPCODE in _LAST_OPCODES:
-            return _NEVER
-        head = _SMALLEST_HEAD + _LENGTH_BYTES.get(second & _LENGTH, 0)
+            return _NO_SIZE
+        head = _SMALLEST_HEAD + _SIZE_BYTES.get(second & _SIZE_BITS, 0)
         if left < head:
             return head
         head, length = _head(data, place)
         if length > self._largest:
-            return _NEVER
+            return _NO_SIZE
         is_steady = first == _STEADY and not self._is_fragmented
         return head + length if is_steady else head
 

@@ -13,14 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from kitepolars.analytics.engine import EARLIEST, FURTHEST_AHEAD
-from kitepolars.calendar import Market, market_of_token
+from kitepolars.calendar import DAY, EARLIEST_TIME, SECOND, Market, market_of_token
+from kitepolars.calendar import IST_OFFSET as IST
+from kitepolars.frames.times import MAX_AHEAD
 
-SECOND = 1_000_000
-DAY = 86_400 * SECOND
 FRESH = 60 * SECOND  # a trade is as good as now
 CLOSING = 600 * SECOND  # after the close nothing is traded for so long
-IST = 19_800 * SECOND
 
 
 @dataclass
@@ -85,12 +83,12 @@ def rows(ticks: pl.DataFrame, on: str) -> Iterator[dict[str, Any]]:
     times = pl.col(pl.Datetime).dt.epoch("us")
     for tick in ticks.with_columns(times).iter_rows(named=True):
         arrived, seen = tick.get("received_at"), tick.get(on)
-        if seen is not None and seen < EARLIEST:
+        if seen is not None and seen < EARLIEST_TIME:
             seen = None
         if on != "received_at" and seen is not None and arrived is not None:
-            seen = None if seen > arrived + FURTHEST_AHEAD else seen
+            seen = None if seen > arrived + MAX_AHEAD else seen
         time = arrived if seen is None else seen
-        if time is not None and time >= EARLIEST and tick["last_price"] is not None:
+        if time is not None and time >= EARLIEST_TIME and tick["last_price"] is not None:
             yield {**tick, "seen": seen, "time": time}
 
 
