@@ -59,7 +59,7 @@ PARTS: Final = {
     "listeners": part(),
     "ledger": part("wire source listeners"),
     "wire": part("errors native", "numpy"),
-    "frames": part("errors native wire", "numpy polars"),
+    "frames": part("errors native calendar wire", "numpy polars"),
     "feed": part("errors secret wire source ledger", "websockets", asyncio=True),
     "recorder": part("errors feed journal source wire", asyncio=True),
     "journal": part("errors calendar source wire", "backports compression"),

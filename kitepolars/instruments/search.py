@@ -26,15 +26,11 @@ _MONTHS: Final = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-_DAY_OF_MONTH: Final = r"(?P<day>\d{1,2})"
+_DAYS: Final = r"(?P<day>\d{1,2})"
 _MONTH: Final = r"(?P<month>[a-z]{3,9})"
 _YEAR: Final = r"(?:[ -]?(?P<year>20\d\d|\d\d)(?!\S))?"
-_DAY_FIRST: Final = re.compile(
-    rf"(?<!\S){_DAY_OF_MONTH}(?:st|nd|rd|th)?[ -]?{_MONTH}(?![a-z]){_YEAR}"
-)
-_MONTH_FIRST: Final = re.compile(
-    rf"(?<!\S){_MONTH}[ -]?{_DAY_OF_MONTH}(?:st|nd|rd|th)?(?!\S){_YEAR}"
-)
+_DAY_FIRST: Final = re.compile(rf"(?<!\S){_DAYS}(?:st|nd|rd|th)?[ -]?{_MONTH}(?![a-z]){_YEAR}")
+_MONTH_FIRST: Final = re.compile(rf"(?<!\S){_MONTH}[ -]?{_DAYS}(?:st|nd|rd|th)?(?!\S){_YEAR}")
 _ISO: Final = re.compile(r"(?<!\S)(?P<year>20\d\d)-(?P<month>\d\d)-(?P<day>\d\d)(?!\S)")
 _SYNONYMS: Final = {
     **dict.fromkeys(("call", "calls"), "ce"),
