@@ -56,7 +56,7 @@ def main_work(results: harness.Results) -> None:
         Traffic("full, 100 packets a message", full, 200, 500),
         Traffic("mixed modes, 100 packets a message", mixed, 50),
         Traffic("full, 1 packet a message", single, 50),
-        Traffic("full, 1 packet a message, each in a read of its own", single, read_bytes=1),
+        Traffic("full, 1 packet a message, each in its own read", single, read_bytes=1),
     ):
         _check(traffic.sent[:30])
         _compare(results, traffic)

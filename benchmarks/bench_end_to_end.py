@@ -1,6 +1,6 @@
 """Compares the throughput from sockets to one DataFrame with that of the official client.
 
-The server is a process of its own that sends prepared WebSocket frames over three connections, as
+The server is a separate process that sends prepared WebSocket frames over three connections, as
 fast as TCP allows. All ticks are retained, packets are numbered, and the frame is checked for each.
 """
 

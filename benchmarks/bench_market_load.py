@@ -1,6 +1,6 @@
 """Measures the load of a market: 9,000 instruments in full mode, 2 ticks per second each.
 
-The simulated Kite is a process of its own. `frame()` is called once a second.
+The simulated Kite is a separate process. `frame()` is called once a second.
 """
 
 from __future__ import annotations

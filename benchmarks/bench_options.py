@@ -84,7 +84,7 @@ def measure(results: harness.Results) -> None:
 
 
 def grow(sent: list[bytes], rows: int, pipeline: Pipeline) -> None:
-    """Feed the messages again and again until so many rows are held."""
+    """Feed the messages again and again until a number of rows is held."""
     while pipeline.store.held.height < rows:
         filling.feed(pipeline, sent)
 

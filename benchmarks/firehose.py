@@ -1,6 +1,6 @@
 """A server that sends prepared messages at a given rate, or as fast as clients read them.
 
-`Firehose` runs this file as a process of its own. It prints its URL, then reads workloads from
+`Firehose` runs this file as a separate process. It prints its URL, then reads workloads from
 its standard input, one JSON object per line, and answers each with the numbers of packets sent.
 It writes raw WebSocket frames to blocking sockets, one thread per connection, because that is
 the cheapest way to be a server: what is measured are the clients.
@@ -255,7 +255,7 @@ def main() -> None:
 
 
 class Firehose(ServerProcess):
-    """The server in a process of its own, for as long as this is entered.
+    """The server in a separate process, for as long as this is entered.
 
     Examples
     --------

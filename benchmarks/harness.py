@@ -201,7 +201,7 @@ def _commit() -> str:
 
 
 def in_process(script: Path, arguments: Mapping[str, object]) -> Any:
-    """Run a script in a process of its own, and return the JSON in its last line of output.
+    """Run a script in a separate process, and return the JSON in its last line of output.
 
     Its memory is freed when it ends, and its peak is not that of this process.
     """

@@ -1,4 +1,4 @@
-"""Measures snapshots and memory for a number of rows held, in a process of its own.
+"""Measures snapshots and memory for a number of rows held, in a separate process.
 
 Prints JSON for `bench_snapshot` and `bench_memory`. The process frees the large memory when it
 ends.

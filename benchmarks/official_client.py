@@ -1,4 +1,4 @@
-"""Measures the official client on `Firehose`, in a process of its own: Twisted starts only once.
+"""Measures the official client on `Firehose`, in a separate process: Twisted starts only once.
 
 Three threaded clients, as the documentation of Kite recommends for more than 3,000 instruments.
 `on_ticks` makes a DataFrame of each message and keeps it: the least work for the same result.

@@ -1,4 +1,4 @@
-"""``kp.demo()``: a ticker with a simulated Kite of its own. Calling thread."""
+"""``kp.demo()``: a ticker with its own simulated Kite. Calling thread."""
 
 from __future__ import annotations
 

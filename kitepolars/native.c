@@ -443,7 +443,7 @@ PUBLIC int64_t decode(const uint8_t *const *packets, const uint8_t *codes, int64
 
 /* Reads → when and where from ------------------------------------------------------------------*/
 
-/* What one read of a socket brought: so many messages. */
+/* A read of a socket: the number of its messages. */
 struct read {
     int64_t time, connection, messages;
 };

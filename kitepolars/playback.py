@@ -274,7 +274,7 @@ def attach(
     """Return a running ticker that follows the recorder of a folder.
 
     It has what the recorder wrote today, and then what it writes. Any number of notebooks may
-    follow one recorder: each with a frame of its own, while subscriptions are the recorder's, so
+    follow one recorder: each with its own frame, while subscriptions are the recorder's, so
     what one notebook subscribes or unsubscribes holds for all.
 
     Parameters

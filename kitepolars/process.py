@@ -46,7 +46,7 @@ class ServerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # A group of its own, so that Ctrl-C in a terminal reaches this process only.
+            # Its own group, so that Ctrl-C in a terminal reaches this process only.
             process_group=0 if os.name == "posix" else None,
         )
         try:

@@ -1,4 +1,4 @@
-"""Python in a process of its own, for what concerns a whole process: signals, its end."""
+"""Python in a separate process, for what concerns a whole process: signals, its end."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 # `Event`, `OrderUpdate`, `Instruments`, `Instruments.read_csv`, `SimulatedKite`
 #
 # The official client and this one, side by side, on the same simulated exchange: `kitepolars
-# sim`, a process of its own, which any client can connect to. Ticks arrive as dictionaries there
+# sim`, a separate process, which any client can connect to. Ticks arrive as dictionaries there
 # and as columns here.
 
 # %%

@@ -7,7 +7,7 @@
 # `ReplayTicker.play`, `ReplayTicker.position`, `read_journal`, `JournalError`, `NotLive`,
 # `spread`
 #
-# `record` writes whatever arrives into a folder, on a thread of its own. A replay is a ticker
+# `record` writes whatever arrives into a folder, on its own thread. A replay is a ticker
 # again: the same frames, candles, callbacks and widgets, on the time of the recording.
 
 # %%

@@ -6,7 +6,7 @@
 # Uses: `attach`, `JournalError`, `Ticker`, `Ticker.subscribe`, `Ticker.wait`, `Ticker.frame`,
 # `Ticker.stop`, `read_journal`, `SimulatedKite`
 #
-# `kitepolars record` receives in a process of its own. A notebook follows it: it has what was
+# `kitepolars record` receives in a separate process. A notebook follows it: it has what was
 # recorded today and then what comes, and needs no credentials. When the notebook goes, the
 # recorder goes on; the next one has everything again. On Linux and macOS.
 

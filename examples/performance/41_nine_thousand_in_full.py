@@ -7,7 +7,7 @@
 # `Ticker.subscribe`, `Ticker.wait`, `SimulatedKite`
 #
 # What one account may subscribe, at two ticks a second each: 18,000 ticks, 3.3 MB a second. The
-# exchange runs in a process of its own, as Kite does, so that this process's share is the
+# exchange runs in a separate process, as Kite does, so that this process's share is the
 # ticker's.
 
 # %%

@@ -152,7 +152,7 @@ class Connection(ClientConnection):
     async def shut(self) -> None:
         """Close with a handshake, or abort if the server does not answer it in time.
 
-        The closing has a task of its own, because `Link.stop` cancels the one that is here:
+        The closing has its own task, because `Link.stop` cancels the one that is here:
         Python 3.11.2, which is Debian's, raises no `TimeoutError` in a cancelled task.
         """
         closing = self.loop.create_task(self.close())

@@ -63,7 +63,7 @@ class TickerManager(LiveSource):
     Parameters
     ----------
     accounts
-        One or more; each has `limits.connections` connections of its own.
+        One or more; each has `limits.connections` connections.
     sink
         Where records are delivered, `kitepolars.source.Messages` among them.
     url
@@ -513,7 +513,7 @@ def _detail(link: Link, failure: Failure) -> str:
 def _check_accounts(accounts: Sequence[Account], limits: Limits) -> None:
     names = [account.name for account in accounts]
     if not accounts or len(set(names)) < len(names):
-        raise ConfigError("accounts", names, "at least one, each with a name of its own")
+        raise ConfigError("accounts", names, "at least one, each with its own name")
     most = MAX_PLACES // limits.connections
     if len(accounts) > most:
         raise ConfigError("accounts", names, f"at most {most}")

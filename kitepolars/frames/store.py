@@ -285,7 +285,7 @@ class TickStore:
         """Replace the symbols of future ticks. A tick keeps the symbol under which it arrived.
 
         If the symbol of a token changes, the exchange has reassigned the token to another
-        instrument, which gets a slot of its own. Ticks without a symbol get one.
+        instrument, which gets its own slot. Ticks without a symbol get one.
         """
         self._symbol_of = symbol_of
         names = self._symbols.cast(pl.String)

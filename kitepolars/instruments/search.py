@@ -235,7 +235,7 @@ def _from_the_money() -> pl.Expr:
 def _text() -> pl.Expr:
     """Return what of a row can be searched, as " word word … " in lower case, symbol first.
 
-    The strike has a mark of its own: ``=24000``.
+    The strike has its own mark: ``=24000``.
     """
     symbol = pl.col("tradingsymbol").str.to_lowercase()
     squeezed = symbol.str.replace_all("[^a-z0-9]", "")

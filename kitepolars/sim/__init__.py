@@ -1,7 +1,7 @@
 """A simulated Kite on loopback, for any client: instruments, market, protocol, faults.
 
 `SimulatedKite` runs in a thread of this process; ``python -m kitepolars.sim`` and `serve` run it
-as a process of its own.
+as a separate process.
 """
 
 from kitepolars.server.clients import ReceivedRequest

@@ -30,7 +30,7 @@ _TIMEOUT: Final = 30.0
 
 
 class SimulatedKite:
-    """A Kite server on loopback, in a thread of its own.
+    """A Kite server on loopback, in its own thread.
 
     It accepts any ``api_key``, and any ``access_token`` except ``expired``.
 

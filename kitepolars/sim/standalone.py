@@ -1,4 +1,4 @@
-"""The simulator as a process of its own, until a signal or until its stdin closes.
+"""The simulator as a separate process, until a signal or until its stdin closes.
 
 `serve` blocks the calling thread; the server runs on its loop thread.
 """

@@ -522,7 +522,7 @@ class Ticker:
         """Record what the ticker receives from now on, in this process.
 
         A cell that computes without a pause, or a killed kernel, interrupts it as it interrupts the
-        ticker; ``Ticker(..., recorder=folder)`` records in a process of its own instead. It goes on
+        ticker; ``Ticker(..., recorder=folder)`` records in a separate process instead. It continues
         until its `end` is called, over `stop` and `start`.
 
         Parameters
@@ -629,7 +629,7 @@ class Ticker:
         instruments
             Only these; all by default.
         connection
-            Only ticks of this connection: each is a channel of its own.
+            Only ticks of this connection: each is a separate channel.
 
         Yields
         ------
@@ -656,7 +656,7 @@ class Ticker:
         instruments: SomeInstruments | None = None,
         connection: int | None = None,
     ) -> Any:
-        """Call a function with each batch of new ticks, a DataFrame, on a thread of its own.
+        """Call a function with each batch of new ticks, a DataFrame, on its own thread.
 
         A slow function gets larger batches; what it raises is reported in `events()`. It
         works as a decorator too, with or without arguments; `off` ends it.
@@ -678,7 +678,7 @@ class Ticker:
         return function
 
     def on_order(self, function: F) -> F:
-        """Call a function with each distinct order update, on a thread of its own.
+        """Call a function with each distinct order update, on its own thread.
 
         Parameters
         ----------
@@ -690,7 +690,7 @@ class Ticker:
         return function
 
     def on_event(self, function: F) -> F:
-        """Call a function with each event, on a thread of its own.
+        """Call a function with each event, on its own thread.
 
         Parameters
         ----------
@@ -701,7 +701,7 @@ class Ticker:
         return function
 
     def on_message(self, function: F) -> F:
-        """Call a function with each binary message as it came, on a thread of its own.
+        """Call a function with each binary message as it came, on its own thread.
 
         Parameters
         ----------

@@ -111,7 +111,7 @@ class Callbacks:
             callback.worker.join(FAREWELL)
 
     def _add(self, function: Callable[..., object], mailbox: Mailbox, listen: Listen) -> None:
-        """Begin a callback: listen on the loop thread, work on a thread of its own."""
+        """Begin a callback: listen on the loop thread, work on its own thread."""
         worker = Worker(function, mailbox, partial(self._runtime.note, "callback"))
         unlisten = self._runtime.call(listen, lambda _: worker.ring())
         self._all.append(_Callback(worker, unlisten))

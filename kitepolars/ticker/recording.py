@@ -20,7 +20,7 @@ FLUSH_TIMEOUT: Final = 2.0
 class TickRecorder:
     """Writes what a ticker's source delivers to a journal as well, until it is stopped.
 
-    It goes on when the ticker is stopped and started again. A `Companion`.
+    It continues when the ticker is stopped and started again. A `Companion`.
 
     Parameters
     ----------

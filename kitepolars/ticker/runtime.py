@@ -135,7 +135,7 @@ class Runtime:
         starting = source.start(strict=strict) if isinstance(source, LiveSource) else source.start()
         try:  # without the lock: stop() need not wait for a server that does not answer
             self._loop.run(starting)
-        except (CancelledError, NotRunning):  # whoever stopped it did so completely
+        except (CancelledError, NotRunning):  # stopped by another thread, completely
             raise NotRunning(_STOPPED) from None
         except BaseException:
             self.stop()
@@ -185,7 +185,7 @@ class Runtime:
         return lambda: self.call(unlisten)
 
     def note(self, kind: str, detail: str) -> None:
-        """Deliver an event of somebody else's, as the source would one of its own."""
+        """Deliver an event from elsewhere, as the source would deliver its own."""
         self.call(self.source.note, kind, detail)
 
     def clear(self) -> None:

@@ -109,7 +109,7 @@ class Chart(LiveWidget):
     height
         Height of the chart in pixels.
     publisher
-        The UI thread; one of its own for tests.
+        The UI thread; tests pass another one.
 
     Raises
     ------

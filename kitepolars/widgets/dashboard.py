@@ -32,7 +32,7 @@ class Dashboard(Composite):
     columns
         The table's columns.
     publisher
-        The UI thread; one of its own for tests.
+        The UI thread; tests pass another one.
 
     Raises
     ------

@@ -47,7 +47,7 @@ class Ladder(LiveWidget):
     instrument
         A name or a token. The book needs mode full, which the widget offers to subscribe.
     publisher
-        The UI thread; one of its own for tests.
+        The UI thread; tests pass another one.
 
     Raises
     ------

@@ -30,7 +30,7 @@ class Monitor(LiveWidget):
     ticker
         The ticker.
     publisher
-        The UI thread; one of its own for tests.
+        The UI thread; tests pass another one.
 
     Examples
     --------

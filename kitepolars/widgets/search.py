@@ -37,7 +37,7 @@ class SearchBox(LiveWidget):
     add
         Called with the chosen tokens, on any thread.
     publisher
-        The UI thread; one of its own for tests.
+        The UI thread; tests pass another one.
     """
 
     _esm = asset("search.js")

@@ -45,7 +45,7 @@ class SubscriptionList(LiveWidget):
     on_reading
         Called with each reading, on the UI thread.
     publisher
-        The UI thread; one of its own for tests.
+        The UI thread; tests pass another one.
     """
 
     _esm = asset("subscriptions.js")

@@ -60,7 +60,7 @@ class LiveTable(LiveWidget):
     stale_after
         Seconds without a tick after which a row turns grey.
     publisher
-        The UI thread; one of its own for tests.
+        The UI thread; tests pass another one.
 
     Raises
     ------

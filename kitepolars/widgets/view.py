@@ -132,7 +132,7 @@ class LiveWidget(Recordable, anywidget.AnyWidget):
     ticker
         The ticker that it shows.
     publisher
-        The UI thread; one of its own for tests.
+        The UI thread; tests pass another one.
     traits
         Values of the subclass's traits.
     """

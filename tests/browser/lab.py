@@ -166,7 +166,7 @@ class Lab:
             context.close()
 
     def address(self, name: str) -> str:
-        """Return where a notebook is, in a workspace of its own."""
+        """Return where a notebook is, in its own workspace."""
         return f"{self.url}/doc/workspaces/{secrets.token_hex(4)}/tree/{name}?token={self._token}"
 
     def close(self) -> None:

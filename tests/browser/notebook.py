@@ -43,7 +43,7 @@ RELEASED: Final = "released"
 
 
 class Notebook:
-    """A notebook in a page of its own.
+    """A notebook in its own page.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Notebook:
     page
         The page.
     name
-        Its file in the server's folder, in a folder of its own.
+        Its file, in a separate folder below the server's.
     """
 
     def __init__(self, lab: Lab, page: Page, name: str) -> None:
@@ -112,7 +112,7 @@ class Notebook:
         raise TimeoutError(f"it did not happen within {PATIENCE:g} s")
 
     def _nudge(self) -> None:
-        """Ask the kernel something over a connection of its own.
+        """Ask the kernel something over its own connection.
 
         ipykernel 7.0 to 7.3 may leave a request unread until somebody connects, because it
         answered another one just when it came (ipython/ipykernel#1554, mended in 7.4).

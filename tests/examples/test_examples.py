@@ -1,4 +1,4 @@
-"""Every example runs as a script in a process of its own, ends by itself, and warns of nothing.
+"""Every example runs as a script in a separate process, ends by itself, and warns of nothing.
 
 Two run at a time; those that need an account have a stand-in on loopback. What an example says of
 itself in its first cell is true.

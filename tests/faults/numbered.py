@@ -1,4 +1,4 @@
-"""A scripted server: a market that goes on whether or not anybody listens, and counts.
+"""A scripted server: a market that continues without clients, and counts.
 
 The price of every packet is its number, so that what a client has missed shows in what it has. It
 speaks the protocol through websockets alone and shares no code with the package.

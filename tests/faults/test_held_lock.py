@@ -1,4 +1,4 @@
-"""A cell that holds the interpreter lock: what was lost meanwhile is told."""
+"""A cell that holds the interpreter lock: what was lost is reported."""
 
 from __future__ import annotations
 

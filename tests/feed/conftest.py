@@ -46,7 +46,7 @@ class Kite(SimulatedKite):
 
 @dataclass
 class RecordingSink:
-    """Keeps what it is told, and wakes whoever waits."""
+    """Keeps what it receives, and wakes waiters."""
 
     pulse: asyncio.Event = field(default_factory=asyncio.Event)
     received: list[tuple[int, int, bytes]] = field(default_factory=list)

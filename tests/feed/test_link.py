@@ -30,7 +30,7 @@ POLICY = ReconnectPolicy(
 
 @dataclass
 class Watching:
-    """An owner that remembers, and wakes whoever waits."""
+    """An owner that remembers, and wakes waiters."""
 
     records: list[Record] = field(default_factory=list)
     told: list[str] = field(default_factory=list)

@@ -264,7 +264,7 @@ def test_memory_is_used_again_only_when_no_frame_shares_it() -> None:
         if 500 <= number < 1_000 and number % 37 == 0:
             frame = store.held.frame().select("last_price", "bid_price").slice(3)
             frames.append((frame, frame["last_price"].to_list()))
-    assert len(set(places[:500])) <= 20, "a bounded history goes on in the memory that it has"
+    assert len(set(places[:500])) <= 20, "a bounded history reuses its memory"
     for frame, prices in frames:
         assert frame["last_price"].to_list() == prices
         assert frame["bid_price"].arr.first().to_list() == prices

@@ -1,4 +1,4 @@
-"""The official client, unchanged, as a process of its own: its reactor cannot run twice.
+"""The official client, unchanged, as a separate process: its reactor cannot run twice.
 
 Arguments: the root URL, the access token, the tokens for ltp, quote and full
 as JSON. Prints one JSON line: the last tick of each token, the order updates,

@@ -1,4 +1,4 @@
-"""Who is let in, and what the others are told."""
+"""Who is admitted, and what the others receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator as a process of its own: it says where it is, and never outlives its parent."""
+"""The simulator as a separate process: it says where it is, and never outlives its parent."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_a_stream_whose_event_loop_was_closed_is_unregistered_and_breaks_nothing
     listening = len(subscribed._runtime.pipeline._listeners)
     kite.step()
     loop.run_until_complete(asyncio.wait_for(coming, PATIENCE))
-    loop.close()  # as a notebook's cell does that runs a loop of its own
+    loop.close()  # as a notebook's cell does that runs its own loop
     for rows in (6, 8, 10):
         kite.step()
         assert subscribed.wait(rows=rows, timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Names, modes, capacity, and what the server is told."""
+"""Names, modes, capacity, and what the server receives."""
 
 from __future__ import annotations
 

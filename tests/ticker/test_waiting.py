@@ -1,4 +1,4 @@
-"""Waiting for ticks: what is waited for, how long, and what goes on meanwhile."""
+"""Waiting for ticks: what is waited for, how long, and what happens meanwhile."""
 
 from __future__ import annotations
 

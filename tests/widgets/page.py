@@ -42,7 +42,7 @@ class Page:
     def wait(
         self, condition: Callable[[dict[str, Any]], object], *, beyond: int = 0
     ) -> tuple[dict[str, Any], list[bytes]]:
-        """Return the first message after so many that fulfils a condition."""
+        """Return the first message after a number of them that fulfils a condition."""
 
         def found() -> Any:
             return next((each for each in self.received[beyond:] if condition(each[0])), None)
@@ -53,7 +53,7 @@ class Page:
             return message
 
     def refreshed(self, times: int) -> None:
-        """Wait until so many further messages have come."""
+        """Wait for a number of further messages."""
         goal = len(self.received) + times
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.received) >= goal, PATIENCE)
