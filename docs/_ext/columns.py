@@ -13,6 +13,7 @@ import polars as pl
 import kitepolars as kp
 from kitepolars.analytics import DEPTH
 from kitepolars.sim import SimulatedKite
+from usage import target
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that users get."""
+    """A frame that users get, and the names that return it."""
 
     anchor: str
     title: str
+    returned_by: tuple[str, ...]
     text: str
     schema: Callable[[], pl.Schema]
     columns: dict[str, Column] = field(default_factory=dict)
@@ -238,6 +240,7 @@ FRAMES: Final = (
     Frame(
         "schema-frame",
         "Ticks: `frame()`, `lazy()`, `stream()`, `on_batch`",
+        ("Ticker.frame", "Ticker.lazy", "Ticker.stream", "Ticker.on_batch", "read_journal"),
         "One row a tick, in the order of arrival; `kitepolars.frames.schema.SCHEMA` in code.",
         lambda: ticker().frame().schema,
         has_modes=True,
@@ -245,12 +248,21 @@ FRAMES: Final = (
     Frame(
         "schema-latest",
         "`latest()`",
+        ("Ticker.latest", "latest", "df.kite.latest"),
         "The last tick of each instrument: the columns of ticks, and three more.",
         lambda: ticker().latest().schema,
     ),
     Frame(
         "schema-candles",
         "Candles: `candles()`, `historical()`, `CandleBuilder.frame()`",
+        (
+            "Ticker.candles",
+            "candles",
+            "df.kite.candles",
+            "historical",
+            "CandleBuilder.frame",
+            "CANDLES",
+        ),
         "One row a bar and instrument; `kp.CANDLES` is the same as code.",
         lambda: ticker().candles("1m").schema,
         CANDLES,
@@ -258,6 +270,7 @@ FRAMES: Final = (
     Frame(
         "schema-depth",
         "`depth()`",
+        ("Ticker.depth", "depth", "df.kite.depth"),
         "The order book: five bids, five asks, best first.",
         lambda: DEPTH,
         {
@@ -271,6 +284,7 @@ FRAMES: Final = (
     Frame(
         "schema-movers",
         "`movers()`",
+        ("Ticker.movers", "movers", "df.kite.movers"),
         "Those that rose most, strongest first, then those that fell most.",
         lambda: ticker().movers().schema,
         {
@@ -282,6 +296,7 @@ FRAMES: Final = (
     Frame(
         "schema-option-chain",
         "`Ticker.option_chain()`, `options.join_chain()`",
+        ("Ticker.option_chain", "options.join_chain"),
         "One row a strike: calls on the left, puts on the right.",
         _chain,
         CHAIN,
@@ -289,13 +304,15 @@ FRAMES: Final = (
     Frame(
         "schema-instruments",
         "`Instruments.frame`, `search()`, `futures()`",
-        "One row an instrument. `search` and `futures` have `symbol` first.",
+        ("Instruments.frame", "Instruments.search", "Instruments.futures", "Instruments.options"),
+        "One row per instrument. All but `frame` have `symbol` first; `options` adds `underlying`.",
         lambda: ticker().instruments.frame.schema,
         DUMP,
     ),
     Frame(
         "schema-listed-chain",
         "`Instruments.option_chain()`",
+        ("Instruments.option_chain",),
         "The contracts of one expiry, a row a strike.",
         lambda: ticker().instruments.option_chain("NIFTY").schema,
         CHAIN,
@@ -303,6 +320,7 @@ FRAMES: Final = (
     Frame(
         "schema-rejected",
         "`Instruments.rejected`",
+        ("Instruments.rejected",),
         "Rows of a dump that were left out.",
         lambda: ticker().instruments.rejected.schema,
         {
@@ -314,6 +332,7 @@ FRAMES: Final = (
     Frame(
         "schema-subscriptions",
         "`subscriptions()`",
+        ("Ticker.subscriptions",),
         "One row an instrument that is subscribed.",
         lambda: ticker().subscriptions().schema,
         {
@@ -324,6 +343,7 @@ FRAMES: Final = (
     Frame(
         "schema-connections",
         "`connections()`",
+        ("Ticker.connections",),
         "One row a connection that is needed.",
         lambda: ticker().connections().schema,
         {
@@ -341,6 +361,7 @@ FRAMES: Final = (
     Frame(
         "schema-orders",
         "`orders()`",
+        ("Ticker.orders",),
         "One row a distinct update; one an order with `latest=True`.",
         lambda: ticker().orders().schema,
         ORDERS,
@@ -348,6 +369,7 @@ FRAMES: Final = (
     Frame(
         "schema-gaps",
         "`gaps()`",
+        ("Ticker.gaps",),
         "One row a hole in the data.",
         lambda: ticker().gaps().schema,
         {
@@ -362,6 +384,7 @@ FRAMES: Final = (
     Frame(
         "schema-events",
         "`events()`",
+        ("Ticker.events",),
         "What happened besides ticks; [the kinds](errors.md) say what to do.",
         lambda: ticker().events().schema,
         {
@@ -373,3 +396,9 @@ FRAMES: Final = (
     ),
 )
 """Every frame that users get."""
+
+
+@cache
+def returned() -> dict[str, Frame]:
+    """Return full name → the frame that it returns."""
+    return {target(name): frame for frame in FRAMES for name in frame.returned_by}

@@ -10,7 +10,7 @@ from typing import Final
 import nbformat
 from nbformat import NotebookNode
 
-import reference
+import usage
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 LEVELS: Final = ("basic", "advanced", "performance")
@@ -44,7 +44,7 @@ def headed(text: str) -> str:
     if match is None:
         return text
     names = re.findall(r"`([^`]+)`", match["uses"])
-    uses = ", ".join(f"{{py:obj}}`{name} <{reference.target(name)}>`" for name in names)
+    uses = ", ".join(f"{{py:obj}}`{name} <{usage.target(name)}>`" for name in names)
     by = STAND_IN if match["where"] == "account" else ""
     return (
         f"# {match['title']}\n\n{_badges(match)}\n\n{match['text']}\n\n{by}"

@@ -7,8 +7,8 @@ A block looks like this in Markdown, and reads as a list of names where the page
     unsubscribe
     ```
 
-What a call costs and which examples use it stand with each description: from the table of the page
-"Costs", and from the first cells of the examples.
+Below each description stand the columns of what it returns (`columns.py`), its cost (the table of
+the page "What a call costs"), and how examples use it (`usage.py`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import ast
 import importlib
 import inspect
 import re
-from collections import defaultdict
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import columns
+import usage
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -31,26 +33,13 @@ BLOCK: Final = re.compile(
     r"^```\{api\} (?P<space>\S+)\n(?P<names>.*?)^```\n?", re.MULTILINE | re.DOTALL
 )
 COST: Final = re.compile(
-    r"^\| `(?P<name>[^`]+)` \| (?P<copies>[^|]+) \| (?P<grows>[^|]+) \| "
-    r"(?P<figure>[^|]+) \|$",
+    r"^\| (?P<names>`[^|]+) \| (?P<copies>[^|]+) \| (?P<grows>[^|]+) \| (?P<figure>[^|]+) \|$",
     re.MULTILINE,
 )
-USES: Final = re.compile(r"^# Uses: (?P<uses>(?:[^\n]+\n)+?)#$", re.MULTILINE)
 
-SPACES: Final = {
-    "df.kite": "kitepolars.analytics.KiteNamespace",
-    "options": "kitepolars.options",
-    "SimulatedKite": "kitepolars.sim.SimulatedKite",
-}
-"""How the examples call what is not in the package's own namespace."""
 
-SUBPACKAGES: Final = (
-    "kitepolars",
-    "kitepolars.sim",
-    "kitepolars.widgets",
-    "kitepolars.options",
-    "kitepolars.analytics",
-)
+FIGURE: Final = re.compile(r"\[(?P<row>[^\]]+)\]\((?P<page>\.\./performance\.md#figures)\)")
+"""A link to a row of the page "How fast it is", which becomes the figure of that row."""
 
 
 def resolve(path: str) -> Any:
@@ -71,28 +60,19 @@ def resolve(path: str) -> Any:
     return thing
 
 
-def target(name: str) -> str:
-    """Return the full name of what an example calls `name`.
-
-    Raises
-    ------
-    LookupError
-        If there is no such thing.
-    """
-    for short, full in SPACES.items():
-        if name == short or name.startswith(f"{short}."):
-            return full + name.removeprefix(short)
-    first = name.partition(".")[0]
-    for space in SUBPACKAGES:
-        module = importlib.import_module(space)
-        if first in module.__all__:
-            return f"{space}.{name}"
-    raise LookupError(f"an example uses {name!r}, which does not exist")
-
-
 def expanded(text: str) -> str:
-    """Return a page with its blocks of names written out."""
-    return BLOCK.sub(lambda match: _entries(match["space"], match["names"].split()), text)
+    """Return a page with its blocks of names, and links to figures, written out."""
+    text = BLOCK.sub(lambda match: _entries(match["space"], match["names"].split()), text)
+    return FIGURE.sub(lambda match: f"[{figure(match['row'])}]({match['page']})", text)
+
+
+def figure(row: str) -> str:
+    """Return the figure of the first row of "How fast it is" that begins with a text."""
+    page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    for line in page.splitlines():
+        if line.startswith(f"| {row}"):
+            return line.split(" | ")[3]
+    raise LookupError(f"docs/performance.md has no row {row!r}")
 
 
 def _entries(space: str, names: list[str]) -> str:
@@ -150,28 +130,13 @@ def _data_doc(path: str) -> str:
 def costs() -> dict[str, str]:
     """Return full name → what it costs, in words, from the page that says so."""
     page = (ROOT / "docs" / "reference" / "costs.md").read_text("utf-8")
-    return {
-        target(match["name"].removesuffix("()").replace("ticker.", "Ticker.")): (
-            f"copies: {match['copies'].strip()}; grows with: {match['grows'].strip()}; "
-            f"measured: {match['figure'].strip()}"
-        )
-        for match in COST.finditer(page)
-    }
-
-
-@cache
-def examples() -> dict[str, list[tuple[str, str]]]:
-    """Return full name → title and page of the examples that use it."""
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for path in sorted((ROOT / "examples").glob("*/*.py")):
-        text = path.read_text("utf-8")
-        title = text.split("\n", 2)[1].removeprefix("# # ")
-        match = USES.search(text)
-        if match is None:
-            raise LookupError(f"{path} does not say what it uses")
-        page = path.relative_to(ROOT).with_suffix("").as_posix()
-        for name in re.findall(r"`([^`]+)`", match["uses"]):
-            found[target(name)].append((title, f"/{page}"))
+    found: dict[str, str] = {}
+    for match in COST.finditer(page):
+        text = f"copies {match['copies'].strip()}; grows with {match['grows'].strip()}"
+        if (shown := match["figure"].strip()) != "–":
+            text += f"; {FIGURE.sub(lambda link: figure(link['row']), shown)}"
+        for name in re.findall(r"`([^`]+)`", match["names"]):
+            found[usage.target(name)] = re.sub(r"`([^`]+)`", r"``\1``", text)
     return found
 
 
@@ -182,15 +147,21 @@ SHOWN: Final = 5
 def _append(
     _app: Sphinx, _what: str, name: str, _thing: object, _options: object, lines: list[str]
 ) -> None:
-    """Write costs and examples below a description."""
+    """Write columns, cost and examples below a description."""
+    if frame := columns.returned().get(name):
+        lines += ["", f"**Columns**: :ref:`{frame.anchor}`.", ""]
     if name in costs():
         lines += ["", f"**Cost**: {costs()[name]}.", ""]
-    if used := examples().get(name):
-        links = ", ".join(
-            f":doc:`{title.replace(chr(96), '')} <{page}>`" for title, page in used[:SHOWN]
-        )
-        more = f", and {len(used) - SHOWN} more" if len(used) > SHOWN else ""
-        lines += ["", f"**Examples**: {links}{more}.", ""]
+    used = usage.examples().get(name, [])
+    if not used:
+        return
+    if (found := usage.excerpt(name)) and not any(line.startswith(">>>") for line in lines):
+        use, code = found
+        lines += ["", f"From :doc:`{use.title} <{use.page}>`:", "", ".. code-block:: python", ""]
+        lines += [f"   {line}" for line in code.split("\n")] + [""]
+    links = ", ".join(f":doc:`{use.title} <{use.page}>`" for use in used[:SHOWN])
+    more = f", and {len(used) - SHOWN} more" if len(used) > SHOWN else ""
+    lines += ["", f"**Examples**: {links}{more}.", ""]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

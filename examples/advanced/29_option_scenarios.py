@@ -3,7 +3,7 @@
 #
 # *Advanced · 1 second · no connection*
 #
-# Uses: `options.price`, `options.greeks`
+# Uses: `options.price`, `options.greeks`, `options.Greeks`
 #
 # Scenarios of a short strangle with a hedge. The model works on whole arrays, so a grid of
 # scenarios is one call.
@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 
 from kitepolars import options
-from kitepolars.options import Greeks
 
 FORWARD, YEARS, LOT = 26_000.0, 12 / 365, 75
 legs = pl.DataFrame(
@@ -33,7 +32,7 @@ quantity = legs["lots"].to_numpy() * LOT
 # calendar day's, `vega` a percentage point's.
 
 # %%
-now: Greeks = options.greeks(
+now: options.Greeks = options.greeks(
     legs["kind"], forward=FORWARD, strike=legs["strike"], years=YEARS, volatility=legs["iv"]
 )
 print(

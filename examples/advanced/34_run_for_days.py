@@ -4,6 +4,8 @@
 # *Advanced · 5 seconds · simulated*
 #
 # Uses: `Ticker`, `Account`, `ReconnectPolicy`, `Retention`, `NotRunning`, `SimulatedKite`,
+# `SimulatedKite.start`, `SimulatedKite.stop`, `SimulatedKite.url`,
+# `SimulatedKite.instruments_csv`, `SimulatedKite.expire_tokens`, `SimulatedKite.handshakes`,
 # `Ticker.start`, `Ticker.set_access_token`, `Ticker.connections`, `Ticker.events`, `Ticker.gaps`,
 # `Ticker.wait`, `Ticker.stop`
 #

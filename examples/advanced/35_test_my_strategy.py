@@ -1,13 +1,17 @@
 # %% [markdown]
 # # How do I test my strategy against an exchange that misbehaves?
 #
-# *Advanced · 6 seconds · simulated*
+# *Advanced · 8 seconds · simulated*
 #
 # Uses: `SimulatedKite`, `SimulatedKite.abort`, `SimulatedKite.silence`, `SimulatedKite.reject`,
 # `SimulatedKite.order_update`, `SimulatedKite.wait_for`, `SimulatedKite.step`,
-# `SimulatedKite.requests`, `ReceivedRequest`, `Handshake`, `ConnectionRecord`, `Ticker`,
-# `AuthenticationError`, `Mode`, `ReconnectPolicy`, `OrderUpdate`, `Ticker.on_batch`,
-# `Ticker.on_order`
+# `SimulatedKite.requests`, `SimulatedKite.subscribed`, `SimulatedKite.accept`,
+# `SimulatedKite.close`, `SimulatedKite.flap`, `SimulatedKite.send`, `SimulatedKite.port`,
+# `SimulatedKite.pause_market`, `SimulatedKite.resume_market`, `SimulatedKite.last_values`,
+# `SimulatedKite.packets_sent`, `SimulatedKite.instruments`, `SimulatedKite.credentials`,
+# `SimulatedKite.is_running`, `SimulatedKite.connections`, `ReceivedRequest`, `Handshake`,
+# `ConnectionRecord`, `Ticker`, `AuthenticationError`, `Mode`, `ReconnectPolicy`, `OrderUpdate`,
+# `Ticker.on_batch`, `Ticker.on_order`
 #
 # The simulated exchange of the package is a public part of it. It ticks when the test says so,
 # breaks on command, and remembers what it was asked: a test needs no sleep and no mock. `pytest`
@@ -111,6 +115,46 @@ def test_it_goes_on_after_a_cut_and_a_silence() -> None:
         assert strategy.position in {0, 1}
 
 
+def test_it_survives_everything_in_a_row() -> None:
+    """Closes, failed handshakes, nonsense: each once, then all is as it was."""
+    with SimulatedKite(rate=20) as exchange, connected(exchange) as ticker:
+        ticker.subscribe(["NSE:INFY"], mode="full")
+        assert ticker.wait(rows=1, timeout=10)
+        exchange.close(code=1001, reason="maintenance")
+        assert exchange.wait_for(lambda e: len(e.connections) == 2)
+        exchange.flap(2)  # the next two connections end right after the handshake
+        exchange.abort()
+        assert exchange.wait_for(lambda e: len(e.connections) == 5)
+        exchange.reject(503)
+        exchange.abort()
+        assert exchange.wait_for(lambda e: e.handshakes[-1].status == 503)
+        exchange.accept()
+        assert exchange.wait_for(lambda e: e.subscribed())
+        exchange.send(b"no packet is like this")
+        assert ticker.wait(until=lambda t: "rejected" in t.events()["kind"].to_list(), timeout=10)
+        held = ticker.frame().height
+        assert ticker.wait(rows=held + 5, timeout=10)
+
+
+def test_what_the_exchange_knows_is_what_the_ticker_has() -> None:
+    """The last packet's integers are the last row's prices, in paise."""
+    with SimulatedKite(rate=20) as exchange:
+        assert exchange.is_running
+        assert str(exchange.port) in exchange.url
+        key, token = exchange.credentials
+        names = exchange.instruments_csv()
+        assert len(exchange.instruments) == names.count(b"\n") - 1
+        with kp.Ticker(key, token, url=exchange.url, instruments=names) as ticker:
+            ticker.subscribe(["NSE:INFY"], mode="full")
+            assert ticker.wait(rows=5, timeout=10)
+            exchange.pause_market()
+            assert ticker.wait(until=lambda t: t.stats().ticks == exchange.packets_sent)
+            paise = exchange.last_values(408065)["last_price"]
+            assert ticker.latest()["last_price"].to_list() == [paise / 100]
+            exchange.resume_market()
+            assert ticker.wait(rows=ticker.frame().height + 1, timeout=10)
+
+
 def test_a_refused_token_is_tried_once() -> None:
     """Kite counts refused logins: a loop of them locks an account."""
     with SimulatedKite() as exchange:
@@ -144,4 +188,4 @@ tests = [test for name, test in sorted(globals().items()) if name.startswith("te
 for test in tests:
     test()
     print("passed:", test.__name__.removeprefix("test_").replace("_", " "))
-assert len(tests) == 5
+assert len(tests) == 7

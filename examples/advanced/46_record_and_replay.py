@@ -4,7 +4,9 @@
 # *Advanced · 5 seconds · simulated*
 #
 # Uses: `demo`, `Ticker.record`, `Ticker.wait`, `Ticker.frame`, `replay`, `ReplayTicker`,
-# `ReplayTicker.play`, `ReplayTicker.position`, `read_journal`, `JournalError`, `NotLive`,
+# `ReplayTicker.play`, `ReplayTicker.position`, `ReplayTicker.is_over`, `ReplayTicker.speed`,
+# `ReplayTicker.pause`, `ReplayTicker.resume`, `ReplayTicker.is_paused`, `ReplayTicker.seek`,
+# `read_journal`, `JournalError`, `NotLive`,
 # `spread`
 #
 # `record` writes whatever arrives into a folder, on its own thread. A replay is a ticker
@@ -40,6 +42,24 @@ recorded = live.frame().tail(replayed.frame().height)  # some had come before `r
 assert recorded.height > 90
 assert_frame_equal(replayed.frame(), recorded, categorical_as_str=True)
 print(replayed.gaps().select("started_at", "ended_at", "reason"))
+
+# %% [markdown]
+# ## Again, at the pace of the eye
+#
+# `speed` may change while it plays. `seek` goes back or forth: the frame is then what it was at
+# that time.
+
+# %%
+slow = kp.replay("ticks/", speed=1).start()
+slow.pause()
+assert slow.is_paused
+slow.seek(live.gaps()["started_at"][0])
+print(slow.position.now, slow.frame().height, "ticks so far")
+assert slow.frame().height < recorded.height
+slow.speed = 20
+slow.resume()
+assert slow.wait(until=lambda _: slow.is_over, timeout=20)
+slow.stop()
 
 # %% [markdown]
 # What only a live ticker can do says so:

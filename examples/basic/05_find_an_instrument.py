@@ -4,7 +4,8 @@
 # *Basic · 2 seconds · no connection*
 #
 # Uses: `Instruments`, `Instruments.read_csv`, `Instruments.resolve`, `Instruments.tokens`,
-# `Instruments.symbol`, `Instruments.symbols`, `Instruments.search`, `UnknownInstrument`
+# `Instruments.symbol`, `Instruments.symbols`, `Instruments.labels`, `Instruments.search`,
+# `UnknownInstrument`
 #
 # Kite's feed speaks of numbers; people speak of names. `Instruments` holds the day's list of
 # both. With an account it is `kp.Instruments.fetch()`; here it comes from the simulated exchange.
@@ -31,6 +32,13 @@ assert instruments.symbol(token) == "NSE:INFY"
 several = instruments.tokens(["NSE:NIFTY 50", "BSE:INFY", 884737])
 print(instruments.symbols(several).to_list())
 assert several[2] == 884737
+
+# %% [markdown]
+# `labels` writes contracts as people read them:
+
+# %%
+near = instruments.futures("NIFTY").head(1)
+print(near["symbol"].item(), "→", instruments.labels(near["instrument_token"]).item())
 
 # %% [markdown]
 # ## A typo

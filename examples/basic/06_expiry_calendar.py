@@ -4,7 +4,7 @@
 # *Basic · 2 seconds · no connection*
 #
 # Uses: `Instruments`, `Instruments.read_csv`, `Instruments.expiries`, `Instruments.futures`,
-# `Instruments.spot`, `Instruments.symbol`, `Instruments.frame`
+# `Instruments.options`, `Instruments.spot`, `Instruments.symbol`, `Instruments.frame`
 #
 # A calendar of the contracts that are listed, and the positions of mine that have to be rolled.
 
@@ -30,6 +30,9 @@ for underlying in ("NIFTY", "BANKNIFTY", "RELIANCE", "CRUDEOIL"):
 # %%
 futures = instruments.futures("NIFTY")
 print(futures.select("symbol", "expiry", "lot_size", "tick_size"))
+weekly = instruments.options("NIFTY").filter(expiry=instruments.expiries("NIFTY")[0])
+print(weekly.height, "options expire first")
+assert set(weekly["instrument_type"]) == {"CE", "PE"}
 spot = instruments.spot("NIFTY")
 assert spot is not None
 print("written on", instruments.symbol(spot))

@@ -3,11 +3,12 @@
 #
 # *Basic · 2 seconds · no connection*
 #
-# Uses: `Instruments`, `Instruments.read_csv`, `Instruments.rejected`, `Ticker`,
+# Uses: `Instruments`, `Instruments.read_csv`, `Instruments.rejected`,
+# `Instruments.to_csv`, `Ticker`,
 # `Ticker.instruments`, `Ticker.subscribe`, `Ticker.subscriptions`, `ConfigError`
 #
-# Names change: contracts expire, companies rename. Whoever looks at last week's ticks needs last
-# week's list. Save the CSV that Kite serves, plain or gzipped, and read it back.
+# Names change: contracts expire, companies rename. Last week's ticks need last week's list. Save
+# the CSV that Kite serves, plain or gzipped, and read it back.
 
 # %%
 import gzip
@@ -17,7 +18,8 @@ from pathlib import Path
 import kitepolars as kp
 from kitepolars.sim import SimulatedKite
 
-dump = SimulatedKite().instruments_csv()  # with an account: the file behind Instruments.fetch()
+today = kp.Instruments.read_csv(SimulatedKite().instruments_csv())  # or Instruments.fetch()
+dump = today.to_csv()
 path = Path("instruments-2026-11-20.csv.gz")
 path.write_bytes(gzip.compress(dump))
 

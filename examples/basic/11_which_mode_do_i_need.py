@@ -4,7 +4,7 @@
 # *Basic · 5 seconds · simulated*
 #
 # Uses: `demo`, `Mode`, `Stats`, `Ticker.set_mode`, `Ticker.stats`, `Ticker.frame`, `Ticker.wait`,
-# `Ticker`, `Retention`
+# `Ticker`, `Ticker.default_mode`, `Retention`
 #
 # A mode decides what a tick carries and what it weighs. This example measures both, so that the
 # choice is not a matter of belief.
@@ -61,7 +61,7 @@ scanner = kp.Ticker(
     retention=kp.Retention(max_rows=1_000_000),
 )
 scanner.subscribe([408065])
-print(scanner.subscriptions())
+print(scanner.default_mode, scanner.subscriptions())
 
 assert table["bytes per tick"].is_sorted()
 assert table["order book"].to_list() == [False, False, True]

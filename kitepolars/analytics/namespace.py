@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, Generic
+from typing import Any, Final, Generic
 
 import polars as pl
 
@@ -57,26 +58,61 @@ class KiteNamespace(Generic[Frame]):
         fill: bool = False,
         hours: Hours = "exchange",
     ) -> Frame:
-        """Make bars of the ticks: `kitepolars.candles`."""
+        """Return candles of the ticks: `kitepolars.candles`.
+
+        Parameters
+        ----------
+        every, on, include_partial, fill, hours
+            As for `kitepolars.candles`.
+        """
         return candles(
             self._frame, every, on=on, include_partial=include_partial, fill=fill, hours=hours
         )
 
     def latest(self, *, now: dt.datetime | None = None) -> Frame:
-        """Return the last tick of each instrument: `kitepolars.latest`."""
+        """Return the last tick of each instrument: `kitepolars.latest`.
+
+        Parameters
+        ----------
+        now
+            The time that ``staleness`` counts to, with a time zone.
+        """
         return latest(self._frame, now=now)
 
     def movers(self, n: int = 10) -> Frame:
-        """Return the instruments that rose and fell most: `kitepolars.movers`."""
+        """Return the instruments that rose and fell most: `kitepolars.movers`.
+
+        Parameters
+        ----------
+        n
+            The number of instruments of each kind, 1 and up.
+        """
         return movers(self._frame, n)
 
     def depth(self, instrument: int | str | None = None) -> pl.DataFrame:
-        """Return the order book of an instrument's last tick, ten rows: `kitepolars.depth`."""
+        """Return the order book of an instrument's last tick, ten rows: `kitepolars.depth`.
+
+        Parameters
+        ----------
+        instrument
+            A token or a symbol; may be left out when the frame has one instrument.
+        """
         return depth(self._frame, instrument)
 
     def show(self, columns: Sequence[str] | None = None, *, rows: int = 20) -> FormattedFrame:
-        """Format the frame for the eye: `kitepolars.analytics.show`."""
+        """Format the frame for display: `kitepolars.analytics.show`.
+
+        Parameters
+        ----------
+        columns
+            Those to show; the usual ones of the kind of frame by default.
+        rows
+            The most rows shown.
+        """
         return show(self._frame, columns, rows=rows)
+
+
+_PARAMETERS: Final = re.compile(r"^Parameters\n-+\n(?:.+\n?)+", re.MULTILINE)
 
 
 def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Callable[..., Any]:
@@ -93,8 +129,10 @@ def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Cal
         return frame.with_columns(expr)
 
     method.__name__, method.__qualname__ = name, f"{KiteNamespace.__name__}.{name}"
-    first_line = (inspect.getdoc(function) or "").partition("\n")[0].replace("Return", "Add", 1)
-    method.__doc__ = f"{first_line[:-1]}: `kitepolars.{name}`."
+    doc = inspect.getdoc(function) or ""
+    summary = doc.partition("\n")[0].replace("Return", "Add", 1).removesuffix(".")
+    described = _PARAMETERS.search(doc)
+    method.__doc__ = f"{summary}: `kitepolars.{name}`.\n\n{described[0] if described else ''}"
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     method.__signature__ = inspect.Signature([own, *parameters])  # type: ignore[attr-defined]
     return method

@@ -241,7 +241,13 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         return self._names.resolve_all(instruments)
 
     def symbol(self, instrument_token: int) -> str | None:
-        """Return the name of a token, "NSE:INFY", or None if it is not in the dump."""
+        """Return the name of a token, "NSE:INFY", or None if it is not in the dump.
+
+        Parameters
+        ----------
+        instrument_token
+            Kite's number of the instrument.
+        """
         row = self._names.rows([instrument_token])[0]
         return None if row is None else self._frame["symbol"][row]
 

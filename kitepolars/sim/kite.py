@@ -193,11 +193,25 @@ class SimulatedKite:
     # Faults and messages on demand
 
     def send(self, data: bytes | str, connection: int | None = None) -> None:
-        """Send a message as it is, to a connection or to all."""
+        """Send a message as it is.
+
+        Parameters
+        ----------
+        data
+            A binary message or a text.
+        connection
+            Its number, in the order of `connections`; None for all.
+        """
         self._call(lambda: self._server.send(data, connection))
 
     def abort(self, connection: int | None = None) -> None:
-        """Cut a connection or all, without a closing handshake."""
+        """Cut connections without a closing handshake.
+
+        Parameters
+        ----------
+        connection
+            Its number, in the order of `connections`; None for all.
+        """
 
         def apply() -> None:
             for client in self._server.clients(connection):
@@ -206,7 +220,17 @@ class SimulatedKite:
         self._call(apply)
 
     def close(self, connection: int | None = None, code: int = 1000, reason: str = "") -> None:
-        """Close a connection or all with a WebSocket close code and a reason."""
+        """Close connections in order.
+
+        Parameters
+        ----------
+        connection
+            Its number, in the order of `connections`; None for all.
+        code
+            A WebSocket close code, 1000 to 4999 (RFC 6455, section 7.4).
+        reason
+            At most 123 bytes.
+        """
         self._check_running()
         self._loop.run(self._server.disconnect(connection, code, reason), timeout=_TIMEOUT)
 
@@ -240,9 +264,16 @@ class SimulatedKite:
         self._call(apply)
 
     def reject(self, status: int, times: int | None = None, body: str | None = None) -> None:
-        """Refuse the next `times` handshakes, or all until `accept`, with an HTTP status.
+        """Refuse handshakes with an HTTP status.
 
-        The default body is that of Kite for the status.
+        Parameters
+        ----------
+        status
+            Such as 403, 429 or 503.
+        times
+            How many; None for all until `accept`.
+        body
+            The text of the answer; Kite's own for the status by default.
         """
         self._call(lambda: self._server.admission.script(status, times, body))
 
@@ -256,7 +287,13 @@ class SimulatedKite:
         self._call(apply)
 
     def flap(self, times: int | None = None) -> None:
-        """Cut the next `times` connections right after the handshake, or all until `accept`."""
+        """Cut new connections right after the handshake.
+
+        Parameters
+        ----------
+        times
+            How many; None for all until `accept`.
+        """
         self._call(lambda: setattr(self._server, "flaps_left", times))
 
     def expire_tokens(self) -> None:
@@ -284,7 +321,12 @@ class SimulatedKite:
     def order_update(self, *, user_id: str | None = None, **fields: Any) -> None:
         """Send an order update to every connection of a user, or of all users.
 
-        ``fields`` replace or extend those of a filled market order.
+        Parameters
+        ----------
+        user_id
+            Whose connections; None for those of all users.
+        **fields
+            Fields of Kite's order update, which replace or extend those of a filled market order.
         """
         self._call(lambda: self._server.send_order(user_id, fields))
 
@@ -343,6 +385,13 @@ class SimulatedKite:
 
     def wait_for(self, predicate: Callable[[SimulatedKite], object], timeout: float = 60.0) -> bool:
         """Block until a predicate holds; it is evaluated whenever something has happened.
+
+        Parameters
+        ----------
+        predicate
+            Called with the exchange.
+        timeout
+            Seconds.
 
         Returns
         -------

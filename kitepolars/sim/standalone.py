@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from kitepolars.sim.kite import SimulatedKite
 
@@ -31,7 +31,6 @@ def serve(
     rate: float = 1.0,
     on_ready: Callable[[str], None] | None = None,
     until_stdin_closes: bool = False,
-    **settings: Any,
 ) -> None:
     """Run a simulated Kite until SIGINT or SIGTERM.
 
@@ -42,24 +41,27 @@ def serve(
     seed
         Seed of the instruments and the market.
     rate
-        Packets per second and instrument.
+        Packets per second and instrument; at 0 none after the first.
     on_ready
         Called with the URL once it listens; by default the URL is printed.
     until_stdin_closes
         Whether to end when stdin closes, so that it never outlives its parent process.
-    **settings
-        More settings of `SimulatedKite`.
 
     Raises
     ------
     OSError
         The port is taken.
+
+    Examples
+    --------
+    >>> import signal
+    >>> serve(port=0, on_ready=lambda url: signal.raise_signal(signal.SIGINT))
     """
     ending = threading.Event()
     with _ending_on_signals(ending):
         if until_stdin_closes:
             threading.Thread(target=_wait_for_end_of_stdin, args=(ending,), daemon=True).start()
-        with SimulatedKite(host=host, port=port, seed=seed, rate=rate, **settings) as kite:
+        with SimulatedKite(host=host, port=port, seed=seed, rate=rate) as kite:
             (on_ready or _print_line)(kite.url)
             while kite.is_running and not ending.wait(_POLL):
                 pass

@@ -85,17 +85,20 @@ class Ticker:
     url
         The streaming endpoint.
     limits
-        Connections an account and instruments a connection.
+        Connections per account, 3 by default, and instruments per connection, 3,000.
     reconnect
-        How lost connections are opened again.
+        When a connection counts as lost, and the delays before it is opened again, in seconds.
     retention
-        How much history is kept; all of it by default.
+        How much history is kept, in rows or seconds; all of it by default.
     flush
-        How long messages wait to be decoded together.
+        How long messages wait to be decoded together: 0.05 s by default.
     instruments
-        The list that maps tokens to names, or a path to the dump's CSV.
+        The list that maps tokens to names, or its CSV: a path or the bytes.
     default_mode
-        The mode of subscriptions that do not name one.
+        The mode of subscriptions that do not name one: ``"ltp"``, ``"quote"`` or ``"full"``.
+    recorder
+        A folder. A separate process, started if it does not run, connects and records there, and
+        the ticker follows it.
 
     Raises
     ------
@@ -397,6 +400,11 @@ class Ticker:
     def unsubscribe(self, instruments: SomeInstruments) -> None:
         """Unsubscribe from instruments; those that are not subscribed are ignored.
 
+        Parameters
+        ----------
+        instruments
+            Names, tokens, or a frame with a column of either.
+
         Raises
         ------
         UnknownInstrument
@@ -406,6 +414,13 @@ class Ticker:
 
     def set_mode(self, instruments: SomeInstruments, mode: str) -> None:
         """Change the mode of subscribed instruments.
+
+        Parameters
+        ----------
+        instruments
+            Names, tokens, or a frame with a column of either.
+        mode
+            ``"ltp"``, ``"quote"`` or ``"full"``.
 
         Raises
         ------
@@ -595,7 +610,18 @@ class Ticker:
         until: Callable[[Self], object] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the same words as `wait`
     ) -> bool:
-        """Wait as `wait` does, without blocking the calling event loop."""
+        """Wait as `wait` does, without blocking the calling event loop.
+
+        Parameters
+        ----------
+        rows, until, timeout
+            As for `wait`.
+
+        Returns
+        -------
+        bool
+            Whether the condition held within `timeout` seconds.
+        """
         holds = self._condition(rows, until, timeout)
         return await wait_async(self._runtime, holds, timeout)
 
@@ -715,7 +741,13 @@ class Ticker:
         return function
 
     def off(self, function: Callable[..., object]) -> None:
-        """End every callback to a function. Harmless when there is none."""
+        """End every callback to a function. Harmless when there is none.
+
+        Parameters
+        ----------
+        function
+            What was given to `on_batch`, `on_order`, `on_event` or `on_message`.
+        """
         self._callbacks.off(function)
 
     def _tokens(self, instruments: SomeInstruments | None) -> Sequence[int] | None:

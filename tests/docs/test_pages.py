@@ -12,6 +12,7 @@ import pytest
 import gallery
 import pages
 import reference
+import usage
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -120,12 +121,12 @@ def test_the_thumbnail_is_what_an_example_prints_most_of() -> None:
     ],
 )
 def test_a_name_of_an_example_has_its_description(name: str, full: str) -> None:
-    assert reference.target(name) == full
+    assert usage.target(name) == full
 
 
 def test_a_name_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(LookupError, match="does not exist"):
-        reference.target("nothing_of_that_name")
+        usage.target("nothing_of_that_name")
 
 
 def test_a_block_of_names_becomes_descriptions() -> None:
