@@ -25,7 +25,7 @@ FRONTEND = ROOT / "frontend"
 STATIC = ROOT / "kitepolars" / "widgets" / "static"
 NOTEBOOKS = ROOT / "notebooks"
 STAMP = STATIC / "sources.sha256"
-LOOPS = (ROOT / "kitepolars" / "native.c", ROOT / "kitepolars" / "candles.c")
+LOOPS = tuple(ROOT / "kitepolars" / name for name in ("native.c", "candles.c", "journal.c"))
 IS_WINDOWS = sys.platform == "win32"
 LIBRARY = LOOPS[0].with_name("_native.dll" if IS_WINDOWS else "_native.so")
 COMPILERS = ("cc", "gcc", "clang")

@@ -2,8 +2,8 @@
 
 Arrays are passed as addresses (from `address`, or cached in a `Pinned`), so callers are responsible
 for sizes, dtypes and contiguity. Calls keep the interpreter lock, because they take less time than
-releasing it and waiting for it again; those for candles release it, because a pass over millions of
-rows takes long.
+releasing it and waiting for it again; those for candles, for a journal's records and for many
+packets release it, because other threads have work to do meanwhile.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ __all__ = [
     "candle_settle",
     "candle_unsure",
     "check_times",
+    "checksum",
     "decode",
+    "decode_unlocked",
     "enter",
     "find",
+    "find_records",
     "gather",
     "last_rows",
     "mark",
@@ -173,6 +176,9 @@ def _unlocked_function(name: str, result: type[ctypes.c_int64] | None, *argument
     return function
 
 
+decode_unlocked: Final = _unlocked_function("decode", decode.restype, *decode.argtypes)
+"""`decode` without the interpreter lock, for many packets."""
+
 candle_rows: Final = _unlocked_function("candle_rows", _Number, *[_Memory] * 2)
 """``(engine, cursor) → why it ended``: takes ticks into candles; see `analytics.engine`."""
 
@@ -198,6 +204,17 @@ candle_settle: Final = _unlocked_function("candle_settle", None, *[_Memory] * 2,
 
 candle_unsure: Final = _unlocked_function("candle_unsure", _Number, *[_Memory] * 2)
 """``(engine, → places) → bars``: lists settled bars that may still change."""
+
+find_records: Final = _unlocked_function(
+    "find_records", _Number, _Memory, *[_Number] * 2, _Memory, *[_Number] * 2, *[_Memory] * 2
+)
+"""``(data, size, start, marker, largest payload, room, → records, → (stop, count)) → why it
+stopped``: finds intact records; see `journal.format`."""
+
+checksum: Final = _unlocked_function("checksum", _Number, _Memory, _Number)
+"""``(data, size) → CRC-32`` as in zlib; for tests."""
+
+_unlocked_function("prepare_checksum", None)()
 
 
 def _address_of(function: Any) -> int:

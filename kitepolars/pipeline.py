@@ -25,6 +25,7 @@ from kitepolars.source import (
     ClockMoved,
     Event,
     Lost,
+    MessageBlock,
     Messages,
     Record,
     SnapshotsExpected,
@@ -39,6 +40,9 @@ TIMES_REPORTED: Final = 10
 
 ANSWER: Final = 1_000_000
 """Microseconds after a subscription in which the server sends the values that it has cached."""
+
+_WHOLE: Final = (0, -1)
+"""The bounds of an item that is a single message."""
 
 FLUSH_BYTES: Final = 1024 * 1024
 """A batch of this size still fits a core's cache; larger ones are decoded no faster."""
@@ -232,8 +236,10 @@ class Pipeline:
         self._only = None if only is None else np.array(sorted(only), np.uint32)
         self._scanner = Scanner()
         # Lists of what the garbage collector does not look at.
-        self._inbox: list[bytes | RawMessages] = []
-        self._reads: list[int] = []  # for each its time, its connection and how many items
+        self._inbox: list[bytes] = []
+        self._bounds: list[int] = []  # for each where its frames start and stop; see `scan_parts`
+        self._reads: list[int] = []  # for each read its time, its connection and how many items
+        self._waiting = 0  # messages in the inbox
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_untold = False  # ticks were published since listeners were called
@@ -282,7 +288,7 @@ class Pipeline:
 
     def clear(self) -> None:
         """Forget everything but who listens, as if no record had come."""
-        self._inbox, self._reads, self._bytes = [], [], 0
+        self._empty_inbox()
         self._first = _FirstPackets()
         self._unknown_segments.clear()
         self._packets = self._ticks = 0
@@ -294,17 +300,22 @@ class Pipeline:
         if isinstance(record, Messages):
             received_at, connection, messages = record
             if isinstance(messages, RawMessages):
-                self._inbox.append(messages)
+                self._inbox.append(messages.data)
+                self._bounds += (messages.start, messages.stop)
                 self._reads += (received_at, connection, 1)
                 self._bytes += messages.size
             else:
                 self._inbox += messages
+                self._bounds += _WHOLE * len(messages)
                 self._reads += (received_at, connection, len(messages))
                 self._bytes += sum(map(len, messages))
+            self._waiting += len(messages)
             if self._taps.registered:
                 self._tap(record)
             if self._timer is None or self._bytes >= self._flush.max_bytes:
                 self._flush_in_time()
+        elif isinstance(record, MessageBlock):
+            self._take_block(record)
         elif isinstance(record, SnapshotsExpected):
             self._decode_inbox()  # what waits came before the subscription
             self._first.expect(self._slots(record.instrument_tokens), record.at)
@@ -316,6 +327,20 @@ class Pipeline:
         elif isinstance(record, ClockMoved):
             self._decode_inbox()  # what waits came before
             self.store.move_clock(record.microseconds)
+
+    def _take_block(self, block: MessageBlock) -> None:
+        self._inbox += [block.data] * len(block)
+        self._bounds += block.bounds.ravel().tolist()
+        reads = np.ones((len(block), 3), np.int64)
+        reads[:, :2] = block.reads[:, :2]
+        self._reads += reads.ravel().tolist()
+        messages, size = block.reads[:, 4:].sum(axis=0).tolist()
+        self._waiting += messages
+        self._bytes += size
+        if self._taps.registered:
+            for record in block.each():
+                self._tap(record)
+        self._flush_in_time()
 
     def _slots(self, tokens: Collection[int]) -> npt.NDArray[np.int32]:
         return self.store.slots(np.fromiter(tokens, np.uint32, len(tokens)))
@@ -348,24 +373,30 @@ class Pipeline:
         """Decode and publish every message that waits; who listens is called at the next flush."""
         if not self._inbox:
             return
-        batch, self._inbox = self._inbox, []
-        reads, self._reads = self._reads, []
-        self._bytes = 0
+        items, bounds, reads, messages = self._inbox, self._bounds, self._reads, self._waiting
+        self._empty_inbox()
         self._is_untold = True
         try:
-            self._decode(batch, reads)
+            self._decode(items, _rows(bounds, 2), _rows(reads, 3))
         except Exception as error:  # noqa: BLE001 - the feed outlives any failure here
-            messages = sum(len(item) if isinstance(item, RawMessages) else 1 for item in batch)
             self._dropped += messages
             self._events.add("dropped", f"{messages} messages could not be kept: {error!r}")
 
-    def _decode(self, batch: list[bytes | RawMessages], reads: list[int]) -> None:
-        packets = self._scanner.scan(batch)
-        table = np.fromiter(reads, np.int64, len(reads)).reshape(-1, 3)
-        self._report(packets, table)
+    def _empty_inbox(self) -> None:
+        self._inbox, self._bounds, self._reads = [], [], []
+        self._bytes = self._waiting = 0
+
+    def _decode(
+        self,
+        items: list[bytes],
+        bounds: npt.NDArray[np.int64],
+        reads: npt.NDArray[np.int64],
+    ) -> None:
+        packets = self._scanner.scan_parts(items, bounds)
+        self._report(packets, reads)
         if self._only is not None:
             packets = of_instruments(packets, self._only)
-        unknown = self.store.write(packets, table, self._mark)
+        unknown = self.store.write(packets, reads, self._mark)
         self._ticks += len(packets)
         self._report_segments(unknown)
 
@@ -411,3 +442,7 @@ class Pipeline:
                     "unknown_segment",
                     f"segment code {code} is not known; its prices are divided by 100",
                 )
+
+
+def _rows(numbers: list[int], columns: int) -> npt.NDArray[np.int64]:
+    return np.fromiter(numbers, np.int64, len(numbers)).reshape(-1, columns)

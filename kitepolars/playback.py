@@ -19,8 +19,9 @@ from kitepolars.instruments.dump import DUMP_SCHEMA
 from kitepolars.journal.reader import span
 from kitepolars.pipeline import Flush
 from kitepolars.recordings.following import FollowSource
-from kitepolars.recordings.frames import NameGiver, first_listing, names_of, time_us
+from kitepolars.recordings.frames import NameGiver, first_listing, time_us
 from kitepolars.recordings.replay import ReplaySource
+from kitepolars.recordings.ticks import names_of
 from kitepolars.source import Listing
 from kitepolars.ticker import Ticker
 from kitepolars.ticker.kept_candles import KeptCandles

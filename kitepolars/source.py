@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from kitepolars.secret import Secret
 from kitepolars.wire.layouts import Mode
+from kitepolars.wire.stream import RawMessages
 
 
 class Messages(NamedTuple):
@@ -36,6 +41,54 @@ class Messages(NamedTuple):
     received_at: int
     connection: int
     messages: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MessageBlock:
+    """Many consecutive `Messages`, as they are stored in a block of a journal.
+
+    Only a journal's reader makes it. A sink takes it as it would take the `Messages` one by one.
+
+    Parameters
+    ----------
+    sequence
+        The sequence number in the journal of the first read; the others follow without a gap.
+    data
+        The block.
+    reads
+        A row for each read of a socket, shape ``(n, 6)``: time, in microseconds since the Unix
+        epoch, UTC; connection; where its WebSocket frames start and stop in `data`; the number of
+        messages and their bytes, heartbeats excluded.
+    """
+
+    sequence: int
+    data: bytes
+    reads: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of reads."""
+        return len(self.reads)
+
+    @property
+    def received_at(self) -> int:
+        """When the last of them was read."""
+        return int(self.reads[-1, 0])
+
+    @property
+    def bounds(self) -> npt.NDArray[np.int64]:
+        """Where the frames of each read start and stop in `data`, shape ``(n, 2)``."""
+        return self.reads[:, 2:4]
+
+    def each(self) -> Iterator[Messages]:
+        """Yield the reads one by one."""
+        for at, connection, start, stop in self.reads[:, :4].tolist():
+            yield Messages(at, connection, RawMessages.of(self.data[start:stop]))
+
+    def by_connection(self) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        """Yield each connection with its rows of `reads`."""
+        connections = self.reads[:, 1]
+        for connection in np.unique(connections).tolist():
+            yield connection, self.reads[connections == connection]
 
 
 class Heartbeats(NamedTuple):
@@ -264,6 +317,7 @@ class ClockMoved(NamedTuple):
 
 Record: TypeAlias = (
     Messages
+    | MessageBlock
     | Heartbeats
     | Text
     | SnapshotsExpected

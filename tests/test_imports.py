@@ -54,7 +54,7 @@ PARTS: Final = {
     "errors": part(),
     "native": part("", "numpy"),
     "secret": part(),
-    "source": part("errors wire secret"),
+    "source": part("errors wire secret", "numpy"),
     "calendar": part("wire"),
     "listeners": part(),
     "ledger": part("wire source listeners"),
@@ -62,10 +62,10 @@ PARTS: Final = {
     "frames": part("errors native calendar wire", "numpy polars"),
     "feed": part("errors secret wire source ledger", "websockets", asyncio=True),
     "recorder": part("errors feed journal source wire", asyncio=True),
-    "journal": part("errors calendar source wire", "backports compression"),
+    "journal": part("errors native calendar source wire", "backports compression numpy"),
     "recordings": part(
         "errors secret calendar frames instruments journal ledger pipeline recorder source wire",
-        "polars",
+        "numpy polars",
         asyncio=True,
     ),
     "playback": part(

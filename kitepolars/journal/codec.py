@@ -20,6 +20,7 @@ from kitepolars.source import (
     Heartbeats,
     Listing,
     Lost,
+    MessageBlock,
     Messages,
     Record,
     SnapshotsExpected,
@@ -66,7 +67,7 @@ def encode(record: Record, sequence: int) -> Entry:
     Parameters
     ----------
     record
-        A record of one of the types in `KINDS`.
+        A record of one of the types in `KINDS`: a `MessageBlock` is stored read by read.
     sequence
         Its number in the journal.
     """
@@ -113,7 +114,7 @@ def decode(entry: Entry) -> Record:
 
 def time_of(record: Record) -> int:
     """Return when a record happened, in microseconds since the Unix epoch, UTC."""
-    if isinstance(record, Messages | Heartbeats | Text):
+    if isinstance(record, Messages | MessageBlock | Heartbeats | Text):
         return record.received_at
     return record.at
 

@@ -1,17 +1,24 @@
 """The bytes of a journal: the headers of segments and records, and the scan. Pure.
 
-A segment is a header and records. A record is a header of fixed size and a payload, each with a
-checksum of its own, so a damaged record is skipped by its length, or, where the length itself is
-damaged, by a search for the next marker. `docs/journal-format.md` describes the format.
+A segment is a header and records. A record is a header of fixed size and a payload, each with its
+own checksum, so a damaged record is skipped by its length or, if the length itself is damaged, by a
+search for the next marker. `docs/journal-format.md` describes the format. The loop over intact
+records is compiled; what is damaged is handled here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from kitepolars import native
 
 VERSION: Final = 1
 """The version of the format that is written. It changes when an old reader would misread."""
@@ -140,13 +147,74 @@ BAD_FRAME: Final = "the compressed frame is damaged"
 BAD_TABLE: Final = "the table of the compressed frames is damaged; nothing is lost by that"
 
 
+class Field(IntEnum):
+    """The columns of `RecordTable.rows`, as ``struct record`` of journal.c."""
+
+    SEQUENCE = 0
+    AT = 1
+    KIND = 2
+    CONNECTION = 3
+    BEGIN = 4
+    """Where the payload begins in the block."""
+    END = 5
+    MESSAGES = 6
+    """How many messages the record has, heartbeats excluded."""
+    BYTES = 7
+    """The bytes of those messages, without the heads of their frames."""
+    WHOLE = 8
+    """Where the complete frames end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordTable:
+    """The intact records of a block of a segment, in place: no object is made for each record.
+
+    Iterating over it yields an `Entry` per record.
+
+    Parameters
+    ----------
+    data
+        The block.
+    offset
+        Its position in the segment.
+    rows
+        A row per record, with the columns of `Field`; the last three are 0 unless it is a record of
+        messages.
+    """
+
+    data: bytes
+    offset: int
+    rows: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield each record; its payload is a copy."""
+        sequences = self.rows[:, Field.SEQUENCE].view(np.uint64).tolist()
+        fields = self.rows[:, Field.AT : Field.MESSAGES].tolist()
+        for sequence, (at, kind, connection, begin, end) in zip(sequences, fields, strict=True):
+            yield Entry(sequence, at, kind, connection, self.data[begin:end])
+
+    def __getitem__(self, part: slice) -> RecordTable:
+        """Return some of the records."""
+        return RecordTable(self.data, self.offset, self.rows[part])
+
+
+_INCOMPLETE, _FULL, _BAD_HEADER, _BAD_PAYLOAD = range(4)  # as in journal.c
+
+_SMALLEST_TABLE: Final = 256
+"""Rows that are allocated first; the number doubles as needed."""
+
+
 class Scan:
     """Finds the records in consecutive blocks of a segment.
 
     Parameters
     ----------
     offset
-        Where in the segment the first block begins.
+        The position of the first block in the segment.
 
     Examples
     --------
@@ -160,38 +228,38 @@ class Scan:
 
     def __init__(self, offset: int = 0) -> None:
         self.intact = offset
-        """Where the last intact record that was yielded ends."""
+        """The end of the last intact record."""
         self.damages: list[Damage] = []
-        self._rest = b""  # what has yet to be judged,
-        self._rest_at = offset  # where it begins,
-        self._bad_at: int | None = None  # and where the damage before it begins, if it goes on
+        self._rest = b""  # bytes that cannot be judged before the next block,
+        self._rest_at = offset  # their position,
+        self._bad_at: int | None = None  # and the start of the damage before them, if it continues
 
-    def feed(self, block: bytes) -> Iterator[Entry]:
-        """Yield the records that are complete with a block; take all before the next block."""
+    def feed(self, block: bytes) -> RecordTable:
+        """Return the records that a block completes."""
         data = self._rest + block if self._rest else block
         base, place = self._rest_at, 0
-        while place + RECORD_HEADER_SIZE <= len(data):
-            header = _read_header(data, place)
-            if header is None:
-                place = self._search(data, base, place)
-                continue
-            self._end_damage(base + place)
-            sequence, at, length, checksum, kind, connection = header
-            begin = place + RECORD_HEADER_SIZE
-            end = begin + length
-            if end > len(data):
+        parts = []
+        while True:
+            why, rows, stop = _find(data, place)
+            is_header = bool(len(rows)) or why == _BAD_PAYLOAD
+            if is_header or (why == _INCOMPLETE and len(data) - stop >= RECORD_HEADER_SIZE):
+                self._end_damage(base + place)
+            if len(rows):
+                parts.append(rows)
+                self.intact = base + stop
+            if why == _INCOMPLETE:
                 break
-            payload = data[begin:end]
-            if crc32(payload) == checksum:
-                self.intact = base + end
-                yield Entry(sequence, at, kind, connection, payload)
+            if why == _BAD_HEADER:
+                place = self._search(data, base, stop)
             else:
-                self.damages.append(Damage(base + place, end - place, BAD_PAYLOAD))
-            place = end
-        self._rest, self._rest_at = data[place:], base + place
+                place = stop + RECORD_HEADER_SIZE + _RECORD.unpack_from(data, stop)[_LENGTH]
+                self.damages.append(Damage(base + stop, place - stop, BAD_PAYLOAD))
+        self._rest, self._rest_at = data[stop:], base + stop
+        table = parts[0] if len(parts) == 1 else np.concatenate([_NO_ROWS, *parts])
+        return RecordTable(data, base, table)
 
     def begin(self, offset: int) -> None:
-        """Begin at another place of the segment."""
+        """Continue at another position of the segment."""
         self.intact = self._rest_at = offset
         self._rest = b""
 
@@ -206,13 +274,13 @@ class Scan:
         return self.damages
 
     def skip(self, length: int, reason: str) -> None:
-        """Leave out bytes that are damaged as a whole; an incomplete record before is, too."""
+        """Skip bytes that are damaged as a whole, with the incomplete record before them."""
         self.finish()
         self.damages.append(Damage(self._rest_at, length, reason))
         self._rest_at += length
 
     def _search(self, data: bytes, base: int, place: int) -> int:
-        """Return where the next header may be, behind a place that has none."""
+        """Return where the next header may be, after a position that has none."""
         if self._bad_at is None:
             self._bad_at = base + place
         found = data.find(MARKER, place + 1)
@@ -224,12 +292,27 @@ class Scan:
             self._bad_at = None
 
 
-def _read_header(data: bytes, place: int) -> tuple[int, int, int, int, int, int] | None:
-    """Return an intact header's sequence, time, length, checksum, kind and connection, or None."""
-    end = place + RECORD_HEADER_SIZE
-    marker, checked, sequence, at, length, checksum, kind, connection, _ = _RECORD.unpack_from(
-        data, place
-    )
-    if marker != MARKER or length > MAX_PAYLOAD or crc32(data[place + _UNCHECKED : end]) != checked:
-        return None
-    return sequence, at, length, checksum, kind, connection
+_LENGTH: Final = 4  # among the fields of `_RECORD`
+_NO_ROWS: Final = np.empty((0, len(Field)), np.int64)
+
+
+def _find(data: bytes, place: int) -> tuple[int, npt.NDArray[np.int64], int]:
+    """Return why the search for intact records from a place on ended, the records, and where."""
+    rows = np.empty((_SMALLEST_TABLE, len(Field)), np.int64)
+    result = np.zeros(2, np.int64)
+    found = 0
+    while True:
+        why = native.find_records(
+            data,
+            len(data),
+            place,
+            MARKER,
+            MAX_PAYLOAD,
+            len(rows) - found,
+            native.address(rows[found:]),
+            native.address(result),
+        )
+        place, found = int(result[0]), found + int(result[1])
+        if why != _FULL:
+            return why, rows[:found], place
+        rows = np.concatenate([rows, np.empty_like(rows)])

@@ -6,13 +6,23 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
 
 from kitepolars.errors import JournalError
-from kitepolars.journal.codec import UnreadableRecord, decode
-from kitepolars.journal.format import Damage, Entry, Scan
+from kitepolars.journal.codec import MESSAGES, UnreadableRecord, decode
+from kitepolars.journal.format import (
+    Damage,
+    Entry,
+    Field,
+    RecordTable,
+    Scan,
+)
 from kitepolars.journal.segments import SegmentFile, segments
 from kitepolars.journal.standing import Standing
-from kitepolars.source import Record
+from kitepolars.source import Lost, MessageBlock, Record
 
 
 class EntryReader:
@@ -35,28 +45,68 @@ class EntryReader:
 
     def read(self, entry: Entry) -> Sequence[Record]:
         """Return the record of the next entry, after whatever its place says was lost."""
-        if entry.sequence != self._next and self._next is not None:
-            return self._out_of_order(entry, self._next)
+        if self._next is not None and entry.sequence < self._next:
+            return ()
+        lost = self._lost(entry.sequence, entry.at)
         self._next = entry.sequence + 1
         self.at = entry.at
         try:
             record = decode(entry)
         except UnreadableRecord:
             self.unreadable += 1
-            return ()
+            return lost
         self.standing.take(record)
-        return (record,)
+        return (*lost, record)
 
-    def _out_of_order(self, entry: Entry, expected: int) -> Sequence[Record]:
-        """Return nothing of an entry that was read before; else a gap before it."""
-        if entry.sequence < expected:
+    def read_table(self, table: RecordTable) -> Iterator[Record]:
+        """Yield what `read` returns for each record, but messages as `MessageBlock` only."""
+        rows = table.rows
+        if not len(rows):
+            return
+        is_block = (rows[:, Field.KIND] == MESSAGES) & (rows[:, Field.WHOLE] == rows[:, Field.END])
+        # a run ends where the sequence breaks, and where messages begin or end
+        is_end = (np.diff(rows[:, Field.SEQUENCE]) != 1) | (is_block[1:] != is_block[:-1])
+        for begin, stop in pairwise([0, *(np.flatnonzero(is_end) + 1).tolist(), len(rows)]):
+            if is_block[begin]:
+                yield from self._read_block(table, begin, stop)
+            else:
+                for entry in table[begin:stop]:
+                    yield from self.read(entry)
+
+    def _read_block(self, table: RecordTable, begin: int, stop: int) -> Iterator[Record]:
+        """Yield consecutive records of messages as one, without those that were read before."""
+        first = int(table.rows[begin, Field.SEQUENCE])
+        if self._next is not None and first < self._next:
+            begin += self._next - first
+            first = self._next
+        if begin >= stop:
+            return
+        rows = table.rows[begin:stop]
+        yield from self._lost(first, int(rows[0, Field.AT]))
+        self._next, self.at = first + len(rows), int(rows[-1, Field.AT])
+        block = MessageBlock(first, table.data, rows[:, _READS])
+        self.standing.take(block)
+        yield block
+
+    def _lost(self, sequence: int, at: int) -> Sequence[Lost]:
+        """Return the beginnings of a gap if records are missing before one."""
+        if self._next is None or sequence <= self._next:
             return ()
-        missing = entry.sequence - expected
+        missing = sequence - self._next
         self.missing += missing
         reason = f"{missing:,} records of the recording are damaged"
-        lost = self.standing.lost(entry.at, self.at, reason)
-        self._next = entry.sequence
-        return (*lost, *self.read(entry))
+        return self.standing.lost(at, self.at, reason)
+
+
+_READS: Final = (
+    Field.AT,
+    Field.CONNECTION,
+    Field.BEGIN,
+    Field.END,
+    Field.MESSAGES,
+    Field.BYTES,
+)
+"""The columns of a table of records that `MessageBlock.reads` consists of."""
 
 
 def read_records(

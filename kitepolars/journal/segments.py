@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from kitepolars.errors import JournalError
 from kitepolars.journal.compression import first_bytes, read_frames
@@ -16,9 +19,13 @@ from kitepolars.journal.format import (
     VERSION,
     Damage,
     Entry,
+    RecordTable,
     Scan,
     SegmentHeader,
 )
+
+TABLES_AHEAD: Final = 8
+"""Blocks that `SegmentFile.tables_ahead` reads before they are needed: 2 MiB if compressed."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,7 +69,12 @@ class SegmentFile:
         return self._checked(SegmentHeader.decode(head))
 
     def read(self, scan: Scan | None = None) -> Generator[Entry]:
-        """Yield the intact records; `scan` knows what is damaged.
+        """Yield the intact records; see `tables`, which is many times faster."""
+        for table in self.tables(scan):
+            yield from table
+
+    def tables(self, scan: Scan | None = None) -> Generator[RecordTable]:
+        """Yield the intact records, a block of the file at a time.
 
         Parameters
         ----------
@@ -89,8 +101,24 @@ class SegmentFile:
                 else:
                     scan.begin(SEGMENT_HEADER_SIZE)
                 data = data[SEGMENT_HEADER_SIZE:]
-            yield from scan.feed(data)
+            yield scan.feed(data)
         scan.finish()
+
+    def tables_ahead(self) -> Generator[RecordTable]:
+        """Yield what `tables` does, read, decompressed and checked ahead by another thread.
+
+        Most of that work releases the interpreter lock, so it costs the caller little time.
+        """
+        tables = self.tables()
+        with ThreadPoolExecutor(1, "kitepolars-journal-reader") as thread:
+            waiting = deque(thread.submit(next, tables, None) for _ in range(TABLES_AHEAD))
+            try:
+                while (table := waiting.popleft().result()) is not None:
+                    waiting.append(thread.submit(next, tables, None))
+                    yield table
+            finally:
+                thread.shutdown(cancel_futures=True)
+                tables.close()
 
     def _checked(self, header: SegmentHeader | None) -> SegmentHeader | None:
         if header is not None and header.version > VERSION:

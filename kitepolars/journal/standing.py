@@ -6,6 +6,7 @@ from kitepolars.source import (
     ConnectionChanged,
     Listing,
     Lost,
+    MessageBlock,
     Messages,
     Record,
     SnapshotsExpected,
@@ -40,7 +41,7 @@ class Standing:
     def take(self, record: Record) -> None:
         """Take the next record."""
         self.is_stopped = isinstance(record, Stopped)
-        if isinstance(record, Messages):  # nearly all are, and they say nothing about it
+        if isinstance(record, Messages | MessageBlock):  # nearly all; irrelevant here
             return
         match record:
             case Subscribed():

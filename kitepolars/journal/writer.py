@@ -29,7 +29,16 @@ from kitepolars.journal.growing import Disk, GrowingSegment
 from kitepolars.journal.lock import FileLock
 from kitepolars.journal.segments import SegmentFile, segments
 from kitepolars.journal.standing import Standing
-from kitepolars.source import Heartbeats, Listing, Lost, Messages, Record, Text, Unsubscribed
+from kitepolars.source import (
+    Heartbeats,
+    Listing,
+    Lost,
+    MessageBlock,
+    Messages,
+    Record,
+    Text,
+    Unsubscribed,
+)
 from kitepolars.wire.layouts import Mode
 from kitepolars.wire.stream import RawMessages
 
@@ -201,6 +210,10 @@ class JournalWriter:
 
     def take(self, record: Record) -> None:
         """Take a record. Loop thread; an append to the queue."""
+        if isinstance(record, MessageBlock):
+            for messages in record.each():
+                self.take(messages)
+            return
         size = _size(record)
         # once messages were refused, until half of the queue is free: one gap, not hundreds
         limit = self._queue_bytes // (2 if self._refused else 1)

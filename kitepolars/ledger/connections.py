@@ -10,6 +10,7 @@ from kitepolars.source import (
     ConnectionChanged,
     ConnectionState,
     Heartbeats,
+    MessageBlock,
     Messages,
     Record,
     SnapshotsExpected,
@@ -99,6 +100,8 @@ class Connections:
         """Take a record; those that say nothing about connections are ignored."""
         if isinstance(record, Messages):
             self._count(record)
+        elif isinstance(record, MessageBlock):
+            self._count_block(record)
         elif isinstance(record, Heartbeats):
             counters = self._of(record.connection, record.received_at)
             counters.heartbeats += record.heartbeats
@@ -194,6 +197,13 @@ class Connections:
             counters.bytes += messages.size
         else:
             counters.bytes += sum(map(len, messages))
+
+    def _count_block(self, block: MessageBlock) -> None:
+        for connection, reads in block.by_connection():
+            counters = self._of(connection, int(reads[-1, 0]))
+            messages, size = reads[:, 4:].sum(axis=0).tolist()
+            counters.messages += messages
+            counters.bytes += size
 
     def _change(self, record: ConnectionChanged) -> None:
         before = self._states.get(record.connection)

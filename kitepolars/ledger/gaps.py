@@ -15,6 +15,7 @@ from kitepolars.source import (
     ConnectionState,
     Heartbeats,
     Lost,
+    MessageBlock,
     Messages,
     Record,
     SnapshotsExpected,
@@ -112,6 +113,8 @@ class Gaps:
         """Take a record; those that say nothing about gaps are ignored."""
         if isinstance(record, Messages | Heartbeats | Text):
             self._hear(record)
+        elif isinstance(record, MessageBlock):
+            self._hear_block(record)
         elif isinstance(record, ConnectionChanged):
             is_open = record.state is ConnectionState.OPEN
             (self._connected.add if is_open else self._connected.discard)(record.connection)
@@ -186,6 +189,11 @@ class Gaps:
             self._close()
         if self._subscribed and isinstance(record, Messages):
             self.arrived(dict.fromkeys(self._subscribed.pop(connection, ()), at))
+
+    def _hear_block(self, block: MessageBlock) -> None:
+        if self._unheard or self._subscribed:
+            for connection, reads in block.by_connection():
+                self._hear(Messages(int(reads[0, 0]), connection, ()))
 
     def _stop(self, at: int) -> None:
         self._subscribed.clear()

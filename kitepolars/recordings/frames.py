@@ -14,19 +14,11 @@ from polars.io.plugins import register_io_source
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import SCHEMA
-from kitepolars.frames.store import Retention, TickStore
 from kitepolars.instruments import Instruments, SomeInstruments
-from kitepolars.instruments.dump import DUMP_SCHEMA
 from kitepolars.journal.reader import between, read_records
 from kitepolars.journal.segments import segments
-from kitepolars.ledger import Ledger
-from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.recordings.ticks import TickReader, names_of
 from kitepolars.source import Listing, Record
-
-BATCH_ROWS: Final = 131_072
-"""Rows of a batch, about: 35 MB of full ticks."""
-
-_HELD_ROWS: Final = 4 * BATCH_ROWS
 
 _FAR: Final = 1_000
 """Records of a day in which its listing is looked for: it is one of the first."""
@@ -104,63 +96,24 @@ def _batches(
     instruments: SomeInstruments | None,
 ) -> Iterator[pl.DataFrame]:
     """Yield the ticks of instruments that arrived between two times."""
-    rebuild = _Rebuild()
+    reader = TickReader()
     arrived = pl.col("received_at").cast(pl.Int64)
     times = [] if start is None else [arrived >= start]
     times += [] if end is None else [arrived < end]
-    for record in read_records(path, start=start, end=end):
-        if rebuild.take(record) >= BATCH_ROWS:
-            yield _only(rebuild, times, instruments)
-    yield _only(rebuild, times, instruments)
+    for segment in between(path, start, end):
+        for batch in reader.read(segment):
+            yield _only(batch.ticks, reader.names, times, instruments)
+    for batch in reader.finish():
+        yield _only(batch.ticks, reader.names, times, instruments)
 
 
 def _only(
-    rebuild: _Rebuild, times: list[pl.Expr], instruments: SomeInstruments | None
+    ticks: pl.DataFrame, names: Instruments, times: list[pl.Expr], some: SomeInstruments | None
 ) -> pl.DataFrame:
-    frame = rebuild.new()
     conditions = list(times)
-    if instruments is not None:
-        wanted = rebuild.names.tokens(instruments)
-        conditions.append(pl.col("instrument_token").is_in(wanted))
-    return frame.filter(*conditions) if conditions else frame
-
-
-class _Rebuild:
-    """Records → ticks, by the same pipeline that a live ticker has."""
-
-    def __init__(self) -> None:
-        self.names = Instruments(DUMP_SCHEMA.to_frame())
-        self._store = TickStore(Retention(max_rows=_HELD_ROWS))
-        ledger = Ledger()
-        self._pipeline = Pipeline(self._store, ledger.events, Flush(interval=None))
-        self._next = 0
-
-    def take(self, record: Record) -> int:
-        """Take a record, and return how many ticks are new."""
-        if isinstance(record, Listing):
-            self._name(record)
-        self._pipeline.take(record)
-        return self._store.held.total - self._next
-
-    def new(self) -> pl.DataFrame:
-        """Return the ticks that are new."""
-        self._pipeline.flush()
-        held = self._store.held
-        frame, self._next = held.since(self._next), held.total
-        return frame
-
-    def _name(self, listing: Listing) -> None:
-        self._pipeline.flush()
-        names = self.names = names_of(listing)
-        self._store.name_instruments(lambda tokens: names.symbols(tokens).to_list())
-
-
-def names_of(listing: Listing) -> Instruments:
-    """Return the instruments of a listing; none where it is no dump."""
-    try:
-        return Instruments.read_csv(listing.csv)
-    except ConfigError:
-        return Instruments(DUMP_SCHEMA.to_frame())
+    if some is not None:
+        conditions.append(pl.col("instrument_token").is_in(names.tokens(some)))
+    return ticks.filter(*conditions) if conditions else ticks
 
 
 class NameGiver:

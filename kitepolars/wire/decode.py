@@ -32,6 +32,9 @@ from kitepolars.wire.scan import Packets
 MICROSECONDS: Final = 1_000_000
 """Microseconds per second: times are seconds on the wire and microseconds in columns."""
 
+MANY_PACKETS: Final = 4_096
+"""Packets from which on other threads may run while they are decoded: about 0.2 ms."""
+
 Columns = Mapping[str, npt.NDArray[Any]]
 
 _UINT32, _UINT16, _TIME_FIELD, _PRICE_FIELD = range(4)  # as in native.c
@@ -186,7 +189,8 @@ def decode(
         raise IndexError(f"packets {start} to {stop} into row {row}: out of range")
     fields, starts, segments = _TABLES
     unknown = np.zeros(SEGMENT_MASK + 1, np.uint8)
-    any_unknown = native.decode(
+    loop = native.decode if stop - start < MANY_PACKETS else native.decode_unlocked
+    any_unknown = loop(
         native.address(packets.addresses[start:]),
         native.address(packets.codes[start:]),
         stop - start,

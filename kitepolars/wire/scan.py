@@ -158,12 +158,29 @@ class Scanner:
         Packets
             Every packet is in it, either as valid or as rejected.
         """
-        items, limits = _located(batch)
+        return self.scan_parts(*_located(batch))
+
+    def scan_parts(self, items: list[bytes], bounds: npt.NDArray[np.int64]) -> Packets:
+        """Find the packets in parts of streams.
+
+        Parameters
+        ----------
+        items
+            The bytes that each part lies in.
+        bounds
+            Where the steady frames of each part start and stop, shape ``(n, 2)``; ``(0, -1)`` if
+            the item is a single message.
+
+        Returns
+        -------
+        Packets
+            As for `scan`.
+        """
         cursor = np.array([0, -1, 0, 0], np.int64)  # item, place, end, packets
         counts = np.zeros(len(items), np.int64)
         room = _Room(self._room)
         faults = _Rejected()
-        while (state := self._split(items, limits, room, counts, cursor)) != _SPLIT_ALL:
+        while (state := self._split(items, bounds, room, counts, cursor)) != _SPLIT_ALL:
             if state == _SPLIT_FULL:
                 room.grow(2 * len(room))
             else:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import random
+import zlib
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kitepolars import native
 from kitepolars.journal import format as journal_format
 from kitepolars.journal.format import (
     BAD_HEADER,
@@ -119,6 +122,14 @@ def test_bytes_that_are_skipped_take_the_incomplete_record_before_them_along() -
         Damage(end, len(stored) - 1, TORN),
         Damage(end + len(stored) - 1, 500, "torn out"),
     ]
+
+
+@given(st.binary(max_size=50), st.integers(0, 400), st.integers(0, 20))
+def test_the_compiled_checksum_is_that_of_zlib(seed: bytes, size: int, skipped: int) -> None:
+    data = (seed + b"\x00\xff") * size
+    assert native.checksum(data, len(data)) == zlib.crc32(data)
+    array = np.frombuffer(data[:skipped] + data, np.uint8)[len(data[:skipped]) :]  # unaligned
+    assert native.checksum(native.address(array), len(array)) == zlib.crc32(data)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(-(2**63), 2**63 - 1))

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal.recorded import ticks
+from journal.recorded import plain, records_at, ticks
 from journal.test_writer import HOUR, NOON, writing
 from kitepolars.errors import JournalError
 from kitepolars.journal.codec import encode
-from kitepolars.journal.format import Entry
+from kitepolars.journal.format import Entry, Scan
 from kitepolars.journal.reader import EntryReader, between, read_records, verify
 from kitepolars.journal.segments import segments
-from kitepolars.source import Lost, Messages, Record, SnapshotsExpected, Subscribed
+from kitepolars.source import Lost, MessageBlock, Messages, Record, SnapshotsExpected, Subscribed
 from kitepolars.wire.layouts import Mode
 
 
@@ -56,6 +56,49 @@ def test_the_place_of_a_gap_is_that_of_the_missing_record() -> None:
         Lost(12, 0, "", 10, reason, (7,)),
         Lost(12, 1, "", 10, reason, (8,)),
     ]
+
+
+def stored_entries() -> st.SearchStrategy[list[Entry]]:
+    """Return entries as a journal may hold them: some damaged, some twice, some unreadable."""
+
+    @st.composite
+    def some(draw: st.DrawFn) -> list[Entry]:
+        taken = draw(st.lists(records_at(st.integers(0, 2**40)), max_size=12))
+        entries = written(taken)
+        for number in draw(st.sets(st.integers(0, 11), max_size=3)):
+            entries = [entry for entry in entries if entry.sequence != number]
+        for number in draw(st.lists(st.integers(0, 11), max_size=3)):
+            begin = min(number, len(entries))
+            entries[begin:begin] = entries[max(0, begin - 3) : begin]
+        has_malformed = draw(st.booleans())
+        if entries and has_malformed:
+            place = draw(st.integers(0, len(entries) - 1))
+            entries[place] = entries[place]._replace(kind=1, payload=b"\x82\x7e\x00")
+        return entries
+
+    return some()
+
+
+@given(stored_entries(), st.integers(1, 4))
+def test_records_are_the_same_whether_they_are_read_one_by_one_or_as_tables(
+    entries: list[Entry], pieces: int
+) -> None:
+    expected, one_by_one = read(entries)
+    reader, scan = EntryReader(), Scan()
+    stored = b"".join(entry.encode() for entry in entries)
+    size = len(stored) // pieces + 1
+    found: list[Record] = []
+    for begin in range(0, len(stored), size):
+        for record in reader.read_table(scan.feed(stored[begin : begin + size])):
+            found += record.each() if isinstance(record, MessageBlock) else [record]
+    assert [plain(record) for record in found] == [plain(record) for record in expected]
+    assert not any(isinstance(record, Messages) for record in reader.read_table(scan.feed(stored)))
+    assert (reader.missing, reader.unreadable, reader.at) == (
+        one_by_one.missing,
+        one_by_one.unreadable,
+        one_by_one.at,
+    )
+    assert reader.standing.records(0) == one_by_one.standing.records(0)
 
 
 @given(st.lists(st.integers(0, 6), max_size=20))
