@@ -41,7 +41,7 @@ TIMES_REPORTED: Final = 10
 ANSWER: Final = 1_000_000
 """Microseconds after a subscription in which the server sends the values that it has cached."""
 
-_WHOLE: Final = (0, -1)
+_SINGLE_MESSAGE: Final = (0, -1)
 """The bounds of an item that is a single message."""
 
 FLUSH_BYTES: Final = 1024 * 1024
@@ -306,7 +306,7 @@ class Pipeline:
                 self._bytes += messages.size
             else:
                 self._inbox += messages
-                self._bounds += _WHOLE * len(messages)
+                self._bounds += _SINGLE_MESSAGE * len(messages)
                 self._reads += (received_at, connection, len(messages))
                 self._bytes += sum(map(len, messages))
             self._waiting += len(messages)

@@ -202,7 +202,7 @@ class RecordTable:
         return RecordTable(self.data, self.offset, self.rows[part])
 
 
-_INCOMPLETE, _FULL, _BAD_HEADER, _BAD_PAYLOAD = range(4)  # as in journal.c
+_INCOMPLETE, _TABLE_FULL, _BAD_HEADER, _BAD_PAYLOAD = range(4)  # as in journal.c
 
 _SMALLEST_TABLE: Final = 256
 """Rows that are allocated first; the number doubles as needed."""
@@ -255,7 +255,7 @@ class Scan:
                 place = stop + RECORD_HEADER_SIZE + _RECORD.unpack_from(data, stop)[_LENGTH]
                 self.damages.append(Damage(base + stop, place - stop, BAD_PAYLOAD))
         self._rest, self._rest_at = data[stop:], base + stop
-        table = parts[0] if len(parts) == 1 else np.concatenate([_NO_ROWS, *parts])
+        table = parts[0] if len(parts) == 1 else np.concatenate([_NO_RECORDS, *parts])
         return RecordTable(data, base, table)
 
     def begin(self, offset: int) -> None:
@@ -293,7 +293,7 @@ class Scan:
 
 
 _LENGTH: Final = 4  # among the fields of `_RECORD`
-_NO_ROWS: Final = np.empty((0, len(Field)), np.int64)
+_NO_RECORDS: Final = np.empty((0, len(Field)), np.int64)
 
 
 def _find(data: bytes, place: int) -> tuple[int, npt.NDArray[np.int64], int]:
@@ -313,6 +313,6 @@ def _find(data: bytes, place: int) -> tuple[int, npt.NDArray[np.int64], int]:
             native.address(result),
         )
         place, found = int(result[0]), found + int(result[1])
-        if why != _FULL:
+        if why != _TABLE_FULL:
             return why, rows[:found], place
         rows = np.concatenate([rows, np.empty_like(rows)])
