@@ -589,6 +589,45 @@ PUBLIC int64_t mark(const uint8_t *codes, int64_t rows, int64_t row, const uint8
     return seen;
 }
 
+/* Packets → what others get of them -------------------------------------------------------------*/
+
+/* Keep each packet as the last one of its slot, `stride` bytes apart, and its layout's code. */
+PUBLIC void keep_last(const uint8_t *const *packets, const uint8_t *codes, const int32_t *slots,
+                      int64_t count, const uint16_t *lengths, int64_t stride, uint8_t *kept,
+                      uint8_t *kept_codes)
+{
+    for (int64_t i = 0; i < count; i++) {
+        memcpy(kept + slots[i] * stride, packets[i], lengths[codes[i]]);
+        kept_codes[slots[i]] = codes[i];
+    }
+}
+
+/* Write the packets that are wanted with their length prefixes, each cut to the part that is wanted.
+ *
+ * `wanted` has a level for each slot; `lengths` has, for each layout and level, the bytes to send,
+ * 0 for none. Writes how many packets that are. Returns the bytes written, at most PREFIX and a
+ * packet's length for each packet.
+ */
+PUBLIC int64_t select_packets(const uint8_t *const *packets, const uint8_t *codes,
+                              const int32_t *slots, int64_t count, const uint8_t *wanted,
+                              const uint16_t *lengths, int64_t levels, uint8_t *out,
+                              int64_t *found)
+{
+    uint8_t *place = out;
+    *found = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const uint16_t length = lengths[codes[i] * levels + wanted[slots[i]]];
+        if (!length)
+            continue;
+        place[0] = (uint8_t)(length >> 8);
+        place[1] = (uint8_t)length;
+        memcpy(place + PREFIX, packets[i], length);
+        place += PREFIX + length;
+        ++*found;
+    }
+    return place - out;
+}
+
 /* Rows → the last row of each slot -------------------------------------------------------------*/
 
 /* Write the number of the last of some rows that each slot has. Slots without one are left. */

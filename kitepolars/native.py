@@ -36,8 +36,10 @@ __all__ = [
     "find",
     "find_records",
     "gather",
+    "keep_last",
     "last_rows",
     "mark",
+    "select_packets",
     "split",
     "stamp",
     "use_way",
@@ -152,6 +154,24 @@ mark: Final = _function(
 )
 """``(codes, rows, row, mode_of, → modes, layouts, groups, filled, times, → bitmaps, → has_null)
 → modes seen``: writes modes and nulls of rows; see `frames.buffers`."""
+
+keep_last: Final = _function(
+    "keep_last", None, *[_Memory] * 3, _Number, _Memory, _Number, *[_Memory] * 2
+)
+"""``(packets, codes, slots, count, lengths, stride, → kept, → codes)``: keeps the last packet of
+each slot; see `relay.packets`."""
+
+select_packets: Final = _function(
+    "select_packets",
+    _Number,
+    *[_Memory] * 3,
+    _Number,
+    *[_Memory] * 2,
+    _Number,
+    *[_Memory] * 2,
+)
+"""``(packets, codes, slots, count, wanted, lengths, levels, → out, → packets) → bytes``: copies the
+part of packets that is wanted; see `relay.packets`."""
 
 last_rows: Final = _function("last_rows", None, _Memory, _Number, _Memory)
 """``(slots, rows, → last)``: finds the last row of each slot; see `frames.buffers`."""

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -398,6 +398,9 @@ class Source(ABC):
 
 class LiveSource(Source):
     """A source that can be told what to deliver. A recording holds what was subscribed then."""
+
+    blocks: ClassVar[bool] = False
+    """Whether telling it waits for another process: then an event loop does so in a thread."""
 
     @abstractmethod
     async def start(self, *, strict: bool = False) -> None:

@@ -93,6 +93,11 @@ PARTS: Final = {
     ),
     "demonstration": part("wire feed instruments sim ticker"),
     "server": part("calendar wire", "websockets", asyncio=True),
+    "relay": part(
+        "errors secret calendar native frames journal ledger server source wire",
+        "numpy websockets",
+        asyncio=True,
+    ),
     "sim": part("errors calendar loop options server wire", "numpy websockets", asyncio=True),
     "widgets": part(
         "errors wire frames source feed health analytics",
@@ -102,7 +107,7 @@ PARTS: Final = {
     "lab": part("errors"),
     "cli": part(
         "kitepolars _version calendar demonstration errors feed frames health journal lab ledger "
-        "pipeline process recorder recordings rest sim source wire",
+        "pipeline process recorder recordings relay rest sim source wire",
         "kiteconnect polars rich",
         asyncio=True,
     ),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from kitepolars._version import __version__
-from kitepolars.cli import bench, demo, journal, lab, record, sim
+from kitepolars.cli import bench, demo, journal, lab, record, relay, sim
 from kitepolars.errors import KitePolarsError
 
 __all__ = ["main"]
@@ -37,6 +37,7 @@ SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
     "journal": journal,
     "lab": lab,
     "record": record,
+    "relay": relay,
     "sim": sim,
 }
 """Name → module. A new subcommand is one module and one entry."""

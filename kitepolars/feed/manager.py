@@ -40,17 +40,17 @@ from kitepolars.source import (
     LiveSource,
     Lost,
     Sink,
+    SnapshotsExpected,
     Stopped,
     Subscribed,
     Text,
     Unsubscribed,
 )
+from kitepolars.wire.control import TOKEN_RANGE, TextKind, TextMessage, is_relayed, parse
 from kitepolars.wire.layouts import Mode
 
 ATTEMPTS_BEFORE_LOST: Final = 2
 """Attempts in a row after which a connection counts as lost, so that its instruments move."""
-
-_TOKENS: Final = range(2**32)
 
 
 class TickerManager(LiveSource):
@@ -309,8 +309,11 @@ class TickerManager(LiveSource):
     # What links report; see `kitepolars.feed.link.Owner`:
 
     def text(self, link: Link, received_at: int, text: str) -> None:
-        """Deliver a text message, without any credential that it may hold."""
-        self.deliver(Text(received_at, link.index, self._redact(text)))
+        """Deliver a text message, without any credential that it may hold, and what it entails."""
+        redacted = self._redact(text)
+        self.deliver(Text(received_at, link.index, redacted))
+        if is_relayed(redacted):
+            self._take_relayed(link, parse(redacted))
 
     def opened(self, link: Link) -> None:
         """Bring a connection that opened to the desired state of this moment."""
@@ -344,6 +347,16 @@ class TickerManager(LiveSource):
             )
         )
         self._state_change.set()
+
+    def _take_relayed(self, link: Link, message: TextMessage) -> None:
+        """Deliver what a relay says about instruments of its connection."""
+        now = self.now()
+        assigned = set(self._planner.tokens(link.index))
+        tokens = tuple(token for token in message.instrument_tokens if token in assigned)
+        if message.kind is TextKind.SNAPSHOTS and tokens:
+            self.deliver(SnapshotsExpected(now, link.index, tokens))
+        elif message.kind is TextKind.GAP and (tokens or not message.instrument_tokens):
+            self._deliver_loss(link, min(message.since, now), message.detail, tokens)
 
     def _prepare(self) -> None:
         """Prepare a start: clear errors, and bind to the running event loop."""
@@ -522,7 +535,7 @@ def _check_accounts(accounts: Sequence[Account], limits: Limits) -> None:
 def _tokens(tokens: Iterable[int]) -> list[int]:
     """Return tokens as plain integers, which JSON needs; raise if one is invalid."""
     plain = [as_int(token) for token in tokens]
-    if plain and not (min(plain) in _TOKENS and max(plain) in _TOKENS):
-        wrong = next(token for token in plain if token not in _TOKENS)
+    if plain and not (min(plain) in TOKEN_RANGE and max(plain) in TOKEN_RANGE):
+        wrong = next(token for token in plain if token not in TOKEN_RANGE)
         raise UnknownInstrument(str(wrong), hint="Instrument tokens are unsigned 32-bit numbers.")
     return plain

@@ -8,7 +8,7 @@ record's fields. The time and the connection of a record are in its header.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
@@ -29,7 +29,7 @@ from kitepolars.source import (
     Text,
     Unsubscribed,
 )
-from kitepolars.wire.stream import RawMessages
+from kitepolars.wire.stream import RawMessages, frames_of
 
 MESSAGES: Final = 1
 """The code of the records that nearly all bytes of a journal belong to."""
@@ -52,9 +52,6 @@ KINDS: Final[Mapping[int, type[Any]]] = {
 
 _TIMES: Final = ("at", "received_at")
 _CONNECTION: Final = "connection"
-
-_FINAL_BINARY: Final = b"\x82"
-_ONE_BYTE, _TWO_BYTES = 126, 2**16
 
 
 class UnreadableRecord(ValueError):
@@ -117,27 +114,6 @@ def time_of(record: Record) -> int:
     if isinstance(record, Messages | MessageBlock | Heartbeats | Text):
         return record.received_at
     return record.at
-
-
-def frames_of(messages: Sequence[bytes]) -> bytes:
-    r"""Return messages as WebSocket frames: final, binary, unmasked (RFC 6455, section 5.2).
-
-    Examples
-    --------
-    >>> frames_of([b"ab", b"cde"])
-    b'\x82\x02ab\x82\x03cde'
-    """
-    if isinstance(messages, RawMessages):
-        return messages.data[messages.start : messages.stop]
-    return b"".join(part for message in messages for part in (_head(len(message)), message))
-
-
-def _head(length: int) -> bytes:
-    if length < _ONE_BYTE:
-        return _FINAL_BINARY + length.to_bytes(1)
-    if length < _TWO_BYTES:
-        return _FINAL_BINARY + b"\x7e" + length.to_bytes(2)
-    return _FINAL_BINARY + b"\x7f" + length.to_bytes(8)
 
 
 class _Shape:

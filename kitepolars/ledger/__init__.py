@@ -110,7 +110,7 @@ class Ledger:
         if message.kind is TextKind.ORDER:
             if self.orders.add(at, connection, message):
                 self._report_times(at, connection, message)
-        else:
+        elif message.kind is not TextKind.SNAPSHOTS:  # which says nothing to a user
             self.events.take(Event(at, connection, message.kind.value, message.detail))
 
     def _report_times(self, at: int, connection: int, message: TextMessage) -> None:

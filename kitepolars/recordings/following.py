@@ -60,7 +60,12 @@ class FollowSource(LiveSource):
     access_tokens
         Name of an account, or None where there is one, → the token that a recorder which runs
         already is to use from now on.
+    is_alone
+        Whether nothing else needs the interpreter: then the loop does not rest while it catches up,
+        and `start` returns when it has, however long that takes.
     """
+
+    blocks = True
 
     def __init__(
         self,
@@ -68,8 +73,10 @@ class FollowSource(LiveSource):
         *,
         launch: Launch | None = None,
         access_tokens: Mapping[str | None, Secret] | None = None,
+        is_alone: bool = False,
     ) -> None:
         super().__init__()
+        self._is_alone = is_alone
         self._folder = Path(folder)
         self._launch = launch
         self._access_tokens = dict(access_tokens or {})
@@ -113,7 +120,7 @@ class FollowSource(LiveSource):
         self._caught_up = asyncio.Event()
         self._tasks = [loop.create_task(self._follow()), loop.create_task(self._watch())]
         with suppress(TimeoutError):
-            async with asyncio.timeout(CATCH_UP):
+            async with asyncio.timeout(None if self._is_alone else CATCH_UP):
                 await self._caught_up.wait()
 
     async def stop(self) -> None:
@@ -195,9 +202,10 @@ class FollowSource(LiveSource):
                 for record in self._reader.read(entry):
                     self.deliver(record)
                 if (took := loop.time() - began) > SLICE:
-                    await asyncio.sleep(took)
+                    await asyncio.sleep(0 if self._is_alone else took)
                     began = loop.time()
-            await asyncio.sleep(max(POLL_INTERVAL, loop.time() - began))
+            rest = 0 if self._is_alone else max(POLL_INTERVAL, loop.time() - began)
+            await asyncio.sleep(rest)
 
     async def _watch(self) -> None:
         """Look after the recorder: what it cannot write, and whether it lives, is an event."""

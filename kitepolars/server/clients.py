@@ -16,6 +16,7 @@ from typing import Any, Final
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.protocol import State
 
+from kitepolars.wire.control import TOKEN_RANGE
 from kitepolars.wire.layouts import Mode
 
 __all__ = ["ConnectedClient", "ReceivedRequest", "Subscriptions"]
@@ -25,8 +26,6 @@ TOO_SLOW: Final = 1013
 
 DROP_GRACE: Final = 0.5
 """Seconds that a client which is dropped has to read why."""
-
-_TOKEN_LIMIT: Final = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def _json(text: str) -> object:
 
 def _numbers(values: list[Any]) -> tuple[int, ...]:
     """Return the values that can be tokens. Kite silently ignores tokens sent as strings."""
-    return tuple(value for value in values if type(value) is int and 0 <= value < _TOKEN_LIMIT)
+    return tuple(value for value in values if type(value) is int and value in TOKEN_RANGE)
 
 
 class ConnectedClient:

@@ -31,6 +31,9 @@ MAX_DETAIL: Final = 500
 """Characters of a text that are kept for display."""
 
 
+TOKEN_RANGE: Final = range(2**32)
+"""What an instrument token can be."""
+
 ORDER_TIMES: Final = ("order_timestamp", "exchange_update_timestamp", "exchange_timestamp")
 """The fields of an order that are times."""
 
@@ -40,6 +43,7 @@ YEARS: Final = range(2000, 2100)
 _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
+_RELAYED: Final = ('{"type":"gap",', '{"type":"snapshots",')
 _INDIA: Final = timezone(timedelta(hours=5, minutes=30))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -53,6 +57,10 @@ class TextKind(StrEnum):
     MESSAGE = "message"
     INSTRUMENTS_META = "instruments_meta"
     APP_CODE = "app_code"
+    GAP = "gap"
+    """Of a relay: instruments may have missed ticks."""
+    SNAPSHOTS = "snapshots"
+    """Of a relay: the next packets of instruments are cached values."""
     UNKNOWN = "unknown"
 
 
@@ -70,12 +78,18 @@ class TextMessage:
         For ``TextKind.ORDER``, the fields of the order as sent.
     canonical
         The order as JSON with sorted keys; equal for every delivery of the same update.
+    instrument_tokens
+        The instruments that a relay's message is about.
+    since
+        For ``TextKind.GAP``, the last message before it, in microseconds since the Unix epoch, UTC.
     """
 
     kind: TextKind
     detail: str
     order: Mapping[str, Any] | None = None
     canonical: str = ""
+    instrument_tokens: tuple[int, ...] = ()
+    since: int = 0
 
 
 def batches(tokens: Iterable[int]) -> Iterator[list[int]]:
@@ -209,6 +223,33 @@ def unreadable_times(order: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def gap(since: int, reason: str, instrument_tokens: list[int]) -> str:
+    """Return the message with which a relay opens a gap. Kite has none like it.
+
+    Examples
+    --------
+    >>> gap(1_795_494_600_000_000, "closed", [408065])
+    '{"type":"gap","data":{"since":1795494600000000,"reason":"closed","instrument_tokens":[408065]}}'
+    """
+    return _relayed(
+        TextKind.GAP, {"since": since, "reason": reason, "instrument_tokens": instrument_tokens}
+    )
+
+
+def snapshots(instrument_tokens: list[int]) -> str:
+    """Return the message of a relay before cached values that clients did not ask for."""
+    return _relayed(TextKind.SNAPSHOTS, {"instrument_tokens": instrument_tokens})
+
+
+def is_relayed(text: str) -> bool:
+    """Return whether a message may be one of a relay, without parsing it."""
+    return text.startswith(_RELAYED)
+
+
+def _relayed(kind: TextKind, data: dict[str, Any]) -> str:
+    return json.dumps({"type": kind.value, "data": data}, separators=(",", ":"))
+
+
 def _request(action: str, value: list[Any]) -> str:
     return json.dumps({"a": action, "v": value}, separators=(",", ":"))
 
@@ -222,8 +263,26 @@ def _read(message: dict[str, Any], text: str) -> TextMessage:
             return TextMessage(TextKind(kind), _show(data))
         case TextKind.APP_CODE:
             return TextMessage(TextKind.APP_CODE, _show(message.get("timestamp", data)))
+        case TextKind.GAP | TextKind.SNAPSHOTS as kind if (told := _told(kind, data)) is not None:
+            return told
         case _:
             return TextMessage(TextKind.UNKNOWN, printable(text))
+
+
+def _told(kind: str, data: object) -> TextMessage | None:
+    """Return what a relay says about instruments, or None if it is malformed."""
+    match data:
+        case {"instrument_tokens": [*tokens], "since": int(since), "reason": str(reason)}:
+            detail = f"{len(tokens):,} instruments: {reason}"
+        case {"instrument_tokens": [*tokens]} if kind == TextKind.SNAPSHOTS:
+            detail, since = f"{len(tokens):,} instruments", 0
+        case _:
+            return None
+    if not (all(type(token) is int and token in TOKEN_RANGE for token in tokens) and since >= 0):
+        return None
+    return TextMessage(
+        TextKind(kind), printable(detail), instrument_tokens=tuple(tokens), since=since
+    )
 
 
 def _order(data: dict[str, Any]) -> TextMessage:

@@ -80,14 +80,7 @@ class RawMessages(_BytesSequence):
     @classmethod
     def of_message(cls, message: bytes) -> RawMessages:
         """Return one message as if it had come in a steady frame."""
-        size = len(message)
-        if size < _SIZE_IN_TWO:
-            head = bytes((_STEADY, size))
-        elif size < 2**16:
-            head = bytes((_STEADY, _SIZE_IN_TWO)) + size.to_bytes(2)
-        else:
-            head = bytes((_STEADY, _SIZE_IN_EIGHT)) + size.to_bytes(8)
-        return cls.of(head + message)
+        return cls.of(frame_head(len(message)) + message)
 
     def __len__(self) -> int:
         """Return the number of messages, heartbeats excluded."""
@@ -112,6 +105,29 @@ class RawMessages(_BytesSequence):
 
 
 Sequence.register(RawMessages)
+
+
+def frames_of(messages: Sequence[bytes]) -> bytes:
+    r"""Return messages as WebSocket frames: final, binary, unmasked (RFC 6455, section 5.2).
+
+    Examples
+    --------
+    >>> frames_of([b"ab", b"cde"])
+    b'\x82\x02ab\x82\x03cde'
+    """
+    if isinstance(messages, RawMessages):
+        return messages.data[messages.start : messages.stop]
+    return b"".join(part for message in messages for part in (frame_head(len(message)), message))
+
+
+def frame_head(length: int) -> bytes:
+    """Return the head of a steady frame with a payload of so many bytes."""
+    if length < _SIZE_IN_TWO:
+        return bytes((_STEADY, length))
+    if length < 2**16:
+        return bytes((_STEADY, _SIZE_IN_TWO)) + length.to_bytes(2)
+    return bytes((_STEADY, _SIZE_IN_EIGHT)) + length.to_bytes(8)
+
 
 _Result = ctypes.c_int64 * 4
 

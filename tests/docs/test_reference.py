@@ -18,6 +18,7 @@ import columns
 import generated
 import kitepolars as kp
 import kitepolars.options
+import kitepolars.relay
 import kitepolars.sim
 import kitepolars.widgets
 import reference
@@ -31,6 +32,7 @@ PAGES: Final = sorted((ROOT / "docs" / "reference").glob("*.md"))
 SPACES: Final = {
     "kitepolars": (kp, kp.__all__),
     "kitepolars.sim": (kitepolars.sim, kitepolars.sim.__all__),
+    "kitepolars.relay": (kitepolars.relay, kitepolars.relay.__all__),
     "kitepolars.widgets": (kitepolars.widgets, kitepolars.widgets.__all__),
     "kitepolars.options": (
         kitepolars.options,
@@ -230,7 +232,7 @@ def test_a_dtype_is_shown_as_a_reader_wants_it(dtype: pl.DataType, text: str) ->
 
 def kinds() -> set[str]:
     """Return the kinds of events that the package's source names."""
-    found = {kind.value for kind in TextKind if kind is not TextKind.ORDER}
+    found = {kind.value for kind in TextKind if kind not in {TextKind.ORDER, TextKind.SNAPSHOTS}}
     for path in sorted((ROOT / "kitepolars").rglob("*.py")):
         if {"cli", "journal", "sim"} & set(path.parts):
             continue

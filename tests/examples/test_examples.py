@@ -23,6 +23,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import kitepolars as kp
+import kitepolars.relay
 import kitepolars.sim
 import kitepolars.widgets
 from examples.account import StandIn
@@ -148,6 +149,7 @@ SPACES: Final[dict[str, Any]] = {
 """What stands before a dot in a list of names used."""
 
 OTHERS: Final = {
+    **vars(kitepolars.relay),
     **vars(kitepolars.sim),
     **vars(kitepolars.widgets),
     "KiteNamespace": KiteNamespace,

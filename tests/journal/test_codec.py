@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journal.recorded import plain, records
-from kitepolars.journal.codec import KINDS, UnreadableRecord, decode, encode, frames_of
+from kitepolars.journal.codec import KINDS, UnreadableRecord, decode, encode
 from kitepolars.journal.format import Entry
 from kitepolars.source import Lost, MessageBlock, Messages, Record, Text
-from kitepolars.wire.stream import RawMessages
+from kitepolars.wire.stream import RawMessages, frames_of
 
 
 @given(records, st.integers(0, 2**64 - 1))

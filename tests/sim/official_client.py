@@ -1,8 +1,7 @@
 """The official client, unchanged, as a separate process: its reactor cannot run twice.
 
-Arguments: the root URL, the access token, the tokens for ltp, quote and full
-as JSON. Prints one JSON line: the last tick of each token, the order updates,
-and errors.
+Arguments: the root URL, the API key, the access token, and the instrument tokens for ltp, quote and
+full as JSON. Prints one JSON line: the last tick of each token, the order updates, and errors.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from typing import Any
 
 from kiteconnect import KiteTicker
 
-root, access_token, wanted = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+root, api_key, access_token, wanted = *sys.argv[1:4], json.loads(sys.argv[4])
 seen: dict[str, Any] = {"ticks": {}, "orders": [], "errors": []}
-ticker = KiteTicker("key", access_token, root=root, reconnect=False)
+ticker = KiteTicker(api_key, access_token, root=root, reconnect=False)
 modes = {token: mode for mode, tokens in wanted.items() for token in tokens}
 
 

@@ -32,6 +32,7 @@ async def run_client(kite: SimulatedKite, access_token: str, wanted: dict[str, l
         sys.executable,
         str(SCRIPT),
         f"ws://127.0.0.1:{kite.port}",
+        "key",
         access_token,
         json.dumps(wanted),
         stdout=asyncio.subprocess.PIPE,
