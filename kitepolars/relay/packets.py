@@ -136,9 +136,9 @@ class ReceivedPackets:
         self.selection = SlottedPackets(packets.addresses, packets.codes, slots)
 
     def frames(self, levels: Levels) -> tuple[int, bytes]:
-        """Return what is wanted, as `SlottedPackets.frames`; whole messages are passed on as they came.
+        """Return what is wanted, as `SlottedPackets.frames`, if possible the bytes that came.
 
-        They are not where a part of one is not valid: a client gets no bytes that nobody can read.
+        Where a part of them is not valid they are not passed on.
         """
         is_valid = not (self._packets.rejected_packets or self._packets.rejected_messages)
         if is_valid and self._is_whole(levels):
