@@ -166,7 +166,7 @@ class LastPackets:
     >>> last.keep(batch)
     >>> slots = last.index.slots(np.array([408065], "u4"))
     >>> last.of(slots).frames(np.array([1], "u1"))[1].hex(" ", 2)
-    '82 0c00 0100 0800 063a 0100 0266 83'
+    '820c 0001 0008 0006 3a01 0002 6683'
     """
 
     def __init__(self) -> None:
