@@ -30,6 +30,7 @@ PREFIXES: Final = {
 SUBPACKAGES: Final = (
     "kitepolars",
     "kitepolars.sim",
+    "kitepolars.relay",
     "kitepolars.widgets",
     "kitepolars.options",
     "kitepolars.analytics",

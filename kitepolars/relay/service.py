@@ -86,6 +86,11 @@ class RelayStats:
         Packets sent, and the bytes of the messages they were in, over all clients.
     dropped
         Clients that were dropped because they read too slowly.
+
+    Examples
+    --------
+    >>> RelayStats(clients=1, instruments=2, packets=3, bytes=600, dropped=0).packets
+    3
     """
 
     clients: int
@@ -118,6 +123,21 @@ class Relay(Endpoint[RelayClient]):
     ------
     ConfigError
         When it is to listen beyond loopback without TLS.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from kitepolars.playback import SAMPLE
+    >>> from kitepolars.recordings.replay import ReplaySource
+    >>> async def serve(folder: str) -> RelayStats:
+    ...     relay = Relay(ReplaySource(SAMPLE), RelayTokens(folder))
+    ...     await relay.open()
+    ...     stats = relay.stats()
+    ...     await relay.close()
+    ...     return stats
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     asyncio.run(serve(folder)).clients
+    0
     """
 
     def __init__(

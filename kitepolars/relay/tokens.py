@@ -45,6 +45,11 @@ class RelayToken:
         Whether its clients get order updates and alerts.
     created
         When it was made, in Indian time (ISO 8601).
+
+    Examples
+    --------
+    >>> RelayToken("laptop", "9f86d0…", orders=False, created="2026-11-27T09:00:00+05:30").name
+    'laptop'
     """
 
     name: str
