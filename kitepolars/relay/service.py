@@ -29,6 +29,7 @@ from kitepolars.server.endpoint import Endpoint, app_code, error
 from kitepolars.server.handshake import Login, Refusal, refusal
 from kitepolars.source import (
     Lost,
+    MessageBlock,
     Messages,
     Record,
     SnapshotsExpected,
@@ -213,6 +214,10 @@ class Relay(Endpoint[RelayClient]):
 
     def take(self, record: Record) -> None:
         """Take a record; see `Sink.take`."""
+        if isinstance(record, MessageBlock):
+            for read in record.each():
+                self.take(read)
+            return
         if isinstance(record, Messages):
             self._inbox.append(record)
             self._inbox_bytes += sum(map(len, record.messages))
