@@ -25,7 +25,9 @@ FRONTEND = ROOT / "frontend"
 STATIC = ROOT / "kitepolars" / "widgets" / "static"
 NOTEBOOKS = ROOT / "notebooks"
 STAMP = STATIC / "sources.sha256"
-LOOPS = tuple(ROOT / "kitepolars" / name for name in ("native.c", "candles.c", "journal.c"))
+LOOPS = tuple(
+    ROOT / "kitepolars" / name for name in ("native.c", "candles.c", "journal.c", "scans.c")
+)
 IS_WINDOWS = sys.platform == "win32"
 LIBRARY = LOOPS[0].with_name("_native.dll" if IS_WINDOWS else "_native.so")
 COMPILERS = ("cc", "gcc", "clang")

@@ -35,6 +35,7 @@ from kitepolars.analytics import (
     volume_delta,
     vwap,
 )
+from kitepolars.analytics import technical as indicators
 from kitepolars.errors import (
     AuthenticationError,
     CapacityExceeded,
@@ -109,6 +110,7 @@ __all__ = [
     "generate_session",
     "historical",
     "imbalance",
+    "indicators",
     "latest",
     "login_url",
     "microprice",

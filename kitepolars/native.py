@@ -2,8 +2,8 @@
 
 Arrays are passed as addresses (from `address`, or cached in a `Pinned`), so callers are responsible
 for sizes, dtypes and contiguity. Calls keep the interpreter lock, because they take less time than
-releasing it and waiting for it again; those for candles, for a journal's records and for many
-packets release it, because other threads have work to do meanwhile.
+releasing it and waiting for it again; those for candles and indicators, for a journal's records and
+for many packets release it, because other threads have work to do meanwhile.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = [
     "WAYS",
     "Pinned",
     "address",
+    "alert_rows",
     "candle_close",
     "candle_columns",
     "candle_done",
@@ -39,6 +40,13 @@ __all__ = [
     "keep_last",
     "last_rows",
     "mark",
+    "scan_before",
+    "scan_carry",
+    "scan_fill",
+    "scan_since",
+    "scan_smooth",
+    "scan_supertrend",
+    "scan_window",
     "select_packets",
     "split",
     "stamp",
@@ -235,6 +243,43 @@ checksum: Final = _unlocked_function("checksum", _Number, _Memory, _Number)
 """``(data, size) → CRC-32`` as in zlib; for tests."""
 
 _unlocked_function("prepare_checksum", None)()
+
+
+def _scan(name: str, arrays: int, *parameters: Any, outputs: int = 1) -> Any:
+    """Return a loop over bars: ``(slots, rows, arrays …, ↔ memory, parameters …, → outputs …)``."""
+    columns = [_Memory] * arrays
+    return _unlocked_function(
+        name, None, _Memory, _Number, *columns, _Memory, *parameters, *[_Memory] * outputs
+    )
+
+
+scan_before: Final = _scan("scan_before", 1)
+"""``(slots, rows, values, ↔ memory, → out)``: the row before; see `analytics.technical.scan`."""
+
+scan_fill: Final = _scan("scan_fill", 1)
+"""``(slots, rows, values, ↔ memory, → out)``: the latest value that is not missing."""
+
+scan_smooth: Final = _scan("scan_smooth", 1, _Number, _Number, ctypes.c_double, ctypes.c_double)
+"""``(slots, rows, values, ↔ memory, skip, seed, divisor, weight, → out)``:
+exponential smoothing."""
+
+scan_window: Final = _scan("scan_window", 1, _Memory, _Number, _Number)
+"""``(slots, rows, values, ↔ rings, ↔ counts, size, kind, → out)``: a number of the last values."""
+
+scan_since: Final = _scan("scan_since", 2, _Number)
+"""``(slots, rows, values, sessions, ↔ memory, kind, → out)``: a number of the session so far."""
+
+scan_carry: Final = _scan("scan_carry", 2)
+"""``(slots, rows, values, sessions, ↔ memory, → out)``: the last value of the session before."""
+
+scan_supertrend: Final = _scan("scan_supertrend", 3, outputs=2)
+"""``(slots, rows, middle, close, distance, ↔ memory, → line, → direction)``."""
+
+alert_rows: Final = _unlocked_function(
+    "alert_rows", _Number, _Memory, _Number, *[_Memory] * 3, *[_Number] * 4, _Memory
+)
+"""``(slots, rows, holds, times, ↔ memory, duration, cooldown, is_crossing, is_once, → rows)
+→ number of rows``: which rows an alert fires at; see `alerting.rules`."""
 
 
 def _address_of(function: Any) -> int:

@@ -1,4 +1,6 @@
-"""Indicators: ordinary expressions, one number per tick. Pure; any thread.
+"""Indicators of ticks: ordinary expressions, one number per tick. Pure; any thread.
+
+Those of candles are in `kitepolars.analytics.technical`.
 
 An indicator is a function that returns an expression of its own name, decorated with
 `indicator`: ``df.kite`` and its documentation follow from that, and a test fails until the guide
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Final, ParamSpec
+from typing import Final, ParamSpec, TypeVar
 
 import polars as pl
 
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+E = TypeVar("E", bound=pl.Expr)
 
 INDICATORS: Final[dict[str, tuple[Callable[..., pl.Expr], bool]]] = {}
 """Name → the function, and whether it looks at the earlier ticks of the instrument."""
@@ -39,9 +42,7 @@ _NOISE: Final = 1e-14
 """What rounding leaves of a sum when another is subtracted from it, as a fraction of it."""
 
 
-def indicator(
-    *, within_instrument: bool = False
-) -> Callable[[Callable[P, pl.Expr]], Callable[P, pl.Expr]]:
+def indicator(*, within_instrument: bool = False) -> Callable[[Callable[P, E]], Callable[P, E]]:
     """Make a function that returns an expression an indicator, also under ``df.kite``.
 
     Parameters
@@ -50,7 +51,7 @@ def indicator(
         Whether it looks at earlier ticks, so that instruments must be kept apart.
     """
 
-    def enter(function: Callable[P, pl.Expr]) -> Callable[P, pl.Expr]:
+    def enter(function: Callable[P, E]) -> Callable[P, E]:
         INDICATORS[function.__name__] = function, within_instrument
         return function
 

@@ -13,13 +13,15 @@ from typing import Any, Final, Generic
 
 import polars as pl
 
+from kitepolars.analytics import technical
 from kitepolars.analytics.book import depth
 from kitepolars.analytics.candles import candles
-from kitepolars.analytics.columns import Frame, require
+from kitepolars.analytics.columns import Frame, require, schema_of
 from kitepolars.analytics.display import FormattedFrame, show
 from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.indicators import INDICATORS
 from kitepolars.analytics.market import latest, movers
+from kitepolars.analytics.technical import volume_profile
 
 __all__ = ["KiteNamespace"]
 
@@ -29,8 +31,9 @@ _TOKEN = "instrument_token"  # noqa: S105 - a column's name
 class KiteNamespace(Generic[Frame]):
     """Analytics of a frame of ticks.
 
-    `candles`, `latest`, `movers` and `depth` return a new frame. The others, the indicators,
-    return the frame with one column more, of the function's name, computed within each instrument.
+    `candles`, `latest`, `movers`, `depth` and `volume_profile` return a new frame. The others, the
+    indicators, return the frame with one column more, of the function's name, or several that begin
+    with it, computed within each instrument.
 
     Parameters
     ----------
@@ -99,6 +102,18 @@ class KiteNamespace(Generic[Frame]):
         """
         return depth(self._frame, instrument)
 
+    def volume_profile(self, levels: int = 24, *, value_area: float = 0.7) -> Frame:
+        """Return how much was traded at which prices: `kitepolars.indicators.volume_profile`.
+
+        Parameters
+        ----------
+        levels
+            Number of levels.
+        value_area
+            The share of the volume that the value area has at least.
+        """
+        return volume_profile(self._frame, levels, value_area=value_area)
+
     def show(self, columns: Sequence[str] | None = None, *, rows: int = 20) -> FormattedFrame:
         """Format the frame for display: `kitepolars.analytics.show`.
 
@@ -117,6 +132,7 @@ _PARAMETERS: Final = re.compile(r"^Parameters\n-+\n(?:.+\n?)+", re.MULTILINE)
 
 def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Callable[..., Any]:
     """Return the method that adds an indicator to a frame."""
+    space = "kitepolars.indicators" if hasattr(technical, function.__name__) else "kitepolars"
     name, parameters = function.__name__, inspect.signature(function).parameters.values()
 
     def method(self: KiteNamespace[Any], *args: Any, **keywords: Any) -> Any:
@@ -126,13 +142,14 @@ def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Cal
             columns, expr = [_TOKEN, *columns], expr.over(_TOKEN)
         frame = self._frame
         require(frame, columns, name)
-        return frame.with_columns(expr)
+        added = frame.with_columns(expr)
+        return added.unnest(name) if schema_of(added)[name] == pl.Struct else added
 
     method.__name__, method.__qualname__ = name, f"{KiteNamespace.__name__}.{name}"
     doc = inspect.getdoc(function) or ""
     summary = doc.partition("\n")[0].replace("Return", "Add", 1).removesuffix(".")
     described = _PARAMETERS.search(doc)
-    method.__doc__ = f"{summary}: `kitepolars.{name}`.\n\n{described[0] if described else ''}"
+    method.__doc__ = f"{summary}: `{space}.{name}`.\n\n{described[0] if described else ''}"
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     method.__signature__ = inspect.Signature([own, *parameters])  # type: ignore[attr-defined]
     return method

@@ -1,0 +1,117 @@
+"""What an indicator is: an expression over bars that can also be continued bar by bar. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from kitepolars.analytics.engine import IST_OFFSET
+from kitepolars.analytics.technical.scan import Floats, Scan, Sessions
+from kitepolars.errors import ConfigError
+
+TOKEN: Final = "instrument_token"  # noqa: S105 - a column's name
+START: Final = "start"
+LONGEST: Final = 10_000
+"""Bars that a window may have at most."""
+
+Compute: TypeAlias = Callable[..., Sequence[Floats]]
+"""Computes the outputs of the next rows from a `Scan` and the input columns."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The parameters of an indicator, and how it is computed.
+
+    Parameters
+    ----------
+    name
+        The name of its column.
+    columns
+        The columns it is computed of.
+    compute
+        Computes it.
+    outputs
+        What is appended to the name for each of its columns; one column by default.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    compute: Compute
+    outputs: tuple[str, ...] = ("",)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its columns."""
+        return [self.name + suffix for suffix in self.outputs]
+
+    def run(self, scan: Scan, tokens: pl.Series, columns: Sequence[pl.Series]) -> list[pl.Series]:
+        """Return its columns for the next rows."""
+        scan.begin(tokens.cast(pl.UInt32).to_numpy())
+        arrays = [_times(one) if one.dtype == pl.Datetime else _floats(one) for one in columns]
+        outputs = self.compute(scan, *arrays)
+        return [
+            pl.Series(name, output, nan_to_null=True)
+            for name, output in zip(self.names, outputs, strict=True)
+        ]
+
+
+def _floats(column: pl.Series) -> Floats:
+    return column.cast(pl.Float64).to_numpy()
+
+
+def _times(column: pl.Series) -> Sessions:
+    """Return Indian times: microseconds since 1 January 1970, 00:00 in India."""
+    return column.dt.cast_time_unit("us").to_physical().to_numpy() + IST_OFFSET
+
+
+class Indicator(pl.Expr):
+    """An expression over bars, which are in the order of time, each with its instrument.
+
+    Instruments are kept apart without ``.over(...)``. An indicator with several columns is a
+    struct of them; ``df.kite`` adds the columns themselves.
+
+    Parameters
+    ----------
+    study
+        What it computes.
+    """
+
+    study: Study
+
+    def __init__(self, study: Study) -> None:
+        vars(self).update(vars(_expression(study)))
+        self.study = study
+
+    def alias(self, name: str) -> Self:
+        """Return the same under another name, with which its columns begin."""
+        return type(self)(replace(self.study, name=name))
+
+
+def _expression(study: Study) -> pl.Expr:
+    def computed(columns: Sequence[pl.Series]) -> pl.Series:
+        outputs = study.run(Scan(), columns[0], columns[1:])
+        if len(outputs) == 1:
+            return outputs[0]
+        return pl.DataFrame(outputs).to_struct(study.name)
+
+    fields = dict.fromkeys(study.names, pl.Float64())
+    dtype = pl.Float64() if len(fields) == 1 else pl.Struct(fields)
+    inputs = [pl.col(TOKEN), *map(pl.col, study.columns)]
+    return pl.map_batches(inputs, computed, return_dtype=dtype).alias(study.name)
+
+
+def check_period(name: str, value: int, smallest: int = 2) -> None:
+    """Raise `ConfigError` unless it is a number of bars that a window can have."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or not smallest <= value <= LONGEST:
+        raise ConfigError(name, value, f"a whole number from {smallest} to {LONGEST:,}")
+
+
+def check_multiple(name: str, value: float) -> None:
+    """Raise `ConfigError` unless it is a positive number."""
+    if not value > 0 or not np.isfinite(value):
+        raise ConfigError(name, value, "a number above 0")
