@@ -21,6 +21,7 @@ from kitepolars.analytics import Clock, FormattedFrame, Hours, show
 from kitepolars.analytics import depth as depth_of
 from kitepolars.analytics import movers as movers_of
 from kitepolars.analytics.market import with_market
+from kitepolars.analytics.technical import Indicator
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.feed.account import Account, connection_url
@@ -867,6 +868,7 @@ class Ticker:
         on: Clock = "exchange_timestamp",
         include_partial: bool = True,
         fill: bool = False,
+        indicators: Sequence[Indicator] = (),
     ) -> pl.DataFrame:
         """Return open, high, low, close and volume of intervals, aligned to the session.
 
@@ -887,21 +889,29 @@ class Ticker:
             Whether to include bars that are not over yet.
         fill
             Whether to put flat bars where nothing traded.
+        indicators
+            Indicators of `kitepolars.indicators`, such as ``kp.indicators.rsi(14)``, to add as
+            columns. Asking again for the same ones costs the bars that are new.
 
         Returns
         -------
         polars.DataFrame
             The columns of `kitepolars.analytics.CANDLES`; prices in rupees, ``start`` in
-            Asia/Kolkata.
+            Asia/Kolkata; then those of the indicators.
 
         Raises
         ------
         ConfigError
-            When the interval or the clock is impossible.
+            When the interval or the clock is impossible, or an indicator is another expression.
         """
         tokens = None if instruments is None else self.instruments.tokens(instruments)
         frame = self._candles.frame(
-            every, on, self.hours, include_partial=include_partial, fill=fill
+            every,
+            on,
+            self.hours,
+            include_partial=include_partial,
+            fill=fill,
+            indicators=indicators,
         )
         return frame if tokens is None else frame.filter(pl.col("instrument_token").is_in(tokens))
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from kitepolars.analytics import CandleBuilder, Clock, Hours
+from kitepolars.analytics.technical import IncrementalIndicators, Indicator
+from kitepolars.analytics.technical.growing import studies_of
 
 if TYPE_CHECKING:
     from kitepolars.frames.store import Held
     from kitepolars.ticker.runtime import Runtime
+
+_KEPT_SETS: Final = 16
+"""Sets of indicators of an interval that are kept up; the one asked for least lately is dropped."""
 
 _LOCAL: Final = "%H:%M:%S on %d %B %Y"
 
@@ -23,6 +29,7 @@ class _Bars:
     def __init__(self, builder: CandleBuilder, first: int) -> None:
         self._builder = builder
         self._next = first
+        self._indicators: dict[object, IncrementalIndicators] = {}
         self._lock = threading.Lock()  # never held while waiting for the loop thread
 
     def take(self, held: Held) -> None:
@@ -30,11 +37,25 @@ class _Bars:
         with self._lock:
             self._take(held)
 
-    def frame(self, held: Held, *, include_partial: bool, fill: bool) -> pl.DataFrame:
+    def frame(
+        self, held: Held, *, include_partial: bool, fill: bool, indicators: Sequence[Indicator]
+    ) -> pl.DataFrame:
         """Take in the ticks that are new, and return the bars of all."""
         with self._lock:
             self._take(held)
-            return self._builder.frame(include_partial=include_partial, fill=fill)
+            if not indicators:
+                return self._builder.frame(include_partial=include_partial, fill=fill)
+            bars = self._kept(indicators, fill=fill).add_to(self._builder.frame(fill=fill))
+        return bars if include_partial else bars.filter(~pl.col("is_partial"))
+
+    def _kept(self, indicators: Sequence[Indicator], *, fill: bool) -> IncrementalIndicators:
+        """Return what remembers the bars that a set of indicators has seen."""
+        key = fill, tuple(studies_of(indicators))
+        kept = self._indicators.pop(key, None) or IncrementalIndicators(indicators)
+        self._indicators[key] = kept  # the latest is last
+        if len(self._indicators) > _KEPT_SETS:
+            del self._indicators[next(iter(self._indicators))]
+        return kept
 
     def _take(self, held: Held) -> None:
         if held.total > self._next:
@@ -67,14 +88,17 @@ class KeptCandles:
         *,
         include_partial: bool,
         fill: bool,
+        indicators: Sequence[Indicator] = (),
     ) -> pl.DataFrame:
         """Return the bars of an interval; asking again costs the ticks that came since."""
+        if indicators:
+            studies_of(indicators)
         bars = self._bars.get((every, on, hours))
         if bars is None:
             builder = CandleBuilder(every, on=on, hours=hours)
             bars = self._runtime.flushed(lambda: self._begin(builder))
         held = self._runtime.held()
-        return bars.frame(held, include_partial=include_partial, fill=fill)
+        return bars.frame(held, include_partial=include_partial, fill=fill, indicators=indicators)
 
     def _begin(self, builder: CandleBuilder) -> _Bars:
         """Begin an interval, on the loop thread: nothing is dropped meanwhile."""

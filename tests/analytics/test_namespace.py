@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -68,12 +69,17 @@ def test_missing_columns_are_named(ticks: pl.DataFrame) -> None:
         kite(ticks.drop("volume_traded").lazy()).vwap()
 
 
+def functions_of(space: ModuleType) -> list[str]:
+    return [name for name in space.__all__ if inspect.isfunction(getattr(space, name))]
+
+
 def test_every_function_is_there_with_a_docstring_and_its_parameters() -> None:
-    functions = {name for name in ka.__all__ if inspect.isfunction(getattr(ka, name))}
+    functions = {name for space in (ka, kp.indicators) for name in functions_of(space)}
     methods = {name for name in vars(ka.KiteNamespace) if not name.startswith("_")}
     assert methods == functions
     for name in functions:
-        method, function = getattr(ka.KiteNamespace, name), getattr(ka, name)
+        space = ka if hasattr(ka, name) else kp.indicators
+        method, function = getattr(ka.KiteNamespace, name), getattr(space, name)
         assert inspect.getdoc(method)
         own = [p for p in inspect.signature(function).parameters.values() if p.name != "frame"]
         given = list(inspect.signature(method).parameters.values())[1:]
@@ -81,7 +87,13 @@ def test_every_function_is_there_with_a_docstring_and_its_parameters() -> None:
 
 
 def test_every_indicator_is_exported_and_has_a_column_of_its_name() -> None:
+    assert {name for name in INDICATORS if hasattr(kp.indicators, name)} >= {"sma", "rsi", "pivots"}
     for name, (function, _) in INDICATORS.items():
+        if hasattr(kp.indicators, name):
+            assert getattr(kp.indicators, name) is function
+            assert name in kp.indicators.__all__
+            assert function().meta.output_name() == name
+            continue
         assert getattr(ka, name, None) is getattr(kp, name, None) is function
         assert name in ka.__all__
         assert name in kp.__all__

@@ -145,6 +145,7 @@ SPACES: Final[dict[str, Any]] = {
     "SimulatedKite": kitepolars.sim.SimulatedKite,
     "df.kite": KiteNamespace,
     "options": options,
+    "indicators": kp.indicators,
 }
 """What stands before a dot in a list of names used."""
 

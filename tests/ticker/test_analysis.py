@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 import kitepolars as kp
 from kitepolars.analytics import CANDLES
+from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE
@@ -201,3 +202,21 @@ def test_accounts_come_from_the_environment_or_the_official_client(
         api_key, access_token = "key", "hush"
 
     assert not kp.Ticker.from_kite(Kite()).is_running
+
+
+def test_candles_with_indicators_are_those_of_the_whole_frame(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    indicators = [kp.indicators.ema(2), kp.indicators.macd(2, 3, 2)]
+    for _ in range(3):
+        step(subscribed, kite, 2)
+        got = subscribed.candles("1s", on="received_at", indicators=indicators)
+        want = got.select(CANDLES.names()).with_columns(indicators).unnest("macd")
+        assert_frame_equal(got, want, check_exact=True)
+    finished = subscribed.candles(
+        "1s", "NSE:INFY", on="received_at", include_partial=False, indicators=indicators
+    )
+    assert finished.columns == got.columns
+    assert not finished["is_partial"].any()
+    with pytest.raises(ConfigError, match=r"rsi\(14\)"):
+        subscribed.candles("1s", indicators=[pl.col("close")])  # type: ignore[list-item]

@@ -13,7 +13,7 @@ from kitepolars.analytics.technical.indicator import (
     check_multiple,
     check_period,
 )
-from kitepolars.analytics.technical.scan import Floats, Scan
+from kitepolars.analytics.technical.scan import BarScan, Floats
 from kitepolars.errors import ConfigError
 
 
@@ -51,10 +51,10 @@ def sma(period: int = 20, *, of: str = "close") -> Indicator:
     """
     check_period("period", period)
 
-    def compute(scan: Scan, values: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
         return (scan.window(values, period, "mean"),)
 
-    return Indicator(Study("sma", (of,), compute))
+    return Indicator(Study("sma", (of,), compute, ("sma", period)))
 
 
 @indicator()
@@ -91,10 +91,10 @@ def ema(period: int = 20, *, of: str = "close") -> Indicator:
     """
     check_period("period", period)
 
-    def compute(scan: Scan, values: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
         return (scan.smooth(values, period, 2 / (period + 1)),)
 
-    return Indicator(Study("ema", (of,), compute))
+    return Indicator(Study("ema", (of,), compute, ("ema", period)))
 
 
 @indicator()
@@ -131,10 +131,10 @@ def wma(period: int = 20, *, of: str = "close") -> Indicator:
     """
     check_period("period", period)
 
-    def compute(scan: Scan, values: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
         return (scan.window(values, period, "weighted"),)
 
-    return Indicator(Study("wma", (of,), compute))
+    return Indicator(Study("wma", (of,), compute, ("wma", period)))
 
 
 @indicator()
@@ -175,12 +175,20 @@ def bollinger(period: int = 20, width: float = 2.0, *, of: str = "close") -> Ind
     check_period("period", period)
     check_multiple("width", width)
 
-    def compute(scan: Scan, values: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
         middle = scan.window(values, period, "mean")
         distance = width * scan.window(values, period, "deviation")
         return middle - distance, middle, middle + distance
 
-    return Indicator(Study("bollinger", (of,), compute, ("_lower", "_middle", "_upper")))
+    return Indicator(
+        Study(
+            "bollinger",
+            (of,),
+            compute,
+            ("bollinger", period, width),
+            ("_lower", "_middle", "_upper"),
+        )
+    )
 
 
 @indicator()
@@ -223,11 +231,13 @@ def macd(fast: int = 12, slow: int = 26, signal: int = 9, *, of: str = "close") 
     if fast >= slow:
         raise ConfigError("fast", fast, f"below slow, which is {slow}")
 
-    def compute(scan: Scan, values: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
         quick = scan.smooth(values, fast, 2 / (fast + 1), skip=slow - fast)
         line = quick - scan.smooth(values, slow, 2 / (slow + 1))
         average = scan.smooth(line, signal, 2 / (signal + 1))
         line = np.where(np.isnan(average), np.nan, line)
         return line, average, line - average
 
-    return Indicator(Study("macd", (of,), compute, ("", "_signal", "_histogram")))
+    return Indicator(
+        Study("macd", (of,), compute, ("macd", fast, slow, signal), ("", "_signal", "_histogram"))
+    )

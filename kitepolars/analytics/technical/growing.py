@@ -8,11 +8,11 @@ import polars as pl
 
 from kitepolars.analytics.columns import require
 from kitepolars.analytics.technical.indicator import START, TOKEN, Indicator, Study
-from kitepolars.analytics.technical.scan import Scan
+from kitepolars.analytics.technical.scan import BarScan
 from kitepolars.errors import ConfigError
 
-_ORDER = (START, TOKEN)
-_LARGEST_BLOCK = 1 << 18
+_KEY = (START, TOKEN)
+_LARGEST_PART = 1 << 18
 """Rows above which blocks are not joined any more."""
 
 
@@ -50,7 +50,7 @@ class IncrementalIndicators:
 
     def clear(self) -> None:
         """Forget all bars."""
-        self._scans = [Scan() for _ in self._studies]
+        self._scans = [BarScan() for _ in self._studies]
         self._blocks: list[pl.DataFrame] = []
         self._done = pl.DataFrame()
         self._rows = 0
@@ -70,7 +70,7 @@ class IncrementalIndicators:
         ConfigError
             If columns are missing.
         """
-        require(bars, (*_ORDER, *sorted(self._columns)), "indicators")
+        require(bars, (*_KEY, *sorted(self._columns)), "indicators")
         if not self._continues(bars):
             self.clear()
         new = bars.slice(self._rows)
@@ -78,7 +78,7 @@ class IncrementalIndicators:
         if finished:
             self._keep(self._run(self._scans, new.head(finished)))
             self._rows += finished
-            self._last = bars.select(_ORDER).row(self._rows - 1)
+            self._last = bars.select(_KEY).row(self._rows - 1)
         forming = new.slice(finished)
         values = self._done
         if forming.height or not self._rows:
@@ -90,9 +90,9 @@ class IncrementalIndicators:
         """Whether the bars that are remembered are still there, where they were."""
         if not self._rows:
             return True
-        return bars.height >= self._rows and bars.select(_ORDER).row(self._rows - 1) == self._last
+        return bars.height >= self._rows and bars.select(_KEY).row(self._rows - 1) == self._last
 
-    def _run(self, scans: Sequence[Scan], bars: pl.DataFrame) -> pl.DataFrame:
+    def _run(self, scans: Sequence[BarScan], bars: pl.DataFrame) -> pl.DataFrame:
         tokens = bars[TOKEN]
         return pl.DataFrame(
             [
@@ -106,7 +106,7 @@ class IncrementalIndicators:
         """Append values, and join blocks of like size, so that there are never many."""
         while self._blocks and (
             self._blocks[-1].height <= block.height
-            and self._blocks[-1].height + block.height <= _LARGEST_BLOCK
+            and self._blocks[-1].height + block.height <= _LARGEST_PART
         ):
             block = pl.concat([self._blocks.pop(), block], rechunk=True)
         self._blocks.append(block)

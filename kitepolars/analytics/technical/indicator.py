@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Self, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from kitepolars.analytics.engine import IST_OFFSET
-from kitepolars.analytics.technical.scan import Floats, Scan, Sessions
+from kitepolars.analytics.technical.scan import BarScan, Floats, Sessions
+from kitepolars.calendar import IST_OFFSET
 from kitepolars.errors import ConfigError
 
 TOKEN: Final = "instrument_token"  # noqa: S105 - a column's name
 START: Final = "start"
-LONGEST: Final = 10_000
+LONGEST_PERIOD: Final = 10_000
 """Bars that a window may have at most."""
 
 Compute: TypeAlias = Callable[..., Sequence[Floats]]
-"""Computes the outputs of the next rows from a `Scan` and the input columns."""
+"""Computes the outputs of the next rows from a `BarScan` and the input columns."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,17 @@ class Study:
         The columns it is computed of.
     compute
         Computes it.
+    settings
+        The name of the function that made it, and what it was called with: what `compute` depends
+        on, so that two of them can be compared.
     outputs
         What is appended to the name for each of its columns; one column by default.
     """
 
     name: str
     columns: tuple[str, ...]
-    compute: Compute
+    compute: Compute = field(compare=False)
+    settings: tuple[object, ...]
     outputs: tuple[str, ...] = ("",)
 
     @property
@@ -48,7 +52,9 @@ class Study:
         """The names of its columns."""
         return [self.name + suffix for suffix in self.outputs]
 
-    def run(self, scan: Scan, tokens: pl.Series, columns: Sequence[pl.Series]) -> list[pl.Series]:
+    def run(
+        self, scan: BarScan, tokens: pl.Series, columns: Sequence[pl.Series]
+    ) -> list[pl.Series]:
         """Return its columns for the next rows."""
         scan.begin(tokens.cast(pl.UInt32).to_numpy())
         arrays = [_times(one) if one.dtype == pl.Datetime else _floats(one) for one in columns]
@@ -93,7 +99,7 @@ class Indicator(pl.Expr):
 
 def _expression(study: Study) -> pl.Expr:
     def computed(columns: Sequence[pl.Series]) -> pl.Series:
-        outputs = study.run(Scan(), columns[0], columns[1:])
+        outputs = study.run(BarScan(), columns[0], columns[1:])
         if len(outputs) == 1:
             return outputs[0]
         return pl.DataFrame(outputs).to_struct(study.name)
@@ -107,8 +113,8 @@ def _expression(study: Study) -> pl.Expr:
 def check_period(name: str, value: int, smallest: int = 2) -> None:
     """Raise `ConfigError` unless it is a number of bars that a window can have."""
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or not smallest <= value <= LONGEST:
-        raise ConfigError(name, value, f"a whole number from {smallest} to {LONGEST:,}")
+    if not is_whole or not smallest <= value <= LONGEST_PERIOD:
+        raise ConfigError(name, value, f"a whole number from {smallest} to {LONGEST_PERIOD:,}")
 
 
 def check_multiple(name: str, value: float) -> None:

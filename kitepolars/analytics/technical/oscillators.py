@@ -8,7 +8,7 @@ import numpy as np
 
 from kitepolars.analytics.indicators import indicator
 from kitepolars.analytics.technical.indicator import Indicator, Study, check_period
-from kitepolars.analytics.technical.scan import Floats, Scan
+from kitepolars.analytics.technical.scan import BarScan, Floats
 
 
 @indicator()
@@ -45,7 +45,7 @@ def rsi(period: int = 14, *, of: str = "close") -> Indicator:
     """
     check_period("period", period)
 
-    def compute(scan: Scan, values: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
         step = values - scan.before(values)
         up = scan.smooth(np.maximum(step, 0), period, 1 / period)
         down = scan.smooth(np.maximum(-step, 0), period, 1 / period)
@@ -53,7 +53,7 @@ def rsi(period: int = 14, *, of: str = "close") -> Indicator:
         with np.errstate(invalid="ignore"):
             return (np.where(both == 0, 0.0, 100 * up / both),)
 
-    return Indicator(Study("rsi", (of,), compute))
+    return Indicator(Study("rsi", (of,), compute, ("rsi", period)))
 
 
 @indicator()
@@ -96,7 +96,7 @@ def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Indicator:
     for name, value in (("period", period), ("smooth", smooth), ("signal", signal)):
         check_period(name, value, 1)
 
-    def compute(scan: Scan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
         lowest = scan.window(low, period, "lowest")
         width = scan.window(high, period, "highest") - lowest
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -105,7 +105,15 @@ def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Indicator:
         average = scan.window(slow, signal, "mean")
         return np.where(np.isnan(average), np.nan, slow), average
 
-    return Indicator(Study("stochastic", ("high", "low", "close"), compute, ("_k", "_d")))
+    return Indicator(
+        Study(
+            "stochastic",
+            ("high", "low", "close"),
+            compute,
+            ("stochastic", period, smooth, signal),
+            ("_k", "_d"),
+        )
+    )
 
 
 @indicator()
@@ -131,9 +139,9 @@ def obv() -> Indicator:
     [100.0, 130.0, 80.0]
     """
 
-    def compute(scan: Scan, close: Floats, volume: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, close: Floats, volume: Floats) -> Sequence[Floats]:
         before = scan.before(close)
         sign = np.where(np.isnan(before), 1.0, np.sign(close - before))
         return (scan.since(sign * volume, np.zeros(len(close), np.int64), "sum"),)
 
-    return Indicator(Study("obv", ("close", "volume"), compute))
+    return Indicator(Study("obv", ("close", "volume"), compute, ("obv",)))

@@ -1,7 +1,7 @@
 """A pass over bars that can be continued, for indicators. One owner; any thread.
 
 An indicator is a plain function of arrays. For whatever looks at earlier rows of the instrument it
-calls a method of the `Scan` that it is given; everything else is arithmetic on whole arrays. The
+calls a method of the `BarScan` that it is given; everything else is arithmetic on whole arrays. The
 scan keeps what each call remembers, in the order of the calls, by instrument. So the same function
 computes a frame at once or bar by bar, with results that are equal to the last bit.
 """
@@ -57,12 +57,12 @@ class _Memory:
         return other
 
 
-class Scan:
+class BarScan:
     """Reads bars in order and remembers, for each instrument, what an indicator needs of them.
 
     Examples
     --------
-    >>> scan = Scan()
+    >>> scan = BarScan()
     >>> scan.begin(np.array([1, 2, 1], "u4")).before(np.array([5.0, 7.0, 6.0]))
     array([nan, nan,  5.])
     >>> scan.begin(np.array([1], "u4")).before(np.array([8.0]))
@@ -81,9 +81,9 @@ class Scan:
         self._calls = 0
         return self
 
-    def copy(self) -> Scan:
+    def copy(self) -> BarScan:
         """Return one that goes on from here by itself."""
-        other = Scan()
+        other = BarScan()
         other._index = self._index  # it only grows
         other._memories = [memory.copy() for memory in self._memories]
         return other

@@ -12,7 +12,6 @@ from typing import Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from kitepolars.analytics.engine import DAY, SECOND
 from kitepolars.analytics.indicators import indicator
 from kitepolars.analytics.technical.indicator import (
     START,
@@ -21,8 +20,8 @@ from kitepolars.analytics.technical.indicator import (
     Study,
     check_multiple,
 )
-from kitepolars.analytics.technical.scan import Floats, Scan, Sessions
-from kitepolars.calendar import market_of_token
+from kitepolars.analytics.technical.scan import BarScan, Floats, Sessions
+from kitepolars.calendar import DAY, SECOND, market_of_token
 from kitepolars.errors import ConfigError
 from kitepolars.wire.layouts import SEGMENT_MASK
 
@@ -87,7 +86,9 @@ def vwap_bands(width: float = 2.0) -> Indicator:
     """
     check_multiple("width", width)
 
-    def compute(scan: Scan, start: Sessions, volume: Floats, *prices: Floats) -> Sequence[Floats]:
+    def compute(
+        scan: BarScan, start: Sessions, volume: Floats, *prices: Floats
+    ) -> Sequence[Floats]:
         day, price = start // DAY, np.mean(prices, axis=0)
         # Sums of squares of prices lose what distinguishes them: count from the day's first.
         first = scan.since(price, day, "first")
@@ -100,7 +101,11 @@ def vwap_bands(width: float = 2.0) -> Indicator:
         return first + middle - distance, first + middle, first + middle + distance
 
     columns = (START, "volume", "high", "low", "close")
-    return Indicator(Study("vwap_bands", columns, compute, ("_lower", "_middle", "_upper")))
+    return Indicator(
+        Study(
+            "vwap_bands", columns, compute, ("vwap_bands", width), ("_lower", "_middle", "_upper")
+        )
+    )
 
 
 @indicator()
@@ -151,18 +156,20 @@ def pivots(kind: PivotKind = "classic") -> Indicator:
         raise ConfigError("kind", kind, " or ".join(map(repr, get_args(PivotKind))))
 
     def compute(
-        scan: Scan, start: Sessions, high: Floats, low: Floats, close: Floats
+        scan: BarScan, start: Sessions, high: Floats, low: Floats, close: Floats
     ) -> Sequence[Floats]:
         day = start // DAY
         top = scan.carried(scan.since(high, day, "maximum"), day)
         bottom = scan.carried(scan.since(low, day, "minimum"), day)
         last = scan.carried(close, day)
         pivot, middle = (top + bottom + last) / 3, (top + bottom) / 2
-        resistances, supports = _LEVELS[kind](pivot, top, bottom, last)
+        resistances, supports = _PIVOT_LEVELS[kind](pivot, top, bottom, last)
         return pivot, *resistances, *supports, middle, 2 * pivot - middle
 
     levels = ("_p", "_r1", "_r2", "_r3", "_s1", "_s2", "_s3", "_bc", "_tc")
-    return Indicator(Study("pivots", (START, "high", "low", "close"), compute, levels))
+    return Indicator(
+        Study("pivots", (START, "high", "low", "close"), compute, ("pivots", kind), levels)
+    )
 
 
 _Levels = tuple[Sequence[Floats], Sequence[Floats]]
@@ -186,7 +193,7 @@ def _camarilla(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _Leve
     return [close + step for step in steps], [close - step for step in steps]
 
 
-_LEVELS: Final = {"classic": _classic, "fibonacci": _fibonacci, "camarilla": _camarilla}
+_PIVOT_LEVELS: Final = {"classic": _classic, "fibonacci": _fibonacci, "camarilla": _camarilla}
 
 
 @indicator()
@@ -233,7 +240,7 @@ def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Indicat
         raise ConfigError("minutes", minutes, f"a whole number from 1 to {_MINUTES_OF_A_DAY:,}")
 
     def compute(
-        scan: Scan, start: Sessions, tokens: Floats, high: Floats, low: Floats
+        scan: BarScan, start: Sessions, tokens: Floats, high: Floats, low: Floats
     ) -> Sequence[Floats]:
         day, clock = start // DAY, start % DAY
         begins: npt.NDArray[np.int64] | int
@@ -248,4 +255,8 @@ def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Indicat
         )
 
     columns = (START, TOKEN, "high", "low")
-    return Indicator(Study("opening_range", columns, compute, ("_high", "_low")))
+    return Indicator(
+        Study(
+            "opening_range", columns, compute, ("opening_range", minutes, opens), ("_high", "_low")
+        )
+    )

@@ -13,19 +13,19 @@ from kitepolars.analytics.technical.indicator import (
     check_multiple,
     check_period,
 )
-from kitepolars.analytics.technical.scan import Floats, Scan
+from kitepolars.analytics.technical.scan import BarScan, Floats
 
 _BAR = ("high", "low", "close")
 
 
-def _true_range(scan: Scan, high: Floats, low: Floats, close: Floats) -> Floats:
+def _true_range(scan: BarScan, high: Floats, low: Floats, close: Floats) -> Floats:
     """Return the range of each bar and of the step to it; NaN in the first bar."""
     before = scan.before(close)
     return np.maximum(high, before) - np.minimum(low, before)
 
 
 def _average_true_range(
-    scan: Scan, high: Floats, low: Floats, close: Floats, period: int
+    scan: BarScan, high: Floats, low: Floats, close: Floats, period: int
 ) -> Floats:
     return scan.smooth(_true_range(scan, high, low, close), period, 1 / period)
 
@@ -69,10 +69,10 @@ def atr(period: int = 14) -> Indicator:
     """
     check_period("period", period)
 
-    def compute(scan: Scan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
         return (_average_true_range(scan, high, low, close, period),)
 
-    return Indicator(Study("atr", _BAR, compute))
+    return Indicator(Study("atr", _BAR, compute, ("atr", period)))
 
 
 @indicator()
@@ -114,11 +114,13 @@ def supertrend(period: int = 10, multiple: float = 3.0) -> Indicator:
     check_period("period", period)
     check_multiple("multiple", multiple)
 
-    def compute(scan: Scan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
         distance = multiple * _average_true_range(scan, high, low, close, period)
         return scan.supertrend((high + low) / 2, close, distance)
 
-    return Indicator(Study("supertrend", _BAR, compute, ("", "_direction")))
+    return Indicator(
+        Study("supertrend", _BAR, compute, ("supertrend", period, multiple), ("", "_direction"))
+    )
 
 
 @indicator()
@@ -156,7 +158,7 @@ def adx(period: int = 14) -> Indicator:
     """
     check_period("period", period)
 
-    def compute(scan: Scan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
         up, down = high - scan.before(high), scan.before(low) - low
         moves = (
             _true_range(scan, high, low, close),
@@ -175,7 +177,7 @@ def adx(period: int = 14) -> Indicator:
         index = np.where(np.isnan(span) | (both == 0), np.nan, index)
         return scan.filled(scan.smooth(index, period, 1 / period)), plus_di, minus_di
 
-    return Indicator(Study("adx", _BAR, compute, ("", "_plus_di", "_minus_di")))
+    return Indicator(Study("adx", _BAR, compute, ("adx", period), ("", "_plus_di", "_minus_di")))
 
 
 def _kept(move: Floats, condition: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:

@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 from analytics.technical.bars import TOKENS, random_bars
 from kitepolars import indicators as ki
 from kitepolars.analytics.technical.indicator import Study
-from kitepolars.analytics.technical.scan import Scan
+from kitepolars.analytics.technical.scan import BarScan
 from kitepolars.errors import ConfigError
 
 ALL: Final = [
@@ -82,7 +82,7 @@ def test_only_what_is_new_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Study.run
 
     def counted(
-        study: Study, scan: Scan, tokens: pl.Series, columns: Sequence[pl.Series]
+        study: Study, scan: BarScan, tokens: pl.Series, columns: Sequence[pl.Series]
     ) -> list[pl.Series]:
         rows.append(len(tokens))
         return run(study, scan, tokens, columns)
