@@ -253,10 +253,26 @@ FRAMES: Final = (
         lambda: ticker().latest().schema,
     ),
     Frame(
+        "schema-volume-profile",
+        "`volume_profile()`",
+        ("indicators.volume_profile", "df.kite.volume_profile"),
+        "The levels of each instrument, lowest first; `kp.indicators.VOLUME_PROFILE` in code.",
+        lambda: kp.indicators.VOLUME_PROFILE,
+        {
+            "low": Column("the lower edge of the level", "rupees"),
+            "high": Column("the upper edge of the level", "rupees"),
+            "volume": Column("what was traded in it", "units"),
+            "share": Column("its part of the instrument's volume", "0 to 1"),
+            "is_point_of_control": Column("whether it is the level with most volume"),
+            "in_value_area": Column("whether it belongs to the value area"),
+        },
+    ),
+    Frame(
         "schema-candles",
         "Candles: `candles()`, `historical()`, `CandleBuilder.frame()`",
         (
             "Ticker.candles",
+            "IncrementalIndicators.add_to",
             "candles",
             "df.kite.candles",
             "historical",

@@ -21,6 +21,8 @@ ROOT: Final = Path(__file__).parents[2]
 USES: Final = re.compile(r"^# Uses: (?P<uses>(?:[^\n]+\n)+?)#$", re.MULTILINE)
 
 PREFIXES: Final = {
+    "IncrementalIndicators": "kitepolars.indicators.IncrementalIndicators",
+    "indicators": "kitepolars.indicators",
     "df.kite": "kitepolars.analytics.KiteNamespace",
     "options": "kitepolars.options",
     "SimulatedKite": "kitepolars.sim.SimulatedKite",
@@ -147,6 +149,8 @@ def _owners(node: ast.expr, classes: dict[str, str]) -> set[str]:
             return {""}
         case ast.Name(id="options"):
             return {"options"}
+        case ast.Attribute(attr="indicators") | ast.Name(id="ki"):
+            return {"indicators"}
         case ast.Attribute(attr="kite"):
             return {"df.kite"}
     found = _class_of(node, classes)

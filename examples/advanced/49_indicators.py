@@ -4,7 +4,8 @@
 # *Advanced · 4 seconds · no connection*
 #
 # Uses: `sample`, `Ticker.candles`, `indicators`,
-# `indicators.IncrementalIndicators`, `indicators.volume_profile`, `df.kite.sma`, `df.kite.ema`,
+# `indicators.IncrementalIndicators`, `IncrementalIndicators.add_to`,
+# `IncrementalIndicators.clear`, `indicators.volume_profile`, `df.kite.sma`, `df.kite.ema`,
 # `df.kite.wma`, `df.kite.bollinger`, `df.kite.macd`, `df.kite.rsi`, `df.kite.stochastic`,
 # `df.kite.atr`, `df.kite.supertrend`, `df.kite.adx`, `df.kite.obv`, `df.kite.vwap_bands`,
 # `df.kite.pivots`, `df.kite.opening_range`, `df.kite.volume_profile`
@@ -33,18 +34,11 @@ print(crossed.select("symbol", "start", "close", "fast", "slow", "is_above").tai
 # The same as a method chain. An indicator with several parts adds a column for each.
 
 # %%
+many = bars.kite.sma(10).kite.ema(10).kite.wma(10).kite.bollinger(20, 2)
+many = many.kite.rsi(14).kite.macd(6, 13, 5).kite.stochastic(14, 3, 3)
+many = many.kite.atr(14).kite.supertrend(10, 3).kite.adx(7)
 many = (
-    bars.kite.sma(10)
-    .kite.ema(10)
-    .kite.wma(10)
-    .kite.bollinger(20, 2)
-    .kite.macd(6, 13, 5)
-    .kite.rsi(14)
-    .kite.stochastic(14, 3, 3)
-    .kite.atr(14)
-    .kite.supertrend(10, 3)
-    .kite.adx(7)
-    .kite.obv()
+    many.kite.obv()
     .kite.vwap_bands(2)
     .kite.pivots()  # null here: they are of the day before, which the recording does not have
     .kite.opening_range(15)
@@ -66,6 +60,7 @@ growing = ki.IncrementalIndicators([ki.rsi(14)])
 for rows in (100, 200, bars.height):
     latest = growing.add_to(bars.head(rows))
 assert latest["rsi"].equals(many["rsi"])
+growing.clear()  # a new day, or other instruments
 
 # %% [markdown]
 # How much was traded at which price, from ticks or from candles:

@@ -185,6 +185,7 @@ def test_the_page_has_what_a_running_ticker_returns(ticker: kp.DemoTicker) -> No
         "schema-frame": ticker.frame(),
         "schema-latest": ticker.latest(),
         "schema-candles": ticker.candles("1m"),
+        "schema-volume-profile": ticker.frame().kite.volume_profile(),  # type: ignore[attr-defined]
         "schema-depth": ticker.depth("NSE:INFY"),
         "schema-movers": ticker.movers(),
         "schema-option-chain": ticker.option_chain(

@@ -84,6 +84,12 @@ class Indicator(pl.Expr):
     ----------
     study
         What it computes.
+
+    Examples
+    --------
+    >>> import kitepolars as kp
+    >>> kp.indicators.ema(5).alias("fast").meta.output_name()
+    'fast'
     """
 
     study: Study
@@ -93,7 +99,19 @@ class Indicator(pl.Expr):
         self.study = study
 
     def alias(self, name: str) -> Self:
-        """Return the same under another name, with which its columns begin."""
+        """Return the same under another name, with which its columns begin.
+
+        Parameters
+        ----------
+        name
+            The name.
+
+        Examples
+        --------
+        >>> import kitepolars as kp
+        >>> kp.indicators.macd().alias("trend").study.names
+        ['trend', 'trend_signal', 'trend_histogram']
+        """
         return type(self)(replace(self.study, name=name))
 
 
