@@ -15,6 +15,8 @@
 # stands in for the market, and bars are of two seconds, so that there are enough of them.
 
 # %%
+from typing import Any
+
 import polars as pl
 
 import kitepolars as kp
@@ -34,7 +36,8 @@ print(crossed.select("symbol", "start", "close", "fast", "slow", "is_above").tai
 # The same as a method chain. An indicator with several parts adds a column for each.
 
 # %%
-many = bars.kite.sma(10).kite.ema(10).kite.wma(10).kite.bollinger(20, 2)
+many: Any = bars  # for a type checker: `.kite` is added at run time
+many = many.kite.sma(10).kite.ema(10).kite.wma(10).kite.bollinger(20, 2)
 many = many.kite.rsi(14).kite.macd(6, 13, 5).kite.stochastic(14, 3, 3)
 many = many.kite.atr(14).kite.supertrend(10, 3).kite.adx(7)
 many = (
@@ -66,8 +69,9 @@ growing.clear()  # a new day, or other instruments
 # How much was traded at which price, from ticks or from candles:
 
 # %%
-profile = ticker.frame().kite.volume_profile(levels=12)
+ticks: Any = ticker.frame()
+profile = ticks.kite.volume_profile(levels=12)
 busiest = profile.filter("is_point_of_control")
 print(busiest.select("instrument_token", "low", "high", "share"))
-assert profile.equals(ki.volume_profile(ticker.frame(), 12))
+assert profile.equals(ki.volume_profile(ticks, 12))
 ticker.stop()
