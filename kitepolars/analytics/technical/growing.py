@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import polars as pl
 
 from kitepolars.analytics.columns import require
-from kitepolars.analytics.technical.indicator import START, TOKEN, Indicator, Study
+from kitepolars.analytics.technical.indicator import START_COLUMN, TOKEN_COLUMN, Indicator, Study
 from kitepolars.analytics.technical.scan import BarScan
 from kitepolars.errors import ConfigError
 
-_KEY = (START, TOKEN)
+_KEY = (START_COLUMN, TOKEN_COLUMN)
 _LARGEST_PART = 1 << 18
 """Rows above which blocks are not joined any more."""
 
@@ -45,7 +45,7 @@ class IncrementalIndicators:
 
     def __init__(self, indicators: Sequence[Indicator]) -> None:
         self._studies = studies_of(indicators)
-        self._columns = {TOKEN, *(name for study in self._studies for name in study.columns)}
+        self._columns = {TOKEN_COLUMN, *(name for study in self._studies for name in study.columns)}
         self.clear()
 
     def clear(self) -> None:
@@ -93,7 +93,7 @@ class IncrementalIndicators:
         return bars.height >= self._rows and bars.select(_KEY).row(self._rows - 1) == self._last
 
     def _run(self, scans: Sequence[BarScan], bars: pl.DataFrame) -> pl.DataFrame:
-        tokens = bars[TOKEN]
+        tokens = bars[TOKEN_COLUMN]
         return pl.DataFrame(
             [
                 column

@@ -13,8 +13,8 @@ from kitepolars.analytics.technical.scan import BarScan, Floats, Sessions
 from kitepolars.calendar import IST_OFFSET
 from kitepolars.errors import ConfigError
 
-TOKEN: Final = "instrument_token"  # noqa: S105 - a column's name
-START: Final = "start"
+TOKEN_COLUMN: Final = "instrument_token"  # noqa: S105 - a column's name
+START_COLUMN: Final = "start"
 LONGEST_PERIOD: Final = 10_000
 """Bars that a window may have at most."""
 
@@ -124,7 +124,7 @@ def _expression(study: Study) -> pl.Expr:
 
     fields = dict.fromkeys(study.names, pl.Float64())
     dtype = pl.Float64() if len(fields) == 1 else pl.Struct(fields)
-    inputs = [pl.col(TOKEN), *map(pl.col, study.columns)]
+    inputs = [pl.col(TOKEN_COLUMN), *map(pl.col, study.columns)]
     return pl.map_batches(inputs, computed, return_dtype=dtype).alias(study.name)
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from kitepolars.analytics.indicators import indicator
 from kitepolars.analytics.technical.indicator import (
-    START,
-    TOKEN,
+    START_COLUMN,
+    TOKEN_COLUMN,
     Indicator,
     Study,
     check_multiple,
@@ -100,7 +100,7 @@ def vwap_bands(width: float = 2.0) -> Indicator:
         distance = width * np.sqrt(np.maximum(squares - middle**2, 0))
         return first + middle - distance, first + middle, first + middle + distance
 
-    columns = (START, "volume", "high", "low", "close")
+    columns = (START_COLUMN, "volume", "high", "low", "close")
     return Indicator(
         Study(
             "vwap_bands", columns, compute, ("vwap_bands", width), ("_lower", "_middle", "_upper")
@@ -168,7 +168,7 @@ def pivots(kind: PivotKind = "classic") -> Indicator:
 
     levels = ("_p", "_r1", "_r2", "_r3", "_s1", "_s2", "_s3", "_bc", "_tc")
     return Indicator(
-        Study("pivots", (START, "high", "low", "close"), compute, ("pivots", kind), levels)
+        Study("pivots", (START_COLUMN, "high", "low", "close"), compute, ("pivots", kind), levels)
     )
 
 
@@ -254,7 +254,7 @@ def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Indicat
             scan.since(np.where(is_in, low, np.nan), day, "minimum"),
         )
 
-    columns = (START, TOKEN, "high", "low")
+    columns = (START_COLUMN, TOKEN_COLUMN, "high", "low")
     return Indicator(
         Study(
             "opening_range", columns, compute, ("opening_range", minutes, opens), ("_high", "_low")
