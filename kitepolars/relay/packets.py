@@ -61,6 +61,11 @@ def mode_of(level: int) -> Mode:
     return MODES[level - 1]
 
 
+def bytes_of(received: Sequence[bytes]) -> int:
+    """Return the bytes of messages, which are not copied for that."""
+    return received.size if isinstance(received, RawMessages) else sum(map(len, received))
+
+
 @dataclass(frozen=True, slots=True)
 class SlottedPackets:
     """Packets and their slots.

@@ -21,7 +21,7 @@ from websockets.asyncio.server import ServerConnection
 from kitepolars.errors import ConfigError
 from kitepolars.ledger.orders import Orders
 from kitepolars.relay.clients import Group, Groups, OpenGaps, RelayClient
-from kitepolars.relay.packets import LastPackets
+from kitepolars.relay.packets import LastPackets, bytes_of
 from kitepolars.relay.tokens import RelayTokens
 from kitepolars.relay.upstream import Upstream
 from kitepolars.server.clients import Subscriptions
@@ -220,7 +220,7 @@ class Relay(Endpoint[RelayClient]):
             return
         if isinstance(record, Messages):
             self._inbox.append(record)
-            self._inbox_bytes += sum(map(len, record.messages))
+            self._inbox_bytes += bytes_of(record.messages)
             if self._inbox_bytes > COLLECT_BYTES:
                 self._flush()
             elif self._flushing is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import suppress
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +322,22 @@ def test_plaintext_stays_on_this_machine(kite: SimulatedKite, tmp_path: Path) ->
     for host in ("0.0.0.0", "192.168.1.5", "", "kite.example"):  # noqa: S104 - refused
         with pytest.raises(ConfigError, match="host must be this machine's loopback address"):
             Relay(manager, RelayTokens(tmp_path), host=host)
+
+
+async def test_a_hundred_clients_get_everything(relaying: Any) -> None:
+    async with relaying() as relayed, AsyncExitStack() as stack:
+        tokens = relayed.kite.instruments.instrument_token[:90].tolist()
+        clients = [await stack.enter_async_context(relayed.client()) for _ in range(100)]
+        for number, client in enumerate(clients):
+            mine = tokens if number % 2 else tokens[number : number + 10]
+            await subscribe(client, "full" if number % 3 else "quote", *mine)
+            await packets(client, len(mine))
+        rounds = 5
+        for _ in range(rounds):
+            relayed.kite.step()
+        for number, client in enumerate(clients):
+            mine = tokens if number % 2 else tokens[number : number + 10]
+            found = Counter(token for token, _ in await packets(client, rounds * len(mine)))
+            assert found == dict.fromkeys(mine, rounds)
+        assert relayed.relay.stats().clients == 100
+        assert relayed.relay.stats().dropped == 0
