@@ -32,7 +32,7 @@ demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the term
 	@$(VENV_PYTHON) -m kitepolars demo $(ARGS)
 
 SLOW := tests/notebooks tests/examples tests/benchmarks tests/widgets/test_memory.py tests/cli/test_demo.py \
-	tests/test_process.py
+	tests/test_process.py tests/faults/test_soak.py
 
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
 	$(VENV_PYTHON) -P -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser tests/docs/test_site.py))
@@ -59,10 +59,12 @@ format: $(DEV) ## apply ruff's fixes and its formatting
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
-BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
+# That of the widgets needs Chromium and the extra dev.
+WITHOUT_BROWSER := $(filter-out benchmarks/bench_widgets.py,$(sort $(wildcard benchmarks/bench_*.py)))
+BENCHMARKS = $(WITHOUT_BROWSER) $(if $(wildcard $(DEV)),benchmarks/bench_widgets.py)
 
 bench: $(BENCH) ## all benchmarks, then docs/performance.md; ARGS=--quick for a short run
-	@rm -f $(patsubst benchmarks/bench_%.py,artifacts/bench/%.json,$(BENCHMARKS))
+	@rm -f $(patsubst benchmarks/bench_%.py,artifacts/bench/%.json,$(wildcard benchmarks/bench_*.py))
 	@set -e; for script in $(BENCHMARKS); do \
 		echo "== $$script"; $(VENV_PYTHON) $$script $(ARGS); done
 	@$(VENV_PYTHON) benchmarks/report.py
