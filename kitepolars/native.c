@@ -188,6 +188,27 @@ PUBLIC int64_t split(void *items, int64_t count, const int64_t *bounds,
     return SPLIT_ALL;
 }
 
+/* Keep the packets of some instruments, in their order.
+ *
+ * `slots` is the instrument of each packet, `is_wanted` says which instruments are kept, and `counts`
+ * is the number of packets of each item, which is updated. Returns how many packets are left.
+ */
+PUBLIC int64_t pick(const uint8_t **packets, uint8_t *codes, int64_t *counts, int64_t items,
+                    const int32_t *slots, const uint8_t *is_wanted)
+{
+    int64_t kept = 0, packet = 0;
+    for (int64_t item = 0; item < items; item++) {
+        const int64_t before = kept, end = packet + counts[item];
+        for (; packet < end; packet++) {
+            packets[kept] = packets[packet];
+            codes[kept] = codes[packet];
+            kept += is_wanted[slots[packet]];
+        }
+        counts[item] = kept - before;
+    }
+    return kept;
+}
+
 /* Packets → columns ----------------------------------------------------------------------------*/
 
 enum { BLOCK = 64, MAX_LAYOUTS = 8, MAX_FIELDS = 64, LEVELS = 5, SEGMENT_BYTE = 3, LINE = 64, WORD = 4 };

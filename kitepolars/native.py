@@ -40,6 +40,7 @@ __all__ = [
     "keep_last",
     "last_rows",
     "mark",
+    "pick",
     "scan_before",
     "scan_carry",
     "scan_fill",
@@ -134,6 +135,10 @@ decode: Final = _function(
 
 WAYS: Final = 4
 """The number of ways to store packets, from scalar code, for any processor, to the fastest."""
+
+pick: Final = _function("pick", _Number, *[_Memory] * 3, _Number, *[_Memory] * 2)
+"""``(↔ packets, ↔ codes, ↔ counts, items, slots, is_wanted) → packets left``: keeps the packets of
+some instruments; see `frames.index`."""
 
 use_way: Final = _function("use_way", _Number, _Number)
 """``(limit) → way``: selects the fastest way that the processor supports, up to a limit. All

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kitepolars.errors import ConfigError
+from kitepolars.frames.index import Selection
 from kitepolars.frames.store import NewRows, TickStore
 from kitepolars.frames.times import TimeCheck, WrongTimes
 from kitepolars.ledger.events import Events
@@ -31,7 +32,6 @@ from kitepolars.source import (
     SnapshotsExpected,
     Unsubscribed,
 )
-from kitepolars.wire.decode import of_instruments
 from kitepolars.wire.scan import Packets, Scanner
 from kitepolars.wire.stream import RawMessages
 
@@ -217,7 +217,7 @@ class Pipeline:
     arrived
         Called with the first packets of instruments after a loss: token → when it was read.
     only
-        Instrument tokens: packets of all others are ignored. By default none is.
+        Packets that are not selected are ignored. By default all are selected.
     """
 
     def __init__(
@@ -227,13 +227,13 @@ class Pipeline:
         flush: Flush | None = None,
         *,
         arrived: Callable[[Mapping[int, int]], object] | None = None,
-        only: Collection[int] | None = None,
+        only: Selection | None = None,
     ) -> None:
         self.store = store
         self._events = events
         self._flush = flush or Flush()
         self._arrived = arrived
-        self._only = None if only is None else np.array(sorted(only), np.uint32)
+        self._only = only
         self._scanner = Scanner()
         # Lists of what the garbage collector does not look at.
         self._inbox: list[bytes] = []
@@ -285,6 +285,11 @@ class Pipeline:
         for token, at in zip(self.store.index.tokens[slots].tolist(), times.tolist(), strict=True):
             expected[at, connection_of(token)].append(token)
         return [SnapshotsExpected(*key, tuple(tokens)) for key, tokens in expected.items()]
+
+    def select(self, only: Selection) -> None:
+        """Ignore packets from now on that are not selected."""
+        self._decode_inbox()  # what waits came before
+        self._only = only
 
     def clear(self) -> None:
         """Forget everything but who listens, as if no record had come."""
@@ -395,7 +400,7 @@ class Pipeline:
         packets = self._scanner.scan_parts(items, bounds)
         self._report(packets, reads)
         if self._only is not None:
-            packets = of_instruments(packets, self._only)
+            packets = self._only.select(packets)
         unknown = self.store.write(packets, reads, self._mark)
         self._ticks += len(packets)
         self._report_segments(unknown)

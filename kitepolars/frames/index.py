@@ -6,12 +6,16 @@ instrument (its symbol, its last row) can be kept in arrays indexed by slot.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from kitepolars import native
+from kitepolars.wire.decode import Target, decode
+from kitepolars.wire.scan import Packets
 
 _EMPTY: Final = np.uint64(2**64 - 1)  # as in native.c
 _SPARSENESS: Final = 2  # entries per instrument: most lookups then hit at the first entry
@@ -126,3 +130,55 @@ class TokenIndex:
             tokens = native.address(self._tokens[start:])
             native.enter(tokens, stop - start, start, self._entries, self._shift)
             start = stop + 1
+
+
+class Selection:
+    """Selects packets by instrument before they are decoded: their tokens are read and no more.
+
+    Parameters
+    ----------
+    wants
+        Called once with each instrument token that occurs, many at a time, shape ``(n,)``; returns
+        whether its packets are wanted, as an array of the same shape.
+
+    Examples
+    --------
+    >>> from kitepolars.wire.scan import Scanner
+    >>> messages = bytes.fromhex("0002 0008 00063a01 00026683 0008 000d8001 0000fde8")
+    >>> packets = Scanner().scan([messages])
+    >>> chosen = Selection.of([884737]).select(packets)
+    >>> len(packets), len(chosen), chosen.counts
+    (2, 1, array([1]))
+    """
+
+    def __init__(self, wants: Callable[[npt.NDArray[np.uint32]], npt.NDArray[np.bool_]]) -> None:
+        self._wants = wants
+        self._index = TokenIndex()
+        self._is_wanted = np.zeros(0, np.bool_)  # by slot
+
+    @classmethod
+    def of(cls, instrument_tokens: Collection[int]) -> Selection:
+        """Return the selection of some instruments."""
+        wanted = np.fromiter(instrument_tokens, np.uint32, len(instrument_tokens))
+        return cls(lambda tokens: np.isin(tokens, wanted))
+
+    def select(self, packets: Packets) -> Packets:
+        """Return the packets that are wanted. The arrays of `packets` are used for that."""
+        tokens = np.empty(len(packets), np.uint32)
+        decode(packets, 0, len(packets), Target({"instrument_token": tokens}), 0)
+        slots = self._index.slots(tokens)
+        if len(self._index) > len(self._is_wanted):
+            new = self._wants(self._index.tokens[len(self._is_wanted) :])
+            self._is_wanted = np.concatenate([self._is_wanted, new])
+        counts = packets.counts.copy()
+        kept = native.pick(
+            native.address(packets.addresses),
+            native.address(packets.codes),
+            native.address(counts),
+            len(counts),
+            native.address(slots),
+            native.address(self._is_wanted),
+        )
+        return replace(
+            packets, addresses=packets.addresses[:kept], codes=packets.codes[:kept], counts=counts
+        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, permutations
 from os import PathLike
 from typing import Final
 
@@ -16,7 +16,7 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.journal.reader import between, read_records
-from kitepolars.journal.segments import segments
+from kitepolars.journal.segments import SegmentFile, segments
 from kitepolars.recordings.ticks import TickReader, names_of
 from kitepolars.source import Listing, Record
 
@@ -34,7 +34,9 @@ def read_journal(
     """Return the ticks of a recording, to be read when they are collected.
 
     Columns and rows that a query does not need are dropped batch by batch, so a day that does
-    not fit into memory can be aggregated, or written with ``sink_parquet``.
+    not fit into memory can be aggregated, or written with ``sink_parquet``. Packets of other
+    instruments than those in `instruments`, or in a `filter` on ``instrument_token`` or
+    ``symbol``, are not decoded.
 
     Parameters
     ----------
@@ -67,8 +69,12 @@ def read_journal(
     def batches(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
     ) -> Iterator[pl.DataFrame]:
-        for ticks in _batches(path, *bounds, instruments):
-            frame = ticks if predicate is None else ticks.filter(predicate)
+        where = [] if predicate is None else _about_instruments(predicate)
+        reader = TickReader(instruments=instruments, where=where)
+        times = _between(*bounds)
+        for ticks in _ticks(reader, between(path, *bounds), bounds[1]):
+            frame = ticks.filter(*times) if times else ticks
+            frame = frame if predicate is None else frame.filter(predicate)
             frame = frame if columns is None else frame.select(columns)
             frame = frame if rows is None else frame.head(rows)
             rows = None if rows is None else rows - frame.height
@@ -89,31 +95,32 @@ def time_us(name: str, time: dt.datetime | None) -> int | None:
     return round(zoned.timestamp() * 1_000_000)
 
 
-def _batches(
-    path: str | PathLike[str],
-    start: int | None,
-    end: int | None,
-    instruments: SomeInstruments | None,
+def _ticks(
+    reader: TickReader, found: Sequence[SegmentFile], end: int | None
 ) -> Iterator[pl.DataFrame]:
-    """Yield the ticks of instruments that arrived between two times."""
-    reader = TickReader()
-    arrived = pl.col("received_at").cast(pl.Int64)
-    times = [] if start is None else [arrived >= start]
-    times += [] if end is None else [arrived < end]
-    for segment in between(path, start, end):
-        for batch in reader.read(segment):
-            yield _only(batch.ticks, reader.names, times, instruments)
+    """Yield the ticks of segments, at least up to a time."""
+    for segment in found:
+        for batch in reader.read(segment, end):
+            yield batch.ticks
     for batch in reader.finish():
-        yield _only(batch.ticks, reader.names, times, instruments)
+        yield batch.ticks
 
 
-def _only(
-    ticks: pl.DataFrame, names: Instruments, times: list[pl.Expr], some: SomeInstruments | None
-) -> pl.DataFrame:
-    conditions = list(times)
-    if some is not None:
-        conditions.append(pl.col("instrument_token").is_in(names.tokens(some)))
-    return ticks.filter(*conditions) if conditions else ticks
+def _between(start: int | None, end: int | None) -> list[pl.Expr]:
+    """Return the conditions that ticks arrived between two times."""
+    arrived = pl.col("received_at").cast(pl.Int64)
+    conditions = [] if start is None else [arrived >= start]
+    return conditions if end is None else [*conditions, arrived < end]
+
+
+def _about_instruments(predicate: pl.Expr) -> list[pl.Expr]:
+    """Return those of the conditions of a predicate that depend on the instrument only."""
+    inputs = predicate.meta.pop()
+    for first, second in permutations(inputs) if len(inputs) == 2 else ():  # noqa: PLR2004 - of `&`
+        if (first & second).meta.eq(predicate):
+            return [*_about_instruments(first), *_about_instruments(second)]
+    names = set(predicate.meta.root_names())
+    return [predicate] if names and names <= {"instrument_token", "symbol"} else []
 
 
 class NameGiver:

@@ -6,18 +6,20 @@ is made for a message, a record of messages, or a tick.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.errors import ConfigError
+from kitepolars.errors import ConfigError, JournalError
 from kitepolars.frames.buffers import TickBuffer
+from kitepolars.frames.index import Selection
 from kitepolars.frames.store import Mark, TickStore
-from kitepolars.instruments import Instruments
+from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.instruments.dump import DUMP_SCHEMA
+from kitepolars.journal.format import Field
 from kitepolars.journal.reader import EntryReader
 from kitepolars.journal.segments import SegmentFile
 from kitepolars.ledger import Ledger
@@ -54,6 +56,13 @@ class TickReader:
     ----------
     also
         Takes every record as well, such as a `Ledger` for gaps, orders and events.
+    instruments
+        Only ticks of these: names of the recording's own instruments, or tokens.
+    where
+        Only ticks of instruments for which these expressions are all true. They may refer to the
+        columns ``instrument_token`` and ``symbol``.
+
+    Packets of other instruments are not decoded.
 
     Examples
     --------
@@ -66,27 +75,48 @@ class TickReader:
     True
     """
 
-    def __init__(self, also: Sink | None = None) -> None:
+    def __init__(
+        self,
+        also: Sink | None = None,
+        *,
+        instruments: SomeInstruments | None = None,
+        where: Sequence[pl.Expr] = (),
+    ) -> None:
         self.names = Instruments(DUMP_SCHEMA.to_frame())
         """The instruments of the day that was read last."""
         self._also = also
+        self._instruments = instruments
+        self._where = where
+        self._is_selective = instruments is not None or bool(where)
+        self._needs_selection = self._is_selective
         self._entries = EntryReader()
         self._store = _BatchStore()
-        self._pipeline = Pipeline(self._store, Ledger().events, Flush(interval=None))
+        self._events = Ledger().events
+        self._pipeline = Pipeline(self._store, self._events, Flush(interval=None))
 
-    def read(self, segment: SegmentFile) -> Iterator[TickBatch]:
+    def read(self, segment: SegmentFile, end: int | None = None) -> Iterator[TickBatch]:
         """Yield the batches that a segment completes, of `BATCH_ROWS` each.
+
+        Parameters
+        ----------
+        segment
+            The next one.
+        end
+            Records of this time and later need not be read: microseconds since the Unix epoch, UTC.
 
         Raises
         ------
         JournalError
-            When a newer version of the format was used.
+            When a newer version of the format was used, or a condition in `where` fails.
         """
         # checking what is not compressed costs less than handing it to another thread
         tables = segment.tables_ahead if segment.is_compressed else segment.tables
         for table in tables():
+            if end is not None and len(table) and table.rows[0, Field.AT] >= end:
+                return
             for record in self._entries.read_table(table):
                 self._take(record)
+            self._check(segment)
             yield from self._store.take_full()
 
     def finish(self) -> Iterator[TickBatch]:
@@ -95,8 +125,17 @@ class TickReader:
         yield from self._store.take_full()
         yield from self._store.take_rest()
 
+    def _check(self, segment: SegmentFile) -> None:
+        """Raise what the pipeline of a live ticker reports as an event."""
+        if self._pipeline.stats().dropped:
+            reason = self._events.snapshot()[-1].detail
+            raise JournalError(reason, path=segment.path)
+
     def _take(self, record: Record) -> None:
         if isinstance(record, MessageBlock):
+            if self._needs_selection:
+                self._pipeline.select(self._selection())
+                self._needs_selection = False
             self._store.expect(record)
         elif isinstance(record, Listing):
             self._name(record)
@@ -108,6 +147,20 @@ class TickReader:
         self._pipeline.flush()
         names = self.names = names_of(listing)
         self._store.name_instruments(lambda tokens: names.symbols(tokens).to_list())
+        self._needs_selection = self._is_selective
+
+    def _selection(self) -> Selection:
+        """Return the selection by the names of the day."""
+        conditions = list(self._where)
+        if self._instruments is not None:
+            tokens = self.names.tokens(self._instruments)
+            conditions.append(pl.col("instrument_token").is_in(tokens))
+
+        def wants(tokens: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+            is_wanted = pl.all_horizontal(conditions).fill_null(value=False)
+            return self._store.named(tokens).select(is_wanted).to_series().to_numpy()
+
+        return Selection(wants)
 
 
 def names_of(listing: Listing) -> Instruments:
@@ -137,6 +190,11 @@ class _BatchStore(TickStore):
         expected, self._expected = self._expected, []
         self._sequences.append(np.repeat(np.concatenate(expected), packets.counts))
         return super().write(packets, reads, mark)
+
+    def named(self, tokens: npt.NDArray[np.uint32]) -> pl.DataFrame:
+        """Return instruments as the columns ``instrument_token`` and ``symbol`` of their ticks."""
+        slots = pl.Series(self.slots(tokens))
+        return pl.DataFrame({"instrument_token": tokens, "symbol": self._symbols[slots]})
 
     def take_full(self) -> Iterator[TickBatch]:
         """Yield the batches that are complete, and forget them."""

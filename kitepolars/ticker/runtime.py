@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from kitepolars.errors import NotLive, NotRunning
 from kitepolars.feed.plan import Limits
+from kitepolars.frames.index import Selection
 from kitepolars.frames.store import Held, Retention, TickStore
 from kitepolars.ledger import Ledger
 from kitepolars.loop import LoopThread
@@ -84,7 +85,11 @@ class Runtime:
             source.deliver_to(self.ledger)
         self.store = TickStore(retention)
         self.pipeline = Pipeline(
-            self.store, self.ledger.events, flush, arrived=self.ledger.gaps.arrived, only=only
+            self.store,
+            self.ledger.events,
+            flush,
+            arrived=self.ledger.gaps.arrived,
+            only=None if only is None else Selection.of(only),
         )
         self.ledger.gaps.decoded = True
         source.deliver_to(self.pipeline, first=True)

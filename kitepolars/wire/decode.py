@@ -7,7 +7,6 @@ No input from the server raises an error. The positions of fields in a packet ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -203,25 +202,3 @@ def decode(
         native.address(unknown),
     )
     return np.flatnonzero(unknown) if any_unknown else unknown[:0].astype(np.int64)
-
-
-def of_instruments(packets: Packets, instrument_tokens: npt.NDArray[np.uint32]) -> Packets:
-    """Return the packets of some instruments only.
-
-    Parameters
-    ----------
-    packets
-        What a scanner's `scan` returned.
-    instrument_tokens
-        The instruments, sorted.
-    """
-    tokens = np.empty(len(packets), np.uint32)
-    decode(packets, 0, len(packets), Target({"instrument_token": tokens}), 0)
-    is_wanted = np.isin(tokens, instrument_tokens)
-    items = np.repeat(np.arange(len(packets.counts)), packets.counts)
-    return replace(
-        packets,
-        addresses=packets.addresses[is_wanted],
-        codes=packets.codes[is_wanted],
-        counts=np.bincount(items[is_wanted], minlength=len(packets.counts)),
-    )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitepolars.frames.index import TokenIndex
+from frames.ticks import packet_message
+from kitepolars.frames.index import Selection, TokenIndex
+from kitepolars.wire.decode import Target, decode
+from kitepolars.wire.layouts import FULL, LTP
+from kitepolars.wire.scan import Packets, Scanner
 
 tokens = st.integers(0, 2**32 - 1) | st.integers(0, 40)
 
@@ -32,3 +37,36 @@ def test_twenty_thousand_instruments_keep_their_slots() -> None:
         index.slots(part)
     assert index.slots(all_tokens).tolist() == list(range(20_000))
     assert index.tokens.tolist() == all_tokens.tolist()
+
+
+few = st.integers(0, 9)
+LAYOUTS = (LTP, FULL)
+
+
+@given(st.lists(st.lists(st.lists(few, max_size=5), max_size=3), max_size=4), st.sets(few))
+def test_packets_are_selected_as_if_no_others_had_come(
+    batches: list[list[list[int]]], wanted: set[int]
+) -> None:
+    asked: list[int] = []
+
+    def wants(tokens: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        asked.extend(tokens.tolist())
+        return np.isin(tokens, list(wanted))
+
+    selection, scanner = Selection(wants), Scanner()
+    for batch in batches:
+        sent = [packet_message(some, some, LAYOUTS[len(some) % 2]) for some in batch]
+        found = selection.select(scanner.scan(sent))
+        kept = [[token for token in some if token in wanted] for some in batch]
+        assert tokens_of(found) == [token for some in kept for token in some]
+        assert found.counts.tolist() == list(map(len, kept))
+        layouts = [LAYOUTS[len(some) % 2] for some in batch for token in some if token in wanted]
+        assert found.codes.tolist() == [layout.code for layout in layouts]
+    assert sorted(asked) == sorted({token for batch in batches for some in batch for token in some})
+
+
+def tokens_of(packets: Packets) -> list[int]:
+    column = np.zeros(len(packets), np.uint32)
+    decode(packets, 0, len(packets), Target({"instrument_token": column}), 0)
+    found: list[int] = column.tolist()
+    return found

@@ -230,6 +230,10 @@ def test_the_frame_of_the_journal_is_that_of_the_ticker(recorded: Recorded) -> N
     some = lazy.filter(pl.col("instrument_token") == INFY).select("last_price", "received_at")
     expected = recorded.frame.filter(pl.col("instrument_token") == INFY)
     assert_frame_equal(some.collect(), expected.select("last_price", "received_at"))
+    both = (pl.col("symbol") == "NSE:INFY") & (pl.col("last_price") > 0)
+    assert_frame_equal(lazy.filter(both).collect(), recorded.frame.filter(both))
+    either = (pl.col("symbol") == "NSE:INFY") | (pl.col("mode") == "ltp")
+    assert_frame_equal(lazy.filter(either).collect(), recorded.frame.filter(either))
     assert lazy.head(7).collect().height == 7
     assert_frame_equal(lazy.select(pl.len()).collect(), recorded.frame.select(pl.len()))
     chosen = kp.read_journal(recorded.folder, instruments=["NSE:NIFTY 50"]).collect()

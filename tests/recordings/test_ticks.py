@@ -8,6 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from journal.recorded import read_entries
+from kitepolars.errors import JournalError
 from kitepolars.journal.codec import MESSAGES, decode
 from kitepolars.journal.compression import compress
 from kitepolars.journal.segments import segments
@@ -17,7 +18,7 @@ from kitepolars.recordings import ticks
 from kitepolars.recordings.ticks import TickBatch, TickReader
 from kitepolars.source import Messages
 from kitepolars.wire.scan import Scanner
-from recordings.conftest import Recorded
+from recordings.conftest import INFY, NIFTY, SBIN, Recorded
 
 
 def read(path: Path, reader: TickReader | None = None) -> list[TickBatch]:
@@ -72,3 +73,37 @@ def test_small_segments_of_which_some_are_compressed_give_the_same(
             compress(segment.path)
     assert len(found) > 5
     assert_frame_equal(joined(read(tmp_path)), recorded.frame)
+
+
+@pytest.mark.parametrize(
+    ("instruments", "where", "expected"),
+    [
+        (["NSE:INFY"], [], [INFY]),
+        ([SBIN, NIFTY], [], [SBIN, NIFTY]),
+        (None, [pl.col("symbol") == "NSE:SBIN"], [SBIN]),
+        (None, [pl.col("symbol").cast(pl.String).str.starts_with("BSE:")], []),
+        ([INFY, SBIN], [pl.col("instrument_token") != SBIN], [INFY]),
+    ],
+)
+def test_packets_of_other_instruments_are_not_decoded(
+    recorded: Recorded,
+    instruments: list[str | int] | None,
+    where: list[pl.Expr],
+    expected: list[int],
+) -> None:
+    ledger = Ledger()
+    reader = TickReader(also=ledger, instruments=instruments, where=where)
+    batches = read(recorded.folder, reader)
+    frame = recorded.frame.filter(pl.col("instrument_token").is_in(expected))
+    assert_frame_equal(pl.concat([recorded.frame.clear(), *[b.ticks for b in batches]]), frame)
+    assert reader._pipeline.stats().ticks == frame.height
+    assert ledger.stats().messages == recorded.stats.messages
+    found = np.concatenate([[], *(batch.sequence for batch in batches)]).tolist()
+    every = zip(sequences(recorded.folder), recorded.frame["instrument_token"], strict=True)
+    assert found == [number for number, token in every if token in expected]
+
+
+def test_a_condition_that_fails_is_an_error_and_not_a_row_less(recorded: Recorded) -> None:
+    reader = TickReader(where=[pl.col("symbol").str.len_bytes() / pl.col("missing") > 1])
+    with pytest.raises(JournalError, match="missing"):
+        read(recorded.folder, reader)
