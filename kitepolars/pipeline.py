@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kitepolars.errors import ConfigError
-from kitepolars.frames.index import Selection
+from kitepolars.frames.index import InstrumentFilter
 from kitepolars.frames.store import NewRows, TickStore
 from kitepolars.frames.times import TimeCheck, WrongTimes
 from kitepolars.ledger.events import Events
@@ -227,7 +227,7 @@ class Pipeline:
         flush: Flush | None = None,
         *,
         arrived: Callable[[Mapping[int, int]], object] | None = None,
-        only: Selection | None = None,
+        only: InstrumentFilter | None = None,
     ) -> None:
         self.store = store
         self._events = events
@@ -286,7 +286,7 @@ class Pipeline:
             expected[at, connection_of(token)].append(token)
         return [SnapshotsExpected(*key, tuple(tokens)) for key, tokens in expected.items()]
 
-    def select(self, only: Selection) -> None:
+    def select(self, only: InstrumentFilter) -> None:
         """Ignore packets from now on that are not selected."""
         self._decode_inbox()  # what waits came before
         self._only = only

@@ -65,7 +65,7 @@ PARTS: Final = {
     "journal": part("errors native calendar source wire", "backports compression numpy"),
     "recordings": part(
         "errors secret calendar frames instruments journal ledger pipeline recorder source wire",
-        "numpy polars",
+        "numpy polars pyarrow",
         asyncio=True,
     ),
     "playback": part(

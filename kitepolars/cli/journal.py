@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-import polars as pl
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,13 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from kitepolars.calendar import IST
-from kitepolars.errors import ConfigError
-from kitepolars.frames.schema import SCHEMA
 from kitepolars.journal.format import TORN
 from kitepolars.journal.reader import Verdict, between, verify
 from kitepolars.journal.repair import repair
 from kitepolars.journal.segments import SegmentFile
-from kitepolars.recordings.frames import read_journal
+from kitepolars.recordings.export import FORMATS, export
 
 HELP: Final = "look into a recording, verify, export or repair it"
 
@@ -41,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "path", type=Path, help="a recording's folder, a day's folder in it, or a segment"
         )
         if action is _export:
-            command.add_argument("out", type=Path, help="the file: .parquet or .csv")
+            command.add_argument("out", type=Path, help=f"the file: {' or '.join(FORMATS)}")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -115,42 +112,10 @@ def _repair(arguments: argparse.Namespace, console: Console) -> int:
 
 def _export(arguments: argparse.Namespace, console: Console) -> int:
     out: Path = arguments.out
-    write = _FORMATS.get(out.suffix)
-    if write is None:
-        raise ConfigError("out", str(out), f"a file name that ends in {' or '.join(_FORMATS)}")
-    if out.exists():
-        raise ConfigError("out", str(out), "a file that does not exist yet")
-    unfinished = out.with_name(f".{out.name}.tmp")
     with console.status(f"writing {out}"):
-        try:
-            write(read_journal(arguments.path), unfinished)
-            unfinished.replace(out)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        export(arguments.path, out)
     console.print(f"{out}: {decimal(out.stat().st_size)}")
     return 0
-
-
-def _write_csv(ticks: pl.LazyFrame, path: Path) -> None:
-    """Write ticks with a column for each level of the book, since CSV has no lists."""
-    levels = [
-        pl.col(name).arr.get(level).alias(f"{name}_{level + 1}")
-        for name, dtype in SCHEMA.items()
-        if isinstance(dtype, pl.Array)
-        for level in range(dtype.size)
-    ]
-    plain = [name for name, dtype in SCHEMA.items() if not isinstance(dtype, pl.Array)]
-    ticks.select(*plain, *levels).sink_csv(path)
-
-
-def _write_parquet(ticks: pl.LazyFrame, path: Path) -> None:
-    ticks.sink_parquet(path, compression="zstd")
-
-
-_FORMATS: Final[Mapping[str, Callable[[pl.LazyFrame, Path], None]]] = {
-    ".parquet": _write_parquet,
-    ".csv": _write_csv,
-}
 
 
 def _progress(found: Sequence[SegmentFile], what: str, console: Console) -> Iterator[SegmentFile]:

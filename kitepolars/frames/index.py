@@ -132,7 +132,7 @@ class TokenIndex:
             start = stop + 1
 
 
-class Selection:
+class InstrumentFilter:
     """Selects packets by instrument before they are decoded: their tokens are read and no more.
 
     Parameters
@@ -146,7 +146,7 @@ class Selection:
     >>> from kitepolars.wire.scan import Scanner
     >>> messages = bytes.fromhex("0002 0008 00063a01 00026683 0008 000d8001 0000fde8")
     >>> packets = Scanner().scan([messages])
-    >>> chosen = Selection.of([884737]).select(packets)
+    >>> chosen = InstrumentFilter.of([884737]).select(packets)
     >>> len(packets), len(chosen), chosen.counts
     (2, 1, array([1]))
     """
@@ -157,7 +157,7 @@ class Selection:
         self._is_wanted = np.zeros(0, np.bool_)  # by slot
 
     @classmethod
-    def of(cls, instrument_tokens: Collection[int]) -> Selection:
+    def of(cls, instrument_tokens: Collection[int]) -> InstrumentFilter:
         """Return the selection of some instruments."""
         wanted = np.fromiter(instrument_tokens, np.uint32, len(instrument_tokens))
         return cls(lambda tokens: np.isin(tokens, wanted))

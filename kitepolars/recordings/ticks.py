@@ -15,7 +15,7 @@ import polars as pl
 
 from kitepolars.errors import ConfigError, JournalError
 from kitepolars.frames.buffers import TickBuffer
-from kitepolars.frames.index import Selection
+from kitepolars.frames.index import InstrumentFilter
 from kitepolars.frames.store import Mark, TickStore
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.instruments.dump import DUMP_SCHEMA
@@ -149,7 +149,7 @@ class TickReader:
         self._store.name_instruments(lambda tokens: names.symbols(tokens).to_list())
         self._needs_selection = self._is_selective
 
-    def _selection(self) -> Selection:
+    def _selection(self) -> InstrumentFilter:
         """Return the selection by the names of the day."""
         conditions = list(self._where)
         if self._instruments is not None:
@@ -160,7 +160,7 @@ class TickReader:
             is_wanted = pl.all_horizontal(conditions).fill_null(value=False)
             return self._store.named(tokens).select(is_wanted).to_series().to_numpy()
 
-        return Selection(wants)
+        return InstrumentFilter(wants)
 
 
 def names_of(listing: Listing) -> Instruments:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from kitepolars.errors import NotLive, NotRunning
 from kitepolars.feed.plan import Limits
-from kitepolars.frames.index import Selection
+from kitepolars.frames.index import InstrumentFilter
 from kitepolars.frames.store import Held, Retention, TickStore
 from kitepolars.ledger import Ledger
 from kitepolars.loop import LoopThread
@@ -89,7 +89,7 @@ class Runtime:
             self.ledger.events,
             flush,
             arrived=self.ledger.gaps.arrived,
-            only=None if only is None else Selection.of(only),
+            only=None if only is None else InstrumentFilter.of(only),
         )
         self.ledger.gaps.decoded = True
         source.deliver_to(self.pipeline, first=True)

@@ -105,15 +105,11 @@ def test_an_intact_recording_is_left_alone(recording: Path) -> None:
 
 
 def test_the_ticks_are_exported(tmp_path: Path) -> None:
-    parquet, csv = tmp_path / "ticks.parquet", tmp_path / "ticks.csv"
-    assert command("export", SAMPLE, parquet) == 0
+    for name in ("ticks.parquet", "ticks.csv"):
+        assert command("export", SAMPLE, tmp_path / name) == 0
     expected = kp.read_journal(SAMPLE).collect()
-    assert_frame_equal(pl.read_parquet(parquet), expected, categorical_as_str=True)
-    assert command("export", SAMPLE, csv) == 0
-    table = pl.read_csv(csv, infer_schema_length=None)
-    assert table.height == expected.height
-    assert table["bid_price_5"].to_list() == expected["bid_price"].arr.get(4).to_list()
-    assert table["symbol"].to_list() == expected["symbol"].cast(pl.String).to_list()
+    assert_frame_equal(pl.read_parquet(tmp_path / "ticks.parquet"), expected)
+    assert pl.read_csv(tmp_path / "ticks.csv", infer_schema_length=None).height == expected.height
 
 
 def test_an_export_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

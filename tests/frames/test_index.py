@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frames.ticks import packet_message
-from kitepolars.frames.index import Selection, TokenIndex
+from kitepolars.frames.index import InstrumentFilter, TokenIndex
 from kitepolars.wire.decode import Target, decode
 from kitepolars.wire.layouts import FULL, LTP
 from kitepolars.wire.scan import Packets, Scanner
@@ -53,7 +53,7 @@ def test_packets_are_selected_as_if_no_others_had_come(
         asked.extend(tokens.tolist())
         return np.isin(tokens, list(wanted))
 
-    selection, scanner = Selection(wants), Scanner()
+    selection, scanner = InstrumentFilter(wants), Scanner()
     for batch in batches:
         sent = [packet_message(some, some, LAYOUTS[len(some) % 2]) for some in batch]
         found = selection.select(scanner.scan(sent))
