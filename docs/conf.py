@@ -32,7 +32,6 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "reference",
-    "diagrams",
 ]
 root_doc = "index"
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
@@ -44,7 +43,6 @@ nb_merge_streams = True
 nb_render_text_lexer = "none"
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", 10)]
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline", "attrs_block"]
-myst_fence_as_directive = ["mermaid"]  # as GitHub shows it
 myst_heading_anchors = 3
 myst_links_external_new_tab = True
 suppress_warnings = ["myst.strikethrough", "mystnb.unknown_mime_type"]

@@ -68,23 +68,25 @@ MODE: Final = "the mode does not carry it"
 COMMON: Final = {
     "received_at": Column("when this machine read the message", "IST, µs"),
     "exchange_timestamp": Column(
-        "when the exchange sent the packet", "IST, s", MODE + "; a time that cannot be true"
+        "when the exchange sent the packet", "IST, s", MODE + "; an invalid time"
     ),
     "instrument_token": Column("Kite's number of the instrument"),
-    "symbol": Column(
-        "`EXCHANGE:TRADINGSYMBOL`", "", "the token is in no list that the ticker knows"
-    ),
-    "connection": Column("index of the connection: account × connections + place"),
-    "mode": Column("the mode in which the packet came"),
-    "is_snapshot": Column("whether it is the value that Kite had cached, not a fresh tick"),
+    "symbol": Column("`EXCHANGE:TRADINGSYMBOL`", "", "the token is not in the ticker's list"),
+    "connection": Column("index of the connection"),
+    "mode": Column("the packet's mode"),
+    "is_snapshot": Column("whether it is Kite's cached value, not a fresh tick"),
     "last_price": Column("price of the last trade; of an index its value", "rupees"),
     "last_traded_quantity": Column("quantity of the last trade", "units", f"{MODE}; {SHARES}"),
     "average_traded_price": Column(
         "volume-weighted price of the day", "rupees", f"{MODE}; {SHARES}"
     ),
-    "volume_traded": Column("traded today so far: cumulative", "units", f"{MODE}; {SHARES}"),
-    "total_buy_quantity": Column("of all buy orders that wait", "units", f"{MODE}; {SHARES}"),
-    "total_sell_quantity": Column("of all sell orders that wait", "units", f"{MODE}; {SHARES}"),
+    "volume_traded": Column("traded today so far; cumulative", "units", f"{MODE}; {SHARES}"),
+    "total_buy_quantity": Column(
+        "quantity of all pending buy orders", "units", f"{MODE}; {SHARES}"
+    ),
+    "total_sell_quantity": Column(
+        "quantity of all pending sell orders", "units", f"{MODE}; {SHARES}"
+    ),
     "open": Column("the day's open", "rupees", MODE),
     "high": Column("the day's high so far", "rupees", MODE),
     "low": Column("the day's low so far", "rupees", MODE),
@@ -109,7 +111,7 @@ COMMON: Final = {
     },
     "change": Column("last price against the previous close", "%", "in mode ltp"),
     "range_position": Column(
-        "place in the day's range: 0 at the low, 1 at the high",
+        "position in the day's range: 0 at the low, 1 at the high",
         "0 to 1",
         "in mode ltp; no range yet",
     ),
@@ -138,11 +140,11 @@ DUMP: Final = {
     "exchange_token": Column("the exchange's number of the instrument"),
     "tradingsymbol": Column("its name on the exchange"),
     "name": Column("the company, or the underlying of a contract", "", "the dump has none"),
-    "last_price": Column("as in the dump; 0 outside Kite's own", "rupees"),
-    "expiry": Column("day of expiry", "", "not a contract; a date that cannot be"),
+    "last_price": Column("as in the dump; 0 except in Kite's own", "rupees"),
+    "expiry": Column("day of expiry", "", "not a contract; an invalid date"),
     "strike": Column("of an option; else 0", "rupees"),
-    "tick_size": Column("smallest step of the price", "rupees"),
-    "lot_size": Column("units of a lot", "units"),
+    "tick_size": Column("smallest price step", "rupees"),
+    "lot_size": Column("units per lot", "units"),
     "instrument_type": Column("`EQ`, `FUT`, `CE`, `PE`"),
     "segment": Column("such as `NSE`, `NFO-OPT`, `INDICES`"),
     "exchange": Column("such as `NSE`, `NFO`, `MCX`"),
@@ -152,22 +154,22 @@ DUMP: Final = {
 
 def _of_side(side: str) -> dict[str, Column]:
     """Return the columns of calls or of puts."""
-    no_tick, no_answer = "no tick of it", "no usable quote, or no answer"
+    no_tick, no_answer = "no tick yet", "no usable quote, or no solution"
     return {
         f"{side}_{name}": column
         for name, column in {
             "token": Column(f"the {side}'s token", "", f"no {side} is listed"),
             "symbol": Column(f"the {side}'s name", "", f"no {side} is listed"),
             "last_price": Column("last price", "rupees", no_tick),
-            "bid": Column("best bid", "rupees", f"{no_tick}; nobody bids"),
-            "ask": Column("best ask", "rupees", f"{no_tick}; nobody offers"),
+            "bid": Column("best bid", "rupees", f"{no_tick}; no bid"),
+            "ask": Column("best ask", "rupees", f"{no_tick}; no offer"),
             "volume": Column("traded today", "units", no_tick),
             "oi": Column("open interest", "units", no_tick),
-            "iv": Column("implied volatility of a year", "fraction", no_answer),
-            "delta": Column("price against the forward", "rupees per rupee", no_answer),
-            "gamma": Column("delta against the forward", "per rupee", no_answer),
-            "theta": Column("price against a calendar day", "rupees a day", no_answer),
-            "vega": Column("price against volatility", "rupees a point", no_answer),
+            "iv": Column("annualised implied volatility", "fraction", no_answer),
+            "delta": Column("price per change of the forward", "rupees per rupee", no_answer),
+            "gamma": Column("delta per change of the forward", "per rupee", no_answer),
+            "theta": Column("price per calendar day", "rupees a day", no_answer),
+            "vega": Column("price per point of volatility", "rupees a point", no_answer),
         }.items()
     }
 
@@ -176,38 +178,36 @@ CHAIN: Final = {
     "underlying": Column("such as `NIFTY`"),
     "expiry": Column("day of expiry"),
     "strike": Column("strike", "rupees"),
-    "lot_size": Column("units of a lot", "units"),
+    "lot_size": Column("units per lot", "units"),
     "forward": Column(
-        "the underlying's price for the day of expiry", "rupees", "no pair at the money is quoted"
+        "forward price of the underlying at expiry",
+        "rupees",
+        "no pair at the money is quoted on both sides",
     ),
-    "years": Column("until the contracts stop trading", "years"),
+    "years": Column("time until the contracts stop trading", "years"),
     **_of_side("call"),
     **_of_side("put"),
 }
 
 ORDERS: Final = {
     "received_at": Column("when the update first arrived", "IST, µs"),
-    "order_timestamp": Column(
-        "when the order was placed", "IST", "absent, or a time that cannot be"
-    ),
+    "order_timestamp": Column("when the order was placed", "IST", "absent or invalid"),
     "exchange_update_timestamp": Column(
-        "when the exchange changed it", "IST", "absent, or a time that cannot be"
+        "when the exchange last changed it", "IST", "absent or invalid"
     ),
-    "exchange_timestamp": Column(
-        "when the exchange took it", "IST", "absent, or a time that cannot be"
-    ),
-    "instrument_token": Column("of what", "", "absent"),
-    "other": Column("the fields that have no column, as JSON", "", "there are none"),
+    "exchange_timestamp": Column("when the exchange accepted it", "IST", "absent or invalid"),
+    "instrument_token": Column("Kite's number of the instrument", "", "absent"),
+    "other": Column("fields without a column, as JSON", "", "there are none"),
     **{
         name: Column(text, "", "absent")
         for name, text in {
             "order_id": "Kite's number of the order",
             "exchange_order_id": "the exchange's number",
-            "parent_order_id": "of the order that it belongs to",
+            "parent_order_id": "the order that it belongs to",
             "account_id": "the client's account",
             "placed_by": "who placed it",
             "status": "such as `OPEN`, `COMPLETE`, `REJECTED`",
-            "status_message": "why",
+            "status_message": "reason for the status",
             "exchange": "such as `NSE`",
             "tradingsymbol": "name on the exchange",
             "variety": "such as `regular`, `amo`",
@@ -215,8 +215,8 @@ ORDERS: Final = {
             "transaction_type": "`BUY` or `SELL`",
             "validity": "such as `DAY`, `IOC`",
             "product": "such as `CNC`, `MIS`",
-            "tag": "as given by who placed it",
-            "guid": "of this update",
+            "tag": "as given when it was placed",
+            "guid": "id of this update",
         }.items()
     },
     **{
@@ -225,15 +225,15 @@ ORDERS: Final = {
             "quantity": "ordered",
             "disclosed_quantity": "shown to the market",
             "filled_quantity": "filled",
-            "pending_quantity": "still waiting",
+            "pending_quantity": "still open",
             "cancelled_quantity": "cancelled",
             "unfilled_quantity": "not filled",
         }.items()
     },
-    "price": Column("limit", "rupees", "absent"),
-    "trigger_price": Column("trigger", "rupees", "absent"),
-    "average_price": Column("of what is filled", "rupees", "absent"),
-    "market_protection": Column("of a market order", "%", "absent"),
+    "price": Column("limit price", "rupees", "absent"),
+    "trigger_price": Column("trigger price", "rupees", "absent"),
+    "average_price": Column("average of the fills", "rupees", "absent"),
+    "market_protection": Column("protection of a market order", "%", "absent"),
 }
 
 FRAMES: Final = (
@@ -241,7 +241,7 @@ FRAMES: Final = (
         "schema-frame",
         "Ticks: `frame()`, `lazy()`, `stream()`, `on_batch`",
         ("Ticker.frame", "Ticker.lazy", "Ticker.stream", "Ticker.on_batch", "read_journal"),
-        "One row a tick, in the order of arrival; `kitepolars.frames.schema.SCHEMA` in code.",
+        "One row per tick, in order of arrival; `kitepolars.frames.schema.SCHEMA` in code.",
         lambda: ticker().frame().schema,
         has_modes=True,
     ),
@@ -249,7 +249,7 @@ FRAMES: Final = (
         "schema-latest",
         "`latest()`",
         ("Ticker.latest", "latest", "df.kite.latest"),
-        "The last tick of each instrument: the columns of ticks, and three more.",
+        "The last tick of each instrument: the columns of ticks and three more.",
         lambda: ticker().latest().schema,
     ),
     Frame(
@@ -279,7 +279,7 @@ FRAMES: Final = (
             "CandleBuilder.frame",
             "CANDLES",
         ),
-        "One row a bar and instrument; `kp.CANDLES` is the same as code.",
+        "One row per bar and instrument; `kp.CANDLES` in code.",
         lambda: ticker().candles("1m").schema,
         CANDLES,
     ),
@@ -292,19 +292,19 @@ FRAMES: Final = (
         {
             "side": Column("bid or ask"),
             "level": Column("1 is the best"),
-            "price": Column("price", "rupees", "nobody stands there"),
-            "quantity": Column("quantity; 0 where nobody stands", "units"),
-            "orders": Column("how many orders", "orders"),
+            "price": Column("price", "rupees", "the level is empty"),
+            "quantity": Column("quantity; 0 if the level is empty", "units"),
+            "orders": Column("number of orders", "orders"),
         },
     ),
     Frame(
         "schema-movers",
         "`movers()`",
         ("Ticker.movers", "movers", "df.kite.movers"),
-        "Those that rose most, strongest first, then those that fell most.",
+        "The largest gains, then the largest losses.",
         lambda: ticker().movers().schema,
         {
-            "mover": Column("which of the two"),
+            "mover": Column("gain or loss"),
             "rank": Column("1 is the strongest"),
             "change": Column("last price against the previous close", "%"),
         },
@@ -313,7 +313,7 @@ FRAMES: Final = (
         "schema-option-chain",
         "`Ticker.option_chain()`, `options.join_chain()`",
         ("Ticker.option_chain", "options.join_chain"),
-        "One row a strike: calls on the left, puts on the right.",
+        "One row per strike: calls on the left, puts on the right.",
         _chain,
         CHAIN,
     ),
@@ -329,7 +329,7 @@ FRAMES: Final = (
         "schema-listed-chain",
         "`Instruments.option_chain()`",
         ("Instruments.option_chain",),
-        "The contracts of one expiry, a row a strike.",
+        "The contracts of one expiry, one row per strike.",
         lambda: ticker().instruments.option_chain("NIFTY").schema,
         CHAIN,
     ),
@@ -337,11 +337,11 @@ FRAMES: Final = (
         "schema-rejected",
         "`Instruments.rejected`",
         ("Instruments.rejected",),
-        "Rows of a dump that were left out.",
+        "Rows of a dump that were skipped.",
         lambda: ticker().instruments.rejected.schema,
         {
             "line": Column("line of the file; the header is 1"),
-            "reason": Column("why"),
+            "reason": Column("reason"),
             "content": Column("the line, cut to a bounded length"),
         },
     ),
@@ -349,36 +349,36 @@ FRAMES: Final = (
         "schema-subscriptions",
         "`subscriptions()`",
         ("Ticker.subscriptions",),
-        "One row an instrument that is subscribed.",
+        "One row per subscribed instrument.",
         lambda: ticker().subscriptions().schema,
         {
-            "mode": Column("the mode that is wanted"),
-            "connection": Column("where it is", "", "on no connection yet"),
+            "mode": Column("the requested mode"),
+            "connection": Column("index of its connection", "", "not assigned yet"),
         },
     ),
     Frame(
         "schema-connections",
         "`connections()`",
         ("Ticker.connections",),
-        "One row a connection that is needed.",
+        "One row per connection in use.",
         lambda: ticker().connections().schema,
         {
             "account": Column("name of the account"),
             "state": Column("`idle`, `connecting`, `open`, `waiting`, `expired`, `failed`"),
-            "instruments": Column("assigned to it"),
-            "capacity": Column("room for"),
+            "instruments": Column("number assigned"),
+            "capacity": Column("number it can hold"),
             "messages": Column("binary messages received, heartbeats excluded"),
             "bytes": Column("of those messages", "bytes"),
             "last_message_at": Column("when anything last arrived", "IST, µs", "nothing has"),
-            "reconnects": Column("opened again after a loss"),
-            "since": Column("beginning of the state", "IST, µs"),
+            "reconnects": Column("times reopened after a loss"),
+            "since": Column("start of the state", "IST, µs"),
         },
     ),
     Frame(
         "schema-orders",
         "`orders()`",
         ("Ticker.orders",),
-        "One row a distinct update; one an order with `latest=True`.",
+        "One row per distinct update, or per order with `latest=True`.",
         lambda: ticker().orders().schema,
         ORDERS,
     ),
@@ -386,27 +386,29 @@ FRAMES: Final = (
         "schema-gaps",
         "`gaps()`",
         ("Ticker.gaps",),
-        "One row a hole in the data.",
+        "One row per gap in the data.",
         lambda: ticker().gaps().schema,
         {
             "account": Column("name of the account"),
-            "started_at": Column("the last message before the loss", "IST, µs"),
-            "ended_at": Column("the first packet of its instruments after it", "IST, µs", "open"),
-            "reason": Column("why"),
-            "instruments": Column("concerned; 0 where only order updates may be missing"),
-            "waiting": Column("of them still without a packet"),
+            "started_at": Column("time of the last message before the loss", "IST, µs"),
+            "ended_at": Column(
+                "time of the first packet of its instruments after it", "IST, µs", "still open"
+            ),
+            "reason": Column("reason"),
+            "instruments": Column("number affected; 0 if only order updates may be missing"),
+            "waiting": Column("number still without a packet"),
         },
     ),
     Frame(
         "schema-events",
         "`events()`",
         ("Ticker.events",),
-        "What happened besides ticks; [the kinds](errors.md) say what to do.",
+        "What happened besides ticks; see [the kinds](errors.md).",
         lambda: ticker().events().schema,
         {
             "at": Column("when", "IST, µs"),
-            "connection": Column("of which connection", "", "of no single one"),
-            "kind": Column("a word to filter by"),
+            "connection": Column("index of the connection", "", "not about one connection"),
+            "kind": Column("kind, to filter by"),
             "detail": Column("what happened, printable and bounded"),
         },
     ),

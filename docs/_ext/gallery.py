@@ -1,9 +1,15 @@
-"""The gallery of examples: a card each, with some of what it prints. And how an example begins."""
+"""The gallery of examples: a card each, with a thumbnail. And how an example begins.
+
+A thumbnail is the picture that an example draws, the widgets that it shows, or what it prints: a
+table where there is one.
+"""
 
 from __future__ import annotations
 
+import base64
 import html
 import re
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +27,7 @@ HEADER: Final = re.compile(
     re.DOTALL,
 )
 STAND_IN: Final = """:::{note}
-When this page was built, a stand-in for Kite's servers on the same machine answered.
+When this page was built, a stand-in for Kite's servers ran on the same machine.
 :::
 
 """
@@ -31,11 +37,16 @@ Run it yourself: `python {path}` in a clone of the repository, or open the file 
 VS Code or JupyterLab. *Simulated* examples need no account."""
 INTRO: Final = """# Examples
 
-Each answers one question, asserts what it claims, and ends by itself within seconds. They are
-scripts that open as notebooks, too: `examples/` in the repository.
+Each answers one question, asserts what it claims, and ends within seconds. They are scripts in
+`examples/` of the repository, and open as notebooks, too.
 """
-PREVIEW_LINES: Final = 9
-PREVIEW_COLUMNS: Final = 72
+PICTURES: Final = Path(__file__).parents[1] / "images"
+LINES: Final = 9
+LINE_WIDTH: Final = 72
+ROWS: Final = 5
+COLUMNS: Final = 4
+"""How much of a text, and of a table, a thumbnail shows."""
+TABLE: Final = re.compile(r"┌[^\n]*\n(?P<head>.*?)\n╞[^\n]*\n(?P<body>.*?)\n└", re.DOTALL)
 
 
 def headed(text: str) -> str:
@@ -77,24 +88,52 @@ def _card(source: Path, level: str, stem: str) -> str:
     return (
         f":::{{grid-item-card}} {title}\n:link: {level}/{stem}\n:link-type: doc\n"
         ":class-card: kp-example\n\n"
-        f"{badges}\n\n{_preview(notebook)}\n:::\n"
+        f"{badges}\n\n{_thumbnail(notebook, source, stem)}\n:::\n"
     )
 
 
-def _preview(notebook: NotebookNode) -> str:
-    """Return the thumbnail: the beginning of the longest text that the example prints."""
-    texts = [
-        "".join(output.get("text", ""))
-        for cell in notebook.cells
-        for output in cell.get("outputs", ())
-        if output.output_type == "stream"
-    ]
-    if not texts:
-        return '<div class="kp-preview kp-preview-widget">live widgets</div>'
-    lines = max(texts, key=lambda text: min(text.count("\n"), PREVIEW_LINES)).split("\n")
-    plain = (re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)[:PREVIEW_COLUMNS] for line in lines)
-    shown = html.escape("\n".join(list(plain)[:PREVIEW_LINES]))
+def _thumbnail(notebook: NotebookNode, source: Path, stem: str) -> str:
+    """Return the thumbnail of an example, as Markdown; pictures are written into the source."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    data = [output.data for output in outputs if "data" in output]
+    if drawn := [each["image/png"] for each in data if "image/png" in each]:
+        path = source / "images" / f"{stem}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(base64.b64decode(drawn[0]))
+        return f"![what it draws](/images/{path.name})"
+    if any("application/vnd.jupyter.widget-view+json" in each for each in data):
+        return "\n".join(_widgets(source, theme) for theme in ("light", "dark"))
+    return _printed(["".join(output.get("text", "")) for output in outputs])
+
+
+def _widgets(source: Path, theme: str) -> str:
+    """Return the picture of a dashboard in a theme."""
+    name = f"dashboard-{theme}.png"
+    (source / "images").mkdir(exist_ok=True)
+    shutil.copyfile(PICTURES / name, source / "images" / name)
+    return f"![live widgets](/images/{name}){{.only-{theme}}}"
+
+
+def _printed(texts: list[str]) -> str:
+    """Return the largest table of what an example prints, or the beginning of its longest text."""
+    tables = [match for text in texts for match in TABLE.finditer(text)]
+    if tables:
+        largest = max(tables, key=lambda match: min(match["body"].count("\n"), ROWS))
+        return _table(largest["head"].split("\n")[0], largest["body"].split("\n")[:ROWS])
+    longest = max(texts, key=lambda text: min(text.count("\n"), LINES), default="")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", longest).split("\n")[:LINES]
+    shown = html.escape("\n".join(line[:LINE_WIDTH] for line in plain))
     return f'<pre class="kp-preview">{shown.replace(chr(10), "&#10;")}</pre>'
+
+
+def _table(head: str, body: list[str]) -> str:
+    """Return the first columns of a printed frame as a table."""
+    rows = [[cell.strip() for cell in re.split("[│┆]", line)[1:-1]] for line in (head, *body)]
+    chosen = [place for place, name in enumerate(rows[0]) if name != "…"][:COLUMNS]
+    cells = [[html.escape(row[place]) for place in chosen] for row in rows]
+    header = "".join(f"<th>{cell}</th>" for cell in cells[0])
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in cells[1:])
+    return f'<table class="kp-preview"><thead><tr>{header}</tr></thead>{lines}</table>'
 
 
 def _badges(match: re.Match[str]) -> str:

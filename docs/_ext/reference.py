@@ -38,8 +38,12 @@ COST: Final = re.compile(
 )
 
 
-FIGURE: Final = re.compile(r"\[(?P<row>[^\]]+)\]\((?P<page>\.\./performance\.md#figures)\)")
+FIGURE: Final = re.compile(
+    r"\[(?P<row>[^\]]+)\]\(\.\./performance\.md#(?P<column>figures|numbers)\)"
+)
 """A link to a row of the page "How fast it is", which becomes the figure of that row."""
+NUMBERS: Final = 5
+"""Its column of absolute numbers."""
 
 
 def resolve(path: str) -> Any:
@@ -63,15 +67,23 @@ def resolve(path: str) -> Any:
 def expanded(text: str) -> str:
     """Return a page with its blocks of names, and links to figures, written out."""
     text = BLOCK.sub(lambda match: _entries(match["space"], match["names"].split()), text)
-    return FIGURE.sub(lambda match: f"[{figure(match['row'])}]({match['page']})", text)
+    return FIGURE.sub(_linked, text)
 
 
-def figure(row: str) -> str:
-    """Return the figure of the first row of "How fast it is" that begins with a text."""
+def _linked(match: re.Match[str]) -> str:
+    """Return a figure as a link, and what was measured; or the numbers behind it."""
+    row = match["row"]
+    if match["column"] == "numbers":
+        return figure(row, NUMBERS)
+    return f"[{figure(row)}](../performance.md#figures) ({row.partition(': ')[2] or row})"
+
+
+def figure(row: str, column: int = 3) -> str:
+    """Return a cell of the first row of "How fast it is" that begins with a text."""
     page = (ROOT / "docs" / "performance.md").read_text("utf-8")
     for line in page.splitlines():
         if line.startswith(f"| {row}"):
-            return line.split(" | ")[3]
+            return line.removesuffix(" |").split(" | ")[column]
     raise LookupError(f"docs/performance.md has no row {row!r}")
 
 
@@ -126,15 +138,22 @@ def _data_doc(path: str) -> str:
     return ""
 
 
+def _plain_figure(match: re.Match[str]) -> str:
+    return f"{figure(match['row'])} ({match['row'].partition(': ')[2]})"
+
+
 @cache
 def costs() -> dict[str, str]:
     """Return full name → what it costs, in words, from the page that says so."""
     page = (ROOT / "docs" / "reference" / "costs.md").read_text("utf-8")
     found: dict[str, str] = {}
     for match in COST.finditer(page):
-        text = f"copies {match['copies'].strip()}; grows with {match['grows'].strip()}"
+        copies, grows = match["copies"].strip(), match["grows"].strip()
+        text = f"copies {copies}; grows with {grows}"
+        if copies == grows == "nothing":
+            text = "constant, no copy"
         if (shown := match["figure"].strip()) != "–":
-            text += f"; {FIGURE.sub(lambda link: figure(link['row']), shown)}"
+            text += f"; {FIGURE.sub(_plain_figure, shown)}"
         for name in re.findall(r"`([^`]+)`", match["names"]):
             found[usage.target(name)] = re.sub(r"`([^`]+)`", r"``\1``", text)
     return found

@@ -9,6 +9,7 @@
 # The surface of NIFTY: three expiries, the strikes around the money, live.
 
 # %%
+import matplotlib.pyplot as plt
 import polars as pl
 
 import kitepolars as kp
@@ -22,7 +23,7 @@ expiries = names.expiries("NIFTY")[1:4]  # the nearest may end today
 print(f"spot {spot:,.2f}; expiries", ", ".join(map(str, expiries)))
 
 # %% [markdown]
-# ## Subscribe what is wanted
+# ## Subscribe the contracts
 #
 # `Instruments.option_chain` lists the contracts, `Ticker.option_chain` fills in their quotes and
 # greeks. A chain can be subscribed as it is.
@@ -48,6 +49,14 @@ surface = live.select("expiry", "strike", (100 * iv).round(2).alias("iv")).pivot
 )
 with pl.Config(tbl_rows=20):
     print(surface.sort("strike"))
+
+figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+for day in expiries:
+    smile = surface.select("strike", str(day)).drop_nulls().sort("strike")
+    axes.plot(smile["strike"], smile[str(day)], marker=".", label=f"{day:%d %b}")
+axes.set(xlabel="strike", ylabel="implied volatility, %")
+axes.legend()
+figure.savefig("smile.png")
 
 # %% [markdown]
 # ## One point by hand

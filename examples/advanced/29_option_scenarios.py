@@ -9,6 +9,7 @@
 # scenarios is one call.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 
@@ -73,6 +74,14 @@ grid = pl.DataFrame(profit.round(), schema=[f"vol {100 * point:+.0f}" for point 
 grid = grid.select(pl.Series("market", [f"{100 * move:+.0f} %" for move in moves]), pl.all())
 with pl.Config(thousands_separator=",", tbl_cell_numeric_alignment="RIGHT"):
     print(grid)
+
+figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+for point, line in zip(points, profit.T, strict=True):
+    axes.plot(100 * moves, line, label=f"volatility {100 * point:+.0f}")
+axes.axhline(0, color="grey", linewidth=0.8)
+axes.set(xlabel="market, %", ylabel="rupees")
+axes.legend()
+figure.savefig("scenarios.png")
 
 loss = profit[1, 2]
 print(f"at −3 % and +5 points: {loss:,.0f} rupees")

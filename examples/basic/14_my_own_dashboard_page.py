@@ -7,8 +7,8 @@
 # `Ticker.monitor`, `Ticker.dashboard`, `LiveTable`, `Chart`, `Ladder`, `Controls`, `Monitor`,
 # `Dashboard`
 #
-# Open this file as a notebook. Each widget is the value of its cell; as a script it only makes
-# them. On the documentation's page they play what was recorded when the page was built.
+# Open this file as a notebook: a cell that ends with a widget shows it. On the documentation's
+# page the widgets play a recording.
 
 # %%
 import ipywidgets
@@ -16,8 +16,8 @@ import ipywidgets
 import kitepolars as kp
 from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
 
-ticker = kp.demo(rate=5)
-assert ticker.wait(until=lambda t: t.latest().height == 8, timeout=20)
+ticker = kp.demo(rate=10)
+assert ticker.wait(until=lambda t: t.latest().height == 8 and t.frame().height > 400, timeout=20)
 
 # %% [markdown]
 # ## A table of a few columns
@@ -38,10 +38,10 @@ table
 #
 # Widgets are ipywidgets: boxes lay them out, `observe` links them. Here a click on a row of the
 # table shows that instrument in both. `record` keeps two seconds of each for pages without a
-# kernel, such as this one; what is displayed by itself needs no such line.
+# kernel, such as this one; a widget displayed by itself needs no such line.
 
 # %%
-chart: Chart = ticker.chart("NSE:INFY", every="5s", height=300)
+chart: Chart = ticker.chart("NSE:INFY", every="1s", height=300)
 ladder: Ladder = ticker.ladder("NSE:INFY")
 
 
@@ -54,7 +54,7 @@ def show(change: dict[str, int]) -> None:
 table.observe(show, "selected")
 chart.record(seconds=2)
 ladder.record(seconds=2)
-ipywidgets.HBox([chart, ladder])
+ipywidgets.HBox([chart, ladder], layout={"flex_flow": "row wrap"})
 
 # %% [markdown]
 # ## Subscriptions by hand, and the health of the feed
@@ -68,9 +68,9 @@ health: Monitor = ticker.monitor()
 health
 
 # %% [markdown]
-# ## All of them together
+# ## The whole page
 #
-# `dashboard` is the arrangement that comes with the package.
+# `dashboard` is a ready-made arrangement.
 
 # %%
 everything: Dashboard = ticker.dashboard("NSE:RELIANCE", every="5s")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import base64
 from pathlib import Path
 from typing import Any, Final
 
 import nbformat
+import polars as pl
 import pytest
 
 import gallery
@@ -84,29 +85,53 @@ def test_an_example_begins_with_badges_and_links() -> None:
     assert "stand-in" in shown
 
 
-def test_the_thumbnail_is_what_an_example_prints_most_of() -> None:
-    def cell(name: str, *texts: str) -> dict[str, Any]:
-        outputs = [{"output_type": "stream", "name": "stdout", "text": text} for text in texts]
-        return {
-            "cell_type": "code",
-            "id": name,
-            "source": "",
-            "metadata": {},
-            "execution_count": 1,
-            "outputs": outputs,
-        }
+def notebook(*outputs: dict[str, Any]) -> Any:
+    """Return a notebook with an output in each cell."""
+    cells = [nbformat.v4.new_code_cell(outputs=[nbformat.from_dict(output)]) for output in outputs]
+    return nbformat.v4.new_notebook(cells=cells)
 
-    document = {
-        "cells": [cell("first", "one\n"), cell("second", "a <b>\nline\n\x1b[31mred\x1b[0m\n")],
-        "metadata": {},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    notebook = nbformat.reads(json.dumps(document), as_version=4)
-    preview = gallery._preview(notebook)
-    assert "a &lt;b&gt;" in preview
-    assert "\x1b" not in preview
-    assert "one" not in preview
+
+def printed(text: str) -> dict[str, Any]:
+    return {"output_type": "stream", "name": "stdout", "text": text}
+
+
+def shown(**data: str) -> dict[str, Any]:
+    bundle = {name.replace("__", "/"): value for name, value in data.items()}
+    return {"output_type": "display_data", "data": bundle, "metadata": {}}
+
+
+def test_a_thumbnail_is_what_an_example_prints_most_of(tmp_path: Path) -> None:
+    made = notebook(printed("one\n"), printed("a <b>\nline\n\x1b[31mred\x1b[0m\n"))
+    thumbnail = gallery._thumbnail(made, tmp_path, "example")
+    assert thumbnail.startswith("<pre")
+    assert "a &lt;b&gt;" in thumbnail
+    assert "\x1b" not in thumbnail
+    assert "one" not in thumbnail
+
+
+def test_a_thumbnail_is_a_table_where_one_is_printed(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"symbol": ["NSE:A&B", "NSE:INFY"], "last_price": [1.5, 2.0]})
+    made = notebook(printed("many\n" * 20), printed(f"{frame}\n"))
+    thumbnail = gallery._thumbnail(made, tmp_path, "example")
+    assert "<th>symbol</th><th>last_price</th>" in thumbnail
+    assert "<tr><td>NSE:A&amp;B</td><td>1.5</td></tr>" in thumbnail
+    assert "str" not in thumbnail
+
+
+def test_a_thumbnail_is_the_picture_that_is_drawn(tmp_path: Path) -> None:
+    made = notebook(printed("text\n"), shown(image__png=base64.b64encode(b"PNG").decode()))
+    thumbnail = gallery._thumbnail(made, tmp_path, "example")
+    assert thumbnail == "![what it draws](/images/example.png)"
+    assert (tmp_path / "images" / "example.png").read_bytes() == b"PNG"
+
+
+def test_a_thumbnail_of_widgets_follows_the_theme(tmp_path: Path) -> None:
+    view = {"application/vnd.jupyter.widget-view+json": "{}", "text/plain": "LiveTable"}
+    output = {"output_type": "display_data", "data": view, "metadata": {}}
+    thumbnail = gallery._thumbnail(notebook(output), tmp_path, "example")
+    assert "{.only-light}" in thumbnail
+    assert "{.only-dark}" in thumbnail
+    assert (tmp_path / "images" / "dashboard-dark.png").exists()
 
 
 @pytest.mark.parametrize(

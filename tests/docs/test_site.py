@@ -106,10 +106,18 @@ def test_the_footer_says_version_and_date() -> None:
     assert re.search(r"Version \d+\.\d+\.\d+, built on \d{2} \w+ \d{4}", text)
 
 
-def test_the_gallery_shows_what_each_example_prints() -> None:
+def test_the_gallery_has_a_thumbnail_of_each_example() -> None:
     text = (SITE / "examples" / "index.html").read_text("utf-8")
+    cards = text.split("kp-example")[1:]
     scripts = list((ROOT / "examples").glob("*/*.py"))
-    assert text.count('class="kp-preview') == len(scripts)
+    assert len(cards) == len(scripts)
+    for card in cards:
+        assert 'class="kp-preview' in card or "<img" in card
+
+
+def test_no_diagram_is_left_as_text() -> None:
+    for page in SITE.rglob("*.html"):
+        assert "flowchart " not in page.read_text("utf-8"), page
 
 
 # -- in a browser ------------------------------------------------------------------------------
