@@ -40,6 +40,7 @@ INTRO: Final = """# Examples
 Each answers one question, asserts what it claims, and ends within seconds. They are scripts in
 `examples/` of the repository, and open as notebooks, too.
 """
+WIDGET: Final = "application/vnd.jupyter.widget-view+json"
 PICTURES: Final = Path(__file__).parents[1] / "images"
 LINES: Final = 9
 LINE_WIDTH: Final = 72
@@ -101,7 +102,7 @@ def _thumbnail(notebook: NotebookNode, source: Path, stem: str) -> str:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(base64.b64decode(drawn[0]))
         return f"![what it draws](/images/{path.name})"
-    if any("application/vnd.jupyter.widget-view+json" in each for each in data):
+    if any(WIDGET in each and each.get("text/plain") != "Output()" for each in data):
         return "\n".join(_widgets(source, theme) for theme in ("light", "dark"))
     return _printed(["".join(output.get("text", "")) for output in outputs])
 
