@@ -57,11 +57,13 @@ WITH_MEMBERS: Final = (
 
 
 def members(path: str) -> Iterator[str]:
-    """Yield the public methods and properties that a class has of its own."""
-    for name, value in vars(reference.resolve(path)).items():
-        described = callable(value) or isinstance(value, classmethod | property)
-        if not name.startswith("_") and described:
-            yield f"{path}.{name}"
+    """Yield the public methods and properties of a class, those of unlisted base classes too."""
+    listed = {id(reference.resolve(other)) for other in WITH_MEMBERS if other != path}
+    for base in reference.resolve(path).__mro__[:-1]:
+        for name, value in vars(base).items() if id(base) not in listed else ():
+            described = callable(value) or isinstance(value, classmethod | property)
+            if not name.startswith("_") and described:
+                yield f"{path}.{name}"
 
 
 PUBLIC: Final = [

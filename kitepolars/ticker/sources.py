@@ -1,0 +1,104 @@
+"""Where a ticker's records come from: connections of its own, or a recorder's journal.
+
+Nothing here starts or sends anything; wrong settings are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+from kitepolars.errors import ConfigError
+from kitepolars.feed.account import Account, connection_url
+from kitepolars.feed.manager import TickerManager
+from kitepolars.frames.store import Retention
+from kitepolars.instruments import Instruments
+from kitepolars.pipeline import Flush
+from kitepolars.recorder.control import Recorder
+from kitepolars.recorder.process import launch
+from kitepolars.recorder.request import Request
+from kitepolars.recordings.following import FollowSource
+from kitepolars.secret import Secret
+from kitepolars.ticker.runtime import Runtime
+from kitepolars.wire.layouts import Mode
+
+
+def connected_runtime(
+    accounts: Sequence[Account],
+    request: Request,
+    *,
+    retention: Retention | None,
+    flush: Flush | None,
+) -> Runtime:
+    """Return the parts of a ticker that opens its own connections."""
+    manager = TickerManager(
+        accounts, url=request.url, limits=request.limits, reconnect=request.reconnect
+    )
+    claims: dict[Hashable, int] = {
+        (request.url, Secret(account.api_key)): request.limits.connections for account in accounts
+    }
+    return Runtime(manager, ledger=manager.ledger, retention=retention, flush=flush, claims=claims)
+
+
+def following_runtime(
+    folder: str | PathLike[str],
+    accounts: Sequence[Account],
+    request: Request,
+    *,
+    names: Callable[[], Instruments],
+    retention: Retention | None,
+    flush: Flush | None,
+) -> Runtime:
+    """Return the parts of a ticker that follows a recorder, and starts one if none is running.
+
+    Parameters
+    ----------
+    folder
+        The recorder's folder.
+    accounts, request
+        What a recorder that is started connects with.
+    names
+        Returns the instruments that such a recorder stores, so that a replay knows the names.
+    retention, flush
+        As for `Runtime`.
+    """
+    for account in accounts:
+        connection_url(request.url, account)  # raises here, not in another process
+
+    def start(subscriptions: Mapping[int, Mode]) -> Recorder:
+        instruments = names()
+        listing = instruments.to_csv() if len(instruments) else b""
+        wanted = replace(request, subscriptions=subscriptions, listing=listing)
+        return launch(Path(folder), accounts, wanted)
+
+    known = [None] if len(accounts) == 1 else [account.name for account in accounts]
+    tokens = {name: account.secret for name, account in zip(known, accounts, strict=True)}
+    source = FollowSource(Path(folder), launch=start, access_tokens=tokens)
+    return Runtime(source, retention=retention, flush=flush)
+
+
+def chosen_accounts(
+    api_key: Secret | None, access_token: Secret | None, accounts: Sequence[Account] | None
+) -> Sequence[Account]:
+    """Return the accounts that a ticker's credentials describe: one, or those given instead."""
+    if accounts is not None:
+        if api_key is not None or access_token is not None:
+            both = "pass either api_key and access_token, or accounts, not both"
+            raise ConfigError("accounts", accounts, message=both)
+        return accounts
+    if api_key is None or access_token is None:
+        missing = "api_key" if api_key is None else "access_token"
+        needed = f"{missing} is missing: pass api_key and access_token, or accounts"
+        raise ConfigError(missing, None, message=needed)
+    return [Account("default", api_key, access_token)]
+
+
+def as_instruments(instruments: Instruments | str | bytes | None) -> Instruments:
+    """Return a list of instruments: as given, read from its CSV, or empty."""
+    if isinstance(instruments, Instruments):
+        return instruments
+    if instruments is None:
+        return Instruments.from_records([])
+    return Instruments.read_csv(instruments)

@@ -1,0 +1,153 @@
+"""The widgets as methods of a ticker: each returns a view of it. Any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from kitepolars.instruments import SomeInstruments
+
+if TYPE_CHECKING:
+    from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
+    from kitepolars.widgets.reading import WatchedTicker
+
+
+class TickerWidgets:
+    """The methods of `Ticker` that return widgets; of a ticker they use its public methods.
+
+    The widgets are imported when the first is asked for, because they are slow to load.
+    """
+
+    def controls(
+        self: WatchedTicker, *, mode: str | None = None, watch_list: str = "watchlist.txt"
+    ) -> Controls:
+        """Return the subscription panel: search, add, change mode, remove, undo, start, stop.
+
+        Parameters
+        ----------
+        mode
+            The mode that is selected at first for new subscriptions; `default_mode` if None.
+        watch_list
+            The file name proposed for saving and loading.
+        """
+        from kitepolars.widgets import Controls  # noqa: PLC0415 - loaded on use
+
+        return Controls(self, mode=mode, watch_list=watch_list)
+
+    def watch(
+        self: WatchedTicker,
+        instruments: SomeInstruments | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        height: int = 360,
+        stale_after: float = 30.0,
+    ) -> LiveTable:
+        """Return a live table of the latest values.
+
+        Parameters
+        ----------
+        instruments
+            Names or tokens; whatever is subscribed at the moment by default.
+        columns
+            Names from `kitepolars.widgets.columns.COLUMNS`; the usual ones by default.
+        height
+            Height of the rows' area in pixels.
+        stale_after
+            Seconds without a tick after which a row turns grey.
+
+        Raises
+        ------
+        ConfigError
+            If a column is unknown, or `stale_after` is not positive.
+        UnknownInstrument
+            If a name is unknown.
+        """
+        from kitepolars.widgets import LiveTable  # noqa: PLC0415 - loaded on use
+
+        return LiveTable(self, instruments, columns=columns, height=height, stale_after=stale_after)
+
+    def chart(
+        self: WatchedTicker,
+        instrument: str | int,
+        every: str = "1m",
+        *,
+        history: pl.DataFrame | None = None,
+        height: int = 340,
+    ) -> Chart:
+        """Return live candles with volume.
+
+        Parameters
+        ----------
+        instrument
+            A name or a token.
+        every
+            The interval of a bar: 1s, 5s, 15s, 1m, 3m, 5m, 15m, 30m, 1h or 1d.
+        history
+            Older candles with the columns of `candles`, for example from `kp.historical`.
+        height
+            Height of the chart in pixels.
+
+        Raises
+        ------
+        ConfigError
+            If the interval is another, or the history lacks a column.
+        UnknownInstrument
+            If the name is unknown.
+        """
+        from kitepolars.widgets import Chart  # noqa: PLC0415 - loaded on use
+
+        return Chart(self, instrument, every=every, history=history, height=height)
+
+    def ladder(self: WatchedTicker, instrument: str | int) -> Ladder:
+        """Return the five-level order book of an instrument, live.
+
+        Parameters
+        ----------
+        instrument
+            A name or a token. The book needs mode full, which the widget offers to subscribe.
+
+        Raises
+        ------
+        UnknownInstrument
+            If the name is unknown.
+        """
+        from kitepolars.widgets import Ladder  # noqa: PLC0415 - loaded on use
+
+        return Ladder(self, instrument)
+
+    def monitor(self: WatchedTicker) -> Monitor:
+        """Return the health of the feed: connections, rates, losses, gaps, events."""
+        from kitepolars.widgets import Monitor  # noqa: PLC0415 - loaded on use
+
+        return Monitor(self)
+
+    def dashboard(
+        self: WatchedTicker,
+        instrument: str | int | None = None,
+        *,
+        every: str = "1m",
+        columns: Sequence[str] | None = None,
+    ) -> Dashboard:
+        """Return all widgets together, in one cell.
+
+        Parameters
+        ----------
+        instrument
+            What it shows first; the first subscribed instrument by default.
+        every
+            The chart's interval.
+        columns
+            The table's columns; the usual ones by default.
+
+        Raises
+        ------
+        ConfigError
+            If nothing is subscribed and no instrument is given, or a setting is out of range.
+        UnknownInstrument
+            If the name is unknown.
+        """
+        from kitepolars.widgets import Dashboard  # noqa: PLC0415 - loaded on use
+
+        return Dashboard(self, instrument, every=every, columns=columns)
