@@ -58,9 +58,11 @@ WITH_MEMBERS: Final = (
 
 def members(path: str) -> Iterator[str]:
     """Yield the public methods and properties of a class, those of unlisted base classes too."""
-    listed = {id(reference.resolve(other)) for other in WITH_MEMBERS if other != path}
-    for base in reference.resolve(path).__mro__[:-1]:
-        for name, value in vars(base).items() if id(base) not in listed else ():
+    cls = reference.resolve(path)
+    listed = [reference.resolve(other) for other in WITH_MEMBERS if other != path]
+    elsewhere = {base for other in listed if issubclass(cls, other) for base in other.__mro__}
+    for base in (base for base in cls.__mro__ if base not in {*elsewhere, object}):
+        for name, value in vars(base).items():
             described = callable(value) or isinstance(value, classmethod | property)
             if not name.startswith("_") and described:
                 yield f"{path}.{name}"
