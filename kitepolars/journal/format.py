@@ -190,6 +190,11 @@ class RecordTable:
         """Return the number of records."""
         return len(self.rows)
 
+    @property
+    def size(self) -> int:
+        """The bytes from the first payload to the last one."""
+        return int(self.rows[-1, Field.END] - self.rows[0, Field.BEGIN]) if len(self.rows) else 0
+
     def __iter__(self) -> Iterator[Entry]:
         """Yield each record; its payload is a copy."""
         sequences = self.rows[:, Field.SEQUENCE].view(np.uint64).tolist()
@@ -201,6 +206,8 @@ class RecordTable:
         """Return some of the records."""
         return RecordTable(self.data, self.offset, self.rows[part])
 
+
+NO_RECORDS: Final = RecordTable(b"", 0, np.empty((0, len(Field)), np.int64))
 
 _INCOMPLETE, _TABLE_FULL, _BAD_HEADER, _BAD_PAYLOAD = range(4)  # as in journal.c
 
@@ -255,7 +262,7 @@ class Scan:
                 place = stop + RECORD_HEADER_SIZE + _RECORD.unpack_from(data, stop)[_LENGTH]
                 self.damages.append(Damage(base + stop, place - stop, BAD_PAYLOAD))
         self._rest, self._rest_at = data[stop:], base + stop
-        table = parts[0] if len(parts) == 1 else np.concatenate([_NO_RECORDS, *parts])
+        table = parts[0] if len(parts) == 1 else np.concatenate([NO_RECORDS.rows, *parts])
         return RecordTable(data, base, table)
 
     def begin(self, offset: int) -> None:
@@ -293,7 +300,6 @@ class Scan:
 
 
 _LENGTH: Final = 4  # among the fields of `_RECORD`
-_NO_RECORDS: Final = np.empty((0, len(Field)), np.int64)
 
 
 def _find(data: bytes, place: int) -> tuple[int, npt.NDArray[np.int64], int]:

@@ -55,8 +55,10 @@ class GrowingSegment:
 
     def __init__(self, path: Path, handle: int, size: int, disk: Disk) -> None:
         self.path = path
-        self.size = self.durable = size
-        self._handle = handle
+        self.size = size
+        self.durable = size
+        """Bytes that are known to be on the disk."""
+        self.handle = handle
         self._disk = disk
         self._is_whole = True
 
@@ -75,6 +77,8 @@ class GrowingSegment:
         segment = cls(path, handle, 0, disk)
         try:
             segment.append([SegmentHeader(VERSION, sequence, at).encode()])
+            disk.sync(handle)
+            segment.durable = segment.size
             sync_folder(path.parent)
             sync_folder(root)
         except OSError:
@@ -102,7 +106,7 @@ class GrowingSegment:
     @property
     def is_there(self) -> bool:
         """Whether the file still has a name: one that was deleted takes bytes all the same."""
-        return os.fstat(self._handle).st_nlink > 0
+        return os.fstat(self.handle).st_nlink > 0
 
     def append(self, parts: Sequence[bytes]) -> int:
         """Append whole records; return how many bytes they are.
@@ -118,7 +122,7 @@ class GrowingSegment:
         total = len(data)
         try:
             while data:
-                data = data[self._disk.write(self._handle, data) :]
+                data = data[self._disk.write(self.handle, data) :]
         except OSError:
             self._is_whole = False
             self._mend()
@@ -126,25 +130,14 @@ class GrowingSegment:
         self.size += total
         return total
 
-    def sync(self) -> None:
-        """Put what was written on the disk.
-
-        Raises
-        ------
-        OSError
-            When that fails: nothing since the last time is safe, and it is cut off.
-        """
-        try:
-            self._disk.sync(self._handle)
-        except OSError:
-            self.size, self._is_whole = self.durable, False
-            raise
-        self.durable = self.size
+    def distrust(self) -> None:
+        """Cut off what is not known to be on the disk, before anything else is appended."""
+        self.size, self._is_whole = self.durable, False
 
     def close(self) -> None:
         """Let the file go."""
-        os.close(self._handle)
+        os.close(self.handle)
 
     def _mend(self) -> None:
-        self._disk.truncate(self._handle, self.size)
+        self._disk.truncate(self.handle, self.size)
         self._is_whole = True

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from kitepolars.journal.folder import BLOCK, CLOSED, DIGITS, OPEN
-from kitepolars.journal.format import RECORD_HEADER_SIZE, SEGMENT_HEADER_SIZE, Entry, Scan
+from kitepolars.journal.format import (
+    NO_RECORDS,
+    RECORD_HEADER_SIZE,
+    SEGMENT_HEADER_SIZE,
+    Field,
+    RecordTable,
+    Scan,
+)
 from kitepolars.journal.segments import SegmentFile, segments
 
 _LOOK_EVERY: Final = 50
@@ -44,30 +52,33 @@ class Tail:
         self._known: list[SegmentFile] = []
         self._look()
 
-    def read(self, most: int = BLOCK) -> list[Entry]:
-        """Return the entries that follow, at most `most` bytes of payload and one entry more.
+    def read(self, most: int = BLOCK) -> RecordTable:
+        """Return records that follow, of about `most` bytes, or one that is larger.
 
         Returns
         -------
-        list of Entry
+        RecordTable
             Empty if the journal has no more for now.
         """
         while True:
             if self._segment is None and not self._open():
-                return []
+                return NO_RECORDS
             assert self._segment is not None  # noqa: S101 - it was opened
-            entries = self._segment.read(most)
-            if entries:
-                self._next = entries[-1].sequence + 1
-                return entries
+            if table := self._read(self._segment, most):
+                return table
             if not self._is_over():
-                return []
+                return NO_RECORDS
             # What was appended between the read and the look at the next segment:
-            if entries := self._segment.read(most):
-                self._next = entries[-1].sequence + 1
-                return entries
+            if table := self._read(self._segment, most):
+                return table
             self._segment.close()
             self._segment = None
+
+    def _read(self, segment: _Growing | _Closed, most: int) -> RecordTable:
+        table = segment.read(most)
+        if table:
+            self._next = int(table.rows[-1, Field.SEQUENCE]) + 1
+        return table
 
     def close(self) -> None:
         """Let the open file go. A later `read` begins that file anew, with entries read before."""
@@ -121,17 +132,17 @@ class _Growing:
         self._file = segment.path.open("rb", buffering=0)
         self._place = SEGMENT_HEADER_SIZE
 
-    def read(self, most: int) -> list[Entry]:
-        """Return complete records. An incomplete one is read anew: it may yet be cut off."""
+    def read(self, most: int) -> RecordTable:
+        """Return complete records. An incomplete one is read again: it may yet be cut off."""
         size = max(most, RECORD_HEADER_SIZE)
         while True:
             self._file.seek(self._place)
             data = self._file.read(size)
             scan = Scan(self._place)
-            entries = list(scan.feed(data))
+            table = scan.feed(data)
             self._place = scan.intact
-            if entries or len(data) < size:
-                return entries
+            if table or len(data) < size:
+                return table
             size *= 2  # a large record, or a large damage
 
     def close(self) -> None:
@@ -139,25 +150,25 @@ class _Growing:
 
 
 class _Closed:
-    """A compressed segment, which grows no more."""
+    """A compressed segment, which grows no more; it is read ahead by another thread."""
 
     is_complete = True
 
     def __init__(self, segment: SegmentFile) -> None:
         segment.header()
         self.folder = segment.path.parent
-        self._entries = segment.read()
+        self._tables = segment.tables_ahead()
+        self._rest = NO_RECORDS  # of the table that was read last
 
-    def read(self, most: int) -> list[Entry]:
-        return list(_limited(self._entries, most))
+    def read(self, most: int) -> RecordTable:
+        """Return complete records."""
+        table = self._rest or next(filter(None, self._tables), NO_RECORDS)
+        if not table:
+            return table
+        ends = table.rows[:, Field.END] - table.rows[0, Field.BEGIN]
+        count = int(np.searchsorted(ends, most)) + 1
+        self._rest = table[count:]
+        return table[:count]
 
     def close(self) -> None:
-        self._entries.close()
-
-
-def _limited(entries: Iterator[Entry], most: int) -> Iterator[Entry]:
-    for entry in entries:
-        yield entry
-        most -= len(entry.payload)
-        if most <= 0:
-            return
+        self._tables.close()

@@ -1,7 +1,8 @@
 """A recorder's journal as a source: what it has of today, and then what is appended. Loop thread.
 
-The journal is read in slices, and between two of them the loop rests as long as a slice took, so
-that catching up with a long day leaves the interpreter to the notebook half of the time.
+What one turn of the loop reads and delivers is bounded. While there is more to catch up with, the
+loop rests after a turn for as long as the turn took, so the notebook has the interpreter at least
+half of the time.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from kitepolars.secret import Secret
 from kitepolars.source import ConnectionState, LiveSource
 from kitepolars.wire.layouts import Mode
 
-SLICE_BYTES: Final = 2**20
-"""Bytes that are read at a time."""
+TURN_BYTES: Final = 2**20
+"""Bytes that are read in one turn of the loop, about: 5,600 full ticks, or one larger record."""
 
-SLICE: Final = 0.02
-"""Seconds for which records are delivered in one turn of the loop."""
+TURN_RECORDS: Final = 1_000
+"""Records that are delivered in one turn of the loop at most."""
 
 POLL_INTERVAL: Final = 0.005
-"""Seconds between two looks for more while there is some,"""
+"""Seconds between two reads while records arrive,"""
 
 IDLE_POLL_INTERVAL: Final = 0.05
 """and after `IDLE_AFTER` seconds without any."""
@@ -186,26 +187,31 @@ class FollowSource(LiveSource):
         assert self._tail is not None  # noqa: S101 - `start` made it
         heard_at = loop.time()
         while True:
+            began = loop.time()
             try:
-                entries = self._tail.read(SLICE_BYTES)
+                table = self._tail.read(TURN_BYTES)
             except (OSError, KitePolarsError) as error:
                 self._report(f"the journal cannot be read: {error}")
                 await asyncio.sleep(IDLE_AFTER)
                 continue
-            if not entries:
+            if not table:
                 self._caught_up.set()
-                is_quiet = loop.time() - heard_at > IDLE_AFTER
+                is_quiet = began - heard_at > IDLE_AFTER
                 await asyncio.sleep(IDLE_POLL_INTERVAL if is_quiet else POLL_INTERVAL)
                 continue
-            heard_at = began = loop.time()
-            for entry in entries:
-                for record in self._reader.read(entry):
+            heard_at = began
+            has_more = table.size > TURN_BYTES // 2
+            for first in range(0, len(table), TURN_RECORDS):
+                for record in self._reader.read_table(table[first : first + TURN_RECORDS]):
                     self.deliver(record)
-                if (took := loop.time() - began) > SLICE:
-                    await asyncio.sleep(0 if self._is_alone else took)
-                    began = loop.time()
-            rest = 0 if self._is_alone else max(POLL_INTERVAL, loop.time() - began)
-            await asyncio.sleep(rest)
+                await asyncio.sleep(self._rest(loop.time() - began, has_more=has_more))
+                began = loop.time()
+
+    def _rest(self, took: float, *, has_more: bool) -> float:
+        """Return how long the loop rests after a turn."""
+        if self._is_alone:
+            return 0.0
+        return took if has_more else POLL_INTERVAL
 
     async def _watch(self) -> None:
         """Look after the recorder: what it cannot write, and whether it lives, is an event."""

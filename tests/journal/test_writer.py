@@ -6,6 +6,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -292,7 +293,7 @@ def test_a_full_disk_costs_nothing_when_there_is_room_in_time(
     assert read_records(tmp_path) == [ticks(number, NOON + number) for number in range(20)]
     assert told == [
         f"recording stopped in {tmp_path}: No space left on device; it is tried again",
-        f"recording goes on in {tmp_path}",
+        f"recording continues in {tmp_path}",
     ]
 
 
@@ -366,3 +367,47 @@ def test_a_disk_that_fails_to_the_end_does_not_hold_up_the_end(tmp_path: Path) -
         writer.take(ticks(0, NOON))
     assert writer.stats().failure == "No space left on device"
     assert segments(tmp_path) == []
+
+
+class SlowDisk(Disk):
+    """A disk whose syncs end when they are let, and may fail then."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Semaphore(0)
+        self.error: int | None = None
+
+    def sync(self, handle: int) -> None:
+        self.begun.release()
+        assert self.go_on.acquire(timeout=PATIENCE)
+        if self.error is not None:
+            raise OSError(self.error, os.strerror(self.error))
+        super().sync(handle)
+
+
+def has_records(folder: Path, count: int) -> bool:
+    return len(read_records(folder)) == count
+
+
+@QUICK
+@pytest.mark.parametrize("error", [None, errno.EIO])
+def test_records_are_written_while_the_disk_is_synced(tmp_path: Path, error: int | None) -> None:
+    disk, told = SlowDisk(), list[str]()
+    with writing(tmp_path, disk=disk, alarm=told.append) as writer:
+        disk.go_on.release()  # for the header of the segment
+        writer.take(ticks(0, NOON))
+        for _ in range(2):
+            assert disk.begun.acquire(timeout=PATIENCE)
+        for number in range(1, 5):
+            writer.take(ticks(number, NOON + number))
+            eventually(partial(has_records, tmp_path, number + 1))
+        assert writer.stats().durable_sequence == 0
+        disk.error = error
+        disk.go_on.release()
+        eventually(lambda: writer.stats().durable_sequence == 1 or writer.stats().failure)
+        disk.error = None
+        disk.go_on.release(100)
+        assert writer.flush(PATIENCE)
+        assert writer.stats().durable_sequence == 5
+    assert read_records(tmp_path) == [ticks(number, NOON + number) for number in range(5)]
+    assert bool(told) == (error is not None)

@@ -1,0 +1,311 @@
+"""Appends records to the segments of a journal, and puts them on the disk. Writer's thread.
+
+A record is encoded once and then kept until it is on the disk: a write or a sync that fails is
+repeated with the same bytes. A sync runs on its own thread, so what arrives meanwhile is written,
+and visible to readers, without waiting for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import takewhile
+from pathlib import Path
+from typing import Final, NamedTuple, cast
+
+from kitepolars.journal.codec import MESSAGES, UnreadableRecord, decode, encode, time_of
+from kitepolars.journal.compression import Compressor
+from kitepolars.journal.folder import end_of_day, tidy
+from kitepolars.journal.format import Entry
+from kitepolars.journal.growing import Disk, GrowingSegment
+from kitepolars.journal.segments import SegmentFile, segments
+from kitepolars.journal.standing import Standing
+from kitepolars.source import Listing, Record
+
+SYNC: Final = 0.1
+"""Seconds that a written record may wait for the next sync."""
+
+
+class _Roll(NamedTuple):
+    """The place where the next segment begins, with its first record's number and time."""
+
+    sequence: int
+    at: int
+
+
+class _Encoded(NamedTuple):
+    """An encoded record, until it is on the disk."""
+
+    sequence: int
+    at: int
+    data: bytes
+
+
+class Appender:
+    """The end of a journal.
+
+    Parameters
+    ----------
+    folder
+        The journal's folder.
+    segment_bytes
+        The size in bytes from which on the next segment begins.
+    disk
+        The operating system.
+    alarm
+        Called with a line when a segment cannot be compressed.
+    now
+        The time, in microseconds since the Unix epoch, UTC.
+    on_sync
+        Called on another thread when a sync has ended; `settle` then takes its result.
+
+    Raises
+    ------
+    OSError
+        When the journal cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int,
+        disk: Disk,
+        alarm: Callable[[str], object],
+        on_sync: Callable[[], object],
+        now: int,
+    ) -> None:
+        self.standing = Standing()
+        """What the records so far amount to."""
+        self.sequence = 0
+        """The sequence number of the next record."""
+        self.durable = 0
+        """Every record with a smaller sequence number is on the disk."""
+        self.last_at = now
+        """The time of the last record that was there at the opening, or of the opening."""
+        self.safe_at = now
+        """The time of the last record that is on the disk, or of the opening."""
+        self.records = self.bytes = 0
+        """Records written since the journal was opened, and their bytes."""
+        self.encoded_bytes = 0
+        """Bytes of all records that were encoded."""
+        self.day_end = 0
+        """When the trading day of the segment ends."""
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._disk = disk
+        self._on_sync = on_sync
+        self._segment: GrowingSegment | None = None
+        self._planned = 0  # bytes of its segment, with what is encoded
+        self._waiting: deque[_Encoded | _Roll] = deque()  # not written
+        self._unsafe: list[_Encoded] = []  # written, but not known to be on the disk
+        self._sync: _Sync | None = None  # under way
+        self._syncs = ThreadPoolExecutor(1, "kitepolars-journal-sync")
+        self._next_sync = 0.0
+        self._compressor = Compressor(alarm)
+        self._resume()
+
+    # -- what is where -------------------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether encoded records are not written."""
+        return bool(self._waiting)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether all that was encoded is on the disk."""
+        return not (self._waiting or self._unsafe)
+
+    @property
+    def due(self) -> float | None:
+        """When the next sync has to start, by the monotonic clock; None if nothing needs one."""
+        return self._next_sync if self._unsafe and self._sync is None else None
+
+    # -- records -------------------------------------------------------------------------------
+
+    def encode(self, record: Record) -> None:
+        """Encode a record, and before it whatever the next segment begins with."""
+        at = time_of(record)
+        is_next_day = at >= self.day_end
+        if is_next_day or self._planned >= self._segment_bytes:
+            self._waiting.append(_Roll(self.sequence, at))
+            self._planned = 0
+            listing = self.standing.listing
+            if is_next_day:
+                self.day_end = end_of_day(at)
+                if listing is not None and not isinstance(record, Listing):
+                    self._add(listing._replace(at=at))
+            for standing in self.standing.records(at):
+                self._add(standing)
+        self._add(record)
+
+    def _add(self, record: Record) -> None:
+        entry = encode(record, self.sequence)
+        data = entry.encode()
+        self.sequence += 1
+        self._planned += len(data)
+        self.encoded_bytes += len(data)
+        self.standing.take(record)
+        self._waiting.append(_Encoded(entry.sequence, entry.at, data))
+
+    def write(self) -> None:
+        """Write what is encoded, each record in the segment where it belongs.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take it; the rest waits for the next call.
+        """
+        while self._waiting:
+            first = self._waiting[0]
+            if isinstance(first, _Roll):
+                self._roll(first)
+                self._waiting.popleft()
+                continue
+            batch = list(takewhile(lambda item: isinstance(item, _Encoded), self._waiting))
+            self._append(cast("list[_Encoded]", batch))
+
+    def _append(self, batch: list[_Encoded]) -> None:
+        segment = self._segment
+        assert segment is not None  # noqa: S101 - a `_Roll` comes before the first record
+        if not segment.is_there:
+            self._begin_again(segment)
+            raise OSError(errno.ENOENT, "the segment was deleted", str(segment.path))
+        size = segment.append([encoded.data for encoded in batch])
+        if not self._unsafe:
+            self._next_sync = time.monotonic() + SYNC
+        self._unsafe += batch
+        self.records += len(batch)
+        self.bytes += size
+        for _ in batch:
+            self._waiting.popleft()
+
+    def _roll(self, roll: _Roll) -> None:
+        """Begin the segment of a record; the one before is closed, and compressed in time."""
+        self.sync()
+        before = self._segment
+        self._segment = GrowingSegment.create(self._folder, roll.sequence, roll.at, self._disk)
+        if before is not None:
+            before.close()
+            self._compressor.put(before.path)
+
+    def _begin_again(self, segment: GrowingSegment) -> None:
+        """Write what is not safe into a new segment, because the one that had it was deleted."""
+        if self._sync is not None:
+            self._sync.wait()
+            self._sync = None
+        self._waiting.extendleft(reversed(self._unsafe))
+        self._unsafe.clear()
+        first = self._waiting[0]
+        self._waiting.appendleft(_Roll(first.sequence, first.at))
+        segment.close()
+        self._segment = None
+
+    # -- putting it on the disk ----------------------------------------------------------------
+
+    def start_sync(self) -> None:
+        """Start to put what was written on the disk, unless that is under way."""
+        if self._sync is None and self._unsafe:
+            assert self._segment is not None  # noqa: S101 - something was written to it
+            self._next_sync = time.monotonic() + SYNC
+            done = self._syncs.submit(self._disk.sync, self._segment.handle)
+            self._sync = _Sync(done, len(self._unsafe), self._segment.size)
+            done.add_done_callback(lambda _: self._on_sync())
+
+    def settle(self) -> None:
+        """Take the result of the sync that has ended, if there is one.
+
+        Raises
+        ------
+        OSError
+            When it failed: what was written since the last one will be written again.
+        """
+        if self._sync is not None and self._sync.done.done():
+            self._finish(self._sync)
+
+    def sync(self) -> None:
+        """Put what was written on the disk, and wait for it.
+
+        Raises
+        ------
+        OSError
+            When that fails; see `settle`.
+        """
+        while self._unsafe:
+            self.start_sync()
+            assert self._sync is not None  # noqa: S101 - started, or under way
+            self._sync.wait()
+            self._finish(self._sync)
+
+    def _finish(self, sync: _Sync) -> None:
+        self._sync = None
+        assert self._segment is not None  # noqa: S101 - it was synced
+        error = sync.done.exception()
+        if error is not None:
+            self._segment.distrust()
+            self._waiting.extendleft(reversed(self._unsafe))
+            self._unsafe.clear()
+            raise error
+        self._segment.durable = sync.size
+        last = self._unsafe[sync.records - 1]
+        self.durable, self.safe_at = last.sequence + 1, last.at
+        del self._unsafe[: sync.records]
+
+    def close(self) -> None:
+        """Let the files go. What is not on the disk then is lost."""
+        self._syncs.shutdown()
+        self._compressor.close()
+        if self._segment is not None:
+            self._segment.close()
+
+    # -- opening -------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        """Continue where the journal ends: cut off what is incomplete, compress what is closed."""
+        existing = segments(self._folder)
+        tidy(self._folder)
+        if existing:
+            self._resume_segment(existing[-1])
+        for segment in existing[:-1]:
+            if not segment.is_compressed:
+                self._compressor.put(segment.path)
+
+    def _resume_segment(self, segment: SegmentFile) -> None:
+        """Read the last segment, and continue in it if it is open."""
+        header = segment.header()
+        self.sequence = segment.sequence
+        if header is not None:
+            self.last_at = header.at
+
+        def take(entry: Entry) -> None:
+            self.sequence, self.last_at = entry.sequence + 1, entry.at
+            if entry.kind != MESSAGES:
+                with suppress(UnreadableRecord):
+                    self.standing.take(decode(entry))
+            else:
+                self.standing.is_stopped = False
+
+        if segment.is_compressed:
+            for entry in segment.read():
+                take(entry)
+        else:
+            self._segment = GrowingSegment.resume(segment.path, take, self._disk)
+            self._planned = self._segment.size
+            self.day_end = end_of_day(self.last_at if header is None else header.at)
+        self.durable = self.sequence
+
+
+class _Sync(NamedTuple):
+    """A sync under way, the records that it covers, and the size of the segment with them."""
+
+    done: Future[None]
+    records: int
+    size: int
+
+    def wait(self) -> None:
+        self.done.exception()
