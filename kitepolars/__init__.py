@@ -45,11 +45,13 @@ from kitepolars.errors import (
     KitePolarsError,
     NotLive,
     NotRunning,
+    PartitionFailed,
     UnknownInstrument,
 )
 from kitepolars.wire.layouts import Mode
 
 if TYPE_CHECKING:
+    from kitepolars.cluster import map_days
     from kitepolars.demonstration import DemoTicker, demo
     from kitepolars.feed.account import Account
     from kitepolars.feed.manager import TickerManager
@@ -91,6 +93,7 @@ __all__ = [
     "NotRunning",
     "OrderUpdate",
     "PacketRun",
+    "PartitionFailed",
     "ReconnectPolicy",
     "ReplayTicker",
     "Retention",
@@ -113,6 +116,7 @@ __all__ = [
     "indicators",
     "latest",
     "login_url",
+    "map_days",
     "microprice",
     "mid",
     "movers",
@@ -153,6 +157,7 @@ _LATE: Final = {
     "generate_session": "kitepolars.rest",
     "historical": "kitepolars.rest",
     "login_url": "kitepolars.rest",
+    "map_days": "kitepolars.cluster",
     "packets": "kitepolars.wire.views",
     "read_journal": "kitepolars.recordings.frames",
     "replay": "kitepolars.playback",

@@ -10,6 +10,7 @@
     ├ NotLive(RuntimeError)            a recording cannot be told what to deliver
     ├ CapacityExceeded(ValueError)     .requested .available
     ├ UnknownInstrument(KeyError)      .name .suggestions
+    ├ PartitionFailed(RuntimeError)    .partition
     └ JournalError(OSError)            .path
 
 Where a built-in exception has the same meaning, the error derives from it, so that ordinary
@@ -34,6 +35,7 @@ __all__ = [
     "KitePolarsError",
     "NotLive",
     "NotRunning",
+    "PartitionFailed",
     "UnknownInstrument",
 ]
 
@@ -175,6 +177,22 @@ class UnknownInstrument(KitePolarsError, KeyError):
             text += f"; did you mean {', '.join(self.suggestions)}"
         end = "?" if self.suggestions else "."
         return f"{text}{end} {self.hint}".rstrip()
+
+
+class PartitionFailed(KitePolarsError, RuntimeError):
+    """A function of `map_days` failed for a partition, or its workers died.
+
+    Parameters
+    ----------
+    partition
+        The day, or the range of instrument tokens.
+    reason
+        What went wrong there.
+    """
+
+    def __init__(self, partition: str, reason: str) -> None:
+        super().__init__(f"{partition}: {reason}")
+        self.partition = partition
 
 
 class JournalError(KitePolarsError, OSError):

@@ -61,6 +61,7 @@ PARTS: Final = {
     "wire": part("errors native", "numpy"),
     "frames": part("errors native calendar wire", "numpy polars"),
     "feed": part("errors secret wire source ledger", "websockets", asyncio=True),
+    "cluster": part("errors journal recordings", "cloudpickle distributed polars rich"),
     "recorder": part("errors feed journal source wire", asyncio=True),
     "journal": part("errors native calendar source wire", "backports compression numpy"),
     "recordings": part(
@@ -114,7 +115,7 @@ PARTS: Final = {
     "__main__": part("cli"),
     "__init__": part(
         "_version errors wire frames source ledger feed instruments analytics nesting pipeline "
-        "rest ticker demonstration recordings playback"
+        "rest ticker demonstration recordings playback cluster"
     ),
 }
 """A new part is a new row: think about its arrows first (docs/architecture.md)."""

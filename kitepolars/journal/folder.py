@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,15 @@ def end_of_day(at: int) -> int:
 def segment_path(root: Path, sequence: int, at: int) -> Path:
     """Return where the segment belongs that begins with a record."""
     return root / trading_day(at).isoformat() / f"{sequence:0{DIGITS}}{OPEN}"
+
+
+def recorded_days(root: str | os.PathLike[str]) -> list[dt.date]:
+    """Return the trading days that a journal's folder has, in order."""
+    found = []
+    for folder in Path(root).glob("????-??-??"):
+        with suppress(ValueError):
+            found.append(dt.date.fromisoformat(folder.name))
+    return sorted(found)
 
 
 def closed_path(path: Path) -> Path:

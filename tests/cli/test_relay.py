@@ -32,20 +32,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on 
 
 INFY, SBIN = 408065, 779521
 CERTIFY: Final = [
-    "openssl",
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-    "-days",
-    "1",
-    "-subj",
-    "/CN=relay",
-    "-addext",
-    "subjectAltName=IP:127.0.0.1",
+    *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+    *("-days", "1", "-subj", "/CN=relay", "-addext", "subjectAltName=IP:127.0.0.1"),
 ]
 """Makes a key and its certificate."""
 
