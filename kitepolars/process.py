@@ -46,6 +46,8 @@ class ServerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # A simulated server has no use for credentials, and others may read its environment.
+            env={name: value for name, value in os.environ.items() if name[:5] != "KITE_"},
             # Its own group, so that Ctrl-C in a terminal reaches this process only.
             process_group=0 if os.name == "posix" else None,
         )

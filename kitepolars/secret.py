@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import hmac
-import json
 import re
-from typing import Final, NoReturn
-from urllib.parse import quote
-
-_ESCAPE: Final = re.compile(r"""\\+(?:u([0-9a-fA-F]{4})|(["/]))|%([0-9a-fA-F]{2})""")
-"""A character as JSON or a URL may spell it; text within text doubles the backslashes."""
+from typing import NoReturn
 
 
 class Secret:
@@ -83,29 +78,23 @@ def redacted(text: str, value: str) -> str:
     >>> redacted('{"data": "bad token hunt\\u0065r\\/2"}', "hunter/2")
     '{"data": "bad token …"}'
     """
-    for form in (value, quote(value, safe=""), json.dumps(value)[1:-1]):
-        text = text.replace(form, "…")
-    return _without_escaped(text, value)
-
-
-def _without_escaped(text: str, value: str) -> str:
-    """Return a text without a value, some of whose characters the text may spell as escapes."""
-    characters: list[str] = []
-    starts: list[int] = []  # of each character in the text
-    end = 0
-    for escape in _ESCAPE.finditer(text):
-        characters += text[end : escape.start()]
-        starts += range(end, escape.start())
-        code = escape[1] or escape[3]
-        characters.append(chr(int(code, 16)) if code else escape[2])
-        starts.append(escape.start())
-        end = escape.end()
-    if not end:  # it has no escape
+    text = text.replace(value, "…")
+    if "\\" not in text and "%" not in text:  # nothing is escaped
         return text
-    starts += range(end, len(text) + 1)
-    plain = "".join(characters) + text[end:]
-    kept, done = [], 0
-    while (found := plain.find(value, done)) >= 0:
-        kept.append(text[starts[done] : starts[found]])
-        done = found + len(value)
-    return "…".join([*kept, text[starts[done] :]])
+    return re.sub("".join(map(_spellings, value)), "…", text)
+
+
+def _spellings(char: str) -> str:
+    """Return a pattern of the ways in which a character may be spelt.
+
+    Text within text doubles the backslashes. Their number is bounded, so that a text of
+    backslashes takes no longer than others.
+    """
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    in_json = "".join(rf"\\{{1,16}}u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4))
+    octets = char.encode("utf-8", "surrogatepass").hex()
+    in_url = "".join(f"%(?i:{octets[at : at + 2]})" for at in range(0, len(octets), 2))
+    if char == "\\":
+        return rf"(?:{in_json}|{in_url}|\\{{1,16}})"
+    escape = r"\\{0,16}" if char in '"/' else ""
+    return f"(?:{in_json}|{in_url}|{escape}{re.escape(char)})"

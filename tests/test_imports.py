@@ -62,7 +62,7 @@ PARTS: Final = {
     "frames": part("errors native calendar wire", "numpy polars"),
     "feed": part("errors secret wire source ledger", "websockets", asyncio=True),
     "cluster": part("errors journal recordings", "cloudpickle distributed polars rich"),
-    "recorder": part("errors feed journal source wire", asyncio=True),
+    "recorder": part("errors feed journal secret source wire", asyncio=True),
     "journal": part("errors native calendar source wire", "backports compression numpy"),
     "recordings": part(
         "errors secret calendar frames instruments journal ledger pipeline recorder source wire",
@@ -108,7 +108,7 @@ PARTS: Final = {
     "lab": part("errors"),
     "cli": part(
         "kitepolars _version calendar demonstration errors feed frames health journal lab ledger "
-        "pipeline process recorder recordings relay rest sim source wire",
+        "pipeline process recorder recordings relay rest secret sim source wire",
         "kiteconnect polars rich",
         asyncio=True,
     ),

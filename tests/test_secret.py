@@ -43,17 +43,16 @@ def spellings(char: str) -> st.SearchStrategy[str]:
     """Return the ways in which JSON, or JSON within JSON, or a URL may spell a character."""
     units = char.encode("utf-16-be").hex()
     in_json = "".join(f"\\u{units[n : n + 4]}" for n in range(0, len(units), 4))
-    ways = [char, in_json, in_json.replace("\\", "\\\\")]
-    if char in '/"':
-        ways += [f"\\{char}", f"\\\\{char}"]
-    if char.isascii():
-        ways += [quote(char, safe=""), f"%{ord(char):02x}"]
+    ways = [char, in_json, in_json.replace("\\", "\\\\"), in_json.upper().replace("U", "u")]
+    if char in '/"\\':
+        ways += [f"\\{char}", f"\\\\\\{char}"]
+    ways += [quote(char, safe=""), quote(char, safe="").lower()]
     return st.sampled_from(ways)
 
 
 @given(st.data())
 def test_no_spelling_of_the_token_is_left(data: st.DataObject) -> None:
-    token = data.draw(st.text('abc/"+=&', min_size=4, max_size=12), label="token")
+    token = data.draw(st.text('abc/"+=&\\é𝄞', min_size=4, max_size=12), label="token")
     spelt = "".join(data.draw(spellings(char)) for char in token)
     before, after = (data.draw(st.text("xyz\\/é ")) for _ in range(2))
     assert redacted(f"{before}<{spelt}>{after}", token) == f"{before}<…>{after}"

@@ -20,6 +20,7 @@ from kitepolars.recorder.places import require_posix
 from kitepolars.recorder.process import become
 from kitepolars.recorder.request import Request
 from kitepolars.rest import credentials_from_env
+from kitepolars.secret import Secret
 from kitepolars.wire.control import KITE_URL
 
 HELP: Final = "record ticks into a folder, or control a recorder that runs"
@@ -155,10 +156,14 @@ def _unsubscribe(recorder: Recorder, arguments: argparse.Namespace) -> None:
 
 
 def _token(recorder: Recorder, _: argparse.Namespace) -> None:
-    # not an argument of the command: those of a process can be read by others
-    token = getpass.getpass("access token: ") if sys.stdin.isatty() else sys.stdin.readline()
-    recorder.ask("set_access_token", token=token.strip())
+    # Not an argument of the command: others can read the arguments of a process.
+    recorder.ask("set_access_token", token=_asked_token())
     print("the recorder uses the new access token")
+
+
+def _asked_token() -> Secret:
+    line = getpass.getpass("access token: ") if sys.stdin.isatty() else sys.stdin.readline()
+    return Secret(line.strip())
 
 
 def _stop(recorder: Recorder, _: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
 """Accounts, and the URL to connect to. Immutable; any thread.
 
-The access token leaves its `Secret` in one place, `connection_url`, at the moment of connecting.
+The access token leaves its `Secret` in one place, `handshake_query`, at the moment of connecting.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from kitepolars.errors import ConfigError
 from kitepolars.secret import Secret, as_secret, redacted
 
 HEADERS: Final = {"X-Kite-Version": "3"}
 """Sent with the handshake. Source: Kite Connect v3, "WebSocket streaming"."""
+
+_CREDENTIALS: Final = frozenset({"api_key", "access_token"})
+"""Parameters of the handshake's query that come from an `Account`, never from a URL."""
 
 _PRINTABLE: Final = "a non-empty printable string"
 
@@ -71,28 +74,29 @@ class Account:
         return text
 
 
-def connection_url(base: str, account: Account) -> str:
-    """Return the URL to connect to. It contains the token: never keep, show or log it.
+def handshake_query(query: str, account: Account) -> str:
+    """Return the query of a handshake. It contains the token: never keep, show or log it.
 
     Parameters
     ----------
-    base
-        The server, ``wss://ws.kite.trade/``; its parameters are kept.
+    query
+        The query of the server's URL; its parameters are kept.
     account
         The credentials to add.
 
     Examples
     --------
-    >>> connection_url("wss://ws.kite.trade", Account("main", "key", "a/b+c"))
-    'wss://ws.kite.trade/?api_key=key&access_token=a%2Fb%2Bc'
+    >>> handshake_query("user_id=AB1234", Account("main", "key", "a/b+c"))
+    'user_id=AB1234&api_key=key&access_token=a%2Fb%2Bc'
     """
-    parts = urlsplit(base)
-    credentials = (
-        f"api_key={quote(account.api_key, safe='')}"
-        f"&access_token={quote(account.secret.reveal(), safe='')}"
+    own = [query] if query else []
+    return "&".join(
+        (
+            *own,
+            f"api_key={quote(account.api_key, safe='')}",
+            f"access_token={quote(account.secret.reveal(), safe='')}",
+        )
     )
-    query = f"{parts.query}&{credentials}" if parts.query else credentials
-    return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", query, ""))
 
 
 def public_url(base: str) -> str:
@@ -101,17 +105,18 @@ def public_url(base: str) -> str:
     Raises
     ------
     ConfigError
-        When it is no ``ws://`` or ``wss://`` URL with a host, or holds a password or a fragment;
-        and for ``ws://`` to another machine, because the handshake carries the access token.
+        When it is no ``ws://`` or ``wss://`` URL with a host, or contains a password, a fragment
+        or credentials; and for ``ws://`` to another machine, because the handshake carries the
+        access token.
     """
-    wanted = "a ws:// or wss:// URL with a host and neither password nor fragment"
+    wanted = "a ws:// or wss:// URL with a host, without password, fragment or credentials"
     try:
         parts = urlsplit(base)
         usable = parts.scheme in {"ws", "wss"} and parts.hostname and "@" not in parts.netloc
         _ = parts.port
     except (ValueError, TypeError, AttributeError):
         usable = False
-    if not usable or parts.fragment:
+    if not usable or parts.fragment or not _CREDENTIALS.isdisjoint(parse_qs(parts.query)):
         # the URL is not shown: people paste credentials into it
         raise ConfigError("url", Secret(str(base)), wanted)
     shown = urlunsplit((parts.scheme, parts.netloc, parts.path or "/", "", ""))

@@ -4,7 +4,7 @@
 read of the socket brings is stamped and divided: steady binary messages go to the
 receiver where they lie, and everything else goes through the library as always.
 No task is woken for a message. No exception of the transport leaves this module:
-they hold the URL, and the URL holds the token. A `Failure` says what happened.
+its frames hold the handshake, which carries the token. A `Failure` says what happened.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import json
 import logging
 import re
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
@@ -24,7 +25,7 @@ from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 
-from kitepolars.feed.account import HEADERS, Account, connection_url, is_loopback
+from kitepolars.feed.account import HEADERS, Account, handshake_query, is_loopback
 from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 from kitepolars.wire.control import MAX_TEXT, printable
@@ -143,6 +144,23 @@ class Connection(ClientConnection):
         except ConnectionClosed:
             return False
         return True
+
+    async def handshake(self, *headers: Any, **options: Any) -> None:
+        """Send the opening handshake with the credentials; called by the library.
+
+        They are part of the library's URL and request for this call only, so that neither it nor
+        the cache of `urllib.parse` keeps them.
+        """
+        public = self.protocol.uri
+        query = handshake_query(public.query, self._account)
+        self.protocol.uri = replace(public, query=query)
+        del query
+        try:
+            await super().handshake(*headers, **options)
+        finally:
+            self.protocol.uri = public
+            if self.request is not None:
+                self.request.path = public.resource_name
 
     async def ended(self) -> Failure:
         """Wait for the end of the connection and return its cause."""
@@ -281,7 +299,7 @@ async def open_connection(
     """
     try:
         opening = _Connect(
-            connection_url(base, account),
+            base,
             additional_headers=HEADERS,
             compression=None,
             proxy=None if is_loopback(base) else True,

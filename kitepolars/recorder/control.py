@@ -23,6 +23,7 @@ from kitepolars.errors import (
     UnknownInstrument,
 )
 from kitepolars.recorder.places import SOCKET, connect, short_path
+from kitepolars.secret import Secret
 
 MAX_LINE: Final = 4 * 2**20
 """Bytes of a request at most: 100,000 instruments are about one million."""
@@ -120,7 +121,7 @@ class Recorder:
         request
             ``"status"``, ``"subscribe"``, ``"unsubscribe"``, ``"set_access_token"`` or ``"stop"``.
         values
-            What belongs to it.
+            Its arguments; a credential as a `Secret`, which is revealed on the socket only.
 
         Raises
         ------
@@ -131,7 +132,7 @@ class Recorder:
         """
         try:
             with connect(self.folder, CONTROL_TIMEOUT) as client, client.makefile("rwb") as stream:
-                stream.write(json.dumps({"do": request, **values}).encode() + b"\n")
+                stream.write(_line({"do": request, **values}))
                 stream.flush()
                 line = stream.readline(MAX_LINE)
         except OSError as error:
@@ -143,6 +144,10 @@ class Recorder:
         if not answer.pop("ok"):
             raise _error(answer)
         return answer
+
+
+def _line(request: Mapping[str, Any]) -> bytes:
+    return json.dumps(request, default=Secret.reveal).encode() + b"\n"
 
 
 _DETAILS: Final[Mapping[type[KitePolarsError], tuple[str, ...]]] = {

@@ -107,19 +107,21 @@ def credentials(accounts: Sequence[Account]) -> bytes:
 def without_credentials(
     environment: Mapping[str, str], accounts: Sequence[Account]
 ) -> dict[str, str]:
-    """Return an environment without the variables that hold an access token or an API key.
+    """Return an environment without credentials.
 
     Parameters
     ----------
     environment
-        Such as `os.environ`.
+        Such as `os.environ`. Variables whose names start with ``KITE_`` are left out, the secret of
+        the app among them, and those that contain a credential of the accounts.
     accounts
-        Whose credentials.
+        The accounts.
     """
     return {
         name: value
         for name, value in environment.items()
-        if all(account.redact(value) == value for account in accounts)
+        if not name.startswith("KITE_")
+        and all(account.redact(value) == value for account in accounts)
     }
 
 

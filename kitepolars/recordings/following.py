@@ -21,7 +21,7 @@ from kitepolars.journal.segments import segments
 from kitepolars.journal.tail import Tail
 from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.process import find
-from kitepolars.secret import Secret
+from kitepolars.secret import Secret, as_secret, redacted
 from kitepolars.source import ConnectionState, LiveSource
 from kitepolars.wire.layouts import Mode
 
@@ -81,6 +81,7 @@ class FollowSource(LiveSource):
         self._folder = Path(folder)
         self._launch = launch
         self._access_tokens = dict(access_tokens or {})
+        self._redacted = list(self._access_tokens.values())
         self._recorder: Recorder | None = None
         self._wanted: dict[int, Mode] = {}  # before there is a recorder
         self._tail: Tail | None = None
@@ -157,8 +158,16 @@ class FollowSource(LiveSource):
 
     def set_access_token(self, token: str | Secret, account: str | None = None) -> None:
         """Give the recorder a new access token."""
-        secret = token if isinstance(token, Secret) else Secret(token)
-        self.recorder.ask("set_access_token", token=secret.reveal(), account=account)
+        secret = as_secret(token)
+        del token  # a traceback may show the locals of any frame
+        self._redacted.append(secret)
+        self.recorder.ask("set_access_token", token=secret, account=account)
+
+    def note(self, kind: str, detail: str, connection: int | None = None) -> None:
+        """Deliver an event, without any access token in its text."""
+        for secret in self._redacted:
+            detail = redacted(detail, secret.reveal())
+        super().note(kind, detail, connection)
 
     # -- finding and starting -----------------------------------------------------------------
 
@@ -174,7 +183,7 @@ class FollowSource(LiveSource):
                 )
             return self._launch(dict(self._wanted))
         for account, token in self._access_tokens.items():
-            recorder.ask("set_access_token", token=token.reveal(), account=account)
+            recorder.ask("set_access_token", token=token, account=account)
         for mode in dict.fromkeys(self._wanted.values()):
             tokens = [token for token, wanted in self._wanted.items() if wanted is mode]
             recorder.ask("subscribe", tokens=tokens, mode=mode)

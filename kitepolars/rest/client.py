@@ -11,14 +11,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from kitepolars.errors import AuthenticationError, ConfigError, ConnectionLost, KitePolarsError
 from kitepolars.feed.account import HEADERS, is_loopback
 from kitepolars.instruments.download import is_safe_url
-from kitepolars.secret import Secret
+from kitepolars.secret import Secret, as_secret, redacted
 
 if TYPE_CHECKING:
     import httpx
@@ -202,17 +202,32 @@ class Client:
         AuthenticationError, ConnectionLost, KitePolarsError
             As for `get`.
         """
-        self._secrets += [value.reveal() for value in form.values() if isinstance(value, Secret)]
+        self._secrets += [value for value in form.values() if isinstance(value, Secret)]
         self._pace.wait()
-        answer = self._send("POST", path, data={k: _revealed(value) for k, value in form.items()})
+        answer = self._send("POST", path, form=form)
         return self._data(path, answer, attempts=1)
 
-    def _send(self, method: str, path: str, **content: Any) -> _Answer:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        form: Mapping[str, str | Secret] | None = None,
+    ) -> _Answer:
+        """Send a request and return the response.
+
+        No exception passes through the frames of the HTTP library: they hold the request.
+        """
         try:
-            with self._client.stream(method, path, **content) as response:
+            with self._client.stream(
+                method, path, params=params, data=_revealed_form(form)
+            ) as response:
                 body = _bounded(response.iter_bytes())
         except self._request_error as error:
-            return _Answer(status=None, text=f"{type(error).__name__}: {error}")
+            return _Answer(status=None, text=self._redacted(f"{type(error).__name__}: {error}"))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
         return _Answer(
             status=response.status_code,
             text=body.decode("utf-8", "replace"),
@@ -222,7 +237,9 @@ class Client:
     def _data(self, path: str, answer: _Answer, *, attempts: int) -> Any:
         if answer.is_success:
             return answer.content["data"]
-        said = f"{path}: {self._redacted(answer.summary)}"
+        # Before it is truncated or escaped, or a part of a credential might remain.
+        answer = replace(answer, text=self._redacted(answer.text))
+        said = f"{path}: {answer.summary}"
         if answer.is_transient:
             times = "once" if attempts == 1 else f"{attempts} times"
             raise ConnectionLost(f"{said} (tried {times})", attempts=attempts)
@@ -232,7 +249,7 @@ class Client:
 
     def _redacted(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, "…")
+            text = redacted(text, secret.reveal())
         return text
 
 
@@ -287,18 +304,33 @@ class _Answer:
 
 def _authorization(credentials: Credentials) -> Callable[[httpx.Request], httpx.Request]:
     def authorize(request: httpx.Request) -> httpx.Request:
-        token = _revealed(credentials.access_token)
-        request.headers["Authorization"] = f"token {credentials.api_key}:{token}"
+        token = _checked_token(credentials)
+        request.headers["Authorization"] = f"token {credentials.api_key}:{token.reveal()}"
         return request
 
     return authorize
 
 
-def _checked_token(credentials: Credentials) -> str:
-    token = credentials.access_token
-    if isinstance(token, Secret) or (isinstance(token, str) and token):
-        return _revealed(token)
-    raise ConfigError("access_token", token, "the token of today's login")
+def _checked_token(credentials: Credentials) -> Secret:
+    """Return the token without surrounding whitespace.
+
+    What a header cannot carry is refused here: the HTTP library would quote it in its error.
+    """
+    token = _access_token(credentials)
+    if not _fits_header(token.reveal()):
+        raise ConfigError("access_token", token, "the token of today's login")
+    return Secret(token.reveal().strip())
+
+
+def _access_token(credentials: Credentials) -> Secret:
+    return as_secret(credentials.access_token)
+
+
+def _fits_header(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    kept = value.strip()
+    return bool(kept) and kept.isascii() and kept.isprintable()
 
 
 def _bounded(chunks: Iterable[bytes]) -> bytes:
@@ -310,5 +342,9 @@ def _bounded(chunks: Iterable[bytes]) -> bytes:
     return bytes(body)
 
 
-def _revealed(value: str | Secret) -> str:
-    return value.reveal() if isinstance(value, Secret) else value
+def _revealed_form(form: Mapping[str, str | Secret] | None) -> dict[str, str] | None:
+    if form is None:
+        return None
+    return {
+        name: value.reveal() if isinstance(value, Secret) else value for name, value in form.items()
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any, Final
@@ -100,7 +101,7 @@ def login_url(api_key: str) -> str:
     >>> login_url("my_key")
     'https://kite.zerodha.com/connect/login?v=3&api_key=my_key'
     """
-    return f"{LOGIN}?v=3&api_key={quote(_filled('api_key', api_key), safe='')}"
+    return f"{LOGIN}?v=3&api_key={quote(_filled('api_key', api_key).reveal(), safe='')}"
 
 
 def generate_session(
@@ -138,7 +139,7 @@ def generate_session(
     """
     # From here on no local variable shows what it holds, whatever is raised.
     api_secret, request_token = as_secret(api_secret), as_secret(request_token)
-    api_key = _filled("api_key", api_key)
+    api_key = _filled("api_key", api_key).reveal()
     form = _form(api_key, api_secret, request_token)
     with Client(url, pace=_PACE) as client:
         return _session(api_key, client.post("/session/token", form))
@@ -159,50 +160,59 @@ def credentials_from_env(*, dotenv: bool = True) -> Account:
     ConfigError
         If one of them is missing or empty; it names the variable.
     """
-    values = (_dotenv() if dotenv else {}) | {k: v for k, v in os.environ.items() if v}
-    return Account(
-        "default",
-        _variable(values, API_KEY_VARIABLE),
-        Secret(_variable(values, ACCESS_TOKEN_VARIABLE)),
-    )
+    known = (_dotenv() if dotenv else {}) | _secrets(os.environ)
+    key, token = (_variable(known, name) for name in (API_KEY_VARIABLE, ACCESS_TOKEN_VARIABLE))
+    return Account("default", key, token)
 
 
-def _dotenv() -> dict[str, str]:
+def _dotenv() -> dict[str, Secret]:
     try:
         from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 -- an extra
     except ImportError:
         return {}
     path = find_dotenv(usecwd=True)
-    return {k: v for k, v in dotenv_values(path).items() if v} if path else {}
+    return _secrets(dotenv_values(path)) if path else {}
 
 
-def _variable(values: dict[str, str], name: str) -> str:
-    value = values.get(name, "").strip()
-    if not value:
+def _secrets(variables: Mapping[str, str | None]) -> dict[str, Secret]:
+    """Return the variables that are set, hidden: tracebacks may show local variables."""
+    return {name: Secret(value) for name, value in variables.items() if value and value.strip()}
+
+
+def _variable(known: Mapping[str, Secret], name: str) -> Secret:
+    if name not in known:
         absent = f"{name} is set neither in the environment nor in a .env file"
         raise ConfigError(name, None, message=absent)
-    return value
+    return known[name]
 
 
 def _form(api_key: str, api_secret: Secret, request_token: Secret) -> dict[str, str | Secret]:
-    token = _request_token(request_token)
-    secret = _filled("api_secret", api_secret)
-    checksum = hashlib.sha256(f"{api_key}{token}{secret}".encode()).hexdigest()
-    return {"api_key": api_key, "request_token": Secret(token), "checksum": Secret(checksum)}
+    token, secret = _request_token(request_token), _filled("api_secret", api_secret)
+    checksum = hashlib.sha256(f"{api_key}{token.reveal()}{secret.reveal()}".encode()).hexdigest()
+    return {"api_key": api_key, "request_token": token, "checksum": Secret(checksum)}
 
 
-def _request_token(pasted: Secret) -> str:
+def _request_token(pasted: Secret) -> Secret:
+    """Return the request token in what was pasted: the token itself, or the whole address."""
     if "://" not in pasted.reveal():
         return _filled("request_token", pasted)
-    found = parse_qs(urlsplit(pasted.reveal().strip()).query).get("request_token", [""])
-    return _filled("request_token", Secret(found[0]))
+    return _filled("request_token", Secret(_parameter(pasted.reveal(), "request_token")))
 
 
-def _filled(name: str, value: object) -> str:
-    text = value.reveal() if isinstance(value, Secret) else value
-    if isinstance(text, str) and text.strip():
-        return text.strip()
+def _parameter(url: str, name: str) -> str:
+    return parse_qs(urlsplit(url.strip()).query).get(name, [""])[0]
+
+
+def _filled(name: str, value: str | Secret) -> Secret:
+    """Return a text without surrounding whitespace."""
+    secret = as_secret(value)
+    if _has_text(secret.reveal()):
+        return Secret(secret.reveal().strip())
     raise ConfigError(name, value, "a non-empty string")
+
+
+def _has_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _indian_time(text: object) -> datetime | None:

@@ -35,6 +35,7 @@ from kitepolars.ticker.sources import (
     chosen_accounts,
     connected_runtime,
     following_runtime,
+    official_account,
 )
 from kitepolars.ticker.stats import Stats
 from kitepolars.ticker.waiting import wait, wait_async
@@ -223,7 +224,7 @@ class Ticker(TickerAnswers, TickerWidgets):
             When it has no access token yet.
         """
         return cls(
-            accounts=[Account("default", kite.api_key, kite.access_token)],
+            accounts=[official_account(kite)],
             url=url,
             limits=limits,
             reconnect=reconnect,

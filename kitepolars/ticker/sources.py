@@ -9,9 +9,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from kitepolars.errors import ConfigError
-from kitepolars.feed.account import Account, connection_url
+from kitepolars.feed.account import Account, public_url
 from kitepolars.feed.manager import TickerManager
 from kitepolars.frames.store import Retention
 from kitepolars.instruments import Instruments
@@ -20,7 +21,7 @@ from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.process import launch
 from kitepolars.recorder.request import Request
 from kitepolars.recordings.following import FollowSource
-from kitepolars.secret import Secret
+from kitepolars.secret import Secret, as_secret
 from kitepolars.ticker.runtime import Runtime
 from kitepolars.wire.layouts import Mode
 
@@ -64,8 +65,7 @@ def following_runtime(
     retention, flush
         As for `Runtime`.
     """
-    for account in accounts:
-        connection_url(request.url, account)  # raises here, not in another process
+    public_url(request.url)  # raises here, not in another process
 
     def start(subscriptions: Mapping[int, Mode]) -> Recorder:
         instruments = names()
@@ -93,6 +93,19 @@ def chosen_accounts(
         needed = f"{missing} is missing: pass api_key and access_token, or accounts"
         raise ConfigError(missing, None, message=needed)
     return [Account("default", api_key, access_token)]
+
+
+def official_account(kite: Any) -> Account:
+    """Return the account of an official client.
+
+    IPython's verbose tracebacks show the value of every ``name.attribute`` in the lines they show,
+    so that the lines which read the token are not those which refuse it.
+    """
+    return Account("default", *_credentials(kite))
+
+
+def _credentials(kite: Any) -> tuple[Secret, Secret]:
+    return as_secret(kite.api_key), as_secret(kite.access_token)
 
 
 def as_instruments(instruments: Instruments | str | bytes | None) -> Instruments:
