@@ -1,5 +1,5 @@
 # %% [markdown]
-# # How do I react to ticks in a function of mine?
+# # How do I react to ticks in my own function?
 #
 # *Advanced · 4 seconds · simulated*
 #

@@ -1,13 +1,13 @@
 # %% [markdown]
-# # How do I trade the breakout of the opening range, and test it on a clock of mine?
+# # How do I trade the breakout of the opening range, and test it on my own clock?
 #
 # *Advanced · 5 seconds · simulated*
 #
 # Uses: `CandleBuilder`, `DemoTicker`, `Ticker.frame`, `Ticker.subscribe`, `Ticker.wait`,
 # `SimulatedKite`
 #
-# The range of the first fifteen minutes, then the first close outside it. The exchange stands
-# still but for `step`, and reads its time from this script: a morning passes in seconds.
+# The range of the first fifteen minutes, then the first close outside it. The exchange moves only
+# on `step`, and takes its time from this script: a morning passes in seconds.
 
 # %%
 import datetime as dt

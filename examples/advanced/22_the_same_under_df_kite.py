@@ -43,7 +43,7 @@ ticks: Any = pl.read_parquet(path)  # type checkers do not see registered namesp
 # %% [markdown]
 # ## A table of features, lazily
 #
-# Nothing is computed until `collect`, and only for the columns that are asked for.
+# Nothing is computed until `collect`, and only for the requested columns.
 
 # %%
 lazy: Any = pl.scan_parquet(path)

@@ -27,9 +27,9 @@ ticker.subscribe([SYMBOL])
 ticker.start()
 
 # %% [markdown]
-# Kite answers three requests a second, and sixty days of minutes in each; longer times are split
-# and paced. While it is busy it is asked again, five times. Where history has the minute that is
-# forming live as well, the live bar is kept.
+# Kite answers three requests a second, and sixty days of minutes in each; longer periods are
+# split and paced. A request is retried up to five times while Kite is busy. Where both have the
+# minute that is still forming, the live bar is kept.
 
 # %%
 today = dt.datetime.now(IST).date()

@@ -6,9 +6,9 @@
 # Uses: `Gap`, `historical`, `candles`, `Ticker.gaps`, `Ticker.frame`, `Ticker.wait`,
 # `DemoTicker`, `SimulatedKite`, `Account`, `CANDLES`
 #
-# A hole in the data is a row of `gaps()`. The bars that it touches are replaced by Kite's own,
-# which are complete a minute later; the others stay as they are. The feed is simulated here, so
-# that it can be broken on purpose; the history comes from your account. Needs the extra `http`.
+# Each gap in the data is a row of `gaps()`. The bars that it overlaps are replaced by Kite's own,
+# which are complete a minute later; the others stay. The feed is simulated here, so that it can
+# be broken on purpose; the history comes from your account. Needs the extra `http`.
 
 # %%
 import datetime as dt
@@ -49,8 +49,7 @@ print(ticker.gaps().select("started_at", "ended_at", "reason", "instruments"))
 # %% [markdown]
 # ## The repair
 #
-# A bar is touched if it overlaps a hole. The function below is all there is to it, and works on
-# any frame of candles.
+# A bar is affected if it overlaps a gap. The function below works on any frame of candles.
 
 
 # %%

@@ -7,7 +7,7 @@
 # `Ticker.subscribe`, `Ticker.latest`, `Ticker.wait`
 #
 # Live delta of a book of options, in lots of the future. The forward comes from the traded future
-# here instead of from put–call parity: what hedges is what should value.
+# instead of from put–call parity: the instrument that hedges should also value.
 
 # %%
 import polars as pl

@@ -6,8 +6,8 @@
 # Uses: `Ticker`, `Account`, `Limits`, `CapacityExceeded`, `ConfigError`, `Ticker.subscribe`,
 # `Ticker.subscriptions`, `Instruments`, `Instruments.read_csv`, `SimulatedKite`
 #
-# Kite allows three connections for an API key and 3,000 instruments on each. What does not fit is
-# refused before anything is sent, so that a plan can be tried without a connection.
+# Kite allows three connections per API key and 3,000 instruments per connection. A list that does
+# not fit is refused before anything is sent, so that a plan can be tried without a connection.
 
 # %%
 import polars as pl
@@ -76,7 +76,7 @@ exchange.stop()
 print(loads)
 
 # %% [markdown]
-# Limits of your own keep room for another program; those that cannot be are refused.
+# Your own limits keep room for another program; impossible ones are refused.
 
 # %%
 try:

@@ -9,9 +9,9 @@
 # `Ticker.start`, `Ticker.set_access_token`, `Ticker.connections`, `Ticker.events`, `Ticker.gaps`,
 # `Ticker.wait`, `Ticker.stop`
 #
-# Access tokens end at about 06:00 IST. The ticker does not retry a refused token: it says so,
-# waits, and resumes all subscriptions once it has the new one. This service logs in again by
-# itself; the exchange expires the token here, as Kite does each morning.
+# Access tokens expire at about 06:00 IST. The ticker does not retry a refused token: it reports
+# it, waits, and resumes all subscriptions with a new one. This service logs in again by itself;
+# the exchange expires the token here, as Kite does each morning.
 
 # %%
 import threading

@@ -13,9 +13,9 @@
 # `ConnectionRecord`, `Ticker`, `AuthenticationError`, `Mode`, `ReconnectPolicy`, `OrderUpdate`,
 # `Ticker.on_batch`, `Ticker.on_order`
 #
-# The simulated exchange of the package is a public part of it. It ticks when the test says so,
-# breaks on command, and remembers what it was asked: a test needs no sleep and no mock. `pytest`
-# collects the functions below; here they are called one after another.
+# The package includes a simulated exchange. It ticks when the test says so, fails on command and
+# records every request: a test needs no sleep and no mock. `pytest` collects the functions below;
+# here they are called one after another.
 
 # %%
 import threading

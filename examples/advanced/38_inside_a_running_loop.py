@@ -41,8 +41,8 @@ print("INFY", price)
 # %% [markdown]
 # ## Somebody else's `asyncio.run`
 #
-# The patch covers asyncio in the whole process and makes every task a little slower, so that it
-# is applied only where it is asked for. `await` needs none of it.
+# The patch covers asyncio in the whole process and makes every task a little slower, so it is
+# applied only on request. `await` does not need it.
 
 
 # %%
@@ -59,7 +59,7 @@ async def a_cell() -> None:
 
 
 # %% [markdown]
-# ## A blocking wait that lets tasks go on
+# ## A blocking wait during which tasks continue
 #
 # `ticker.wait()` blocks the loop of the cell: tasks that you started stand still. With
 # `keep_loop=True` they go on meanwhile.
@@ -89,7 +89,7 @@ print("beats during the wait:", len(beats))
 
 
 # %% [markdown]
-# ## On a loop of yours, without DataFrames
+# ## On your own loop, without DataFrames
 #
 # `TickerManager` is the part below a ticker. It delivers records to a sink on the loop that runs
 # it: here one that counts the bytes of messages.

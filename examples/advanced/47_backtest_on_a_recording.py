@@ -5,9 +5,9 @@
 #
 # Uses: `sample`, `ReplayTicker`, `ReplayTicker.play`, `Ticker.on_batch`, `Ticker.candles`, `mid`
 #
-# A replay calls the same callbacks with the same batches every time, and waits for them: a
-# backtest is a test. The recording here comes with the package; `kp.replay("ticks/2026-11-20")`
-# plays one of yours.
+# A replay calls the same callbacks with the same batches every time, and waits for them, so a
+# backtest is reproducible. The recording here is part of the package;
+# `kp.replay("ticks/2026-11-20")` plays one of yours.
 
 # %%
 from dataclasses import dataclass, field
@@ -82,8 +82,8 @@ print(
 )
 
 # %% [markdown]
-# Eight minutes prove nothing about a strategy. That twice is the same proves something about the
-# test:
+# Eight minutes prove nothing about a strategy, but two equal runs show that the test is
+# reproducible:
 
 # %%
 again = backtest(5, 20)

@@ -7,8 +7,8 @@
 # `Ticker.stop`, `read_journal`, `SimulatedKite`
 #
 # `kitepolars record` receives in a separate process. A notebook follows it: it has what was
-# recorded today and then what comes, and needs no credentials. When the notebook goes, the
-# recorder goes on; the next one has everything again. On Linux and macOS.
+# recorded today and then what comes, and needs no credentials. The recorder outlives the
+# notebook, and the next one has everything again. On Linux and macOS.
 
 # %%
 import os
@@ -38,7 +38,7 @@ recorder = subprocess.Popen(
 )
 
 
-def follow(seconds: float = 20) -> kp.Ticker:
+def follow(seconds: float = 60) -> kp.Ticker:
     """Attach to the recorder, which takes a moment to begin."""
     deadline = time.monotonic() + seconds
     while True:
@@ -53,7 +53,7 @@ def follow(seconds: float = 20) -> kp.Ticker:
 # %% [markdown]
 # ## The first notebook
 #
-# Subscriptions are the recorder's: what one notebook asks for, all get.
+# Subscriptions belong to the recorder and apply to all notebooks.
 
 # %%
 first = follow()

@@ -33,7 +33,7 @@ def log_in(api_key: str) -> kp.Session:
 
 # %% [markdown]
 # The token goes into a file that only you can read, with the time at which it expires. A `Secret`
-# shows itself in no `repr`, log or traceback; `reveal()` is the one way to its text.
+# is hidden in every `repr`, log and traceback; only `reveal()` returns its text.
 
 
 # %%
@@ -61,7 +61,7 @@ def account_of_today(api_key: str) -> kp.Account:
 
 
 # %% [markdown]
-# The second call reads the file and asks nobody.
+# The second call reads the file and sends no request.
 
 # %%
 api_key = os.environ["KITE_API_KEY"]

@@ -7,8 +7,9 @@
 # `Instruments.symbol`, `Instruments.symbols`, `Instruments.labels`, `Instruments.search`,
 # `UnknownInstrument`
 #
-# Kite's feed speaks of numbers; people speak of names. `Instruments` holds the day's list of
-# both. With an account it is `kp.Instruments.fetch()`; here it comes from the simulated exchange.
+# Kite's feed identifies instruments by number, people by name. `Instruments` holds the day's list
+# of both. With an account it is `kp.Instruments.fetch()`; here it comes from the simulated
+# exchange.
 
 # %%
 import polars as pl
@@ -57,7 +58,7 @@ assert "NSE:RELIANCE" in suggestions
 # ## Search as you type
 #
 # Words match the symbol, the company's name, the strike, the type (`ce`, `pe`, `fut`) and the
-# expiry, in any order. A word that occurs nowhere is taken as misspelt.
+# expiry, in any order. A word that occurs nowhere is treated as a typo.
 
 # %%
 for query in ("nifty 26000 ce", "relaince", "crude fut"):

@@ -30,8 +30,7 @@ assert len(instruments) == dump.count(b"\n") - 1
 # %% [markdown]
 # ## A damaged file
 #
-# Rows that cannot be right are left out and listed with their line number, and one warning says
-# how many there are. The rest is usable.
+# Invalid rows are skipped and listed with their line number, and one warning counts them.
 
 # %%
 lines = dump.splitlines(keepends=True)

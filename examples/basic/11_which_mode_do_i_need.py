@@ -6,8 +6,7 @@
 # Uses: `demo`, `Mode`, `Stats`, `Ticker.set_mode`, `Ticker.stats`, `Ticker.frame`, `Ticker.wait`,
 # `Ticker`, `Ticker.default_mode`, `Retention`
 #
-# A mode decides what a tick carries and what it weighs. This example measures both, so that the
-# choice is not a matter of belief.
+# The mode determines the fields and the size of a tick. This example measures both.
 
 # %%
 import polars as pl

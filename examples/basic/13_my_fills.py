@@ -6,8 +6,8 @@
 # Uses: `demo`, `OrderUpdate`, `Ticker.orders`, `Ticker.on_order`, `Ticker.wait`
 #
 # Kite sends an update of each order on every connection of the user. The ticker keeps each update
-# once, whatever connection brought it and in whatever order they came. The simulated exchange
-# sends some here, as an account would get them.
+# once, whichever connection delivered it, in whatever order. The simulated exchange sends some
+# here, as an account would get them.
 
 # %%
 import threading

@@ -38,7 +38,7 @@ def keep(message: kp.Message) -> None:
 
 
 # %% [markdown]
-# The whole way first: made by the exchange in this process, through a socket, into columns. Most
+# First the whole path: made by the exchange in this process, through a socket, into columns. Most
 # of it is the exchange's part.
 
 # %%

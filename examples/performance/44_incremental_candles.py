@@ -44,7 +44,7 @@ print(f"{ticks.height:,} ticks of {INSTRUMENTS} instruments in {MINUTES} minutes
 # %% [markdown]
 # ## Growing
 #
-# The ticks arrive minute by minute; after each the finished bars are wanted.
+# The ticks arrive minute by minute, and the finished bars are needed after each.
 
 # %%
 builder = kp.CandleBuilder("1m")
