@@ -55,10 +55,10 @@ class Flush:
     Parameters
     ----------
     interval
-        The longest that a message waits, in seconds. 0 decodes each message as it comes; None
-        leaves it to `max_bytes`, to readers, and to a source that knows when.
+        The longest that a message waits, in seconds, 0 to 60. 0 decodes each message as it comes;
+        None leaves it to `max_bytes`, to readers, and to a source that knows when.
     max_bytes
-        Decode at once when this many bytes wait.
+        Decode at once when this many bytes wait; 1 and up.
 
     Raises
     ------

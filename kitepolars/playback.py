@@ -97,7 +97,7 @@ class ReplayTicker(Ticker):
 
     @property
     def speed(self) -> float | None:
-        """How many times as fast as it was recorded; None for as fast as possible.
+        """How many times as fast as it was recorded, above 0; None for as fast as possible.
 
         Assign another one at any time; `ConfigError` is raised for one that is not above 0.
         """
@@ -230,7 +230,7 @@ def replay(
         Only what was recorded from `start` on and before `end`. With a time zone, or else in
         India's.
     speed
-        How many times as fast as it was recorded; None for as fast as possible.
+        How many times as fast as it was recorded, above 0; None for as fast as possible.
     instruments
         Only ticks of these: names of the recording's own instruments, or tokens.
     retention
@@ -312,7 +312,7 @@ def sample(*, speed: float | None = 1.0) -> ReplayTicker:
     Parameters
     ----------
     speed
-        How many times as fast as it was recorded; None for as fast as possible.
+        How many times as fast as it was recorded, above 0; None for as fast as possible.
     """
     return replay(SAMPLE, speed=speed)
 

@@ -133,7 +133,7 @@ class SnapshotsExpected(NamedTuple):
     Parameters
     ----------
     at
-        When.
+        Microseconds since the Unix epoch, UTC.
     connection
         Index of the connection.
     instrument_tokens
@@ -151,7 +151,7 @@ class Subscribed(NamedTuple):
     Parameters
     ----------
     at
-        When.
+        Microseconds since the Unix epoch, UTC.
     mode
         The mode wanted.
     instrument_tokens
@@ -169,7 +169,7 @@ class Unsubscribed(NamedTuple):
     Parameters
     ----------
     at
-        When.
+        Microseconds since the Unix epoch, UTC.
     instrument_tokens
         The instruments.
     """
@@ -211,7 +211,7 @@ class Stopped(NamedTuple):
     Parameters
     ----------
     at
-        When.
+        Microseconds since the Unix epoch, UTC.
     """
 
     at: int
@@ -238,7 +238,7 @@ class Event(NamedTuple):
     Parameters
     ----------
     at
-        When.
+        Microseconds since the Unix epoch, UTC.
     connection
         Index of the connection, or None when it concerns no single one.
     kind
@@ -276,7 +276,7 @@ class ConnectionChanged(NamedTuple):
     Parameters
     ----------
     at
-        When.
+        Microseconds since the Unix epoch, UTC.
     connection
         Its index: ``account index * limits.connections + place``.
     account

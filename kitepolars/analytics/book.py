@@ -125,7 +125,7 @@ def imbalance(levels: int = DEPTH_LEVELS) -> pl.Expr:
     Parameters
     ----------
     levels
-        Levels of each side that count, from the best; at most five.
+        Levels of each side that count, from the best: 1 to 5.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def depth_weighted_price(levels: int = DEPTH_LEVELS) -> pl.Expr:
     Parameters
     ----------
     levels
-        Levels of each side that count, from the best; at most five.
+        Levels of each side that count, from the best: 1 to 5.
 
     Returns
     -------

@@ -112,7 +112,7 @@ def movers(frame: Frame, n: int = 10) -> Frame:
     frame
         What `latest` returns; ticks are taken to their last row first.
     n
-        How many of each, at most.
+        The most of each, 1 and up.
 
     Returns
     -------

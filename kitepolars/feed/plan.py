@@ -28,9 +28,9 @@ class Limits:
     Parameters
     ----------
     connections
-        Simultaneous WebSocket connections; a further one is rejected with HTTP 429.
+        Simultaneous WebSocket connections, 1 to 256; Kite rejects a further one with HTTP 429.
     instruments_per_connection
-        Instruments per connection; the server ignores further ones.
+        Instruments per connection, 1 and up; the server ignores further ones.
 
     Raises
     ------

@@ -32,19 +32,20 @@ class ReconnectPolicy:
     Parameters
     ----------
     initial_delay
-        The delay before the first retry. It doubles with each further one in a row, but is never
-        more than ``initial_delay * 10 / lived`` after a connection that delivered data for
-        `lived` seconds. Every delay is shortened at random by up to a half, so that connections
-        do not retry simultaneously.
+        The delay before the first retry, in seconds, above 0. It doubles with each further one in a
+        row, but is never more than ``initial_delay * 10 / lived`` after a connection that delivered
+        data for `lived` seconds. Every delay is shortened at random by up to a half, so that
+        connections do not retry simultaneously.
     max_delay
-        The longest delay, at least `initial_delay`.
+        The longest delay in seconds, at least `initial_delay`.
     max_attempts
-        Consecutive attempts without lasting data before a connection is given up; None: no limit.
+        Consecutive attempts without lasting data before a connection is given up, 1 and up; None
+        for no limit.
     silence
-        The timeout after which a connection is replaced if it completes no message or
-        heartbeat. Kite sends a heartbeat about every second.
+        The timeout in seconds, above 0, after which a connection is replaced if it completes no
+        message or heartbeat. Kite sends a heartbeat about every second.
     connect_timeout
-        The timeout of a handshake, and of `start()` for the first connections.
+        The timeout in seconds, above 0, of a handshake, and of `start()` for the first connections.
 
     Raises
     ------

@@ -49,7 +49,8 @@ class Retention:
     Parameters
     ----------
     max_rows
-        The most rows held; after a chunk is dropped, up to 1/16 fewer. None for no bound.
+        The most rows held, 16 and up; after a chunk is dropped, up to 1/16 fewer. None for no
+        bound.
     max_age
         Drop a chunk once its newest tick is older than this many seconds, or than this
         `datetime.timedelta`. None for no bound.

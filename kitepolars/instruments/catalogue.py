@@ -298,7 +298,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         query
             Such as ``"nifty 24 ce"``; an empty one matches all instruments.
         limit
-            The maximum number of rows.
+            The most rows, 1 and up.
 
         Raises
         ------
@@ -388,7 +388,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         around
             A price in rupees; only strikes near it are returned.
         strikes
-            The number of strikes on each side of the one nearest to ``around``; 10 by default.
+            Strikes on each side of the one nearest to ``around``, 0 and up; 10 by default.
 
         Raises
         ------

@@ -244,7 +244,7 @@ def option_chain(
     around
         A price in rupees; only strikes near it are returned.
     strikes
-        The number of strikes on each side of the one nearest to ``around``; 10 by default.
+        Strikes on each side of the one nearest to ``around``, 0 and up; 10 by default.
 
     Returns
     -------

@@ -80,7 +80,7 @@ def join_chain(
         The time of valuation; by default the time of the chain's newest tick. A time without a
         zone is Indian.
     strikes
-        How many strikes to keep on each side of the money; all by default. The money is the
+        Strikes to keep on each side of the money, 0 and up; all by default. The money is the
         forward; if that is unknown, the last price of the first of `future` and `references`
         that is live; without any, the middle of the strikes that have ticked, or of the chain.
     max_age

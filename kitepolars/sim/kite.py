@@ -43,11 +43,11 @@ class SimulatedKite:
     seed
         Seed of the instruments and the market.
     rate
-        Packets per second and instrument; at 0 only `step` moves the market.
+        Packets per second and instrument, 0 and up; at 0 only `step` moves the market.
     instruments_per_connection
-        Tokens beyond this number are ignored, and the client gets an error message.
+        1 and up. Tokens beyond this number are ignored, and the client gets an error message.
     connections
-        The most connections of an API key; a further handshake gets 429.
+        The most connections of an API key, 1 and up; a further handshake gets 429.
     heartbeat
         Seconds without a message after which a 1-byte heartbeat is sent; None for never.
     interval
@@ -314,7 +314,7 @@ class SimulatedKite:
         Parameters
         ----------
         seconds
-            Trading time that passes.
+            Trading time that passes, in seconds.
         """
         return self._call(lambda: self._server.step(seconds))
 

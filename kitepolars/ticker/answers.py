@@ -130,7 +130,7 @@ class TickerAnswers:
         Parameters
         ----------
         n
-            How many of each, at most.
+            The most of each, 1 and up.
 
         Raises
         ------
@@ -287,7 +287,7 @@ class TickerAnswers:
         expiry
             A date or YYYY-MM-DD; the nearest by default.
         strikes
-            How many strikes on each side of the money; None for all. The money is the forward
+            Strikes on each side of the money, 0 and up; None for all. The money is the forward
             or, while that is unknown, the price of the live index, share or nearest future.
         exchange
             Where, if the options are listed on several.
