@@ -46,12 +46,15 @@ from kitepolars.errors import (
     NotLive,
     NotRunning,
     PartitionFailed,
+    TableError,
     UnknownInstrument,
 )
 from kitepolars.wire.layouts import Mode
 
 if TYPE_CHECKING:
     from kitepolars.cluster import map_days
+    from kitepolars.days.publish import publish
+    from kitepolars.days.scan import scan
     from kitepolars.demonstration import DemoTicker, demo
     from kitepolars.feed.account import Account
     from kitepolars.feed.manager import TickerManager
@@ -99,6 +102,7 @@ __all__ = [
     "Retention",
     "Session",
     "Stats",
+    "TableError",
     "Ticker",
     "TickerManager",
     "UnknownInstrument",
@@ -121,12 +125,14 @@ __all__ = [
     "mid",
     "movers",
     "packets",
+    "publish",
     "read_journal",
     "realised_volatility",
     "replay",
     "returns",
     "run",
     "sample",
+    "scan",
     "show_versions",
     "spread",
     "volume_delta",
@@ -159,10 +165,12 @@ _LATE: Final = {
     "login_url": "kitepolars.rest",
     "map_days": "kitepolars.cluster",
     "packets": "kitepolars.wire.views",
+    "publish": "kitepolars.days.publish",
     "read_journal": "kitepolars.recordings.frames",
     "replay": "kitepolars.playback",
     "run": "kitepolars.nesting",
     "sample": "kitepolars.playback",
+    "scan": "kitepolars.days.scan",
 }
 """Public name → the module that is loaded when the name is first used."""
 

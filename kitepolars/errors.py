@@ -11,7 +11,8 @@
     ├ CapacityExceeded(ValueError)     .requested .available
     ├ UnknownInstrument(KeyError)      .name .suggestions
     ├ PartitionFailed(RuntimeError)    .partition
-    └ JournalError(OSError)            .path
+    ├ JournalError(OSError)            .path
+    └ TableError(OSError)              .path
 
 Where a built-in exception has the same meaning, the error derives from it, so that ordinary
 ``except`` clauses work. No message contains a credential.
@@ -36,6 +37,7 @@ __all__ = [
     "NotLive",
     "NotRunning",
     "PartitionFailed",
+    "TableError",
     "UnknownInstrument",
 ]
 
@@ -204,6 +206,31 @@ class JournalError(KitePolarsError, OSError):
         What went wrong.
     path
         The file or folder.
+    """
+
+    def __init__(self, message: str, *, path: str | PathLike[str]) -> None:
+        super().__init__(f"{message}: {path}")
+        self.path = path
+
+
+class TableError(KitePolarsError, OSError):
+    """A table of recorded days cannot be read or written.
+
+    Parameters
+    ----------
+    message
+        What is wrong, and what to do.
+    path
+        The table, or a file in it.
+
+    Examples
+    --------
+    >>> from kitepolars.days.scan import scan
+    >>> try:
+    ...     scan("no such folder")
+    ... except TableError as error:
+    ...     error.path
+    'no such folder'
     """
 
     def __init__(self, message: str, *, path: str | PathLike[str]) -> None:

@@ -129,7 +129,10 @@ def test_every_page_is_in_a_table_of_contents() -> None:
 def test_the_house_as_drawn_has_every_room() -> None:
     drawing = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("```")[1]
     drawn = set(re.findall(r"^ +(\S+?)(?:\.py|/) ", drawing, flags=re.MULTILINE))
-    folders = [PACKAGE, *(PACKAGE / name for name in ("wire", "frames", "feed", "ticker", "cli"))]
+    folders = [
+        PACKAGE,
+        *(PACKAGE / name for name in ("wire", "frames", "feed", "ticker", "cli", "days")),
+    ]
     built = {
         path.stem
         for folder in folders

@@ -69,6 +69,10 @@ PARTS: Final = {
         "numpy polars pyarrow",
         asyncio=True,
     ),
+    "days": part(
+        "errors calendar frames instruments journal ledger recordings source tables",
+        "numpy obstore polars pyarrow",
+    ),
     "playback": part(
         "errors calendar feed frames instruments journal pipeline recordings source ticker wire",
         "rich",
@@ -107,15 +111,15 @@ PARTS: Final = {
     ),
     "lab": part("errors"),
     "cli": part(
-        "kitepolars _version calendar demonstration errors feed frames health journal lab ledger "
-        "pipeline process recorder recordings relay rest secret sim source wire",
+        "kitepolars _version calendar days demonstration errors feed frames health journal lab "
+        "ledger pipeline process recorder recordings relay rest secret sim source wire",
         "kiteconnect polars rich",
         asyncio=True,
     ),
     "__main__": part("cli"),
     "__init__": part(
         "_version errors wire frames source ledger feed instruments analytics nesting pipeline "
-        "rest ticker demonstration recordings playback cluster"
+        "rest ticker demonstration recordings playback cluster days"
     ),
 }
 """A new part is a new row: think about its arrows first (docs/architecture.md)."""

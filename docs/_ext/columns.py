@@ -12,6 +12,7 @@ import polars as pl
 
 import kitepolars as kp
 from kitepolars.analytics import DEPTH
+from kitepolars.days.parquet import TABLE_SCHEMA
 from kitepolars.sim import SimulatedKite
 from usage import target
 
@@ -244,6 +245,17 @@ FRAMES: Final = (
         "One row per tick, in order of arrival; `kitepolars.frames.schema.SCHEMA` in code.",
         lambda: ticker().frame().schema,
         has_modes=True,
+    ),
+    Frame(
+        "schema-scan",
+        "Ticks of a table: `kp.scan()`",
+        ("scan",),
+        "The columns of ticks, and where each is in which recording.",
+        lambda: TABLE_SCHEMA,
+        {
+            "recorder": Column("whose recording it is in: the `recorder.id` in its folder"),
+            "sequence": Column("the number of its record in that recording"),
+        },
     ),
     Frame(
         "schema-latest",

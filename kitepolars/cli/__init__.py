@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from kitepolars._version import __version__
-from kitepolars.cli import bench, demo, journal, lab, record, relay, sim
+from kitepolars.cli import bench, demo, journal, lab, publish, record, relay, sim
 from kitepolars.errors import KitePolarsError
 
 __all__ = ["main"]
@@ -36,6 +36,7 @@ SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
     "demo": demo,
     "journal": journal,
     "lab": lab,
+    "publish": publish,
     "record": record,
     "relay": relay,
     "sim": sim,

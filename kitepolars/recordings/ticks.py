@@ -94,6 +94,11 @@ class TickReader:
         self._events = Ledger().events
         self._pipeline = Pipeline(self._store, self._events, Flush(interval=None))
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether what was recorded was stopped on purpose after the records so far."""
+        return self._entries.standing.is_stopped
+
     def read(self, segment: SegmentFile, end: int | None = None) -> Iterator[TickBatch]:
         """Yield the batches that a segment completes, of `BATCH_ROWS` each.
 

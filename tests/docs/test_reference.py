@@ -23,6 +23,7 @@ import kitepolars.sim
 import kitepolars.widgets
 import reference
 import usage
+from kitepolars.playback import SAMPLE
 from kitepolars.wire.control import TextKind
 
 ROOT: Final = Path(__file__).parents[2]
@@ -185,7 +186,12 @@ def ticker() -> Iterator[kp.DemoTicker]:
         yield running
 
 
-def test_the_page_has_what_a_running_ticker_returns(ticker: kp.DemoTicker) -> None:
+def published(folder: Path) -> pl.DataFrame:
+    kp.publish(SAMPLE, folder)
+    return kp.scan(folder).collect()
+
+
+def test_the_page_has_what_a_running_ticker_returns(ticker: kp.DemoTicker, tmp_path: Path) -> None:
     returned = {
         "schema-frame": ticker.frame(),
         "schema-latest": ticker.latest(),
@@ -204,6 +210,7 @@ def test_the_page_has_what_a_running_ticker_returns(ticker: kp.DemoTicker) -> No
         "schema-orders": ticker.orders(),
         "schema-gaps": ticker.gaps(),
         "schema-events": ticker.events(),
+        "schema-scan": published(tmp_path),
     }
     page = {frame.anchor: frame.schema() for frame in columns.FRAMES}
     assert {anchor: frame.schema for anchor, frame in returned.items()} == page

@@ -1,0 +1,1 @@
+"""Recorded days as a table of Parquet files: published, put in order, and queried."""

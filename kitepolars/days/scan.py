@@ -1,0 +1,230 @@
+"""A table of days → a LazyFrame, of the files that matter to a question. Calling thread."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from kitepolars.calendar import IST, SECOND
+from kitepolars.days.manifest import Manifest, Table, TableFile
+from kitepolars.days.parquet import TABLE_SCHEMA
+from kitepolars.days.storage import StorageOptions
+from kitepolars.errors import ConfigError, TableError, UnknownInstrument
+from kitepolars.instruments import Instruments, SomeInstruments
+from kitepolars.journal.folder import OPEN
+
+Moment = dt.datetime | dt.date
+"""A time, with a time zone or else in India's; or a whole day in India."""
+
+NARROW: Final = 90 * 60 * SECOND
+"""Microseconds of a day up to which a question about all instruments is read by time."""
+
+_FAR_PAST, _FAR_FUTURE = 0, 2**62
+
+
+def scan(
+    path: str | os.PathLike[str],
+    *,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    instruments: SomeInstruments | None = None,
+    storage_options: StorageOptions | None = None,
+) -> pl.LazyFrame:
+    """Return the ticks of a table of days, to be read when they are collected.
+
+    Only the files and the row groups that can have such ticks are read, so state times and
+    instruments here rather than in a filter: a filter by ``symbol`` cannot skip any.
+
+    Parameters
+    ----------
+    path
+        The table's folder, or its URL: ``s3://bucket/days``.
+    start, end
+        Only ticks that arrived from `start` on and before `end`, with a time zone or else in
+        India's. A date means the whole day, so the same date twice is that day.
+    instruments
+        Only these: names of the table's own instruments, or tokens.
+    storage_options
+        Settings of the object store, as Polars takes them; by default those of the environment.
+
+    Returns
+    -------
+    polars.LazyFrame
+        The columns of `Ticker.frame`, then ``recorder`` and ``sequence``: the number in that
+        recorder's journal. By day; in a day each instrument's ticks are in arrival order.
+
+    Raises
+    ------
+    TableError
+        When there is no table, a day that was named is missing, or a newer version wrote it.
+    UnknownInstrument
+        When a name is not known on any of the days.
+    ConfigError
+        When `end` is not after `start`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from kitepolars.days.publish import publish
+    >>> from kitepolars.playback import SAMPLE
+    >>> with tempfile.TemporaryDirectory() as days:
+    ...     _ = publish(SAMPLE, days)
+    ...     ticks = scan(days, start=dt.date(2026, 11, 20), instruments=["NSE:INFY"])
+    ...     ticks.select(pl.len()).collect().item()
+    236
+    """
+    table = Table(path, storage_options)
+    begin, stop = _bounds(start, end)
+    days = manifests(table, start, end)
+    tokens = None if instruments is None else tokens_of(table, days, instruments)
+    return scan_files(table, days, begin, stop, tokens)
+
+
+def manifests(
+    table: Table, start: Moment | None = None, end: Moment | None = None
+) -> list[Manifest]:
+    """Return the days between two moments, in order.
+
+    Raises
+    ------
+    TableError
+        When there is no table, or none of these days in it.
+    """
+    first, last = _day_of(start), _day_of(end)
+    known = table.days()
+    chosen = [
+        day for day in known if (first is None or day >= first) and (last is None or day <= last)
+    ]
+    found = [manifest for day in chosen if (manifest := table.manifest(day)) is not None]
+    if found:
+        return found
+    if chosen and any(OPEN in one.name for one in table.storage.listed(chosen[0].isoformat())):
+        raise TableError(
+            "this is a recording, not a table: kitepolars publish makes one of it, and "
+            "kp.read_journal reads it as it is",
+            path=table.path,
+        )
+    if not known:
+        raise TableError(
+            "there is no table of days: kitepolars publish RECORDING --to TABLE makes one",
+            path=table.path,
+        )
+    raise TableError(
+        f"the table has no day from {first or known[0]} to {last or known[-1]}; it has "
+        f"{len(known)} from {known[0]} to {known[-1]}: kitepolars days info lists them",
+        path=table.path,
+    )
+
+
+def tokens_of(
+    table: Table, days: Sequence[Manifest], instruments: SomeInstruments
+) -> frozenset[int]:
+    """Return the tokens that instruments have on the days: a name may have several.
+
+    Raises
+    ------
+    UnknownInstrument
+        When one is not known on any of the days.
+    """
+    if _are_tokens(instruments):
+        return frozenset(Instruments.from_records([]).tokens(instruments))
+    listings = {
+        file.name.rpartition("-")[2]: file  # by content: most days have that of the day before
+        for manifest in days
+        for file in manifest.beside.get("instruments", {}).values()
+    }
+    found: set[int] = set()
+    failure: UnknownInstrument | None = None
+    for file in listings.values():
+        try:
+            found.update(Instruments(table.read(file)).tokens(instruments))
+        except UnknownInstrument as error:
+            failure = error
+    if not found:
+        if failure is not None:
+            raise failure
+        raise TableError(
+            "the table has no instruments to look names up in: name tokens", path=table.path
+        )
+    return frozenset(found)
+
+
+def scan_files(
+    table: Table,
+    days: Sequence[Manifest],
+    begin: int = _FAR_PAST,
+    stop: int = _FAR_FUTURE,
+    tokens: frozenset[int] | None = None,
+) -> pl.LazyFrame:
+    """Return the ticks of days between two times in microseconds, of some instruments."""
+    in_time_order = tokens is None and stop - begin <= NARROW
+    files = [
+        file
+        for manifest in days
+        for file in manifest.files(in_time_order=in_time_order)
+        if _may_have(file, begin, stop, tokens)
+    ]
+    if not files:
+        return TABLE_SCHEMA.to_frame().lazy()
+    arrived = pl.col("received_at")
+    conditions = []
+    if begin > _FAR_PAST:
+        conditions.append(arrived >= _literal(begin))
+    if stop < _FAR_FUTURE:
+        conditions.append(arrived < _literal(stop))
+    if tokens is not None:
+        conditions.append(_is_one_of(tokens))
+    ticks = table.scan(files)
+    return ticks.filter(*conditions) if conditions else ticks
+
+
+def _may_have(file: TableFile, begin: int, stop: int, tokens: frozenset[int] | None) -> bool:
+    if file.times[1] < begin or file.times[0] >= stop:
+        return False
+    least, greatest = file.tokens
+    return tokens is None or any(least <= token <= greatest for token in tokens)
+
+
+def _is_one_of(tokens: frozenset[int]) -> pl.Expr:
+    """Return a condition that prunes row groups by their statistics, also for several tokens."""
+    column = pl.col("instrument_token")
+    if len(tokens) == 1:
+        return column == pl.lit(next(iter(tokens)), pl.UInt32)
+    return column.is_in(pl.Series(sorted(tokens), dtype=pl.UInt32))
+
+
+def _literal(at: int) -> pl.Expr:
+    return pl.lit(at, pl.Int64).cast(TABLE_SCHEMA["received_at"])
+
+
+def _bounds(start: Moment | None, end: Moment | None) -> tuple[int, int]:
+    begin = _FAR_PAST if start is None else _time_us("start", start)
+    stop = _FAR_FUTURE if end is None else _time_us("end", end, is_end=True)
+    if begin >= stop:
+        raise ConfigError("end", end, "after start")
+    return begin, stop
+
+
+def _time_us(name: str, moment: Moment, *, is_end: bool = False) -> int:
+    if isinstance(moment, dt.datetime):
+        zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=IST)
+        return round(zoned.timestamp() * SECOND)
+    if not isinstance(moment, dt.date):
+        raise ConfigError(name, moment, "a datetime.date or datetime.datetime, or None")
+    day = moment + dt.timedelta(days=1) if is_end else moment
+    return _time_us(name, dt.datetime.combine(day, dt.time(), IST))
+
+
+def _day_of(moment: Moment | None) -> dt.date | None:
+    if isinstance(moment, dt.datetime):
+        return moment.astimezone(IST).date() if moment.tzinfo is not None else moment.date()
+    return moment
+
+
+def _are_tokens(instruments: SomeInstruments) -> bool:
+    some = [instruments] if isinstance(instruments, int | str) else instruments
+    return isinstance(some, Sequence) and all(isinstance(one, int) for one in some)
