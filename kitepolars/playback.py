@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, NotRunning
@@ -27,6 +27,9 @@ from kitepolars.ticker import Ticker
 from kitepolars.ticker.kept_candles import KeptCandles
 from kitepolars.ticker.runtime import Runtime
 from kitepolars.wire.layouts import Mode
+
+if TYPE_CHECKING:
+    from kitepolars.widgets import Transport
 
 SAMPLE: Final = Path(__file__).with_name("recordings") / "sample.kpj.zst"
 """The recording that comes with the package; ``benchmarks/record_sample.py`` makes it."""
@@ -143,6 +146,12 @@ class ReplayTicker(Ticker):
         if at is None:
             raise ConfigError("time", time, "a datetime.datetime")
         self._runtime.call(self._source.seek, at)
+
+    def transport(self) -> Transport:
+        """Return the controls of the replay: play, pause, speed, a time line with gaps marked."""
+        from kitepolars.widgets import Transport  # noqa: PLC0415 - widgets are loaded on use
+
+        return Transport(self)
 
     def play(self, *, progress: bool = True) -> Self:
         """Start, and block until the whole recording has been played.

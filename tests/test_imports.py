@@ -74,7 +74,8 @@ PARTS: Final = {
         "numpy obstore polars pyarrow",
     ),
     "playback": part(
-        "errors calendar feed frames instruments journal pipeline recordings source ticker wire",
+        "errors calendar feed frames instruments journal pipeline recordings source ticker "
+        "widgets wire",
         "rich",
     ),
     "instruments": part("errors calendar", "numpy polars"),

@@ -6,7 +6,7 @@
 # Uses: `demo`, `Ticker.record`, `Ticker.wait`, `Ticker.frame`, `replay`, `ReplayTicker`,
 # `ReplayTicker.play`, `ReplayTicker.position`, `ReplayTicker.is_over`, `ReplayTicker.speed`,
 # `ReplayTicker.pause`, `ReplayTicker.resume`, `ReplayTicker.is_paused`, `ReplayTicker.seek`,
-# `read_journal`, `JournalError`, `NotLive`,
+# `ReplayTicker.transport`, `Transport`, `read_journal`, `JournalError`, `NotLive`,
 # `spread`
 #
 # `record` writes whatever arrives into a folder, on its own thread. A replay is a ticker
@@ -17,6 +17,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 import kitepolars as kp
+from kitepolars.widgets import Transport
 
 with kp.demo(instruments=["NSE:INFY", "NSE:SBIN"], rate=20) as live:
     recorder = live.record("ticks/")
@@ -56,6 +57,10 @@ assert slow.is_paused
 slow.seek(live.gaps()["started_at"][0])
 print(slow.position.now, slow.frame().height, "ticks so far")
 assert slow.frame().height < recorded.height
+transport: Transport = slow.transport()  # the same as buttons, and a time line with the gap
+transport
+
+# %%
 slow.speed = 20
 slow.resume()
 assert slow.wait(until=lambda _: slow.is_over, timeout=20)

@@ -10,5 +10,6 @@ from kitepolars.widgets.dashboard import Dashboard
 from kitepolars.widgets.ladder import Ladder
 from kitepolars.widgets.monitor import Monitor
 from kitepolars.widgets.table import LiveTable
+from kitepolars.widgets.transport import Transport
 
-__all__ = ["Chart", "Controls", "Dashboard", "Ladder", "LiveTable", "Monitor"]
+__all__ = ["Chart", "Controls", "Dashboard", "Ladder", "LiveTable", "Monitor", "Transport"]

@@ -70,7 +70,10 @@ class Account:
         self.backwards += int(np.sum(times < before_at))
         self.twice += int(np.sum((steps <= 0) & ~is_cached))
         missing = (before > 0) & (steps > STRIDE)
-        self.holes.append(np.column_stack([before_at, times, steps // STRIDE - 1])[missing])
+        spans = np.column_stack([before_at, times])[missing]
+        unique, which_span = np.unique(spans, axis=0, return_inverse=True)
+        packets = np.bincount(which_span.ravel(), (steps // STRIDE - 1)[missing], len(unique))
+        self.holes.append(np.column_stack([unique, packets.astype(np.int64)]))
         is_last = np.diff(which, append=-1) != 0
         self.last[which[is_last]] = np.maximum(numbers, before)[is_last]
         self.at[which[is_last]] = times[is_last]
@@ -150,9 +153,15 @@ class Soak:
             "modes": lambda: ticker.set_mode(list(TOKENS), chance.choice(["full", "quote"])),
             "churn": self.churn,
             "token": lambda: ticker.set_access_token(f"token{chance.randrange(10)}"),
-            "candles": lambda: ticker.candles("1m"),
+            "questions": self.ask,
             "failing callbacks": self.fail,
         }
+
+    def ask(self) -> None:
+        """Ask for what a user looks at."""
+        self.ticker.latest()
+        self.ticker.orders()
+        self.ticker.monitor().close()
 
     def churn(self) -> None:
         """Subscribe instruments and drop them at once."""
@@ -243,7 +252,6 @@ def soak(*, seconds: float, seed: int, between: float = 4.0, warm_up: float = 40
         ) as first:
             first.subscribe(list(CHURNED), mode="full")
             first.wait(rows=30, timeout=PATIENCE)
-            first.candles("1m")
         before = here()
         ticker = kp.Ticker(
             "key",
