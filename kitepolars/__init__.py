@@ -52,6 +52,9 @@ from kitepolars.errors import (
 from kitepolars.wire.layouts import Mode
 
 if TYPE_CHECKING:
+    from kitepolars.alerting.conditions import Crossing, crosses
+    from kitepolars.alerting.messages import Desktop, Webhook
+    from kitepolars.alerting.rules import ALERTS, alerts
     from kitepolars.cluster import map_days
     from kitepolars.days.publish import publish
     from kitepolars.days.scan import scan
@@ -71,19 +74,25 @@ if TYPE_CHECKING:
     from kitepolars.rest import Session, generate_session, historical, login_url
     from kitepolars.source import Event
     from kitepolars.ticker import Stats, Ticker
+    from kitepolars.ticker.watched import Alert, FiredAlert
     from kitepolars.wire.views import PacketRun, packets
 
 __all__ = [
+    "ALERTS",
     "CANDLES",
     "Account",
+    "Alert",
     "ArrivalTimeWarning",
     "AuthenticationError",
     "CandleBuilder",
     "CapacityExceeded",
     "ConfigError",
     "ConnectionLost",
+    "Crossing",
     "DemoTicker",
+    "Desktop",
     "Event",
+    "FiredAlert",
     "Flush",
     "Gap",
     "Instruments",
@@ -106,11 +115,14 @@ __all__ = [
     "Ticker",
     "TickerManager",
     "UnknownInstrument",
+    "Webhook",
     "__version__",
+    "alerts",
     "allow_nested_asyncio",
     "attach",
     "candles",
     "change",
+    "crosses",
     "demo",
     "depth",
     "depth_weighted_price",
@@ -140,9 +152,14 @@ __all__ = [
 ]
 
 _LATE: Final = {
+    "ALERTS": "kitepolars.alerting.rules",
     "Account": "kitepolars.feed.account",
+    "Alert": "kitepolars.ticker.watched",
+    "Crossing": "kitepolars.alerting.conditions",
     "DemoTicker": "kitepolars.demonstration",
+    "Desktop": "kitepolars.alerting.messages",
     "Event": "kitepolars.source",
+    "FiredAlert": "kitepolars.ticker.watched",
     "Flush": "kitepolars.pipeline",
     "Gap": "kitepolars.ledger.gaps",
     "Instruments": "kitepolars.instruments",
@@ -157,8 +174,11 @@ _LATE: Final = {
     "Stats": "kitepolars.ticker",
     "Ticker": "kitepolars.ticker",
     "TickerManager": "kitepolars.feed.manager",
+    "Webhook": "kitepolars.alerting.messages",
+    "alerts": "kitepolars.alerting.rules",
     "allow_nested_asyncio": "kitepolars.nesting",
     "attach": "kitepolars.playback",
+    "crosses": "kitepolars.alerting.conditions",
     "demo": "kitepolars.demonstration",
     "generate_session": "kitepolars.rest",
     "historical": "kitepolars.rest",

@@ -26,6 +26,7 @@ from kitepolars.recorder.request import Request
 from kitepolars.recordings.frames import NameGiver
 from kitepolars.secret import as_secret
 from kitepolars.source import Source
+from kitepolars.ticker.alerts import TickerAlerts
 from kitepolars.ticker.answers import TickerAnswers
 from kitepolars.ticker.callbacks import Callbacks, stream
 from kitepolars.ticker.recording import TickRecorder
@@ -39,6 +40,7 @@ from kitepolars.ticker.sources import (
 )
 from kitepolars.ticker.stats import Stats
 from kitepolars.ticker.waiting import wait, wait_async
+from kitepolars.ticker.watched import WatchedAlerts
 from kitepolars.ticker.widgets import TickerWidgets
 from kitepolars.wire.control import KITE_URL
 from kitepolars.wire.layouts import MODES, Mode
@@ -48,7 +50,7 @@ __all__ = ["Stats", "Ticker"]
 F = TypeVar("F", bound=Callable[..., object])
 
 
-class Ticker(TickerAnswers, TickerWidgets):
+class Ticker(TickerAlerts, TickerWidgets):
     """Kite's live ticks as growing Polars DataFrames.
 
     Parameters
@@ -150,6 +152,7 @@ class Ticker(TickerAnswers, TickerWidgets):
     ) -> Self:
         TickerAnswers.__init__(self, runtime, instruments, limits)
         self._callbacks = Callbacks(runtime)
+        self._alerts = WatchedAlerts(runtime, self._callbacks)
         self._default_mode = default_mode
         self._recorders: dict[Path, TickRecorder] = {}
         return self

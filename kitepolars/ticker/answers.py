@@ -21,6 +21,7 @@ from kitepolars.feed.plan import Limits
 from kitepolars.frames.store import Held
 from kitepolars.instruments import Instrument, Instruments, SomeInstruments
 from kitepolars.options import MAX_AGE, ChainListings, join_chain
+from kitepolars.options.listing import ListedChain
 from kitepolars.tables import (
     connections_frame,
     events_frame,
@@ -310,6 +311,30 @@ class TickerAnswers:
         ConfigError
             When none expires on that day.
         """
+        found = self._chain(
+            underlying,
+            expiry,
+            strikes=strikes,
+            exchange=exchange,
+            rate=rate,
+            forward=forward,
+            max_age=max_age,
+        )
+        self._warn_if_blank(*found)
+        return found[2]
+
+    def _chain(
+        self,
+        underlying: str,
+        expiry: dt.date | str | None,
+        *,
+        strikes: int | None = None,
+        exchange: str | None = None,
+        rate: float = 0.0,
+        forward: float | None = None,
+        max_age: dt.timedelta = MAX_AGE,
+    ) -> tuple[ListedChain, pl.DataFrame, pl.DataFrame]:
+        """Return what is listed of a chain, the latest ticks, and both together."""
         today = self._now().date()
         listed = self._chains.find(self._instruments, underlying, expiry, exchange, today=today)
         ticks = self._held().latest()
@@ -323,11 +348,14 @@ class TickerAnswers:
             future=listed.future,
             references=listed.references,
         )
+        return listed, ticks, live
+
+    def _warn_if_blank(self, listed: ListedChain, ticks: pl.DataFrame, live: pl.DataFrame) -> None:
+        """Warn when nothing of a chain is subscribed."""
         is_blank = not (live["call_last_price"].count() or live["put_last_price"].count())
         if is_blank and not any(map(listed.has_any, (ticks, self.subscriptions()))):
             advice = f"no contract of this chain is subscribed: {listed.how_to_subscribe}"
-            warnings.warn(advice, stacklevel=2)
-        return live
+            warnings.warn(advice, stacklevel=3)
 
     # -- the state of things --------------------------------------------------------------
 

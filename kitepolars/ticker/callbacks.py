@@ -26,6 +26,14 @@ Listen = Callable[[Callable[[Any], object]], Callable[[], None]]
 """Registers a listener; what it returns ends that."""
 
 
+class _Wake:
+    """The input of a callback that looks by itself at what is new."""
+
+    def take(self) -> tuple[Sequence[None], int]:
+        """Return one item: it was woken."""
+        return (None,), 0
+
+
 @dataclass(frozen=True)
 class _Callback:
     """A user's callback: its thread, and what ends its supply."""
@@ -82,6 +90,10 @@ class Callbacks:
         """Call a function with batches of new ticks."""
         cursor = cursor_of(self._runtime, tokens, connection)
         self._add(function, cursor, lambda wake: self._runtime.pipeline.listen(lambda: wake(None)))
+
+    def on_flush(self, function: Callable[[object], object]) -> None:
+        """Call a function, with None, when ticks have been flushed."""
+        self._add(function, _Wake(), lambda wake: self._runtime.pipeline.listen(lambda: wake(None)))
 
     def on_item(
         self,

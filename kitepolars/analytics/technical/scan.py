@@ -35,11 +35,17 @@ _BANDS: Final = np.dtype([("lower", "f8"), ("upper", "f8"), ("close", "f8"), ("i
 _NO_SESSION: Final = -(2**63)
 
 
-class _Memory:
-    """What one call remembers: a record, or several numbers, for each slot."""
+class SlotMemory:
+    """A record, or several numbers, for each slot.
+
+    Parameters
+    ----------
+    first
+        What is remembered of a slot at first.
+    """
 
     def __init__(self, first: npt.NDArray[Any]) -> None:
-        self._first = first  # of one slot
+        self._first = first
         self.array = first[:0]
 
     def address(self, slots: int) -> int:
@@ -50,9 +56,9 @@ class _Memory:
             self.array = np.concatenate([self.array, new])
         return native.address(self.array)
 
-    def copy(self) -> _Memory:
+    def copy(self) -> SlotMemory:
         """Return one that knows the same."""
-        other = _Memory(self._first)
+        other = SlotMemory(self._first)
         other.array = self.array.copy()
         return other
 
@@ -71,7 +77,7 @@ class BarScan:
 
     def __init__(self) -> None:
         self._index = TokenIndex()
-        self._memories: list[_Memory] = []
+        self._memories: list[SlotMemory] = []
         self._calls = 0
         self._slots = np.empty(0, np.int32)
 
@@ -180,7 +186,7 @@ class BarScan:
     def _memory(self, first: npt.NDArray[Any]) -> int:
         """Return the address of the memory of this call, which is new at the first pass."""
         if self._calls == len(self._memories):
-            self._memories.append(_Memory(first))
+            self._memories.append(SlotMemory(first))
         memory = self._memories[self._calls]
         self._calls += 1
         return memory.address(len(self._index))

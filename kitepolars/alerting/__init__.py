@@ -1,0 +1,1 @@
+"""Conditions on ticks, candles and option chains, and what becomes of one that holds."""

@@ -1,0 +1,355 @@
+"""When an alert fires: once each time its condition becomes true. Pure; any thread.
+
+An alert remembers of each instrument whether its condition held. So it may be given rows all at
+once or in any number of parts, and fires at the same rows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kitepolars import native
+from kitepolars.alerting.conditions import (
+    UNKNOWN,
+    Codes,
+    Condition,
+    Crossing,
+    check_condition,
+    codes,
+    condition_text,
+    tests,
+)
+from kitepolars.analytics import Clock, Hours, candles
+from kitepolars.analytics.candles import parse_interval
+from kitepolars.analytics.columns import require
+from kitepolars.analytics.technical import IncrementalIndicators, Indicator
+from kitepolars.analytics.technical.scan import SlotMemory
+from kitepolars.errors import ConfigError
+from kitepolars.frames.index import TokenIndex
+from kitepolars.frames.schema import TIMESTAMP
+
+ALERTS: Final = pl.Schema(
+    {
+        "fired_at": TIMESTAMP,
+        "name": pl.String(),
+        "instrument_token": pl.UInt32(),
+        "symbol": pl.String(),
+        "price": pl.Float64(),
+    }
+)
+"""The columns of `alerts`: one row for each time that an alert fired."""
+
+_LONGEST_NAME: Final = 80
+_NEVER: Final = -(2**63)
+_TRUTH: Final = np.dtype([("since", "i8"), ("fired_at", "i8"), ("known", "i8"), ("spent", "i8")])
+"""`struct truth` of `scans.c`."""
+
+_FIRST_TRUTH: Final = np.array([(_NEVER, _NEVER, 0, 0)], _TRUTH)
+_DAY_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A condition, and how often it may fire. `make` checks the settings.
+
+    Parameters
+    ----------
+    name
+        The alert's name.
+    condition
+        What it waits for.
+    lasting, cooldown
+        Microseconds for which it has to hold; and that have to pass before the same instrument
+        fires again.
+    once
+        Whether an instrument fires once only.
+    """
+
+    name: str
+    condition: Condition
+    lasting: int
+    cooldown: int
+    once: bool
+
+    @classmethod
+    def make(
+        cls,
+        condition: object,
+        schema: pl.Schema,
+        *,
+        name: str | None,
+        lasting: str | float | dt.timedelta | None,
+        cooldown: str | float | dt.timedelta | None,
+        once: bool,
+    ) -> Rule:
+        """Return a rule for rows of a schema; raise `ConfigError` if it cannot be evaluated."""
+        checked = check_condition(condition, schema)
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigError("name", name, "a text, or None")
+        return cls(
+            name=condition_text(checked)[:_LONGEST_NAME] if name is None else name,
+            condition=checked,
+            lasting=duration("lasting", lasting),
+            cooldown=duration("cooldown", cooldown),
+            once=once,
+        )
+
+
+def duration(field: str, value: str | float | dt.timedelta | None) -> int:
+    """Return a duration in microseconds; None is 0.
+
+    Raises
+    ------
+    ConfigError
+        If it is not from 0 seconds to a day.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, str):
+        return parse_interval(value)
+    seconds = value.total_seconds() if isinstance(value, dt.timedelta) else value
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= seconds <= _DAY_SECONDS:
+        expected = "seconds from 0 to 86,400, a text such as '30s' or '5m', a timedelta, or None"
+        raise ConfigError(field, value, expected)
+    return round(seconds * 1_000_000)
+
+
+class RowsToCheck(NamedTuple):
+    """New rows, as rules need them.
+
+    Parameters
+    ----------
+    frame
+        The rows.
+    slots
+        The slot of what each row is about.
+    times
+        When each is of: microseconds since the epoch, UTC.
+    """
+
+    frame: pl.DataFrame
+    slots: npt.NDArray[np.int32]
+    times: npt.NDArray[np.int64]
+
+
+class Watch:
+    """A rule, and what it remembers of each slot.
+
+    Parameters
+    ----------
+    rule
+        The rule.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.codes = [codes(test) for test in tests(rule.condition)]
+        """What to evaluate on new rows."""
+        self.clear()
+
+    @property
+    def is_crossing(self) -> bool:
+        """Whether it has to see first that its condition does not hold."""
+        return isinstance(self.rule.condition, Crossing)
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._truths = [SlotMemory(_FIRST_TRUTH) for _ in self.codes]
+
+    def fired(self, found: Sequence[Codes], rows: RowsToCheck) -> npt.NDArray[np.int64]:
+        """Return the rows at which it fires.
+
+        Parameters
+        ----------
+        found
+            What `codes` gave, one array for each.
+        rows
+            The rows.
+        """
+        rule, count = self.rule, len(rows.slots)
+        if not count:
+            return np.empty(0, np.int64)
+        slots, times = np.ascontiguousarray(rows.slots), np.ascontiguousarray(rows.times)
+        room = int(slots.max()) + 1
+        fired = []
+        for code, truth in zip(found, self._truths, strict=True):
+            code, out = np.ascontiguousarray(code), np.empty(count, np.int64)  # noqa: PLW2901
+            number = native.alert_rows(
+                native.address(slots),
+                count,
+                native.address(code),
+                native.address(times),
+                truth.address(room),
+                rule.lasting,
+                rule.cooldown,
+                self.is_crossing,
+                rule.once,
+                native.address(out),
+            )
+            fired.append(out[:number])
+        return fired[0] if len(fired) == 1 else np.unique(np.concatenate(fired))
+
+
+def evaluate(
+    watches: Sequence[Watch],
+    rows: RowsToCheck,
+    ignored: Sequence[npt.NDArray[np.bool_] | None],
+) -> list[npt.NDArray[np.int64]]:
+    """Return the rows at which each of several rules fires: all conditions in one query.
+
+    Parameters
+    ----------
+    watches
+        The rules.
+    rows
+        New rows.
+    ignored
+        For each rule, rows that it is not about, or None.
+    """
+    named = [
+        code.alias(f"{place} {part}")
+        for place, watch in enumerate(watches)
+        for part, code in enumerate(watch.codes)
+    ]
+    found = iter(rows.frame.select(named).get_columns())
+    result = []
+    for watch, skip in zip(watches, ignored, strict=True):
+        arrays: list[Codes] = [next(found).to_numpy(writable=skip is not None) for _ in watch.codes]
+        if skip is not None:
+            for array in arrays:
+                array[skip] = UNKNOWN
+        result.append(watch.fired(arrays, rows))
+    return result
+
+
+def alerts(
+    frame: pl.DataFrame | pl.LazyFrame,
+    condition: Condition,
+    *,
+    name: str | None = None,
+    lasting: str | float | dt.timedelta | None = None,
+    cooldown: str | float | dt.timedelta | None = None,
+    once: bool = False,
+    every: str | dt.timedelta | None = None,
+    indicators: Sequence[Indicator] = (),
+    on: Clock = "exchange_timestamp",
+    hours: Hours = "exchange",
+    snapshots: bool = False,
+) -> pl.DataFrame:
+    """Return when a condition would have raised an alert: those of `Ticker.alert`, of a frame.
+
+    An alert fires for an instrument when the condition becomes true, and again after it was false.
+
+    Parameters
+    ----------
+    frame
+        Ticks in arrival order, or candles.
+    condition
+        An expression over a row that is true or false, such as ``kp.change() > 2``, or
+        `crosses`. A null is neither: nothing changes.
+    name
+        The alert's name; by default the condition's text.
+    lasting
+        How long the condition has to hold: ``"30s"``, seconds, or a timedelta. It fires at the
+        first row of the instrument after that.
+    cooldown
+        How long after it fired the same instrument does not fire again.
+    once
+        Whether an instrument fires once only.
+    every
+        Makes candles of the ticks and evaluates each when it is finished; the alert is of its end.
+    indicators
+        Indicators of `kitepolars.indicators` to add to the candles as columns first.
+    on, hours
+        As for `candles`, with `every`.
+    snapshots
+        Whether cached values (``is_snapshot``) count.
+
+    Returns
+    -------
+    DataFrame
+        `ALERTS`, in the order of the rows: the time (of a tick its arrival), the alert's name,
+        the instrument, and its last price (of a candle its close).
+
+    Raises
+    ------
+    ConfigError
+        If columns are missing, the condition is not true or false, needs other rows than its own,
+        or a duration is impossible.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> ticks = pl.DataFrame(
+    ...     {
+    ...         "received_at": pl.from_epoch(pl.Series(range(5))),
+    ...         "instrument_token": 1,
+    ...         "last_price": [9.0, 11.0, 12.0, 9.0, 11.0],
+    ...     }
+    ... )
+    >>> alerts(ticks, pl.col("last_price") > 10)["price"].to_list()
+    [11.0, 11.0]
+    """
+    whole = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+    schema = require(whole, ("instrument_token",), "alerts")
+    if every is not None and "start" not in schema:
+        whole = candles(whole, every, on=on, hours=hours)
+    if indicators:
+        whole = IncrementalIndicators(indicators).add_to(whole)
+    if "start" in whole.columns and "is_partial" in whole.columns:
+        whole = whole.filter(~pl.col("is_partial"))
+    rule = Rule.make(
+        condition, whole.schema, name=name, lasting=lasting, cooldown=cooldown, once=once
+    )
+    length = 0 if every is None else parse_interval(every)
+    rows = RowsToCheck(
+        whole,
+        TokenIndex().slots(whole["instrument_token"].cast(pl.UInt32).to_numpy()),
+        _times(whole) + length,
+    )
+    skip = None
+    if "is_snapshot" in whole.columns and not snapshots:
+        skip = whole["is_snapshot"].to_numpy()
+    (fired,) = evaluate([Watch(rule)], rows, [skip])
+    return fired_frame(rule.name, rows, fired)
+
+
+def _times(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the times of rows: their arrival or, of candles, their start."""
+    name = next((one for one in ("received_at", "start") if one in frame.columns), None)
+    if name is None:
+        require(frame, ("received_at",), "alerts")
+    times = frame[name or ""].dt.cast_time_unit("us").to_physical()
+    return times.to_numpy()
+
+
+def fired_frame(name: str, rows: RowsToCheck, fired: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """Return `ALERTS` for the rows at which an alert fired."""
+    found = rows.frame[fired]
+    price = next((one for one in ("last_price", "close", "forward") if one in found.columns), None)
+    return pl.DataFrame(
+        {
+            "fired_at": pl.Series(rows.times[fired]).cast(pl.Datetime("us", "UTC")),
+            "name": pl.repeat(name, len(fired), dtype=pl.String, eager=True),
+            "instrument_token": _column(found, "instrument_token"),
+            "symbol": _column(found, "symbol"),
+            "price": _column(found, price or "price"),
+        }
+    ).select(
+        pl.col("fired_at").dt.convert_time_zone(TIMESTAMP.time_zone or "UTC"),
+        *(pl.col(column).cast(dtype) for column, dtype in list(ALERTS.items())[1:]),
+    )
+
+
+def _column(frame: pl.DataFrame, name: str) -> pl.Series:
+    if name in frame.columns:
+        return frame[name]
+    return pl.repeat(None, frame.height, dtype=ALERTS[name], eager=True)

@@ -1,0 +1,386 @@
+"""The alerts of a running ticker: what is watched, and what fired.
+
+New ticks are looked at on a thread of its own, woken at each flush, or by whoever asks for
+`WatchedAlerts.frame`; a lock keeps them apart. Notifications run on further threads.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from kitepolars.alerting.conditions import condition_text
+from kitepolars.alerting.rules import (
+    ALERTS,
+    RowsToCheck,
+    Rule,
+    Watch,
+    duration,
+    evaluate,
+    fired_frame,
+)
+from kitepolars.alerting.sources import BarSource, LookedAt, TickSource
+from kitepolars.calendar import IST, SECOND
+from kitepolars.frames.index import TokenIndex
+from kitepolars.frames.store import Held
+from kitepolars.listeners import Listeners
+from kitepolars.ticker.callbacks import Callbacks
+from kitepolars.ticker.runtime import Runtime
+
+ALERTS_KEPT: Final = 100_000
+"""Alerts that fired and are kept; older ones are dropped."""
+
+
+class FiredAlert(NamedTuple):
+    """An alert that fired: a row of `Ticker.alerts`.
+
+    Parameters
+    ----------
+    fired_at
+        The arrival of the tick, or the end of the candle; in Indian time.
+    name
+        The alert's name.
+    instrument_token, symbol
+        The instrument; of an option chain the symbol is the contract's underlying and strike.
+    price
+        Its last price, or the candle's close.
+    """
+
+    fired_at: dt.datetime
+    name: str
+    instrument_token: int | None
+    symbol: str | None
+    price: float | None
+
+
+@dataclass(eq=False)
+class _Watched:
+    """An alert that is set."""
+
+    watch: Watch
+    source: TickSource
+    fired: int = 0
+    last_fired: dt.datetime | None = None
+    snoozed_until: int = 0
+    error: str | None = None
+    end_notification: Callable[[], None] = lambda: None
+
+    @property
+    def name(self) -> str:
+        return self.watch.rule.name
+
+    def clear(self) -> None:
+        """Forget what was seen and what fired."""
+        self.watch.clear()
+        self.source.clear()
+        self.fired, self.last_fired = 0, None
+
+
+class Alert:
+    """An alert that is set: what `Ticker.alert` returns, to snooze or to remove.
+
+    Parameters
+    ----------
+    watched
+        The alert.
+    alerts
+        Those of its ticker.
+    """
+
+    def __init__(self, watched: _Watched, alerts: WatchedAlerts) -> None:
+        self._watched = watched
+        self._alerts = alerts
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._watched.name
+
+    @property
+    def condition(self) -> str:
+        """Its condition, as text."""
+        return condition_text(self._watched.watch.rule.condition)
+
+    @property
+    def instruments(self) -> tuple[int, ...] | None:
+        """The tokens of the instruments it is about; None for all."""
+        return self._watched.source.tokens
+
+    @property
+    def fired(self) -> int:
+        """How often it fired."""
+        return self._watched.fired
+
+    @property
+    def last_fired(self) -> dt.datetime | None:
+        """When it fired last, in Indian time."""
+        return self._watched.last_fired
+
+    @property
+    def error(self) -> str | None:
+        """Why it is not evaluated any more; None while it is."""
+        return self._watched.error
+
+    @property
+    def snoozed_until(self) -> dt.datetime | None:
+        """Until when it does not fire, by the ticker's clock, in Indian time; None if it does."""
+        until = self._watched.snoozed_until
+        return None if until <= self._alerts.now() else dt.datetime.fromtimestamp(until / 1e6, IST)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it is still watched: neither removed nor replaced, and without an error."""
+        return self.error is None and self._alerts.is_set(self._watched)
+
+    def snooze(self, time: str | float | dt.timedelta | None) -> None:
+        """Do not fire for a while. What becomes true meanwhile is not made up for.
+
+        Parameters
+        ----------
+        time
+            ``"10m"``, seconds, or a timedelta, by the ticker's clock; None to end it.
+
+        Raises
+        ------
+        ConfigError
+            If it is not from 0 seconds to a day.
+        """
+        self._watched.snoozed_until = self._alerts.now() + duration("time", time)
+
+    def remove(self) -> None:
+        """Remove it; what fired stays in `Ticker.alerts`. Harmless when it is removed."""
+        self._alerts.remove(self._watched)
+
+    def __repr__(self) -> str:
+        """Say how it stands in one line."""
+        state = self.error or ("set" if self.is_set else "removed")
+        return f"<Alert {self.name!r}: {state}, fired {self.fired:,} times>"
+
+
+class WatchedAlerts:
+    """The alerts that are set, and what fired.
+
+    Parameters
+    ----------
+    runtime
+        The ticker's parts.
+    callbacks
+        Runs what is told of alerts.
+    """
+
+    def __init__(self, runtime: Runtime, callbacks: Callbacks) -> None:
+        self._runtime = runtime
+        self._callbacks = callbacks
+        self.index = TokenIndex()
+        self._set: dict[str, _Watched] = {}
+        self._next = self._begins = 0
+        self._fired: deque[FiredAlert] = deque(maxlen=ALERTS_KEPT)
+        self._listeners = Listeners[FiredAlert]()
+        self._lock = threading.Lock()  # never taken by the loop thread
+
+    def now(self) -> int:
+        """Return the ticker's time: microseconds since the epoch, UTC."""
+        return self._runtime.source.now()
+
+    def add(
+        self, rule: Rule, source: TickSource, notify: Callable[[FiredAlert], object] | None
+    ) -> Alert:
+        """Watch a rule from the next tick on; one of the same name is replaced."""
+        held = self._runtime.held()
+        with self._lock:
+            self._take(held)
+            alert = _Watched(Watch(rule), source)
+            if alert.watch.is_crossing:
+                self._look_before(alert, held)
+            elif isinstance(source, BarSource):
+                source.look(self.now())  # what is finished already is not new
+            before = self._set.pop(rule.name, None)
+            if not self._set and before is None:
+                self._callbacks.on_flush(self._woken)
+            self._set[rule.name] = alert
+        if before is not None:
+            before.end_notification()
+        if notify is not None:
+            alert.end_notification = self._notify(rule.name, notify)
+        return Alert(alert, self)
+
+    def remove(self, alert: _Watched) -> None:
+        """Stop watching one."""
+        with self._lock:
+            if not self.is_set(alert):
+                return
+            del self._set[alert.name]
+            is_last = not self._set
+        alert.end_notification()
+        if is_last:
+            self._callbacks.off(self._woken)
+
+    def is_set(self, alert: _Watched) -> bool:
+        """Whether an alert is watched."""
+        return self._set.get(alert.name) is alert
+
+    def active(self) -> tuple[Alert, ...]:
+        """Return those that are set, the oldest first."""
+        return tuple(Alert(one, self) for one in tuple(self._set.values()))
+
+    def listen(self, listener: Callable[[FiredAlert], object]) -> Callable[[], None]:
+        """Call `listener` with each alert that fires; what is returned ends that."""
+        return self._listeners.add(listener)
+
+    def frame(self) -> pl.DataFrame:
+        """Return what fired, in order, up to the last tick."""
+        held = self._runtime.held()
+        with self._lock:
+            self._take(held)
+            return pl.DataFrame(list(self._fired), schema=ALERTS, orient="row")
+
+    def _notify(self, name: str, notify: Callable[[FiredAlert], object]) -> Callable[[], None]:
+        """Call a function with each time that the alert of a name fires."""
+
+        def called(fired: FiredAlert) -> None:
+            notify(fired)
+
+        def listen(put: Callable[[FiredAlert], object]) -> Callable[[], None]:
+            return self.listen(lambda fired: put(fired) if fired.name == name else None)
+
+        called.__qualname__ = f"the notification of {name!r}"
+        self._callbacks.on_item(called, listen)
+        return lambda: self._callbacks.off(called)
+
+    def _woken(self, _: object) -> None:
+        held = self._runtime.store.held
+        with self._lock:
+            self._take(held)
+
+    def _look_before(self, alert: _Watched, held: Held) -> None:
+        """Let a crossing see on which side everything is."""
+        source = alert.source
+        if isinstance(source, LookedAt):
+            rows = source.look(self.now())
+        else:
+            latest = held.latest()
+            rows = self._rows(latest)
+        evaluate([alert.watch], rows, [None])
+
+    # -- new ticks; with the lock -----------------------------------------------------------------
+
+    def _take(self, held: Held) -> None:
+        """Look at the ticks that are new."""
+        if self._runtime.store.begins > self._begins:
+            self._begin_anew()
+        begin = max(self._next, held.first)
+        if self._set and begin > self._next:
+            self._runtime.note("alert", f"alerts missed {begin - self._next:,} ticks: too slow")
+        if held.total > begin and self._set:
+            self._look_at(held.since(begin))
+        self._next = max(self._next, held.total)
+
+    def _begin_anew(self) -> None:
+        """Forget what fired and what was seen: the recording is played from another time."""
+        self._begins = self._next = self._runtime.store.begins
+        self._fired.clear()
+        for alert in self._set.values():
+            alert.clear()
+
+    def _look_at(self, ticks: pl.DataFrame) -> None:
+        rows = self._rows(ticks)
+        ready = [alert for alert in self._set.values() if alert.error is None]
+        of_ticks = [alert for alert in ready if not isinstance(alert.source, LookedAt)]
+        self._look_at_some(rows, [one for one in of_ticks if one.source.tokens is None])
+        self._look_at_some(*self._narrowed(rows, [one for one in of_ticks if one.source.tokens]))
+        now = int(rows.times[-1])
+        for alert in ready:
+            source = alert.source
+            if isinstance(source, LookedAt) and source.is_due(now):
+                try:
+                    found = source.look(now)
+                except Exception as error:  # noqa: BLE001 - such as a chain that has expired
+                    self._fail(alert, error)
+                else:
+                    self._evaluate([alert], found, [None])
+
+    def _rows(self, ticks: pl.DataFrame) -> RowsToCheck:
+        return RowsToCheck(
+            ticks,
+            self.index.slots(ticks["instrument_token"].to_numpy()),
+            ticks["received_at"].to_numpy().view(np.int64),
+        )
+
+    def _narrowed(
+        self, rows: RowsToCheck, some: Sequence[_Watched]
+    ) -> tuple[RowsToCheck, Sequence[_Watched]]:
+        """Return only rows of the instruments that some alerts are about."""
+        if not some:
+            return rows, some
+        tokens = {token for alert in some for token in alert.source.tokens or ()}
+        wanted = np.flatnonzero(self._is_of(tokens)[rows.slots])
+        names = {
+            name for one in some for code in one.watch.codes for name in code.meta.root_names()
+        }
+        columns = [*names, "instrument_token", "symbol", "last_price", "is_snapshot"]
+        frame = rows.frame.select(list(dict.fromkeys(columns)))[wanted]
+        return RowsToCheck(frame, rows.slots[wanted], rows.times[wanted]), some
+
+    def _is_of(self, tokens: Sequence[int] | set[int]) -> npt.NDArray[np.bool_]:
+        """Return, by slot, whether it is of one of some instruments."""
+        slots = self.index.slots(np.fromiter(tokens, np.uint32, len(tokens)))
+        found = np.zeros(len(self.index), np.bool_)
+        found[slots] = True
+        return found
+
+    def _look_at_some(self, rows: RowsToCheck, some: Sequence[_Watched]) -> None:
+        if not some or not len(rows.slots):
+            return
+        snapshots: npt.NDArray[np.bool_] | None = rows.frame["is_snapshot"].to_numpy()
+        if snapshots is not None and not snapshots.any():
+            snapshots = None
+        ignored = []
+        for alert in some:
+            skip = None if alert.source.snapshots else snapshots
+            if alert.source.tokens is not None:
+                others = ~self._is_of(alert.source.tokens)[rows.slots]
+                skip = others if skip is None else skip | others
+            ignored.append(skip)
+        self._evaluate(some, rows, ignored)
+
+    def _evaluate(
+        self,
+        some: Sequence[_Watched],
+        rows: RowsToCheck,
+        ignored: Sequence[npt.NDArray[np.bool_] | None],
+    ) -> None:
+        """Evaluate alerts together; if that fails, find the one it is."""
+        try:
+            fired = evaluate([alert.watch for alert in some], rows, ignored)
+        except Exception as error:  # noqa: BLE001 - a condition may call any function
+            if len(some) == 1:
+                self._fail(some[0], error)
+                return
+            for alert, skip in zip(some, ignored, strict=True):
+                self._evaluate([alert], rows, [skip])
+            return
+        for alert, found in zip(some, fired, strict=True):
+            if len(found):
+                self._fire(alert, fired_frame(alert.name, rows, found))
+
+    def _fail(self, alert: _Watched, error: Exception) -> None:
+        alert.error = f"{error!r}"
+        self._runtime.note("alert", f"{alert.name!r} is not evaluated any more: {error!r}")
+
+    def _fire(self, alert: _Watched, found: pl.DataFrame) -> None:
+        for row in found.iter_rows():
+            fired = FiredAlert(*row)
+            if fired.fired_at.timestamp() * SECOND < alert.snoozed_until:
+                continue
+            alert.fired += 1
+            alert.last_fired = fired.fired_at
+            self._fired.append(fired)
+            self._listeners.tell(fired)

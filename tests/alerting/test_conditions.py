@@ -1,0 +1,60 @@
+"""What may be asked of a row, and what is refused at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+import kitepolars as kp
+from kitepolars.alerting.conditions import check_condition
+from kitepolars.frames.schema import SCHEMA
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        kp.change() > 2,
+        kp.imbalance() > 0.6,
+        kp.spread().is_not_null() & (pl.col("volume_traded") > 1_000),
+        pl.col("symbol") == "NSE:INFY",
+        pl.col("last_price").is_between(10, 20),
+        pl.col("last_price") > pl.col("average_traded_price"),
+        kp.crosses("last_price", 1_500),
+        kp.crosses(kp.mid(), "average_traded_price", "down"),
+    ],
+)
+def test_conditions_on_a_tick_are_taken(condition: Any) -> None:
+    assert check_condition(condition, SCHEMA) is condition
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("last_price > 3", "a Polars expression"),
+        (lambda row: row, "a Polars expression"),
+        (pl.col("lastprice") > 3, "it names lastprice"),
+        (kp.crosses("last_price", "resistance"), "it names resistance"),
+        (pl.col("last_price"), "it is Float64"),
+        (kp.change() - 2, "it is Float64"),
+        (pl.col("last_price").max() > 3, "on the row itself"),
+        (pl.col("last_price").diff() > 3, "on the row itself"),
+        (kp.returns().over("instrument_token") > 0.01, "on the row itself"),
+        (kp.indicators.rsi(of="last_price") < 30, "on the row itself"),
+        (pl.lit(value=True), "on the row itself"),
+        (pl.col("symbol") + 1 > 2, "the condition fails"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(condition: Any, said: str) -> None:
+    with pytest.raises(kp.ConfigError, match=said):
+        check_condition(condition, SCHEMA)
+
+
+def test_a_direction_is_one_of_three() -> None:
+    with pytest.raises(kp.ConfigError, match="'up'"):
+        kp.crosses("last_price", 1, "sideways")  # type: ignore[arg-type]
+
+
+def test_a_crossing_says_what_it_is() -> None:
+    assert str(kp.crosses("last_price", 1_500, "up")) == "last_price crosses above 1500"
