@@ -80,6 +80,7 @@ PARTS: Final = {
     ),
     "instruments": part("errors calendar", "numpy polars"),
     "analytics": part("errors native calendar wire frames", "numpy polars"),
+    "alerting": part("errors secret native calendar frames analytics", "numpy polars"),
     "pipeline": part("errors wire frames source ledger listeners", "numpy", asyncio=True),
     "tables": part("wire frames source ledger", "polars"),
     "streams": part("frames", "polars"),
@@ -89,7 +90,8 @@ PARTS: Final = {
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
         "errors secret calendar wire frames source listeners ledger feed instruments analytics "
-        "options rest pipeline tables streams loop nesting journal recorder recordings widgets",
+        "alerting options rest pipeline tables streams loop nesting journal recorder recordings "
+        "widgets",
         "numpy polars",
         asyncio=True,
     ),
@@ -119,8 +121,8 @@ PARTS: Final = {
     ),
     "__main__": part("cli"),
     "__init__": part(
-        "_version errors wire frames source ledger feed instruments analytics nesting pipeline "
-        "rest ticker demonstration recordings playback cluster days"
+        "_version errors wire frames source ledger feed instruments analytics alerting nesting "
+        "pipeline rest ticker demonstration recordings playback cluster days"
     ),
 }
 """A new part is a new row: think about its arrows first (docs/architecture.md)."""

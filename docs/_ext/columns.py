@@ -412,6 +412,26 @@ FRAMES: Final = (
         },
     ),
     Frame(
+        "schema-alerts",
+        "`alerts()`",
+        ("Ticker.alerts", "alerts"),
+        "A row for each time that an alert fired; `kp.ALERTS` in code.",
+        lambda: ticker().alerts().schema,
+        {
+            "fired_at": Column("arrival of the tick, or end of the candle", "IST, µs"),
+            "name": Column("name of the alert"),
+            "instrument_token": Column(
+                "Kite's number of the instrument", "", "for an option chain"
+            ),
+            "symbol": Column(
+                "`EXCHANGE:TRADINGSYMBOL`; of a chain underlying and strike", "", "unknown"
+            ),
+            "price": Column(
+                "last price; of a candle its close, of a chain the forward", "rupees", "unknown"
+            ),
+        },
+    ),
+    Frame(
         "schema-events",
         "`events()`",
         ("Ticker.events",),

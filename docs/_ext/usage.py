@@ -39,6 +39,7 @@ SUBPACKAGES: Final = (
 )
 
 MAKERS: Final = {
+    "alert": "Alert",
     "demo": "Ticker",
     "attach": "Ticker",
     "replay": "ReplayTicker",

@@ -19,7 +19,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from kitepolars.errors import ConfigError
 from kitepolars.secret import Secret, as_secret
 
-_TIMEOUT: Final = 10.0
+_ANSWER_TIMEOUT: Final = 10.0
 """Seconds that a server may take to answer."""
 
 
@@ -128,7 +128,7 @@ class Webhook:
         failure = ""
         try:
             request = Request(self._url.reveal(), body, headers)  # noqa: S310 - see `_host`
-            with _open(request, timeout=_TIMEOUT) as answer:
+            with _open(request, timeout=_ANSWER_TIMEOUT) as answer:
                 answer.read(1)
         except HTTPError as error:
             error.close()
@@ -193,7 +193,7 @@ class Desktop:
             If the desktop does not take it.
         """
         command = self._command("Kite", text_of(fired))
-        done = subprocess.run(command, check=False, capture_output=True, timeout=_TIMEOUT)  # noqa: S603
+        done = subprocess.run(command, check=False, capture_output=True, timeout=_ANSWER_TIMEOUT)  # noqa: S603
         if done.returncode:
             raise ConnectionError(f"{command[0]} ended with {done.returncode}")
 

@@ -52,7 +52,7 @@ _TRUTH: Final = np.dtype([("since", "i8"), ("fired_at", "i8"), ("known", "i8"), 
 """`struct truth` of `scans.c`."""
 
 _FIRST_TRUTH: Final = np.array([(_NEVER, _NEVER, 0, 0)], _TRUTH)
-_DAY_SECONDS: Final = 86_400
+_LONGEST_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def duration(field: str, value: str | float | dt.timedelta | None) -> int:
         return parse_interval(value)
     seconds = value.total_seconds() if isinstance(value, dt.timedelta) else value
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 <= seconds <= _DAY_SECONDS:
+    if not is_number or not 0 <= seconds <= _LONGEST_SECONDS:
         expected = "seconds from 0 to 86,400, a text such as '30s' or '5m', a timedelta, or None"
         raise ConfigError(field, value, expected)
     return round(seconds * 1_000_000)

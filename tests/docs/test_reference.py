@@ -50,6 +50,7 @@ WITH_MEMBERS: Final = (
     "kitepolars.Stats",
     "kitepolars.ReplayTicker",
     "kitepolars.CandleBuilder",
+    "kitepolars.Alert",
     "kitepolars.indicators.IncrementalIndicators",
     "kitepolars.sim.SimulatedKite",
     "kitepolars.analytics.KiteNamespace",
@@ -211,6 +212,7 @@ def test_the_page_has_what_a_running_ticker_returns(ticker: kp.DemoTicker, tmp_p
         "schema-gaps": ticker.gaps(),
         "schema-events": ticker.events(),
         "schema-scan": published(tmp_path),
+        "schema-alerts": ticker.alerts(),
     }
     page = {frame.anchor: frame.schema() for frame in columns.FRAMES}
     assert {anchor: frame.schema for anchor, frame in returned.items()} == page

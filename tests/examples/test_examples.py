@@ -146,6 +146,7 @@ SPACES: Final[dict[str, Any]] = {
     "df.kite": KiteNamespace,
     "options": options,
     "indicators": kp.indicators,
+    "Alert": kp.Alert,
     "IncrementalIndicators": kp.indicators.IncrementalIndicators,
 }
 """What stands before a dot in a list of names used."""
