@@ -112,6 +112,7 @@ class TickerAlerts(TickerAnswers):
         >>> ticker = kp.sample(speed=None)
         >>> alert = ticker.alert(kp.crosses("last_price", 1422, "up"), instruments="NSE:RELIANCE")
         >>> _ = ticker.play(progress=False)
+        >>> ticker.stop()
         >>> ticker.alerts()["symbol"].unique().to_list(), alert.fired > 0
         (['NSE:RELIANCE'], True)
         """
