@@ -1,21 +1,19 @@
 """Appends records to the segments of a journal, and puts them on the disk. Writer's thread.
 
 A record is encoded once and then kept until it is on the disk: a write or a sync that fails is
-repeated with the same bytes. A sync runs on its own thread, so what arrives meanwhile is written,
-and visible to readers, without waiting for it.
+repeated with the same bytes. While the disk fails, the newest records are kept. A sync runs on its
+own thread, so what arrives meanwhile is written, and visible to readers, without waiting for it.
 """
 
 from __future__ import annotations
 
 import errno
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from itertools import takewhile
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from kitepolars.journal.codec import MESSAGES, UnreadableRecord, decode, encode, time_of
 from kitepolars.journal.compression import Compressor
@@ -24,25 +22,14 @@ from kitepolars.journal.format import Entry
 from kitepolars.journal.growing import Disk, GrowingSegment
 from kitepolars.journal.segments import SegmentFile, segments
 from kitepolars.journal.standing import Standing
-from kitepolars.source import Listing, Record
+from kitepolars.journal.unwritten import Encoded, Roll, Unwritten
+from kitepolars.source import Listing, Messages, Record
+
+WRITE_BYTES: Final = 2**20
+"""Bytes that are handed to the system in one call, about."""
 
 SYNC: Final = 0.1
 """Seconds that a written record may wait for the next sync."""
-
-
-class _Roll(NamedTuple):
-    """The place where the next segment begins, with its first record's number and time."""
-
-    sequence: int
-    at: int
-
-
-class _Encoded(NamedTuple):
-    """An encoded record, until it is on the disk."""
-
-    sequence: int
-    at: int
-    data: bytes
 
 
 class Appender:
@@ -91,18 +78,22 @@ class Appender:
         """The time of the last record that is on the disk, or of the opening."""
         self.records = self.bytes = 0
         """Records written since the journal was opened, and their bytes."""
+        self.dropped = 0
+        """Messages given up; see `drop_oldest`."""
         self.encoded_bytes = 0
         """Bytes of all records that were encoded."""
         self.day_end = 0
         """When the trading day of the segment ends."""
+        self._gap: _Gap | None = None  # the last one that was made by dropping messages
+        self._written_at = now  # time of the last record that was written
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._disk = disk
         self._on_sync = on_sync
         self._segment: GrowingSegment | None = None
         self._planned = 0  # bytes of its segment, with what is encoded
-        self._waiting: deque[_Encoded | _Roll] = deque()  # not written
-        self._unsafe: list[_Encoded] = []  # written, but not known to be on the disk
+        self.unwritten = Unwritten()
+        self._unsafe: list[Encoded] = []  # written, but not known to be on the disk
         self._sync: _Sync | None = None  # under way
         self._syncs = ThreadPoolExecutor(1, "kitepolars-journal-sync")
         self._next_sync = 0.0
@@ -114,12 +105,12 @@ class Appender:
     @property
     def is_waiting(self) -> bool:
         """Whether encoded records are not written."""
-        return bool(self._waiting)
+        return bool(self.unwritten)
 
     @property
     def is_safe(self) -> bool:
         """Whether all that was encoded is on the disk."""
-        return not (self._waiting or self._unsafe)
+        return not (self.unwritten or self._unsafe)
 
     @property
     def due(self) -> float | None:
@@ -133,7 +124,7 @@ class Appender:
         at = time_of(record)
         is_next_day = at >= self.day_end
         if is_next_day or self._planned >= self._segment_bytes:
-            self._waiting.append(_Roll(self.sequence, at))
+            self.unwritten.append(Roll(self.sequence, at))
             self._planned = 0
             listing = self.standing.listing
             if is_next_day:
@@ -151,7 +142,8 @@ class Appender:
         self._planned += len(data)
         self.encoded_bytes += len(data)
         self.standing.take(record)
-        self._waiting.append(_Encoded(entry.sequence, entry.at, data))
+        messages = len(record.messages) if isinstance(record, Messages) else 0
+        self.unwritten.append(Encoded(entry.sequence, entry.at, data, messages))
 
     def write(self) -> None:
         """Write what is encoded, each record in the segment where it belongs.
@@ -161,18 +153,52 @@ class Appender:
         OSError
             When the disk does not take it; the rest waits for the next call.
         """
-        while self._waiting:
-            first = self._waiting[0]
-            if isinstance(first, _Roll):
+        while self.unwritten:
+            first = self.unwritten.first()
+            if isinstance(first, Roll):
                 self._roll(first)
-                self._waiting.popleft()
-                continue
-            batch = list(takewhile(lambda item: isinstance(item, _Encoded), self._waiting))
-            self._append(cast("list[_Encoded]", batch))
+                self.unwritten.remove_first()
+            else:
+                self._append(self.unwritten.batch(WRITE_BYTES))
 
-    def _append(self, batch: list[_Encoded]) -> None:
+    def drop_oldest(self, limit: int) -> str | None:
+        """Give up the oldest messages that wait, if more than `limit` bytes do.
+
+        Half of that is free afterwards. The beginning of a gap, under the numbers of the first
+        records that are dropped, takes their place; it grows when more are dropped. The other
+        numbers are missing in the journal.
+
+        Returns
+        -------
+        str or None
+            What was dropped, in words.
+        """
+        if self.unwritten.bytes <= limit:
+            return None
+        connections = len(self.standing.lost(0, 0, ""))
+        before, dropped = self.unwritten.oldest(limit // 2, connections)
+        if not dropped:
+            return None
+        gap = self._gap
+        if gap is None or gap.places[0].sequence < self.unwritten.first().sequence:
+            since = self._written_at if before is None else before
+            gap = _Gap(since, 0, ())
+        messages = gap.messages + sum(record.messages for record in dropped)
+        reason = not_recorded(messages)
+        lost = self.standing.lost(0, gap.since, reason)
+        places = (*gap.places, *dropped)[: max(1, len(lost))]
+        others: dict[int, Encoded | None] = dict.fromkeys(one.sequence for one in dropped)
+        for (sequence, at, _, _), record in zip(places, lost, strict=False):
+            data = encode(record._replace(at=at), sequence).encode()
+            others[sequence] = Encoded(sequence, at, data, 0)
+        self.unwritten.replace(others)
+        self._gap = _Gap(gap.since, messages, places)
+        self.dropped += messages - gap.messages
+        return reason
+
+    def _append(self, batch: list[Encoded]) -> None:
         segment = self._segment
-        assert segment is not None  # noqa: S101 - a `_Roll` comes before the first record
+        assert segment is not None  # noqa: S101 - a `Roll` comes before the first record
         if not segment.is_there:
             self._begin_again(segment)
             raise OSError(errno.ENOENT, "the segment was deleted", str(segment.path))
@@ -180,12 +206,12 @@ class Appender:
         if not self._unsafe:
             self._next_sync = time.monotonic() + SYNC
         self._unsafe += batch
+        self._written_at = batch[-1].at
         self.records += len(batch)
         self.bytes += size
-        for _ in batch:
-            self._waiting.popleft()
+        self.unwritten.remove_first(len(batch))
 
-    def _roll(self, roll: _Roll) -> None:
+    def _roll(self, roll: Roll) -> None:
         """Begin the segment of a record; the one before is closed, and compressed in time."""
         self.sync()
         before = self._segment
@@ -199,10 +225,10 @@ class Appender:
         if self._sync is not None:
             self._sync.wait()
             self._sync = None
-        self._waiting.extendleft(reversed(self._unsafe))
+        self.unwritten.prepend(self._unsafe)
         self._unsafe.clear()
-        first = self._waiting[0]
-        self._waiting.appendleft(_Roll(first.sequence, first.at))
+        first = self.unwritten.first()
+        self.unwritten.prepend([Roll(first.sequence, first.at)])
         segment.close()
         self._segment = None
 
@@ -248,7 +274,7 @@ class Appender:
         error = sync.done.exception()
         if error is not None:
             self._segment.distrust()
-            self._waiting.extendleft(reversed(self._unsafe))
+            self.unwritten.prepend(self._unsafe)
             self._unsafe.clear()
             raise error
         self._segment.durable = sync.size
@@ -297,7 +323,20 @@ class Appender:
             self._segment = GrowingSegment.resume(segment.path, take, self._disk)
             self._planned = self._segment.size
             self.day_end = end_of_day(self.last_at if header is None else header.at)
-        self.durable = self.sequence
+        self.durable, self._written_at = self.sequence, self.last_at
+
+
+class _Gap(NamedTuple):
+    """Messages that were dropped, and the places of the records that say so."""
+
+    since: int
+    messages: int
+    places: tuple[Encoded, ...]
+
+
+def not_recorded(messages: int) -> str:
+    """Return the reason of the gap of messages that are not recorded."""
+    return f"{messages:,} messages were not recorded: the disk did not take them"
 
 
 class _Sync(NamedTuple):

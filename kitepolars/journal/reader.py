@@ -43,6 +43,11 @@ class EntryReader:
         """The time of the record before the next one."""
         self._next: int | None = None
 
+    @property
+    def next(self) -> int:
+        """The sequence number of the next record."""
+        return self._next or 0
+
     def read(self, entry: Entry) -> Sequence[Record]:
         """Return the record of the next entry, after whatever its place says was lost."""
         if self._next is not None and entry.sequence < self._next:

@@ -2,7 +2,8 @@
 
 The loop thread appends records to a bounded queue. The writer's thread takes what is there every
 few milliseconds and appends it to the journal. While the disk fails, records wait; when too many
-wait, messages are refused, and the journal has a gap in their place.
+wait, the oldest messages are dropped, and the journal has a gap in their place. When the disk does
+not answer at all, so that the queue fills, the newest are refused likewise.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from kitepolars.errors import JournalError
-from kitepolars.journal.appender import Appender
+from kitepolars.journal.appender import WRITE_BYTES, Appender, not_recorded
 from kitepolars.journal.folder import make_private
 from kitepolars.journal.growing import Disk
 from kitepolars.journal.lock import FileLock
@@ -43,9 +44,6 @@ QUEUE_BYTES: Final = 64 * 2**20
 
 SEGMENT_BYTES: Final = 128 * 2**20
 """Bytes of a segment, from which on the next one begins."""
-
-WRITE_BYTES: Final = 2**20
-"""Bytes that are handed to the system in one call, about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +119,7 @@ class JournalWriter:
         """What was subscribed today when an earlier writer ended without warning."""
         self._alarm = alarm
         self._clock = clock
+        self._limit = queue_bytes
         self._queue = RecordQueue(queue_bytes)
         # Of the writer's thread:
         self._failure: str | None = None
@@ -176,11 +175,15 @@ class JournalWriter:
             bytes=appender.bytes,
             next_sequence=appender.sequence,
             durable_sequence=appender.durable,
-            waiting_bytes=self._queue.bytes,
-            not_recorded=self._queue.not_recorded,
+            waiting_bytes=self._queue.bytes + appender.unwritten.bytes,
+            not_recorded=self._queue.not_recorded + appender.dropped,
             lag=0 if safe_at >= self._queue.last_at else max(0, self._clock() - safe_at),
             failure=self._failure,
         )
+
+    def unwritten(self, first: int, most: int) -> bytes:
+        """Return the bytes of records that the disk has not taken; see `Unwritten.data`."""
+        return self._appender.unwritten.data(first, most)
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was taken is on the disk, at most `timeout` seconds; say whether."""
@@ -240,11 +243,11 @@ class JournalWriter:
         return None if due is None else max(0.0, due - time.monotonic())
 
     def _work(self, *, ending: bool) -> None:
-        left = self._retry_at - time.monotonic()
-        if self._failure is not None and left > 0 and not ending:
-            self._ending.wait(left)
-            return
         appender = self._appender
+        if self._failure is not None:
+            self._keep_newest()
+            if not ending and time.monotonic() < self._retry_at:
+                return
         try:
             appender.settle()
             while self._queue or appender.is_waiting:
@@ -274,8 +277,15 @@ class JournalWriter:
                 else:
                     appender.encode(record)
 
+    def _keep_newest(self) -> None:
+        """Encode what waits, so that followers can ask for it, and drop what is too much."""
+        while self._queue:
+            self._encode()
+            if dropped := self._appender.drop_oldest(self._limit):
+                self._alarm(dropped)
+
     def _lost(self, refused: Refused) -> list[Lost]:
-        reason = f"{refused.messages:,} messages were not recorded: the disk did not take them"
+        reason = not_recorded(refused.messages)
         self._alarm(reason)
         return self._appender.standing.lost(refused.at, refused.since, reason)
 

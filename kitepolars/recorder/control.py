@@ -119,7 +119,8 @@ class Recorder:
         Parameters
         ----------
         request
-            ``"status"``, ``"subscribe"``, ``"unsubscribe"``, ``"set_access_token"`` or ``"stop"``.
+            ``"status"``, ``"unwritten"``, ``"subscribe"``, ``"unsubscribe"``,
+            ``"set_access_token"`` or ``"stop"``.
         values
             Its arguments; a credential as a `Secret`, which is revealed on the socket only.
 

@@ -41,8 +41,11 @@ def launch(
     """
     require_posix()
     place = Path(folder)
-    make_private(place)
-    request.save(place)
+    try:
+        make_private(place)
+        request.save(place)
+    except OSError as error:
+        raise JournalError(error.strerror or str(error), path=place) from error
     with open(place / LOG, "ab", opener=private) as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [*command(place), "--detach"],  # neither Ctrl-C nor the kernel's end reaches it

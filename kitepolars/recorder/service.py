@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ from kitepolars.wire.layouts import Mode
 
 EVENTS_REPORTED: Final = 20
 """The latest events that an answer to "status" holds."""
+
+UNWRITTEN_BYTES: Final = 2**20
+"""Bytes of records in an answer to "unwritten", about."""
 
 LINE_EVERY: Final = 1.0
 """Seconds between two lines of progress in a terminal,"""
@@ -118,6 +122,7 @@ class RecorderService:
     def _handlers(self) -> Mapping[str, Callable[[dict[str, Any]], Mapping[str, Any]]]:
         return {
             "status": self._status,
+            "unwritten": self._unwritten,
             "subscribe": self._on_subscribe,
             "unsubscribe": self._on_unsubscribe,
             "set_access_token": self._on_token,
@@ -142,6 +147,11 @@ class RecorderService:
             "failure": journal.failure,
             "events": [_plain(event) for event in self._manager.events()[-EVENTS_REPORTED:]],
         }
+
+    def _unwritten(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return records that the disk does not take, so that followers see them all the same."""
+        data = self._writer.unwritten(int(values["first"]), UNWRITTEN_BYTES)
+        return {"records": b64encode(data).decode("ascii")}
 
     def _on_subscribe(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         mode = Mode(values["mode"])

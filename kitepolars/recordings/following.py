@@ -8,14 +8,17 @@ half of the time.
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Final
 
 from kitepolars.errors import JournalError, KitePolarsError, NotRunning
 from kitepolars.journal.folder import trading_day
+from kitepolars.journal.format import NO_RECORDS, RecordTable, Scan
 from kitepolars.journal.reader import EntryReader
 from kitepolars.journal.segments import segments
 from kitepolars.journal.tail import Tail
@@ -88,6 +91,7 @@ class FollowSource(LiveSource):
         self._reader = EntryReader()
         self._caught_up = asyncio.Event()
         self._failure: str | None = None
+        self._is_failing = False  # the recorder cannot write
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -203,9 +207,11 @@ class FollowSource(LiveSource):
                 self._report(f"the journal cannot be read: {error}")
                 await asyncio.sleep(IDLE_AFTER)
                 continue
+            if not table and self._is_failing:
+                table = await self._unwritten()
             if not table:
                 self._caught_up.set()
-                is_quiet = began - heard_at > IDLE_AFTER
+                is_quiet = self._is_failing or began - heard_at > IDLE_AFTER
                 await asyncio.sleep(IDLE_POLL_INTERVAL if is_quiet else POLL_INTERVAL)
                 continue
             heard_at = began
@@ -222,6 +228,18 @@ class FollowSource(LiveSource):
             return 0.0
         return took if has_more else POLL_INTERVAL
 
+    async def _unwritten(self) -> RecordTable:
+        """Return records that the recorder has, but whose disk does not take them.
+
+        When it takes them later, they are read again from the journal, and skipped there.
+        """
+        ask = partial(self.recorder.ask, "unwritten", first=self._reader.next)
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(None, ask)
+        except KitePolarsError:  # it ended, or is of an older version: `_watch` reports that
+            return NO_RECORDS
+        return Scan().feed(b64decode(answer["records"]))
+
     async def _watch(self) -> None:
         """Look after the recorder: what it cannot write, and whether it lives, is an event."""
         loop = asyncio.get_running_loop()
@@ -235,6 +253,7 @@ class FollowSource(LiveSource):
                 self._report(str(error))
             else:
                 failure = status["failure"]
+                self._is_failing = failure is not None
                 self._report(None if failure is None else f"the recorder cannot write: {failure}")
 
     async def _end(self) -> None:

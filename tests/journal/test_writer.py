@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from journal.recorded import plain, read_entries, read_records, records_at, ticks
 from kitepolars.errors import JournalError
+from kitepolars.journal.codec import decode
 from kitepolars.journal.folder import CLOSED, OPEN
+from kitepolars.journal.format import Scan
 from kitepolars.journal.growing import Disk
 from kitepolars.journal.segments import segments
 from kitepolars.journal.writer import JournalWriter
@@ -411,3 +413,74 @@ def test_records_are_written_while_the_disk_is_synced(tmp_path: Path, error: int
         assert writer.stats().durable_sequence == 5
     assert read_records(tmp_path) == [ticks(number, NOON + number) for number in range(5)]
     assert bool(told) == (error is not None)
+
+
+@QUICK
+def test_while_the_disk_is_full_the_newest_records_are_kept_and_can_be_asked_for(
+    tmp_path: Path,
+) -> None:
+    disk = FailingDisk()
+    with writing(tmp_path, disk=disk, queue_bytes=2_000) as writer:
+        writer.take(Subscribed(NOON, Mode.FULL, (1, 2)))
+        writer.take(SnapshotsExpected(NOON, 1, (2,)))
+        writer.take(ticks(0, NOON))
+        assert writer.flush(PATIENCE)
+        assert writer.unwritten(0, 2**20) == b""
+        disk.room = 0
+        writer.take(ticks(1, NOON + 1))
+        eventually(lambda: writer.stats().failure)
+        seen = 4
+        for number in range(2, 100):
+            writer.take(ticks(number, NOON + number))
+            eventually(partial(has_unwritten, writer, number + 2))
+            for entry in Scan().feed(writer.unwritten(seen, 2**20)):  # as a follower does
+                seen = entry.sequence + 1
+                if isinstance(record := decode(entry), Messages):
+                    assert plain(record) == ticks(number, NOON + number)
+        assert seen == 102
+        assert writer.stats().waiting_bytes <= 2_000
+        dropped = writer.stats().not_recorded
+        assert 0 < dropped < 99
+        disk.room = 2**40
+        assert writer.flush(PATIENCE)
+    kept = read_records(tmp_path)
+    messages = [record for record in kept if isinstance(record, Messages)]
+    assert messages == [
+        ticks(0, NOON),
+        *(ticks(number, NOON + number) for number in range(dropped + 1, 100)),
+    ]
+    first, second = [record for record in kept if isinstance(record, Lost)]
+    assert (first.since, first.at) == (NOON, NOON + 1)
+    assert "were not recorded: the disk did not take them" in first.reason
+    assert {*first.instrument_tokens, *second.instrument_tokens} == {1, 2}
+    sequences = [entry.sequence for entry in read_entries(tmp_path)]
+    assert sequences == sorted(set(sequences))
+    assert [segment.sequence for segment in segments(tmp_path)] == [0]
+
+
+def has_unwritten(writer: JournalWriter, sequence: int) -> bool:
+    return bool(writer.unwritten(sequence, 1))
+
+
+@QUICK
+def test_a_segment_is_named_for_its_first_record_although_others_were_dropped(
+    tmp_path: Path,
+) -> None:
+    disk = FailingDisk()
+    with writing(tmp_path, disk=disk, queue_bytes=2_000, segment_bytes=1_000) as writer:
+        writer.take(ticks(0, NOON))
+        assert writer.flush(PATIENCE)
+        disk.room = 0
+        for number in range(1, 100):
+            writer.take(ticks(number, NOON + number))
+            eventually(partial(has_unwritten, writer, number))
+        disk.room = 2**40
+        assert writer.flush(PATIENCE)
+    for segment in segments(tmp_path):
+        assert next(segment.read()).sequence == segment.sequence
+        assert segment.header() is not None
+    dropped = writer.stats().not_recorded
+    assert read_records(tmp_path) == [
+        ticks(0, NOON),
+        *(ticks(number, NOON + number) for number in range(dropped + 1, 100)),
+    ]

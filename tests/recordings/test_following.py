@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ from polars.testing import assert_frame_equal
 import kitepolars as kp
 from journal.test_writer import eventually
 from kitepolars.errors import AuthenticationError, CapacityExceeded, JournalError
+from kitepolars.journal.segments import segments
 from kitepolars.recorder.control import Recorder
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE
-from recorder.test_recorder import CANARY, stop
+from recorder.test_recorder import CANARY, durable, stop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")
 
@@ -157,6 +160,100 @@ def test_refused_credentials_are_raised_by_start(kite: SimulatedKite, make: Star
 def test_without_a_recorder_attaching_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="kitepolars record"):
         kp.attach(tmp_path)
+
+
+@contextmanager
+def too_large(folder: Path) -> Iterator[None]:
+    """Let the system refuse the recorder's writes: its files may not grow."""
+    import resource  # noqa: PLC0415 - not on Windows
+
+    pid = Recorder(folder).ask("status")["pid"]
+    limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    size = segments(folder)[-1].size
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, limits[1]))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
+@contextmanager
+def no_room(folder: Path) -> Iterator[None]:
+    """Fill the file system of the recording."""
+    filler = folder.parent / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (2**20, 2**12):
+            with pytest.raises(OSError, match="No space left"):
+                write_until_it_fails(file, bytes(size))
+    yield
+    filler.unlink()
+
+
+def write_until_it_fails(file: RawIOBase, data: bytes) -> None:
+    while True:
+        file.write(data)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 64 MB, which needs the rights of root."""
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=64m", "kitepolars-test", str(tmp_path)]
+    if os.geteuid() or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a file system needs the rights of root")
+    yield tmp_path
+    subprocess.run(["/bin/umount", "--lazy", str(tmp_path)], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_a_notebook_stays_live_while_the_recorders_files_cannot_grow(
+    kite: SimulatedKite, make: Start, folder: Path
+) -> None:
+    follow_through(too_large, "File too large", kite, make(), folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs tmpfs")
+def test_a_notebook_stays_live_while_the_recorders_disk_is_full(
+    small_disk: Path, kite: SimulatedKite, make: Start, folder: Path
+) -> None:
+    assert folder.parent == small_disk
+    follow_through(no_room, "No space left on device", kite, make(), folder)
+
+
+def follow_through(
+    failing: Callable[[Path], AbstractContextManager[None]],
+    reason: str,
+    kite: SimulatedKite,
+    ticker: kp.Ticker,
+    folder: Path,
+) -> None:
+    """Follow a recorder whose disk fails and works again."""
+
+    def has_heard(detail: str) -> bool:
+        return ticker.wait(until=lambda _: detail in details(ticker), timeout=PATIENCE)
+
+    def is_durable() -> bool:
+        return ticker.wait(until=lambda _: durable(Recorder(folder)), timeout=PATIENCE)
+
+    ticker.subscribe([INFY, SBIN], mode="full")
+    with ticker:
+        kite.wait_for(lambda kite: len(kite.subscribed()) == 2)
+        receive(kite, ticker)
+        assert is_durable()
+        with failing(folder):
+            receive(kite, ticker, steps=30)
+            assert has_heard(f"the recorder cannot write: {reason}")
+            receive(kite, ticker, steps=30)
+            status = Recorder(folder).ask("status")
+            assert status["durable_sequence"] < status["next_sequence"]
+            assert kp.read_journal(folder).collect().height < ticker.frame().height
+        assert has_heard("the recorder writes again")
+        receive(kite, ticker)
+        assert is_durable()
+        assert ticker.gaps().is_empty()
+        assert_frame_equal(ticker.frame(), kp.read_journal(folder).collect())
+
+
+def details(ticker: kp.Ticker) -> list[str]:
+    found: list[str] = ticker.events()["detail"].to_list()
+    return found
 
 
 def test_a_killed_recorder_is_an_event_and_a_gap_and_its_successor_is_followed(
