@@ -1,4 +1,4 @@
-"""``kitepolars journal``: what is in a recording, whether it is intact, and mending it."""
+"""``kitepolars journal``: shows, verifies, exports and repairs recordings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kitepolars.journal.repair import repair
 from kitepolars.journal.segments import SegmentFile
 from kitepolars.recordings.export import FORMATS, export
 
-HELP: Final = "look into a recording, verify, export or repair it"
+HELP: Final = "show, verify, export or repair a recording"
 
 _RIGHT: Final = ("records", "segments", "on disk")
 
@@ -137,8 +137,8 @@ Action = Callable[[argparse.Namespace, Console], int]
 
 ACTIONS: Final[Mapping[str, tuple[Action, str]]] = {
     "info": (_info, "show the days of a recording"),
-    "verify": (_verify, "check every record, and say where one is damaged"),
+    "verify": (_verify, "check every record, and locate damage"),
     "export": (_export, "write the ticks of a recording as Parquet or CSV"),
-    "repair": (_repair, "take damaged bytes out of a recording; the originals are kept"),
+    "repair": (_repair, "remove damaged bytes from a recording; the originals are kept"),
 }
 """Action → what does it, and its help."""

@@ -67,7 +67,7 @@ class Appender:
         now: int,
     ) -> None:
         self.standing = Standing()
-        """What the records so far amount to."""
+        """The listing, connections and subscriptions after the records so far."""
         self.sequence = 0
         """The sequence number of the next record."""
         self.durable = 0
@@ -120,7 +120,7 @@ class Appender:
     # -- records -------------------------------------------------------------------------------
 
     def encode(self, record: Record) -> None:
-        """Encode a record, and before it whatever the next segment begins with."""
+        """Encode a record, after what a new segment begins with if one begins here."""
         at = time_of(record)
         is_next_day = at >= self.day_end
         if is_next_day or self._planned >= self._segment_bytes:
@@ -212,7 +212,7 @@ class Appender:
         self.unwritten.remove_first(len(batch))
 
     def _roll(self, roll: Roll) -> None:
-        """Begin the segment of a record; the one before is closed, and compressed in time."""
+        """Begin the segment of a record; the previous one is closed and compressed."""
         self.sync()
         before = self._segment
         self._segment = GrowingSegment.create(self._folder, roll.sequence, roll.at, self._disk)
@@ -221,7 +221,7 @@ class Appender:
             self._compressor.put(before.path)
 
     def _begin_again(self, segment: GrowingSegment) -> None:
-        """Write what is not safe into a new segment, because the one that had it was deleted."""
+        """Write records that are not safe again into a new segment: theirs was deleted."""
         if self._sync is not None:
             self._sync.wait()
             self._sync = None
@@ -283,7 +283,7 @@ class Appender:
         del self._unsafe[: sync.records]
 
     def close(self) -> None:
-        """Let the files go. What is not on the disk then is lost."""
+        """Close the files. What is not on the disk by then is lost."""
         self._syncs.shutdown()
         self._compressor.close()
         if self._segment is not None:

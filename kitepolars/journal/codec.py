@@ -55,7 +55,7 @@ _CONNECTION: Final = "connection"
 
 
 class UnreadableRecord(ValueError):
-    """The payload of an intact record is not what its kind says, or its kind is not known."""
+    """The payload of an intact record does not match its kind, or the kind is unknown."""
 
 
 def encode(record: Record, sequence: int) -> Entry:

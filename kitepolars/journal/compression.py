@@ -39,7 +39,7 @@ FRAMES_TOGETHER: Final = 8
 """Frames that a reader returns together: the size of a block that is scanned at once."""
 
 LEVEL: Final = 1
-"""zstd's level: on a market's messages 3 is as small and takes 1.7 times as long."""
+"""zstd's level: on market data level 3 is no smaller and takes 1.7 times as long."""
 
 # The seekable format of zstd: a skippable frame at the end lists the frames.
 _SKIPPABLE: Final = 0x184D2A5E
@@ -51,12 +51,12 @@ _TABLE_FOOT: Final = Struct("<IBI")  # how many frames, flags, magic
 
 
 class Compressor:
-    """A thread that compresses closed segments, one after the other, when nothing else runs.
+    """Compresses closed segments one after the other, on a thread with low priority.
 
     Parameters
     ----------
     alarm
-        Takes a line when a segment cannot be compressed, which then stays as it is.
+        Called with a line when a segment cannot be compressed; it then stays as it is.
     """
 
     def __init__(self, alarm: Callable[[str], object]) -> None:
@@ -65,7 +65,7 @@ class Compressor:
         self._thread: threading.Thread | None = None
 
     def put(self, path: Path) -> None:
-        """Compress a closed segment in time."""
+        """Compress a closed segment in the background."""
         self._paths.put(path)
         if self._thread is None:
             self._thread = threading.Thread(
@@ -74,7 +74,7 @@ class Compressor:
             self._thread.start()
 
     def close(self) -> None:
-        """End the thread after the segment that it is at; the next writer does the others."""
+        """Stop after the current segment; the next writer compresses the others."""
         if self._thread is not None:
             with suppress(Empty):
                 while True:
@@ -93,7 +93,7 @@ class Compressor:
 
 
 def compress(path: Path, level: int = LEVEL) -> Path:
-    """Replace a closed segment by its compressed form, which is on the disk before the other goes.
+    """Replace a closed segment with its compressed form, which is on the disk first.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def trading_day(at: int) -> dt.date:
 
 
 def end_of_day(at: int) -> int:
-    """Return when the trading day of a time ends: midnight in India, likewise."""
+    """Return when the trading day of a time ends: the next midnight in India."""
     return (at + IST_OFFSET) // DAY * DAY + DAY - IST_OFFSET
 
 
@@ -58,19 +58,19 @@ def closed_path(path: Path) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, and those above it, that only its owner may enter."""
+    """Create a folder and its parents, accessible to their owner only."""
     if not folder.is_dir():
         make_private(folder.parent)
         folder.mkdir(FOLDER_MODE, exist_ok=True)
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file that only its owner may read: an ``opener`` for `open`."""
+    """Open a file readable by its owner only: an ``opener`` for `open`."""
     return os.open(path, flags, FILE_MODE)
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the entries of a folder on the disk, where the system has that."""
+    """Sync the entries of a folder to the disk, where the system supports it."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -88,7 +88,7 @@ def read_blocks(path: Path) -> Iterator[bytes]:
 
 
 def tidy(root: Path) -> None:
-    """Delete what an interrupted compression left behind."""
+    """Delete the leftovers of an interrupted compression."""
     for unfinished in root.glob(f"*/.*{CLOSED}.tmp"):
         unfinished.unlink()
     for closed in root.glob(f"*/*{CLOSED}"):

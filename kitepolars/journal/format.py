@@ -24,16 +24,16 @@ VERSION: Final = 1
 """The version of the format that is written. It changes when an old reader would misread."""
 
 SEGMENT_MAGIC: Final = b"\x89KPJ\r\n\x1a\n"
-"""The first bytes of a segment: not ASCII, and changed by any transfer that alters line ends."""
+"""The first bytes of a segment: not ASCII, and changed by a transfer that converts line ends."""
 
 MARKER: Final = b"\xf5KPR"
 """The first bytes of a record: no UTF-8 text contains the first of them."""
 
 MAX_PAYLOAD: Final = 256 * 2**20
-"""Bytes of a payload at most; a header that says more is damaged."""
+"""The largest payload in bytes; a header with a larger length is damaged."""
 
 NO_CONNECTION: Final = 255
-"""The connection of a record that concerns no single one."""
+"""The connection of a record that does not concern a single connection."""
 
 _SEGMENT: Final = Struct("<8sIIQq")  # magic, checksum, version, first sequence, first time
 _RECORD: Final = Struct("<4sIQqIIBBH")  # marker, checksum, sequence, at, length, payload's, …

@@ -1,7 +1,7 @@
-"""The segment that grows: appending to it, putting it on the disk, mending it. Writer's thread.
+"""The open segment: appending to it, and restoring it after a failed write. Writer's thread.
 
 Every call to the operating system that can fail goes through `Disk`, so that tests can make it
-fail. A write that fails or ends early leaves the segment with whole records all the same.
+fail. After a write that fails or is short, the segment still consists of whole records.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
 class Disk:
-    """What the writer asks of the operating system."""
+    """The calls to the operating system that the writer makes."""
 
     def open(self, path: Path, *, create: bool) -> int:
         """Open a file to append to; a new one may be read by its owner only."""
@@ -89,7 +89,7 @@ class GrowingSegment:
 
     @classmethod
     def resume(cls, path: Path, take: Callable[[Entry], object], disk: Disk) -> GrowingSegment:
-        """Go on with a segment: `take` its records, and cut off what is torn at its end.
+        """Continue a segment: pass its records to `take`, and cut off an incomplete one at its end.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class GrowingSegment:
         for entry in SegmentFile(0, path).read(scan):
             take(entry)
         segment = cls(path, disk.open(path, create=False), scan.intact, disk)
-        segment._mend()
+        segment._restore()
         return segment
 
     @property
@@ -117,7 +117,7 @@ class GrowingSegment:
             When there is no room for all; none of them is in the segment then.
         """
         if not self._is_whole:
-            self._mend()
+            self._restore()
         data = memoryview(b"".join(parts))
         total = len(data)
         try:
@@ -125,7 +125,7 @@ class GrowingSegment:
                 data = data[self._disk.write(self.handle, data) :]
         except OSError:
             self._is_whole = False
-            self._mend()
+            self._restore()
             raise
         self.size += total
         return total
@@ -135,9 +135,9 @@ class GrowingSegment:
         self.size, self._is_whole = self.durable, False
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         os.close(self.handle)
 
-    def _mend(self) -> None:
+    def _restore(self) -> None:
         self._disk.truncate(self.handle, self.size)
         self._is_whole = True

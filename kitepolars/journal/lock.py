@@ -22,10 +22,10 @@ else:
 
 
 class FileLock:
-    """Holds a file's lock, for as long as it is not released or the process lives.
+    """Holds the lock of a file until it is released or the process ends.
 
-    The file stays where it is when the lock is released: one that is deleted could be locked
-    twice, once under its name and once by who had opened it before.
+    The file is not deleted when the lock is released: a deleted file could be locked twice, under
+    its name and by a process that opened it before.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class FileLock:
             raise BlockingIOError(f"{path} is locked by another process") from None
 
     def release(self) -> None:
-        """Let others have the lock."""
+        """Release the lock."""
         os.close(self._handle)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The records of a journal, as a source would deliver them; what is damaged becomes a gap."""
+"""The records of a journal, as a source delivers them; damage becomes a gap."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class EntryReader:
     """Entries → records, in one journal's order.
 
     Where sequence numbers are missing, the beginning of a gap is returned for every instrument
-    that is subscribed there. A number that was read before is passed over.
+    that is subscribed there. A record that was read before is skipped.
     """
 
     def __init__(self) -> None:
         self.standing = Standing()
         """The listing and the subscriptions after the records so far."""
         self.missing = 0
-        """Sequence numbers that were passed over: records that are damaged."""
+        """How many sequence numbers were missing: damaged records."""
         self.unreadable = 0
-        """Records that are intact and of a kind, or a content, that is not known."""
+        """Intact records of unknown kind or content."""
         self.at = 0
         """The time of the record before the next one."""
         self._next: int | None = None
@@ -49,7 +49,7 @@ class EntryReader:
         return self._next or 0
 
     def read(self, entry: Entry) -> Sequence[Record]:
-        """Return the record of the next entry, after whatever its place says was lost."""
+        """Return the record of the next entry, after the gap before it if there is one."""
         if self._next is not None and entry.sequence < self._next:
             return ()
         lost = self._lost(entry.sequence, entry.at)
@@ -191,9 +191,9 @@ class Verdict:
     bytes
         Their bytes and the header's, uncompressed.
     damages
-        What is no record.
+        Bytes that are not a record.
     unreadable
-        Records whose content is not known.
+        Records of unknown kind or content.
     first, last
         The sequence numbers of the first and the last record; None if there is none.
     """

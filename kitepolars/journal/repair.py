@@ -28,7 +28,7 @@ def repair(segment: SegmentFile) -> list[Damage]:
     Parameters
     ----------
     segment
-        A segment of a journal that nobody writes. The file is renamed, not deleted.
+        A segment of a journal that is not being written. The original is renamed, not deleted.
 
     Returns
     -------

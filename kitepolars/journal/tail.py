@@ -81,7 +81,7 @@ class Tail:
         return table
 
     def close(self) -> None:
-        """Let the open file go. A later `read` begins that file anew, with entries read before."""
+        """Close the open file. A later `read` starts again from its beginning."""
         if self._segment is not None:
             self._segment.close()
             self._segment = None
@@ -122,7 +122,7 @@ class Tail:
 
 
 class _Growing:
-    """An open segment, read from its beginning as far as it goes."""
+    """An open segment, read from its beginning to its current end."""
 
     is_complete = False
 

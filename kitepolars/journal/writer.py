@@ -3,7 +3,7 @@
 The loop thread appends records to a bounded queue. The writer's thread takes what is there every
 few milliseconds and appends it to the journal. While the disk fails, records wait; when too many
 wait, the oldest messages are dropped, and the journal has a gap in their place. When the disk does
-not answer at all, so that the queue fills, the newest are refused likewise.
+not answer at all, the queue fills, and the newest messages are refused.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def main(folder: str) -> int:
     from kitepolars.recorder.service import RecorderService  # noqa: PLC0415
 
     def ready() -> None:
-        print(READY, flush=True)  # noqa: T201 - whoever started it waits for this line
+        print(READY, flush=True)  # noqa: T201 - the process that started it waits for this line
 
     async def record() -> None:
         accounts = read_credentials(sys.stdin.fileno())
@@ -49,7 +49,7 @@ def main(folder: str) -> int:
 
 
 def detach() -> None:
-    """Go on as a process that is no child of whoever started it, in a session of its own."""
+    """Continue as a separate session that is not a child of the process that started it."""
     if os.fork():
         os._exit(0)
     os.setsid()

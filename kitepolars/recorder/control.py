@@ -1,8 +1,8 @@
 """The control socket: requests of other processes to a recorder, as lines of JSON.
 
 A client sends ``{"do": "subscribe", …}`` and gets ``{"ok": true, …}`` or ``{"ok": false, "error":
-…, "message": …}``. The socket is for the owner only (mode 0600): whoever can connect may do
-anything.
+…, "message": …}``. The socket is accessible to its owner only (mode 0600), because every
+client may do everything.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ControlServer:
             os.umask(before)
 
     async def stop(self) -> None:
-        """Listen no more, and let every client go."""
+        """Stop listening, and close all connections."""
         if self._server is not None:
             self._server.close()
             for client in tuple(self._clients):
@@ -73,7 +73,7 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
         try:
-            with suppress(OSError, ValueError):  # the client went, or sent far too much
+            with suppress(OSError, ValueError):  # the client disconnected, or sent too much
                 while line := await reader.readline():
                     writer.write(json.dumps(self._answer(line)).encode() + b"\n")
                     await writer.drain()

@@ -1,4 +1,4 @@
-"""Where a recorder's lock files and its socket are."""
+"""The paths of a recorder's lock files and its socket."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ def claims(api_keys: list[str], folder: Path) -> Iterator[None]:
 
 
 def _private_folder() -> Path:
-    """Return a folder of this user on this machine, which nobody else may enter."""
+    """Return a folder on this machine that only this user can access."""
     folder = Path(tempfile.gettempdir()) / f"kitepolars-{os.getuid()}"
     folder.mkdir(FOLDER_MODE, exist_ok=True)
     status = folder.lstat()
     is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
     if not is_ours or stat.S_IMODE(status.st_mode) & 0o077:
-        raise JournalError("somebody else made this folder, which has to be private", path=folder)
+        raise JournalError("this folder belongs to another user or is not private", path=folder)
     return folder

@@ -1,4 +1,4 @@
-"""What a recorder is asked to record, handed over in two parts. Pure, but for reading them.
+"""The request to a new recorder, passed in two parts. No other I/O.
 
 The access tokens come through a pipe, the recorder's standard input: arguments and environment
 of a process can be read by others, and a file outlives it. Everything else, which may be large,
@@ -25,7 +25,7 @@ REQUEST: Final = "recorder.request"
 """The file in a journal's folder with what a recorder that starts is asked for."""
 
 READY: Final = "recording"
-"""What a recorder says first when it records; anything else is the reason why it does not."""
+"""The first line of a recorder that records; any other first line is the reason why it does not."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The recorder itself: a feed whose sink is a journal, and what it answers. Main thread, one loop.
+"""The recorder: a feed with a journal as its sink, and its answers to requests. Main thread.
 
 It starts with the subscriptions that it is asked for, and with those of a recorder that was killed
 today. It ends on SIGTERM, on Ctrl-C, and when it is asked to.
@@ -175,15 +175,15 @@ class RecorderService:
             if tokens := [token for token, wanted in modes.items() if wanted is mode]:
                 self._manager.subscribe(tokens, mode)
 
-    # -- what it says ----------------------------------------------------------------------
+    # -- reporting ------------------------------------------------------------------------
 
     def _alarm(self, line: str) -> None:
         """Report what the writer's thread found; called there."""
-        with suppress(RuntimeError):  # the loop has ended, and nobody reads events any more
+        with suppress(RuntimeError):  # the loop has ended, and events are no longer read
             self._loop.call_soon_threadsafe(self._manager.note, "journal", line)
 
     async def _show(self) -> None:
-        """Say how it goes, in one line that is replaced, or now and then in a log."""
+        """Report progress in one line that is replaced, or periodically in a log."""
         is_terminal = self._output.isatty()
         before, seen = time.monotonic(), self._manager.stats().messages
         while True:

@@ -51,7 +51,7 @@ Launch = Callable[[Mapping[int, Mode]], Recorder]
 
 
 class FollowSource(LiveSource):
-    """Delivers what a recorder writes, and has the recorder do what a live source is told.
+    """Delivers what a recorder writes, and forwards subscriptions to the recorder.
 
     Subscriptions belong to the recorder: every ticker that follows it sees the same.
 
@@ -130,7 +130,7 @@ class FollowSource(LiveSource):
                 await self._caught_up.wait()
 
     async def stop(self) -> None:
-        """Follow no more; the recorder goes on, and `start` reads on from here."""
+        """Stop following. The recorder continues, and `start` resumes from here."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()

@@ -64,7 +64,7 @@ def read_journal(
     bounds = time_us("start", start), time_us("end", end)
     if bounds[0] is not None and bounds[1] is not None and bounds[0] >= bounds[1]:
         raise ConfigError("end", end, "after start")
-    between(path)  # whatever is wrong is raised here, not when the frame is collected
+    between(path)  # errors are raised here and not when the frame is collected
 
     def batches(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
@@ -124,7 +124,7 @@ def _about_instruments(predicate: pl.Expr) -> list[pl.Expr]:
 
 
 class NameGiver:
-    """Gives the instruments of each day of a recording to whoever names ticks; a `Sink`.
+    """Passes the instruments of each day of a recording to a callable; a `Sink`.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class NameGiver:
         self._csv = b"" if known is None else known.csv
 
     def take(self, record: Record) -> None:
-        """Give the instruments of a listing, if it is another one than before."""
+        """Pass the instruments of a listing on, if it differs from the previous one."""
         if isinstance(record, Listing) and record.csv != self._csv:
             self._csv = record.csv
             self._give(names_of(record))

@@ -1,8 +1,8 @@
 """A recording as a source: its records, delivered again on the time at which they were recorded.
 
 Loop thread. Time is divided into steps of the same length. All records of a step are delivered and
-decoded in one turn of the loop, so whoever listens sees the same batches in every replay, at any
-speed, whatever other threads do.
+decoded in one turn of the loop, so listeners get the same batches in every replay, at any speed,
+independently of other threads.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ class ReplaySource(Source):
         self.flush: Callable[[], object] = lambda: None
         """Decodes what was delivered; called at the end of a step."""
         self.clear: Callable[[], object] = lambda: None
-        """Forgets what was delivered; called before the recording begins anew."""
+        """Forgets what was delivered; called before the recording restarts."""
         self.settled: Callable[[], Awaitable[object]] = _at_once
-        """Waits for whoever works on a step; awaited where no speed is given."""
+        """Waits until listeners have processed a step; awaited if there is no speed."""
         self._advance()
         self._now = self.first = 0 if self._next is None else time_of(self._next)
         """When the first record was recorded."""
@@ -116,30 +116,30 @@ class ReplaySource(Source):
         return self._now
 
     async def start(self) -> None:
-        """Play on from where it stands."""
+        """Play from the current time on."""
         if self._task is None or self._task.done():
             self._changed = asyncio.Event()  # of this loop
             self._task = asyncio.get_running_loop().create_task(self._play())
 
     async def stop(self) -> None:
-        """Stand still; `start` plays on."""
+        """Stop; `start` continues from here."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
 
     def pause(self) -> None:
-        """Stand still until `resume`."""
+        """Pause until `resume`."""
         self.is_paused = True
         self._changed.set()
 
     def resume(self) -> None:
-        """Play on."""
+        """Continue after `pause`."""
         self.is_paused = False
         self._changed.set()
 
     def seek(self, time: int) -> None:
-        """Go to a time, back or forth: afterwards all is as if it had been played up to there.
+        """Go to a time, back or forth: the state is then as if it had been played up to there.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class ReplaySource(Source):
             await asyncio.sleep(0)
 
     def _wait_for(self, end: int) -> float:
-        """Return the seconds of recorded time until the end of a step, less what nobody misses."""
+        """Return the seconds of recorded time until the end of a step; 0 for a long pause."""
         waited = end - self._now
         return 0.0 if waited > PAUSE else waited / 1_000_000
 
@@ -236,7 +236,7 @@ class ReplaySource(Source):
 
 
 async def _at_once() -> None:
-    """Wait for nobody."""
+    """Do not wait."""
 
 
 def _from(records: Iterator[Record], begin: int) -> Iterator[Record]:
@@ -263,7 +263,7 @@ _Selected = Subscribed | Unsubscribed | SnapshotsExpected | Lost
 
 
 def _only(records: Iterator[Record], tokens: frozenset[int]) -> Iterator[Record]:
-    """Yield records of some instruments. Messages stay whole: whoever decodes them selects."""
+    """Yield records of some instruments. Messages stay whole: packets are selected later."""
     for record in records:
         if not isinstance(record, _Selected) or not record.instrument_tokens:
             yield record

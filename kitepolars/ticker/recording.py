@@ -18,7 +18,7 @@ FLUSH_TIMEOUT: Final = 2.0
 
 
 class TickRecorder:
-    """Writes what a ticker's source delivers to a journal as well, until it is stopped.
+    """Writes what the source of a ticker delivers to a journal as well, until `end`.
 
     It continues when the ticker is stopped and started again. A `Companion`.
 
@@ -87,7 +87,7 @@ class TickRecorder:
         return self._writer.stats()
 
     def end(self) -> None:
-        """Write what waits, and record no more. Harmless when ended."""
+        """Write what is buffered, and stop recording. Harmless when ended."""
         with self._lock:
             if not self._is_ended:
                 self._is_ended = True
@@ -96,7 +96,7 @@ class TickRecorder:
                 self._writer.close()
 
     def start(self) -> None:
-        """Go on; it has listened all the time."""
+        """Continue; it has been listening all the time."""
 
     def stop(self) -> None:
         """Put what the ticker received on the disk."""
