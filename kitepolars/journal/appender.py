@@ -84,7 +84,7 @@ class Appender:
         """Bytes of all records that were encoded."""
         self.day_end = 0
         """When the trading day of the segment ends."""
-        self._gap: _Gap | None = None  # the last one that was made by dropping messages
+        self._gap: _Dropped | None = None  # the last one that was made by dropping messages
         self._written_at = now  # time of the last record that was written
         self._folder = folder
         self._segment_bytes = segment_bytes
@@ -182,7 +182,7 @@ class Appender:
         gap = self._gap
         if gap is None or gap.places[0].sequence < self.unwritten.first().sequence:
             since = self._written_at if before is None else before
-            gap = _Gap(since, 0, ())
+            gap = _Dropped(since, 0, ())
         messages = gap.messages + sum(record.messages for record in dropped)
         reason = not_recorded(messages)
         lost = self.standing.lost(0, gap.since, reason)
@@ -192,7 +192,7 @@ class Appender:
             data = encode(record._replace(at=at), sequence).encode()
             others[sequence] = Encoded(sequence, at, data, 0)
         self.unwritten.replace(others)
-        self._gap = _Gap(gap.since, messages, places)
+        self._gap = _Dropped(gap.since, messages, places)
         self.dropped += messages - gap.messages
         return reason
 
@@ -326,7 +326,7 @@ class Appender:
         self.durable, self._written_at = self.sequence, self.last_at
 
 
-class _Gap(NamedTuple):
+class _Dropped(NamedTuple):
     """Messages that were dropped, and the places of the records that say so."""
 
     since: int
