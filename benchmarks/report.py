@@ -30,6 +30,7 @@ SUBJECTS: Final = (
     "candles",
     "options",
     "instruments",
+    "recorder",
     "import",
     "simulator",
 )
