@@ -71,7 +71,7 @@ PARTS: Final = {
     ),
     "days": part(
         "errors calendar frames instruments journal ledger recordings source tables",
-        "numpy obstore polars pyarrow",
+        "deltalake numpy obstore polars pyarrow",
     ),
     "playback": part(
         "errors calendar feed frames instruments journal pipeline recordings source ticker "

@@ -9,9 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from kitepolars.analytics.columns import Frame
 from kitepolars.analytics.engine import (
@@ -120,7 +122,8 @@ def candles(
     Parameters
     ----------
     frame
-        Ticks in arrival order: ``instrument_token``, ``last_price`` and a time. What else a
+        Ticks, those of each instrument in arrival order; a LazyFrame is read batch by batch and
+        never held: ``instrument_token``, ``last_price`` and a time. What else a
         tick may have (``volume_traded``, ``is_snapshot``, ``last_trade_time``, the day's
         ``open``, ``high`` and ``low``, …) is used where it is there.
     every
@@ -173,17 +176,35 @@ def candles(
     Source: Kite Connect v3, "WebSocket streaming" (cumulative volume, times in seconds) and
     "Historical candle data" (a candle's time is its start).
     """
-    builder = CandleBuilder(every, on=on, hours=hours)
     schema = check(frame, on)
 
-    def made(ticks: pl.DataFrame) -> pl.DataFrame:
-        builder.clear()
-        return builder.update(ticks).frame(include_partial=include_partial, fill=fill)
+    def made(batches: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        builder = CandleBuilder(every, on=on, hours=hours)
+        for batch in batches:
+            builder.update(batch)
+        return builder.frame(include_partial=include_partial, fill=fill)
 
-    if isinstance(frame, pl.LazyFrame):
-        names = [name for name in fields(on) if name in schema]
-        return frame.select(names).map_batches(made, schema=CANDLES)
-    return made(frame)
+    if isinstance(frame, pl.DataFrame):
+        return made([frame])
+    CandleBuilder(
+        every, on=on, hours=hours
+    )  # what is wrong is raised now, not when it is collected
+    needed = frame.select([name for name in fields(on) if name in schema])
+    return _lazily(lambda: made(needed.collect_batches(maintain_order=True)), CANDLES)
+
+
+def _lazily(make: Callable[[], pl.DataFrame], schema: pl.Schema) -> pl.LazyFrame:
+    """Return a frame that is made when it is collected."""
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        made = make()
+        made = made if predicate is None else made.filter(predicate)
+        made = made if columns is None else made.select(columns)
+        yield made if rows is None else made.head(rows)
+
+    return register_io_source(source, schema=schema)
 
 
 class CandleBuilder:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from kitepolars._version import __version__
-from kitepolars.cli import bench, demo, journal, lab, publish, record, relay, sim
+from kitepolars.cli import bench, days, demo, journal, lab, publish, record, relay, sim
 from kitepolars.errors import KitePolarsError
 
 __all__ = ["main"]
@@ -33,6 +33,7 @@ class Subcommand(Protocol):
 
 SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
     "bench": bench,
+    "days": days,
     "demo": demo,
     "journal": journal,
     "lab": lab,

@@ -177,7 +177,7 @@ class JournalPublisher:
         TableError
             When another process publishes this journal, or its clock was set back.
         """
-        by_day = _by_day(self._journal)
+        by_day = journal_days(self._journal)
         added = Published()
         for number, (day, some) in enumerate(by_day):
             is_over = number < len(by_day) - 1
@@ -557,7 +557,8 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, FILE_MODE)
 
 
-def _by_day(journal: Path) -> list[tuple[date, list[SegmentFile]]]:
+def journal_days(journal: Path) -> list[tuple[date, list[SegmentFile]]]:
+    """Return the days of a journal with the segments of each, in order."""
     dated: list[tuple[date, SegmentFile]] = []
     for segment in segments(journal):
         header = segment.header()

@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
@@ -100,6 +100,10 @@ class Storage(Protocol):
         """Return a local path to write a file to, before it is `put` under a name."""
         ...
 
+    def local_copy(self, name: str) -> AbstractContextManager[Path]:
+        """Return a file of this machine with the content of one, for as long as it is needed."""
+        ...
+
     def listed(self, prefix: str = "") -> Iterator[Listed]:
         """Yield the files below a folder."""
         ...
@@ -178,6 +182,11 @@ class Folder:
         target = self.root / name
         make_private(target.parent)
         return target.with_name(f"{UNFINISHED}{os.getpid()}-{target.name}")
+
+    @contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        """Yield the file itself."""
+        yield self.root / name
 
     def listed(self, prefix: str = "") -> Iterator[Listed]:
         """Yield the files below a folder, unfinished ones included, locks excluded."""
@@ -298,6 +307,20 @@ class Bucket:
     def workspace(self, name: str) -> Path:
         """Return a path in a temporary folder of this machine."""
         return Path(self.local.name) / name.replace("/", "_")
+
+    @contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        """Yield a download, which is then deleted."""
+        import obstore  # noqa: PLC0415 - an extra
+
+        path = self.workspace(f"copy-{name}")
+        try:
+            with path.open("wb") as file:
+                for part in obstore.get(self.store, name).stream():
+                    file.write(part)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def listed(self, prefix: str = "") -> Iterator[Listed]:
         """Yield the files below a folder."""
