@@ -87,7 +87,8 @@ def _execute(notebook: NotebookNode, folder: Path, environment: dict[str, str]) 
         store_widget_state=True,
         extra_arguments=["--log-level=ERROR"],
     )
-    client.execute(env=environment)
+    # Recorders claim an API key in the folder for temporary files: here, all pages have the same.
+    client.execute(env=environment | {"TMPDIR": str(folder)})
 
 
 def _environment(folder: Path) -> dict[str, str]:
