@@ -205,6 +205,14 @@ def test_a_widget_moves(visit: Visit, address: str) -> None:
     )
 
 
+def test_every_widget_of_the_guide_is_alive(visit: Visit, address: str) -> None:
+    visit.page.goto(f"{address}/guides/widgets.html")
+    for name, count in dict.fromkeys(("table", "chart", "ladder", "monitor"), 2).items():
+        visit.page.wait_for_function(
+            f"document.querySelectorAll('.kp-{name}').length >= {count}", timeout=60_000
+        )
+
+
 def test_search_finds_candles(visit: Visit, address: str) -> None:
     visit.page.goto(f"{address}/search.html?q=candles")
     visit.page.wait_for_function(  # hits appear one after another
