@@ -133,6 +133,10 @@ class FeedClock:
         """Return the time. Any thread."""
         return (self._elapsed() + self._offset) // 1_000
 
+    def wall(self) -> float:
+        """Return the wall clock itself, in seconds since the Unix epoch. Any thread."""
+        return self._wall() / _SECOND
+
     def stamp(self) -> int:
         """Return the time, after reporting a stall, if any."""
         elapsed = self._elapsed()

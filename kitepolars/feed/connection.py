@@ -14,6 +14,7 @@ import json
 import logging
 import re
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
@@ -124,6 +125,15 @@ class Connection(ClientConnection):
     def lived(self) -> float:
         """Seconds between the handshake and the last message or heartbeat."""
         return self._alive_at - self._opened_at
+
+    @property
+    def server_time(self) -> float | None:
+        """The ``Date`` of the answer to the handshake, in seconds since the Unix epoch, if any."""
+        dates = [] if self.response is None else self.response.headers.get_all("Date")
+        try:
+            return parsedate_to_datetime(dates[0]).timestamp()
+        except (IndexError, ValueError, TypeError, OverflowError):
+            return None
 
     def watch(self, silence: float) -> None:
         """From now on, abort when no message or heartbeat is completed for `silence` seconds.

@@ -156,6 +156,8 @@ class Link:
         self.last_message_at: int | None = None
         self.opened_at = self.since
         self.delay: float | None = None
+        self.server_time: float | None = None
+        """The server's time when it last accepted a handshake: seconds since the Unix epoch."""
         self._url = url
         self._policy = policy
         self._owner = owner
@@ -286,6 +288,7 @@ class Link:
         self.reconnects += self._was_open
         self._was_open = True
         self.opened_at = self._clock.now()
+        self.server_time = connection.server_time
         self._enter(ConnectionState.OPEN)
         self._owner.opened(self)
         writer = asyncio.get_running_loop().create_task(self._write(connection))

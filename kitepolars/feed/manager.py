@@ -22,7 +22,7 @@ from kitepolars.errors import (
     UnknownInstrument,
 )
 from kitepolars.feed.account import Account, public_url
-from kitepolars.feed.clock import PULSE, FeedClock, Stall
+from kitepolars.feed.clock import PULSE, STALL, FeedClock, Stall
 from kitepolars.feed.commands import Plan
 from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
 from kitepolars.feed.plan import MAX_PLACES, Limits, Planner
@@ -48,6 +48,10 @@ from kitepolars.source import (
 )
 from kitepolars.wire.control import TOKEN_RANGE, TextKind, TextMessage, is_relayed, parse
 from kitepolars.wire.layouts import Mode
+
+CLOCKS_DIFFER: Final = 5.0
+"""Seconds by which the server's clock and this machine's must differ to be reported. The server
+gives its time in whole seconds, and the handshake takes some."""
 
 ATTEMPTS_BEFORE_LOST: Final = 2
 """Attempts in a row after which a connection counts as lost, so that its instruments move."""
@@ -121,6 +125,7 @@ class TickerManager(LiveSource):
         self._state_change = asyncio.Event()
         self._pulse: asyncio.TimerHandle | None = None
         self._redacted = list(accounts)
+        self._server_ahead = 0.0  # seconds, as last reported
 
     def __repr__(self) -> str:
         if not hasattr(self, "_accounts"):  # the constructor raised, and a traceback shows it
@@ -319,6 +324,7 @@ class TickerManager(LiveSource):
         """Bring a connection that opened to the desired state of this moment."""
         instruments = self._planner.load(link.index)
         self.note("connected", f"{instruments:,} instruments to subscribe", link.index)
+        self._compare_clocks(link)
         self._execute(self._planner.opened(link.index))
 
     def ended(self, link: Link, failure: Failure, *, was_open: bool) -> None:
@@ -373,21 +379,37 @@ class TickerManager(LiveSource):
             if change.shift:
                 self.deliver(ClockMoved(self.now(), change.shift))
             self.note("clock", str(change))
+            if change.shift > STALL * 1_000_000:  # a paused virtual machine looks the same
+                self._lose_all(0, f"{change}, as after a pause of a virtual machine")
         self._pulse = asyncio.get_running_loop().call_later(PULSE, self._beat)
 
     def _stalled(self, stall: Stall) -> None:
+        """Report a stall, unless it was before the first connections were open."""
+        if self._is_started:
+            reason = (
+                f"the event loop stood still for {stall.seconds:.1f} s: the interpreter lock was "
+                "held, or the machine was suspended"
+            )
+            self.note("stalled", reason)
+            self._lose_all(stall.since, reason)
+
+    def _lose_all(self, since: int, reason: str) -> None:
         """Deliver a loss for every open connection: servers drop what is not read in time."""
-        if not self._is_started:
-            return
-        reason = (
-            f"the event loop stood still for {stall.seconds:.1f} s: the interpreter lock was held, "
-            "or the machine was suspended"
-        )
-        self.note("stalled", reason)
-        for link in self._links:
+        for link in self._links if self._is_started else ():
             if link.state is ConnectionState.OPEN:
                 tokens = self._planner.tokens(link.index)
-                self._deliver_loss(link, max(stall.since, link.heard_at), reason, tokens)
+                self._deliver_loss(link, max(since, link.heard_at), reason, tokens)
+
+    def _compare_clocks(self, link: Link) -> None:
+        """Report the difference between the server's clock and this machine's, when it is new."""
+        if link.server_time is None:
+            return
+        ahead = link.server_time - self._clock.wall()
+        if abs(ahead - self._server_ahead) > CLOCKS_DIFFER:
+            self._server_ahead = ahead
+            relation = "behind" if ahead > 0 else "ahead of"
+            detail = f"the clock of this machine is {abs(ahead):,.0f} s {relation} the server's"
+            self.note("clock", detail, link.index)
 
     def _execute(self, plan: Plan) -> None:
         """Carry out a plan."""

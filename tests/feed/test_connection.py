@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -324,3 +325,18 @@ def test_failures_are_told_without_credentials(error: Exception, expected: Failu
 def test_a_long_refusal_is_cut() -> None:
     reason = describe(refused(500, b'{"message":"' + b"x" * 9_000 + b'"}'), ACCOUNT).reason
     assert len(reason) <= 201
+
+
+@pytest.mark.parametrize(
+    ("dates", "time"),
+    [
+        (["Thu, 01 Jan 2026 00:00:00 GMT"], 1_767_225_600),
+        (["Thu, 01 Jan 2026 00:00:00 GMT", "tomorrow"], 1_767_225_600),
+        ([], None),
+        (["tomorrow"], None),
+        (["Thu, 01 Jan 99999999 00:00:00 GMT"], None),
+    ],
+)
+def test_the_time_of_the_server_is_that_of_its_answer(dates: list[str], time: int | None) -> None:
+    response = Response(101, "Switching Protocols", Headers([("Date", date) for date in dates]))
+    assert Connection.server_time.fget(SimpleNamespace(response=response)) == time  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -355,8 +356,9 @@ async def test_a_clock_set_back_moves_no_row_back_and_is_told(
     (gap,) = rig.manager.gaps()
     assert gap.ended_at is not None
     assert gap.ended_at >= gap.started_at
-    (told,) = [event.detail for event in rig.manager.events() if event.kind == "clock"]
+    told, behind = [event.detail for event in rig.manager.events() if event.kind == "clock"]
     assert "stays 3,6" in told
+    assert "behind the server's" in behind
     assert rig.sink.moved == []
 
 
@@ -373,7 +375,46 @@ async def test_a_clock_set_forward_moves_the_rows_forward_and_is_told(
     count = len(rig.sink.received)
     await rig.until(lambda: len(rig.sink.received) > count)
     assert rig.sink.received[-1][0] - rig.sink.received[0][0] >= moved
-    assert rig.manager.gaps() == ()
+    (gap,) = rig.manager.gaps()  # a virtual machine that was paused looks the same
+    assert gap.reason.startswith("the wall clock was set forward")
+    assert gap.ended_at is not None
+    assert gap.ended_at - gap.started_at >= moved
+
+
+async def test_a_clock_that_is_set_forward_a_little_is_no_gap(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    real = rig.manager._clock._wall
+    await streaming(rig, kite, 2)
+    monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() + 10**9)
+    await rig.until(lambda: rig.sink.moved)
+    assert [gap for gap in rig.manager.gaps() if "wall clock" in gap.reason] == []
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"), [(1, "3,6.. s ahead of the server's"), (-1, "3,6.. s behind the server's")]
+)
+async def test_a_clock_that_differs_from_the_servers_is_told_once(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch, hours: int, told: str
+) -> None:
+    rig = make_rig(kite.url)
+    real = rig.manager._clock._wall
+    monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() + hours * 3_600 * 10**9)
+    await streaming(rig, kite, 2_001)
+    kite.abort()
+    await rig.until(lambda: rig.manager.stats().reconnects == 3)
+    (detail,) = [event.detail for event in rig.manager.events() if event.kind == "clock"]
+    assert re.search(told.replace("3,6", "3,[56]"), detail)
+
+
+async def test_a_clock_that_agrees_with_the_servers_is_not_mentioned(
+    kite: Kite, make_rig: MakeRig
+) -> None:
+    rig = make_rig(kite.url)
+    await streaming(rig, kite, 2)
+    assert rig.manager._links[0].server_time is not None
+    assert "clock" not in rig.kinds()
 
 
 async def test_too_many_connections_wait_longer_and_their_instruments_move(
