@@ -25,6 +25,12 @@ Buffers hold three seconds of a busy market; after the interpreter lock had been
 seconds, messages were missing.
 """
 
+SETTLING: Final = STALL
+"""Seconds after a stall in which data may still be missing.
+
+What the buffers held comes first, and what the server dropped is missing after that.
+"""
+
 _SECOND: Final = 1_000_000_000
 _STEP: Final = round(CLOCK_STEP * _SECOND)
 _PATIENCE: Final = round((PULSE + STALL) * _SECOND)

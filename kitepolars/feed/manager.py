@@ -22,7 +22,7 @@ from kitepolars.errors import (
     UnknownInstrument,
 )
 from kitepolars.feed.account import Account, public_url
-from kitepolars.feed.clock import PULSE, STALL, FeedClock, Stall
+from kitepolars.feed.clock import PULSE, SETTLING, STALL, FeedClock, Stall
 from kitepolars.feed.commands import Plan
 from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
 from kitepolars.feed.plan import MAX_PLACES, Limits, Planner
@@ -124,6 +124,8 @@ class TickerManager(LiveSource):
         self._is_started = False  # the first connections have been open: now a loss is a gap
         self._state_change = asyncio.Event()
         self._pulse: asyncio.TimerHandle | None = None
+        self._settling: asyncio.TimerHandle | None = None
+        self._suspected: dict[int, tuple[int, str, tuple[int, ...]]] = {}  # by connection
         self._redacted = list(accounts)
         self._server_ahead = 0.0  # seconds, as last reported
 
@@ -183,8 +185,10 @@ class TickerManager(LiveSource):
         Subscriptions are remembered for the next `start()`. Harmless when not running.
         """
         self._is_running = self._is_started = False
-        if self._pulse is not None:
-            self._pulse.cancel()
+        self._settle_all()
+        for timer in (self._pulse, self._settling):
+            if timer is not None:
+                timer.cancel()
         self._clock.stop()
         await asyncio.gather(*(link.stop() for link in self._links))
         self.deliver(Stopped(self.now()))
@@ -380,7 +384,7 @@ class TickerManager(LiveSource):
                 self.deliver(ClockMoved(self.now(), change.shift))
             self.note("clock", str(change))
             if change.shift > STALL * 1_000_000:  # a paused virtual machine looks the same
-                self._lose_all(0, f"{change}, as after a pause of a virtual machine")
+                self._suspect_all(0, f"{change}, as after a pause of a virtual machine")
         self._pulse = asyncio.get_running_loop().call_later(PULSE, self._beat)
 
     def _stalled(self, stall: Stall) -> None:
@@ -391,14 +395,33 @@ class TickerManager(LiveSource):
                 "held, or the machine was suspended"
             )
             self.note("stalled", reason)
-            self._lose_all(stall.since, reason)
+            self._suspect_all(stall.since, reason)
 
-    def _lose_all(self, since: int, reason: str) -> None:
-        """Deliver a loss for every open connection: servers drop what is not read in time."""
+    def _suspect_all(self, since: int, reason: str) -> None:
+        """Suspect a loss on every open connection: servers drop what is not read in time.
+
+        It is delivered when the buffers are empty, or what they held would end the gap before the
+        messages that are missing.
+        """
         for link in self._links if self._is_started else ():
-            if link.state is ConnectionState.OPEN:
+            if link.state is ConnectionState.OPEN and link.index not in self._suspected:
                 tokens = self._planner.tokens(link.index)
-                self._deliver_loss(link, max(since, link.heard_at), reason, tokens)
+                self._suspected[link.index] = (max(since, link.heard_at), reason, tokens)
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = asyncio.get_running_loop().call_later(SETTLING, self._settle_all)
+
+    def _settle_all(self) -> None:
+        for link in self._links:
+            self._settle(link)
+
+    def _settle(self, link: Link) -> None:
+        """Deliver a loss that was suspected on a connection, if any."""
+        if (suspected := self._suspected.pop(link.index, None)) is not None:
+            since, reason, tokens = suspected
+            wanted = tuple(token for token in tokens if token in self._planner)
+            if wanted or not tokens:
+                self._deliver_loss(link, since, reason, wanted)
 
     def _compare_clocks(self, link: Link) -> None:
         """Report the difference between the server's clock and this machine's, when it is new."""
@@ -436,6 +459,7 @@ class TickerManager(LiveSource):
 
     def _lose(self, link: Link, failure: Failure, *, was_open: bool) -> None:
         """Deliver the loss of a connection's instruments, or of order updates alone."""
+        self._settle(link)
         tokens = self._planner.tokens(link.index)
         if self._is_started and (tokens or was_open):
             self._deliver_loss(link, link.heard_at, failure.reason, tokens)

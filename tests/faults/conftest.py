@@ -26,6 +26,37 @@ from patience import PATIENCE
 TOKENS = tuple(range(257, 257 + 24 * 256, 256))
 """Instruments of the segment NSE."""
 
+MODES = {token: tuple(Mode)[n % 3] for n, token in enumerate(TOKENS)}
+"""The mode of each."""
+
+
+PAUSED = ("the event loop stood still", "the wall clock was set forward")
+"""How the reasons of gaps begin for which no connection was lost."""
+
+
+@dataclass
+class Machine:
+    """A machine's two clocks, in nanoseconds beside the real ones."""
+
+    wall: int = 0
+    elapsed: int = 0
+
+    def drive(self, manager: TickerManager) -> None:
+        """Let a feed's clock follow this machine's."""
+        clock = manager._clock
+        wall, elapsed = clock._wall, clock._elapsed
+        clock._wall = lambda: wall() + self.wall
+        clock._elapsed = lambda: elapsed() + self.elapsed
+
+    def set(self, seconds: int) -> None:
+        """Set the wall clock."""
+        self.wall += seconds * 10**9
+
+    def stop(self, seconds: int) -> None:
+        """Let time pass in which nothing runs."""
+        self.wall += seconds * 10**9
+        self.elapsed += seconds * 10**9
+
 
 @dataclass
 class Trial:
@@ -49,18 +80,22 @@ class Trial:
         self.pipeline = Pipeline(self.store, self.manager.ledger.events, arrived=gaps.arrived)
         self.manager.deliver_to(self.pipeline, first=True)
         self.lost_at: list[float] = []  # loop times
+        self.machine = Machine()
+        self.machine.drive(self.manager)
         self.manager.on_event(self._note)
 
     async def start(self) -> None:
-        self.manager.subscribe(TOKENS, Mode.FULL)
+        for mode in Mode:
+            self.manager.subscribe([one for one in TOKENS if MODES[one] is mode], mode)
         await self.manager.start()
         await self.until(self.is_whole)
 
     def is_whole(self) -> bool:
         """Whether everything is subscribed in its mode, ticks, and is in no open gap."""
         self.pipeline.flush()
+        wanted = {token: mode for token, (mode, _) in self.manager.subscriptions().items()}
         return (
-            self.market.modes == dict.fromkeys(TOKENS, Mode.FULL)
+            self.market.modes == wanted
             and len(self.store.index) == len(TOKENS)
             and not any(gap.waiting for gap in self.gaps)
         )
@@ -117,7 +152,17 @@ def check(trial: Trial) -> None:
     assert ticks["missed"].min() is not None
     assert ticks.filter(pl.col("missed") < -1).is_empty()  # -1: a cached value that was held
     for row in ticks.filter(pl.col("missed") > 0).iter_rows(named=True):
-        assert any(row["before"] <= gap.started_at <= row["at"] for gap in gaps), (row, gaps)
+        assert any(accounts_for(gap, row["before"], row["at"]) for gap in gaps), (row, gaps)
+
+
+def accounts_for(gap: Gap, before: int, at: int) -> bool:
+    """Return whether a gap begins between two packets, or neither ends before nor begins after.
+
+    The latter goes for pauses only: what the buffers held comes first.
+    """
+    if gap.reason.startswith(PAUSED):
+        return gap.started_at <= at and (gap.ended_at is None or gap.ended_at >= before)
+    return before <= gap.started_at <= at
 
 
 @pytest.fixture
@@ -138,6 +183,7 @@ async def trial(
 ) -> AsyncIterator[Trial]:
     # However slow the machine is, a handshake under way does not count as one that hangs.
     monkeypatch.setattr("kitepolars.feed.link.GATE_PATIENCE", PATIENCE)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", proxy.resolve)
     trial = Trial(market, proxy, clock=clock)
     yield trial
     await trial.manager.stop()

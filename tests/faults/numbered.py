@@ -34,6 +34,8 @@ class NumberedMarket:
 
     interval: float = 0.005
     number: int = 1
+    is_heard: bool = True
+    """Whether clients take what is sent. What a slow one does not take in time is dropped."""
     refusals: list[int] = field(default_factory=list)
     """HTTP statuses for the next handshakes, the first one first; 200 accepts."""
     url: str = ""
@@ -105,7 +107,7 @@ class NumberedMarket:
         while True:
             await asyncio.sleep(self.interval)
             self.number += 1
-            for connection, modes in tuple(self.open.items()):
+            for connection, modes in tuple(self.open.items()) if self.is_heard else ():
                 self._put(
                     connection, message(dict.fromkeys(modes, self.number)) if modes else HEARTBEAT
                 )

@@ -39,11 +39,15 @@ class Proxy:
     admission: Admission = Admission.FORWARD
     lines: list[Line] = field(default_factory=list)
     url: str = ""
+    is_known: bool = True
+    """Whether its name is resolved."""
+    port: int = 0
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = "ws://{}:{}/".format(*self._server.sockets[0].getsockname()[:2])
+        await self._listen()
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"ws://localhost:{self.port}/"
         return self
 
     async def __aexit__(
@@ -59,6 +63,26 @@ class Proxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    def refuse(self) -> None:
+        """Listen no more: new connections are refused by the system."""
+        self._server.close()
+
+    async def mend(self) -> None:
+        """Let new connections through again."""
+        self.admission, self.is_known = Admission.FORWARD, True
+        if not self._server.is_serving():
+            await self._listen()
+
+    async def resolve(self, _: str, port: int, **__: Any) -> list[Any]:
+        """Resolve the name of this machine, in place of the system."""
+        if not self.is_known:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))
+        return [address]
 
     def reset(self) -> None:
         """Cut every connection with a TCP reset."""

@@ -84,7 +84,11 @@ class Account:
         holes = np.concatenate(self.holes)
         place = np.searchsorted(starts, holes[:, 0])
         begins = np.append(starts, np.iinfo(np.int64).max)[place]
-        return int(holes[begins > holes[:, 1], 2].sum())
+        is_open = begins > holes[:, 1]
+        for gap in gaps.filter(pl.col("reason").str.starts_with("the event loop")).iter_rows():
+            since, until = gaps.columns.index("started_at"), gaps.columns.index("ended_at")
+            is_open &= (holes[:, 1] < gap[since]) | (holes[:, 0] > gap[until])
+        return int(holes[is_open, 2].sum())
 
     @property
     def missed(self) -> int:

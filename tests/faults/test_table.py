@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faults.conftest import check
+from faults.conftest import TOKENS, Machine, check
 from faults.numbered import NumberedMarket, message
 from faults.proxy import Admission, Proxy
 
@@ -38,6 +38,8 @@ class Fault:
     breaks: Callable[[NumberedMarket, Proxy], object]
     reason: str
     every_second: bytes = b""
+    lasts: bool = False
+    """Whether it lasts until an attempt to connect has failed."""
 
 
 def frozen(_: NumberedMarket, proxy: Proxy) -> None:
@@ -70,21 +72,33 @@ def refusing(*statuses: int) -> Callable[[NumberedMarket, Proxy], None]:
     return breaks
 
 
+def no_name(_: NumberedMarket, proxy: Proxy) -> None:
+    proxy.is_known = False
+    proxy.reset()
+
+
+def nobody_listens(_: NumberedMarket, proxy: Proxy) -> None:
+    proxy.refuse()
+    proxy.reset()
+
+
 FAULTS = (
-    Fault("reset", lambda _, proxy: proxy.reset(), "closed (code 1006"),
+    Fault("TCP reset", lambda _, proxy: proxy.reset(), "closed (code 1006"),
     Fault("orderly close", lambda market, _: market.close(), "closed (code 1001: maintenance"),
-    Fault("end of stream", lambda _, proxy: proxy.end(), "closed (code 1006"),
-    Fault("half-open", frozen, "silent"),
-    Fault("drip", injecting(MIDDLE_OF_A_MESSAGE), "silent", every_second=b"x"),
+    Fault("end of the stream", lambda _, proxy: proxy.end(), "closed (code 1006"),
+    Fault("half-open connection, or silence", frozen, "silent"),
+    Fault("dripped bytes", injecting(MIDDLE_OF_A_MESSAGE), "silent", every_second=b"x"),
     Fault("pings only", frozen, "silent", every_second=PING),
     Fault("pongs only", frozen, "silent", every_second=PONG),
     Fault("garbage", injecting(bytes(range(255, 128, -1))), "closed (code 1006"),
-    Fault("oversize", injecting(b"\x82\x7f" + (2**40).to_bytes(8, "big")), "closed (code 1006"),
-    Fault("masked", injecting(b"\x82\x81abcd!"), "closed (code 1006"),
-    Fault("cut, then handshakes hang", cut_then_hang, "closed (code 1006"),
-    Fault("accept, then close", accept_then_close, "closed (code 1006"),
-    Fault("HTTP 429 for a while", refusing(*[429] * 6), "closed (code 1006"),
-    Fault("HTTP 5xx for a while", refusing(500, 502, 503, 504, 502, 500), "closed (code 1006"),
+    Fault("oversize message", injecting(b"\x82\x7f" + (2**40).to_bytes(8)), "closed (code 1006"),
+    Fault("masked frame", injecting(b"\x82\x81abcd!"), "closed (code 1006"),
+    Fault("cut, then handshakes hang", cut_then_hang, "closed (code 1006", lasts=True),
+    Fault("cut, then accept and close", accept_then_close, "closed (code 1006", lasts=True),
+    Fault("cut, then connections are refused", nobody_listens, "closed (code 1006", lasts=True),
+    Fault("cut, then the name is not resolved", no_name, "closed (code 1006", lasts=True),
+    Fault("cut, then HTTP 429 six times", refusing(*[429] * 6), "closed (code 1006"),
+    Fault("cut, then HTTP 5xx six times", refusing(500, 502, 503, 504, 502, 500), "closed (code"),
 )
 
 
@@ -101,9 +115,9 @@ async def test_a_fault_is_noticed_mended_and_told(trial: Trial, fault: Fault) ->
     )
     noticed = trial.lost_at[connections - 1] - began
     assert noticed <= NOTICED
-    if trial.proxy.admission is not Admission.FORWARD:
-        await trial.until(lambda: trial.count("refused") > 0)
-        trial.proxy.admission = Admission.FORWARD
+    if fault.lasts:
+        await trial.until(lambda: has_failed(trial, connections))
+        await trial.proxy.mend()
     await trial.until(trial.is_whole)
     _log.info(
         "%s: noticed after %.1f s, whole after %.1f", fault.name, noticed, loop.time() - began
@@ -113,6 +127,73 @@ async def test_a_fault_is_noticed_mended_and_told(trial: Trial, fault: Fault) ->
     assert len(trial.gaps) == connections
     for gap in trial.gaps:
         assert gap.reason.startswith(fault.reason)
+    check(trial)
+
+
+def has_failed(trial: Trial, connections: int) -> bool:
+    """Whether an attempt to open a connection again has failed, or did not last."""
+    return trial.count("refused") > 0 or trial.count("disconnected") > connections
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A time for which the feed did not run, while the server dropped what it did not take."""
+
+    name: str
+    seconds: int
+    reason: str
+    """How it is told."""
+    machine: Callable[[Machine, int], None] = Machine.stop
+    is_late: bool = False
+    """Whether the loop's own clock ran on."""
+
+
+PAUSES = (
+    Pause("interpreter lock held for 60 s", 60, "the event loop stood still for 60", is_late=True),
+    Pause("machine suspended for an hour", 3_600, "the event loop stood still for 3600"),
+    Pause(
+        "virtual machine paused for an hour", 3_600, "the wall clock was set forward", Machine.set
+    ),
+)
+
+
+@pytest.mark.parametrize("pause", PAUSES, ids=lambda pause: pause.name)
+async def test_a_pause_is_a_gap_though_no_connection_is_lost(trial: Trial, pause: Pause) -> None:
+    loop = asyncio.get_running_loop()
+    await trial.start()
+    connections = trial.manager.stats().connected
+    trial.market.is_heard = False
+    trial.market.number += 1_000
+    pause.machine(trial.machine, pause.seconds)
+    if pause.is_late:
+        trial.clock.jump(pause.seconds)
+    trial.market.is_heard = True
+    began = loop.time()
+    await trial.until(lambda: trial.gaps)
+    noticed = loop.time() - began
+    assert noticed <= NOTICED
+    await trial.until(trial.is_whole)
+    _log.info(
+        "%s: noticed after %.1f s, whole after %.1f", pause.name, noticed, loop.time() - began
+    )
+    assert sorted(gap.connection for gap in trial.gaps) == list(range(connections))
+    assert sum(gap.instruments for gap in trial.gaps) == len(TOKENS)
+    for gap in trial.gaps:
+        assert gap.reason.startswith(pause.reason)
+        assert gap.ended_at is not None
+        assert gap.ended_at - gap.started_at >= pause.seconds * 1_000_000
+    assert trial.manager.stats().reconnects == 0
+    check(trial)
+
+
+async def test_a_clock_that_is_set_back_costs_nothing(trial: Trial) -> None:
+    await trial.start()
+    trial.machine.set(-3_600)
+    await trial.until(lambda: trial.count("clock") > 0)
+    number = trial.market.number
+    await trial.until(lambda: trial.market.number > number + 20)
+    await trial.until(trial.is_whole)
+    assert trial.gaps == ()
     check(trial)
 
 

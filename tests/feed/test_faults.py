@@ -318,8 +318,10 @@ async def test_a_loop_that_stood_still_is_a_gap_of_all_instruments(
     rig = make_rig(kite.url)
     await streaming(rig, kite, 2_001)
     before, reads = rig.manager.now(), len(rig.sink.received)
+    monkeypatch.setattr("kitepolars.feed.manager.SETTLING", 0.1)
     monkeypatch.setattr(rig.manager._clock, "_deadline", 0)  # the next pulse is overdue
-    await rig.until(lambda: "stalled" in rig.kinds())
+    await rig.until(rig.manager.gaps)
+    assert "stalled" in rig.kinds()
     assert [gap.instruments for gap in rig.manager.gaps()] == [667] * 3
     await rig.until(lambda: all(gap.ended_at for gap in rig.manager.gaps()))
     for gap in rig.manager.gaps():
@@ -336,6 +338,7 @@ async def test_a_loop_that_stood_still_may_have_missed_order_updates(
 ) -> None:
     rig = make_rig(quiet_kite.url)
     await rig.manager.start()
+    monkeypatch.setattr("kitepolars.feed.manager.SETTLING", 0.1)
     monkeypatch.setattr(rig.manager._clock, "_deadline", 0)
     await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
     assert [gap.instruments for gap in rig.manager.gaps()] == [0]
@@ -368,6 +371,7 @@ async def test_a_clock_set_forward_moves_the_rows_forward_and_is_told(
     rig = make_rig(kite.url)
     real = rig.manager._clock._wall
     await streaming(rig, kite, 2)
+    monkeypatch.setattr("kitepolars.feed.manager.SETTLING", 0.1)
     monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() + 3_600 * 10**9)
     await rig.until(lambda: "clock" in rig.kinds())
     (moved,) = rig.sink.moved
@@ -375,6 +379,7 @@ async def test_a_clock_set_forward_moves_the_rows_forward_and_is_told(
     count = len(rig.sink.received)
     await rig.until(lambda: len(rig.sink.received) > count)
     assert rig.sink.received[-1][0] - rig.sink.received[0][0] >= moved
+    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
     (gap,) = rig.manager.gaps()  # a virtual machine that was paused looks the same
     assert gap.reason.startswith("the wall clock was set forward")
     assert gap.ended_at is not None
