@@ -43,7 +43,13 @@ def actions(trial: Trial, chance: random.Random) -> list[Callable[[], object]]:
         if proxy.lines:
             chance.choice(proxy.lines).is_frozen = True
 
+    def pause() -> None:
+        market.number += 100  # which nobody takes in time
+        trial.machine.stop(chance.choice([4, 60, 3_600]))
+
     return [
+        pause,
+        lambda: trial.machine.set(chance.choice([-3_600, -1, 1, 3_600])),
         cut_one,
         freeze_one,
         proxy.reset,

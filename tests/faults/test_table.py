@@ -1,4 +1,4 @@
-"""The fault table of docs/reliability.md, row by row, with the default policy.
+"""The fault tables of docs/reliability.md, row by row, with the default policy.
 
 Time passes as quickly as the loop can turn, so that the six seconds are the feed's own. The figures
 of the page: ``pytest tests/faults/test_table.py --log-cli-level=INFO``.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -240,3 +242,41 @@ async def test_credentials_that_expire_in_mid_session_are_tried_once_and_renewed
     await trial.until(trial.is_whole)
     assert trial.count("expired") == 1
     check(trial)
+
+
+ELSEWHERE = {
+    "malformed messages among good ones": (
+        "faults/test_table.py::test_malformed_messages_among_good_ones_cost_themselves_only"
+    ),
+    "one connection of three refused for good": (
+        "faults/test_table.py::test_one_connection_of_three_that_is_gone_for_good"
+    ),
+    "HTTP 403 in mid-session": (
+        "faults/test_table.py::test_credentials_that_expire_in_mid_session_are_tried_once"
+    ),
+    "wall clock set back": "faults/test_table.py::test_a_clock_that_is_set_back_costs_nothing",
+    "slow callback": "ticker/test_streams.py::test_a_slow_callback_misses_with_a_count",
+    "failing or exiting callback": "test_streams.py::test_a_callback_that_raises_anything",
+    "interpreter lock held for 60 s, with a recorder": (
+        "recordings/test_following.py::test_a_notebook_that_holds_the_interpreters_lock_loses"
+    ),
+    "kernel killed, with a recorder": "recordings/test_following.py::test_a_killed_kernel_finds",
+    "recorder killed at random moments": (
+        "faults/test_recorder.py::test_a_recorder_that_is_killed_loses_nothing"
+    ),
+    "full disk": "journal/test_writer.py::test_what_a_full_disk_did_not_take_is_a_gap",
+    "flipped bit in a recording": "journal/test_segments.py::test_a_flipped_bit",
+}
+"""Fault → the beginning of the name of its test."""
+
+
+def test_the_tables_of_the_documentation_and_the_tests_agree() -> None:
+    tests = Path(__file__).parents[1]
+    text = (tests.parent / "docs" / "reliability.md").read_text("utf-8")
+    section = text.partition("## The fault table")[2].partition("\n## ")[0]
+    documented = re.findall(r"^\| (?!fault |-)([^|]+) \|", section, re.MULTILINE)
+    tested = [*(one.name for one in FAULTS), *(one.name for one in PAUSES), *ELSEWHERE]
+    assert documented == tested
+    for node in ELSEWHERE.values():
+        file, _, name = node.partition("::")
+        assert f"def {name}" in (tests / file).read_text("utf-8"), node
