@@ -181,6 +181,8 @@ class Unsubscribed(NamedTuple):
 class Lost(NamedTuple):
     """Data of instruments may be missing from a moment on: the beginning of a gap.
 
+    The same loss may be delivered again, with another `at`: what came in between did not end it.
+
     Parameters
     ----------
     at

@@ -400,13 +400,15 @@ class TickerManager(LiveSource):
     def _suspect_all(self, since: int, reason: str) -> None:
         """Suspect a loss on every open connection: servers drop what is not read in time.
 
-        It is delivered when the buffers are empty, or what they held would end the gap before the
-        messages that are missing.
+        It is delivered at once, and again when the buffers are empty: what they held comes before
+        the messages that are missing, and does not end the gap.
         """
         for link in self._links if self._is_started else ():
             if link.state is ConnectionState.OPEN and link.index not in self._suspected:
                 tokens = self._planner.tokens(link.index)
-                self._suspected[link.index] = (max(since, link.heard_at), reason, tokens)
+                suspected = (max(since, link.heard_at), reason, tokens)
+                self._suspected[link.index] = suspected
+                self._deliver_loss(link, *suspected)
         if self._settling is not None:
             self._settling.cancel()
         self._settling = asyncio.get_running_loop().call_later(SETTLING, self._settle_all)
@@ -416,7 +418,7 @@ class TickerManager(LiveSource):
             self._settle(link)
 
     def _settle(self, link: Link) -> None:
-        """Deliver a loss that was suspected on a connection, if any."""
+        """Deliver again a loss that was suspected on a connection, if any."""
         if (suspected := self._suspected.pop(link.index, None)) is not None:
             since, reason, tokens = suspected
             wanted = tuple(token for token in tokens if token in self._planner)

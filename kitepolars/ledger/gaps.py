@@ -165,15 +165,22 @@ class Gaps:
         return tuple(sorted(gaps, key=lambda gap: (gap.started_at, gap.connection)))
 
     def _lose(self, record: Lost) -> None:
-        """Open a gap for the instruments that are not in an open one already."""
+        """Open a gap for the instruments that are not in an open one already.
+
+        A loss that is delivered again, with the same beginning and reason, is the same gap: it
+        did not end with what came in between.
+        """
         self._subscribed.pop(record.connection, None)
-        waiting = set().union(*(entry.waiting for entry in self._open))
+        others = [entry for entry in self._open if not _is_same(entry.gap, record)]
+        waiting = set().union(*(entry.waiting for entry in others))
         tokens = [token for token in record.instrument_tokens if token not in waiting]
         if tokens or not record.instrument_tokens:
-            count = len(tokens)
+            before = [gap.instruments for gap in self.snapshot() if _is_same(gap, record)]
+            count = max(len(tokens), *before, 0)
             account, since = record.account, record.since
-            gap = Gap(record.connection, account, since, None, record.reason, count, count)
-            self._open.append(_Open(gap, tokens))
+            gap = Gap(record.connection, account, since, None, record.reason, count, len(tokens))
+            self._closed = [gap for gap in self._closed if not _is_same(gap, record)]
+            self._open = [*others, _Open(gap, tokens)]
         if not record.instrument_tokens:
             self._unheard.add(record.connection)
         elif not self.decoded and record.connection in self._connected:
@@ -209,3 +216,12 @@ class Gaps:
         ]
         self._closed += (entry.gap for entry in done)
         self._open = [entry for entry in self._open if entry not in done]
+
+
+def _is_same(gap: Gap, record: Lost) -> bool:
+    """Return whether a loss was delivered before, as a gap."""
+    return (gap.connection, gap.started_at, gap.reason) == (
+        record.connection,
+        record.since,
+        record.reason,
+    )

@@ -14,6 +14,7 @@ from faults.proxy import Proxy
 from feed.conftest import Clock
 from feed.conftest import clock as clock  # noqa: PLC0414 - the fixture is used here, too
 from kitepolars.feed.account import Account
+from kitepolars.feed.clock import PULSE, SETTLING
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
@@ -112,6 +113,11 @@ class Trial:
                     every_second()
                 await self.turn()
         pytest.fail("it did not happen:\n" + "\n".join(map(str, self.manager.events())))
+
+    async def settle(self) -> None:
+        """Let what follows a pause come to its end."""
+        await self.clock.run(SETTLING + PULSE)
+        await self.until(self.is_whole)
 
     async def turn(self) -> None:
         """Let 0.2 seconds pass, and what is under way arrive."""

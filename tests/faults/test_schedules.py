@@ -81,6 +81,7 @@ async def test_nothing_is_missing_outside_gaps_and_everything_comes_back(
     trial.proxy.admission, trial.market.refusals = Admission.FORWARD, []
     trial.manager.set_mode(TOKENS, Mode.FULL)
     await trial.until(trial.is_whole)
+    await trial.settle()
     check(trial)
     number = trial.market.number
     await trial.until(lambda: trial.market.number > number + 5)

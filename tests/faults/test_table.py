@@ -178,6 +178,7 @@ async def test_a_pause_is_a_gap_though_no_connection_is_lost(trial: Trial, pause
     _log.info(
         "%s: noticed after %.1f s, whole after %.1f", pause.name, noticed, loop.time() - began
     )
+    await trial.settle()
     assert sorted(gap.connection for gap in trial.gaps) == list(range(connections))
     assert sum(gap.instruments for gap in trial.gaps) == len(TOKENS)
     for gap in trial.gaps:

@@ -101,3 +101,28 @@ def test_without_a_decoder_the_first_message_after_a_subscription_counts_for_its
     assert shown(gaps) == [(0, None, 2, 2)]
     gaps.take(Messages(10, 1, [b"message"]))
     assert shown(gaps) == [(0, 10, 2, 0)]
+
+
+def test_a_loss_that_is_delivered_again_did_not_end_in_between() -> None:
+    gaps = Gaps()
+    gaps.take(lost(0, 1, 2))
+    gaps.take(lost(1, 3))
+    gaps.arrived({1: 8, 2: 8, 3: 8})
+    assert shown(gaps) == [(0, 8, 2, 0), (1, 8, 1, 0)]
+    gaps.take(lost(0, 1, 2))
+    assert shown(gaps) == [(0, None, 2, 2), (1, 8, 1, 0)]
+    gaps.arrived({1: 11})
+    gaps.take(lost(0, 2))
+    assert shown(gaps) == [(0, None, 2, 1), (1, 8, 1, 0)]
+    gaps.arrived({2: 15})
+    assert shown(gaps) == [(0, 15, 2, 0), (1, 8, 1, 0)]
+
+
+def test_a_loss_of_order_updates_that_is_delivered_again_did_not_end_in_between() -> None:
+    gaps = Gaps()
+    gaps.take(lost(0))
+    gaps.take(Heartbeats(9, 0, 1))
+    gaps.take(lost(0))
+    assert shown(gaps) == [(0, None, 0, 0)]
+    gaps.take(Heartbeats(12, 0, 1))
+    assert shown(gaps) == [(0, 12, 0, 0)]
