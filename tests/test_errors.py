@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+
+import kitepolars as kp
+from kitepolars.errors import KitePolarsError
+from kitepolars.sim import SimulatedKite
+
+REFUSED: tuple[Callable[[], object], ...] = (
+    lambda: kp.Ticker("", "token"),
+    lambda: kp.Ticker("key", "token", url="ws://192.0.2.1/"),
+    lambda: kp.Ticker("key", "token").record("/dev/null/ticks"),
+    lambda: kp.CandleBuilder("7q"),
+    lambda: SimulatedKite(rate=-1),
+)
+"""Calls whose constructors raise when a part of the object has been made."""
 
 CALL = "tokens = kp.Instruments.from_records([]).resolve('NSE:INFY')"
 
@@ -56,3 +70,13 @@ def test_the_whole_traceback_is_there_on_request(
 
 def test_other_errors_are_shown_as_ever(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" in shown(shell, capsys, "1 / 0")
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_a_half_made_object_shows_itself_in_a_traceback(call: Callable[[], object]) -> None:
+    with pytest.raises(KitePolarsError) as caught:
+        call()
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    made = [frame.f_locals["self"] for frame in frames if "self" in frame.f_locals]
+    assert made
+    assert all(repr(one) for one in made)

@@ -234,12 +234,13 @@ class CandleBuilder:
         on: Clock = "exchange_timestamp",
         hours: Hours = "exchange",
     ) -> None:
-        self._interval = parse_interval(every)
-        check_clock(on)
-        check_hours(hours)
         self.every = every
         self.on: Clock = on
         self.hours: Hours = hours
+        self._rows = 0  # so far it can show itself, should a traceback show a refused setting
+        self._interval = parse_interval(every)
+        check_clock(on)
+        check_hours(hours)
         self.clear()
 
     def clear(self) -> None:

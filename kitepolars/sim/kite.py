@@ -89,6 +89,8 @@ class SimulatedKite:
         clock: Callable[[], float] = time.time,
         users: Mapping[str, str] | None = None,
     ) -> None:
+        self._loop = LoopThread("kitepolars-sim")
+        self._lock = threading.RLock()
         _check(port=port, rate=rate, interval=interval, heartbeat=heartbeat)
         _check_positive("instruments_per_connection", instruments_per_connection)
         _check_positive("connections", connections)
@@ -115,8 +117,6 @@ class SimulatedKite:
             users=dict(users or {}),
             limit=instruments_per_connection,
         )
-        self._loop = LoopThread("kitepolars-sim")
-        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         if not self.is_running:

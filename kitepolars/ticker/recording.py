@@ -49,6 +49,8 @@ class TickRecorder:
         runtime.companions.append(self)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_writer"):  # the constructor raised, and a traceback shows it
+            return "<TickRecorder: not made>"
         stats = self.stats()
         parts = [f"{stats.records:,} records", f"{stats.bytes / 1e6:,.1f} MB"]
         parts += [f"{stats.not_recorded:,} messages not recorded"] if stats.not_recorded else []
