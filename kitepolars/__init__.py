@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from kitepolars.alerting.conditions import Crossing, crosses
     from kitepolars.alerting.messages import Desktop, Webhook
     from kitepolars.alerting.rules import ALERTS, alerts
-    from kitepolars.cluster import map_days
+    from kitepolars.cluster.mapping import map_days
     from kitepolars.days.publish import publish
     from kitepolars.days.scan import scan
     from kitepolars.demonstration import DemoTicker, demo
@@ -183,7 +183,7 @@ _LATE: Final = {
     "generate_session": "kitepolars.rest",
     "historical": "kitepolars.rest",
     "login_url": "kitepolars.rest",
-    "map_days": "kitepolars.cluster",
+    "map_days": "kitepolars.cluster.mapping",
     "packets": "kitepolars.wire.views",
     "publish": "kitepolars.days.publish",
     "read_journal": "kitepolars.recordings.frames",

@@ -61,7 +61,7 @@ PARTS: Final = {
     "wire": part("errors native", "numpy"),
     "frames": part("errors native calendar wire", "numpy polars"),
     "feed": part("errors secret wire source ledger", "websockets", asyncio=True),
-    "cluster": part("errors journal recordings", "cloudpickle distributed polars rich"),
+    "cluster": part("errors days journal recordings", "cloudpickle distributed polars rich"),
     "recorder": part("errors feed journal secret source wire", asyncio=True),
     "journal": part("errors native calendar source wire", "backports compression numpy"),
     "recordings": part(

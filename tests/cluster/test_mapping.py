@@ -71,12 +71,61 @@ def test_results_are_in_the_order_of_days(recording: Path) -> None:
 
 def test_days_and_instruments_are_chosen(recording: Path) -> None:
     some = kp.map_days(
-        highest, recording, start=DAYS[1], end=DAYS[3], instruments=[SBIN], progress=False
+        highest, recording, start=DAYS[1], end=DAYS[2], instruments=[SBIN], progress=False
     )
     assert some["day"].to_list() == DAYS[1:3]
     assert set(some["instrument_token"]) == {SBIN}
-    with pytest.raises(kp.ConfigError, match="a folder that has some of these days"):
+    with pytest.raises(kp.ConfigError, match="a recording that has some of these days"):
         kp.map_days(highest, recording, start=dt.date(2027, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def table(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same ticks as a table of days."""
+    days = tmp_path_factory.mktemp("days")
+    kp.publish(recording, days)
+    return days
+
+
+def test_a_table_has_the_same_answer_as_its_recording(recording: Path, table: Path) -> None:
+    recorded = kp.map_days(highest, recording, progress=False)
+    published = kp.map_days(highest, table, progress=False)
+    assert published.sort("day", "instrument_token").equals(
+        recorded.sort("day", "instrument_token")
+    )
+
+
+def test_a_partition_by_instruments_has_all_their_days(table: Path) -> None:
+    spans = kp.map_days(span, table, by="instruments", progress=False)
+    assert spans.rows() == [(token, len(DAYS) * TICKS, DAYS[0], DAYS[-1]) for token in (INFY, SBIN)]
+    pool = kp.map_days(span, table, by="instruments", workers=2, progress=False)
+    assert pool.equals(spans)
+    some = kp.map_days(
+        span, table, by="instruments", instruments=[SBIN], start=DAYS[1], end=DAYS[2]
+    )
+    assert some.rows() == [(SBIN, 2 * TICKS, DAYS[1], DAYS[2])]
+
+
+def span(ticks: pl.LazyFrame) -> pl.LazyFrame:
+    """Return each instrument's number of ticks, and its first and last day."""
+    day = pl.col("received_at").dt.date()
+    return (
+        ticks.group_by("instrument_token")
+        .agg(pl.len(), day.min().alias("first"), day.max().alias("last"))
+        .sort("instrument_token")
+    )
+
+
+def test_a_recording_is_divided_by_day_only(recording: Path) -> None:
+    with pytest.raises(kp.ConfigError, match="publish it for other partitions"):
+        kp.map_days(span, recording, by="instruments")
+    with pytest.raises(kp.ConfigError, match="by must be 'day' or 'instruments'"):
+        kp.map_days(span, recording, by="week")  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_neither_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(kp.TableError, match="there is no table of days"):
+        kp.map_days(span, tmp_path)
 
 
 def test_a_pool_has_the_same_answer(recording: Path) -> None:
@@ -106,7 +155,7 @@ def test_a_process_that_always_dies_is_given_up(recording: Path) -> None:
         raise AssertionError
 
     with pytest.raises(kp.PartitionFailed, match="a process ended early 4 times") as caught:
-        kp.map_days(fatal, recording, workers=2, end=DAYS[1], progress=False)
+        kp.map_days(fatal, recording, workers=2, end=DAYS[0], progress=False)
     assert caught.value.partition == "2026-11-16"
 
 
