@@ -32,7 +32,7 @@ demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the term
 	@$(VENV_PYTHON) -m kitepolars demo $(ARGS)
 
 SLOW := tests/notebooks tests/examples tests/benchmarks tests/widgets/test_memory.py tests/cli/test_demo.py \
-	tests/test_process.py tests/cluster tests/days/test_bucket.py tests/faults/test_soak.py tests/test_canary.py
+	tests/test_process.py tests/cluster tests/days/test_storage.py tests/faults/test_soak.py tests/test_canary.py
 
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
 	$(VENV_PYTHON) -P -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser tests/docs/test_site.py))
