@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -229,6 +231,20 @@ class Folder:
             lock.release()
 
 
+class _Scratch:
+    """A temporary folder, made when it is first needed and removed with this object."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def folder(self) -> Path:
+        """Return the folder."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="kitepolars-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A table's files in an object store that has conditional writes, such as S3.
@@ -246,9 +262,7 @@ class Bucket:
     root: str
     store: ObjectStore
     options: StorageOptions | None = None
-    local: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="kitepolars-")
-    )
+    scratch: _Scratch = field(default_factory=_Scratch, repr=False)
 
     @classmethod
     def open(cls, url: str, options: StorageOptions | None) -> Bucket:
@@ -306,7 +320,7 @@ class Bucket:
 
     def workspace(self, name: str) -> Path:
         """Return a path in a temporary folder of this machine."""
-        return Path(self.local.name) / name.replace("/", "_")
+        return self.scratch.folder() / name.replace("/", "_")
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
