@@ -94,14 +94,13 @@ def map_days(
     Examples
     --------
     >>> import tempfile
+    >>> from kitepolars.days.publish import publish
     >>> from kitepolars.playback import SAMPLE
     >>> def count(ticks: pl.LazyFrame) -> pl.LazyFrame:
     ...     return ticks.select(pl.len().alias("ticks"))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     day = Path(folder) / "2026-11-20"
-    ...     day.mkdir()
-    ...     _ = (day / "000000000000.kpj.zst").write_bytes(SAMPLE.read_bytes())
-    ...     map_days(count, folder, progress=False)["ticks"].to_list()
+    >>> with tempfile.TemporaryDirectory() as days:
+    ...     added = publish(SAMPLE, days)
+    ...     map_days(count, days, progress=False)["ticks"].to_list()
     [3774]
     """
     if workers < 1:
