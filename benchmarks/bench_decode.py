@@ -14,7 +14,8 @@ import harness
 import messages
 import official
 from kitepolars.frames.buffers import TickBuffer
-from kitepolars.frames.store import CHUNK_ROWS, Chunk, TickStore
+from kitepolars.frames.held import Chunk
+from kitepolars.frames.store import CHUNK_ROWS, TickStore
 from kitepolars.ledger.events import Events
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.wire.decode import decode

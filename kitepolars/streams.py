@@ -15,7 +15,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import polars as pl
 
-from kitepolars.frames.store import Held, TickStore
+from kitepolars.frames.held import Held
+from kitepolars.frames.store import TickStore
 
 T = TypeVar("T")
 

@@ -5,12 +5,14 @@ The access token leaves its `Secret` in one place, `handshake_query`, at the mom
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from kitepolars.errors import ConfigError
+from kitepolars.feed.plan import MAX_PLACES, Limits
 from kitepolars.secret import Secret, as_secret, redacted
 
 HEADERS: Final = {"X-Kite-Version": "3"}
@@ -134,6 +136,16 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_accounts(accounts: Sequence[Account], limits: Limits) -> None:
+    """Raise ConfigError unless there are accounts, with distinct names, and not too many."""
+    names = [account.name for account in accounts]
+    if not accounts or len(set(names)) < len(names):
+        raise ConfigError("accounts", names, "at least one, each with its own name")
+    most = MAX_PLACES // limits.connections
+    if len(accounts) > most:
+        raise ConfigError("accounts", names, f"at most {most}")
 
 
 def _filled(name: str, value: object) -> str:

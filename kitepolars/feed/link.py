@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from kitepolars.errors import AuthenticationError
 from kitepolars.feed.account import Account
 from kitepolars.feed.clock import FeedClock
-from kitepolars.feed.commands import Action, Command
+from kitepolars.feed.plan import Action, Command
 from kitepolars.feed.reconnect import (
     Backoff,
     Failure,
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 GATE_PATIENCE: Final = 1.0
 """Seconds for which a handshake waits for another while the account has a connection."""
+
+ATTEMPTS_BEFORE_LOST: Final = 2
+"""Attempts in a row after which a connection counts as lost, so that its instruments move."""
 
 REFUSED_BEFORE: Final = Failure("the credentials were rejected before", HTTPStatus.FORBIDDEN)
 """The failure of a link that does not try, because another one was rejected."""
@@ -185,6 +188,26 @@ class Link:
     def heard_at(self) -> int:
         """When the connection last received something, or was opened if it never did."""
         return max(self.opened_at, self.last_message_at or 0)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it ended for longer than a moment, so that its instruments should move."""
+        if self.failure is None:
+            return False
+        is_final = self.state is ConnectionState.FAILED
+        is_final |= self.failure.kind is not FailureKind.TRANSIENT
+        return is_final or self.attempts >= ATTEMPTS_BEFORE_LOST
+
+    def describe_end(self, failure: Failure, *, was_open: bool) -> tuple[str, str]:
+        """Return the kind and the detail of the event that reports how the connection ended."""
+        kind = "disconnected" if was_open else "refused"
+        if self.state in {ConnectionState.EXPIRED, ConnectionState.FAILED}:
+            kind = self.state.value
+        if self.account.error is not None:
+            return kind, str(self.account.error)
+        if self.state is ConnectionState.FAILED:
+            return kind, f"{failure.reason}; given up after {self.attempts} attempts"
+        return kind, f"{failure.reason}; next attempt in {self.delay:.1f} s"
 
     def start(self) -> None:
         """Start, or start again after giving up. Does nothing while it is running."""

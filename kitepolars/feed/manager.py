@@ -8,9 +8,8 @@ delivers as records; orders, gaps, events and counters are kept by its `Ledger`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from operator import index as as_int
 from typing import Final
 
 from kitepolars.errors import (
@@ -19,13 +18,11 @@ from kitepolars.errors import (
     ConnectionLost,
     KitePolarsError,
     NotRunning,
-    UnknownInstrument,
 )
-from kitepolars.feed.account import Account, public_url
+from kitepolars.feed.account import Account, check_accounts, public_url
 from kitepolars.feed.clock import PULSE, SETTLING, STALL, FeedClock, Stall
-from kitepolars.feed.commands import Plan
 from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
-from kitepolars.feed.plan import MAX_PLACES, Limits, Planner
+from kitepolars.feed.plan import Limits, Plan, Planner, plain_tokens
 from kitepolars.feed.reconnect import Failure, FailureKind, ReconnectPolicy
 from kitepolars.ledger import FeedStats, Ledger
 from kitepolars.ledger.connections import ConnectionStatus
@@ -46,15 +43,13 @@ from kitepolars.source import (
     Text,
     Unsubscribed,
 )
-from kitepolars.wire.control import TOKEN_RANGE, TextKind, TextMessage, is_relayed, parse
+from kitepolars.wire.control import TextKind, TextMessage, is_relayed, parse
 from kitepolars.wire.layouts import Mode
 
 CLOCKS_DIFFER: Final = 5.0
 """Seconds by which the server's clock and this machine's must differ to be reported. The server
 gives its time in whole seconds, and the handshake takes some."""
 
-ATTEMPTS_BEFORE_LOST: Final = 2
-"""Attempts in a row after which a connection counts as lost, so that its instruments move."""
 
 
 class TickerManager(LiveSource):
@@ -102,7 +97,7 @@ class TickerManager(LiveSource):
         reconnect: ReconnectPolicy | None = None,
     ) -> None:
         limits = limits or Limits()
-        _check_accounts(accounts, limits)
+        check_accounts(accounts, limits)
         super().__init__()
         self._clock = FeedClock(self._stalled)
         self.ledger = Ledger(self.now)
@@ -206,7 +201,7 @@ class TickerManager(LiveSource):
         UnknownInstrument
             When one is not an unsigned 32-bit number. Likewise.
         """
-        wanted = _tokens(tokens)
+        wanted = plain_tokens(tokens)
         new = [token for token in dict.fromkeys(wanted) if token not in self._planner]
         plan = self._planner.subscribe(wanted, Mode(mode))
         self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
@@ -215,7 +210,7 @@ class TickerManager(LiveSource):
 
     def unsubscribe(self, tokens: Collection[int]) -> None:
         """Unsubscribe instruments; those that are not subscribed are ignored."""
-        gone = [token for token in dict.fromkeys(_tokens(tokens)) if token in self._planner]
+        gone = [token for token in dict.fromkeys(plain_tokens(tokens)) if token in self._planner]
         plan = self._planner.unsubscribe(gone)
         self.deliver(Unsubscribed(self.now(), tuple(gone)))
         self._execute(plan)
@@ -228,7 +223,7 @@ class TickerManager(LiveSource):
         UnknownInstrument
             When one of them is not subscribed. Nothing has been changed then.
         """
-        wanted = _tokens(tokens)
+        wanted = plain_tokens(tokens)
         plan = self._planner.set_mode(wanted, Mode(mode))
         self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
         self._execute(plan)
@@ -336,8 +331,8 @@ class TickerManager(LiveSource):
         self._planner.closed(link.index)
         self._lose(link, failure, was_open=was_open)
         if failure is not REFUSED_BEFORE:
-            self.note(_kind(link, was_open=was_open), _detail(link, failure), link.index)
-        if _is_lost(link, failure):
+            self.note(*link.describe_end(failure, was_open=was_open), link.index)
+        if link.is_lost:
             self._execute(self._planner.lost(link.index))
         if failure.kind is FailureKind.FATAL:
             self._give_up(link.account)
@@ -549,41 +544,3 @@ class TickerManager(LiveSource):
         if name is None or name not in self._accounts:
             raise ConfigError("account", name, f"one of {', '.join(map(repr, self._accounts))}")
         return self._accounts[name]
-
-
-def _is_lost(link: Link, failure: Failure) -> bool:
-    given_up = link.state is ConnectionState.FAILED or failure.kind is not FailureKind.TRANSIENT
-    return given_up or link.attempts >= ATTEMPTS_BEFORE_LOST
-
-
-def _kind(link: Link, *, was_open: bool) -> str:
-    """Return the kind of event for the end of a connection."""
-    if link.state in {ConnectionState.EXPIRED, ConnectionState.FAILED}:
-        return link.state.value
-    return "disconnected" if was_open else "refused"
-
-
-def _detail(link: Link, failure: Failure) -> str:
-    if link.account.error is not None:
-        return str(link.account.error)
-    if link.state is ConnectionState.FAILED:
-        return f"{failure.reason}; given up after {link.attempts} attempts"
-    return f"{failure.reason}; next attempt in {link.delay:.1f} s"
-
-
-def _check_accounts(accounts: Sequence[Account], limits: Limits) -> None:
-    names = [account.name for account in accounts]
-    if not accounts or len(set(names)) < len(names):
-        raise ConfigError("accounts", names, "at least one, each with its own name")
-    most = MAX_PLACES // limits.connections
-    if len(accounts) > most:
-        raise ConfigError("accounts", names, f"at most {most}")
-
-
-def _tokens(tokens: Iterable[int]) -> list[int]:
-    """Return tokens as plain integers, which JSON needs; raise if one is invalid."""
-    plain = [as_int(token) for token in tokens]
-    if plain and not (min(plain) in TOKEN_RANGE and max(plain) in TOKEN_RANGE):
-        wrong = next(token for token in plain if token not in TOKEN_RANGE)
-        raise UnknownInstrument(str(wrong), hint="Instrument tokens are unsigned 32-bit numbers.")
-    return plain

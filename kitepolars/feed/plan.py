@@ -9,12 +9,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import islice
+from operator import index as as_int
 from types import MappingProxyType
 from typing import Final
 
 from kitepolars.errors import CapacityExceeded, ConfigError, UnknownInstrument
-from kitepolars.feed.commands import Action, Command, Move, Plan
+from kitepolars.wire.control import TOKEN_RANGE
 from kitepolars.wire.layouts import Mode
 
 MAX_PLACES: Final = 256
@@ -58,6 +60,64 @@ class Limits:
     def instruments_per_opening(self) -> int:
         """The number of instruments per opened connection: 1,000 with Kite's limits."""
         return -(-self.instruments_per_connection // self.connections)
+
+
+class Action(StrEnum):
+    """The kind of a request to the server."""
+
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+    SET_MODE = "mode"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A request to send on an open connection, for any number of instruments.
+
+    Parameters
+    ----------
+    connection
+        Index of the connection.
+    action
+        The kind of request.
+    tokens
+        The instruments.
+    mode
+        The mode; None for an unsubscribe.
+    """
+
+    connection: int
+    action: Action
+    tokens: tuple[int, ...]
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Instruments that were moved from a lost connection to an open one."""
+
+    source: int
+    target: int
+    instruments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a change needs, in order.
+
+    Parameters
+    ----------
+    opens
+        Connections to open.
+    commands
+        Requests to send on open connections.
+    moves
+        Instruments that were moved.
+    """
+
+    opens: tuple[int, ...] = ()
+    commands: tuple[Command, ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 @dataclass(slots=True)
@@ -343,3 +403,12 @@ def _subscribe(connection: int, members: Mapping[int, Mode]) -> tuple[Command, .
         Command(connection, Action.SUBSCRIBE, tuple(tokens), mode)
         for mode, tokens in by_mode.items()
     )
+
+
+def plain_tokens(tokens: Iterable[int]) -> list[int]:
+    """Return tokens as plain integers, which JSON needs; raise if one is invalid."""
+    plain = [as_int(token) for token in tokens]
+    if plain and not (min(plain) in TOKEN_RANGE and max(plain) in TOKEN_RANGE):
+        wrong = next(token for token in plain if token not in TOKEN_RANGE)
+        raise UnknownInstrument(str(wrong), hint="Instrument tokens are unsigned 32-bit numbers.")
+    return plain

@@ -1,13 +1,11 @@
-"""The ticks held: sealed chunks and the live tail, snapshots of them, and retention.
+"""The store of ticks: the loop thread appends, seals full buffers and drops what is too old.
 
-The loop thread owns and appends. Other threads read the immutable `Held` that the store publishes,
-and never wait for the writer.
+Other threads read the immutable `Held` that the store publishes, and never wait for the writer.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -17,12 +15,12 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError
-from kitepolars.frames.buffers import SLOT, Rows, TickBuffer, merge_latest
+from kitepolars.frames.buffers import SLOT, TickBuffer
+from kitepolars.frames.held import Chunk, Held, SealedFrames
 from kitepolars.frames.index import TokenIndex
 from kitepolars.frames.memory import Slabs
-from kitepolars.frames.schema import MODE, SCHEMA
 from kitepolars.wire.decode import MICROSECONDS, decode
-from kitepolars.wire.layouts import LAYOUTS, MODES
+from kitepolars.wire.layouts import LAYOUTS
 from kitepolars.wire.scan import Packets
 
 CHUNK_ROWS: Final = 524_288
@@ -33,8 +31,6 @@ SMALLEST_CHUNK: Final = 65_536
 
 RETENTION_CHUNKS: Final = 16
 """The least number of chunks of a bounded history, of which one is dropped at a time."""
-
-_MODE_VALUES: Final = pl.Series("mode", list(MODES), dtype=MODE)
 
 _HAS_EXCHANGE_TIME: Final = np.array(["exchange_timestamp" in layout.fields for layout in LAYOUTS])
 
@@ -94,138 +90,6 @@ class Retention:
         return min(CHUNK_ROWS, self.max_rows // RETENTION_CHUNKS)
 
 
-class Chunk:
-    """A full buffer. Its frame is made by the first reader that needs it, on the thread of it.
-
-    Parameters
-    ----------
-    buffer
-        The buffer, all of whose rows are published.
-    symbols
-        The Categorical symbol by slot.
-    """
-
-    def __init__(self, buffer: TickBuffer, symbols: pl.Series) -> None:
-        self.height = buffer.length
-        self.newest = buffer.newest
-        """The arrival of its last tick by the clock of now: µs since the epoch, UTC."""
-        self._buffer: TickBuffer | None = buffer
-        self._symbols = symbols
-        self._frame: pl.DataFrame | None = None
-        self._lock = threading.Lock()
-
-    def frame(self) -> pl.DataFrame:
-        """Return its ticks. Any thread."""
-        with self._lock:
-            if self._buffer is not None:
-                self._frame = self._buffer.frame(0, self.height, self._symbols, _MODE_VALUES)
-                self._buffer = None
-            assert self._frame is not None  # noqa: S101 - made from the buffer above
-            return self._frame
-
-
-class _Sealed:
-    """Caches the concatenated frames of chunks. Any thread."""
-
-    def __init__(self) -> None:
-        self._made: tuple[tuple[Chunk, ...], pl.DataFrame] = ((), pl.DataFrame(schema=SCHEMA))
-
-    def frame(self, chunks: tuple[Chunk, ...]) -> pl.DataFrame:
-        """Return the ticks of chunks; usually those of the previous call and some new ones."""
-        known, frame = self._made
-        if chunks[: len(known)] != known:
-            known, frame = (), pl.DataFrame(schema=SCHEMA)
-        new = [chunk.frame() for chunk in chunks[len(known) :]]
-        if new:
-            frame = pl.concat([frame, *new] if known else new)
-            self._made = chunks, frame
-        return frame
-
-
-class Held(NamedTuple):
-    """The ticks held at one moment. Immutable; any thread may make frames of it.
-
-    Parameters
-    ----------
-    chunks
-        The sealed chunks.
-    sealed_rows
-        Rows of the chunks.
-    first
-        The number of ticks dropped so far: the number of the first tick held.
-    buffer, length
-        The live tail, and its published rows.
-    symbols, naming
-        The Categorical symbol by slot, and how often the symbols have been replaced.
-    settled
-        The last tick of each instrument before the live tail.
-    sealed
-        The frame of the chunks, cached.
-    are_reused
-        Whether a token has been reassigned to another instrument, so that two slots have it.
-    """
-
-    chunks: tuple[Chunk, ...]
-    sealed_rows: int
-    first: int
-    buffer: TickBuffer
-    length: int
-    symbols: pl.Series
-    naming: int
-    settled: TickBuffer
-    sealed: _Sealed
-    are_reused: bool = False
-
-    @property
-    def height(self) -> int:
-        """Rows held."""
-        return self.sealed_rows + self.length
-
-    @property
-    def total(self) -> int:
-        """Ticks received so far, including dropped ones: the number of the next tick."""
-        return self.first + self.height
-
-    def tail(self) -> pl.DataFrame:
-        """Return the rows of the live tail."""
-        return self.buffer.growing(self.length, self.symbols, _MODE_VALUES, self.naming)
-
-    def frame(self) -> pl.DataFrame:
-        """Return all ticks held, in arrival order, without copying them."""
-        sealed = self.sealed.frame(self.chunks)
-        return pl.concat([sealed, self.tail()]) if self.length else sealed
-
-    def since(self, number: int) -> pl.DataFrame:
-        """Return the ticks from a number on, counted from the first tick received."""
-        start = max(0, number - self.first)
-        if start >= self.sealed_rows:
-            begin = min(start - self.sealed_rows, self.length)
-            return self.buffer.frame(begin, self.length, self.symbols, _MODE_VALUES)
-        return self.frame().slice(start)
-
-    def rows_since(self, number: int) -> Rows | pl.DataFrame:
-        """Return what `since` returns; rows of the live tail where they are."""
-        start = number - self.first - self.sealed_rows
-        if start >= 0:
-            return Rows(self.buffer, min(start, self.length), self.length, self.symbols)
-        return self.since(number)
-
-    def latest(self) -> pl.DataFrame:
-        """Return the last tick of each instrument, in the order in which they were first seen.
-
-        The time does not depend on the length of the history, only on that of the live tail.
-        """
-        merged = self.merge_latest()
-        latest = merged.frame(0, merged.length, self.symbols, _MODE_VALUES)
-        if self.are_reused:  # the instrument that has the token now has the later slot
-            latest = latest.unique("instrument_token", keep="last", maintain_order=True)
-        return latest
-
-    def merge_latest(self) -> TickBuffer:
-        """Return the rows of `latest` as a buffer."""
-        return merge_latest(self.settled, self.buffer, self.length, len(self.symbols))
-
-
 class NewRows(NamedTuple):
     """Rows that are complete except for their mark as cached values.
 
@@ -279,7 +143,7 @@ class TickStore:
         self.before_drop: Callable[[Held], None] = lambda held: None  # noqa: ARG005
         """Called with all that is held before some of it is dropped; must not raise."""
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
-        self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), _Sealed())
+        self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), SealedFrames())
         """The published state, replaced in a single assignment."""
 
     def name_instruments(self, symbol_of: SymbolOf) -> None:
@@ -337,7 +201,7 @@ class TickStore:
             buffer=buffer,
             length=0,
             settled=TickBuffer(1),
-            sealed=_Sealed(),
+            sealed=SealedFrames(),
         )
 
     def write(self, packets: Packets, reads: npt.NDArray[np.int64], mark: Mark) -> Collection[int]:
@@ -419,5 +283,5 @@ class TickStore:
                 chunks=held.chunks[dropped:],
                 sealed_rows=held.sealed_rows - gone,
                 first=held.first + gone,
-                sealed=_Sealed(),
+                sealed=SealedFrames(),
             )

@@ -18,7 +18,7 @@ from kitepolars.analytics.technical import Indicator
 from kitepolars.calendar import IST
 from kitepolars.errors import UnknownInstrument
 from kitepolars.feed.plan import Limits
-from kitepolars.frames.store import Held
+from kitepolars.frames.held import Held
 from kitepolars.instruments import Instrument, Instruments, SomeInstruments
 from kitepolars.options import MAX_AGE, ChainListings, join_chain
 from kitepolars.options.listing import ListedChain

@@ -14,7 +14,7 @@ from kitepolars.analytics.technical import IncrementalIndicators, Indicator
 from kitepolars.analytics.technical.growing import studies_of
 
 if TYPE_CHECKING:
-    from kitepolars.frames.store import Held
+    from kitepolars.frames.held import Held
     from kitepolars.ticker.runtime import Runtime
 
 _KEPT_SETS: Final = 16

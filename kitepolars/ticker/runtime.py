@@ -14,8 +14,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from kitepolars.errors import NotLive, NotRunning
 from kitepolars.feed.plan import Limits
+from kitepolars.frames.held import Held
 from kitepolars.frames.index import InstrumentFilter
-from kitepolars.frames.store import Held, Retention, TickStore
+from kitepolars.frames.store import Retention, TickStore
 from kitepolars.ledger import Ledger
 from kitepolars.loop import LoopThread
 from kitepolars.nesting import refuse_broken_nesting

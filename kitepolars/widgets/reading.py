@@ -36,7 +36,7 @@ class InstrumentLookup(Protocol):
 
 
 class HeldTicks(Protocol):
-    """The ticks held at one moment: the part of `kitepolars.frames.store.Held` used here."""
+    """The ticks held at one moment: the part of `kitepolars.frames.held.Held` used here."""
 
     @property
     def total(self) -> int:

@@ -12,8 +12,8 @@ import pytest
 
 from kitepolars.feed.account import Account
 from kitepolars.feed.clock import FeedClock
-from kitepolars.feed.commands import Action, Command
 from kitepolars.feed.link import AccountInUse, Link, requests
+from kitepolars.feed.plan import Action, Command
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 from kitepolars.source import ConnectionState, Heartbeats, Messages, Record, SnapshotsExpected
 from kitepolars.wire.layouts import Mode

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from kitepolars.errors import CapacityExceeded, ConfigError, UnknownInstrument
-from kitepolars.feed.commands import Action, Command, Move, Plan
-from kitepolars.feed.plan import Limits, Planner, spread
+from kitepolars.feed.plan import Action, Command, Limits, Move, Plan, Planner, spread
 from kitepolars.wire.layouts import Mode
 
 SMALL = Limits(connections=3, instruments_per_connection=10)
