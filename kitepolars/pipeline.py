@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -74,7 +74,7 @@ class Flush:
             raise ConfigError("max_bytes", self.max_bytes, "at least 1 byte")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PipelineStats:
     """The pipeline's counters.
 
@@ -163,22 +163,13 @@ class Pipeline:
         self._first = FirstPackets()
         self._times = TimeCheck()
         self._unknown_segments: set[int] = set()
-        self._packets = self._ticks = 0
-        self._rejected_packets = self._rejected_messages = self._rejected_times = 0
-        self._dropped = 0
+        self._counters = PipelineStats()
         self._listeners = Listeners[None]()
         self._taps = Listeners[Message]()
 
     def stats(self) -> PipelineStats:
         """Return the counters of this moment."""
-        return PipelineStats(
-            packets=self._packets,
-            ticks=self._ticks,
-            rejected_packets=self._rejected_packets,
-            rejected_messages=self._rejected_messages,
-            rejected_times=self._rejected_times,
-            dropped=self._dropped,
-        )
+        return replace(self._counters)
 
     def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
         """Call `listener` after each flush; what is returned ends that."""
@@ -213,8 +204,8 @@ class Pipeline:
         self._empty_inbox()
         self._first = FirstPackets()
         self._unknown_segments.clear()
-        self._packets = self._ticks = 0
-        self._rejected_packets = self._rejected_messages = self._dropped = 0
+        self._times = TimeCheck()
+        self._counters = PipelineStats()
         self.store.clear()
 
     def take(self, record: Record) -> None:
@@ -301,7 +292,7 @@ class Pipeline:
         try:
             self._decode(items, _rows(bounds, 2), _rows(reads, 3))
         except Exception as error:  # noqa: BLE001 - the feed outlives any failure here
-            self._dropped += messages
+            self._counters.dropped += messages
             self._events.add("dropped", f"{messages} messages could not be kept: {error!r}")
 
     def _empty_inbox(self) -> None:
@@ -319,7 +310,7 @@ class Pipeline:
         if self._only is not None:
             packets = self._only.select(packets)
         unknown = self.store.write(packets, reads, self._mark)
-        self._ticks += len(packets)
+        self._counters.ticks += len(packets)
         self._report_segments(unknown)
 
     def _mark(self, rows: NewRows) -> npt.NDArray[np.bool_] | None:
@@ -335,9 +326,10 @@ class Pipeline:
         return self._first.cached(rows)
 
     def _report(self, packets: Packets, reads: npt.NDArray[np.int64]) -> None:
-        self._packets += len(packets) + packets.rejected_packets
-        self._rejected_packets += packets.rejected_packets
-        self._rejected_messages += packets.rejected_messages
+        counters = self._counters
+        counters.packets += len(packets) + packets.rejected_packets
+        counters.rejected_packets += packets.rejected_packets
+        counters.rejected_messages += packets.rejected_messages
         for rejection in packets.rejections:
             read = np.searchsorted(np.cumsum(reads[:, 2]), rejection.item, side="right")
             at, connection, _ = reads[read].tolist()
@@ -345,8 +337,8 @@ class Pipeline:
 
     def _report_time(self, wrong: WrongTimes) -> None:
         """Count times that were made absent, and describe the first of them, some times over."""
-        before = self._rejected_times
-        self._rejected_times += wrong.times
+        before = self._counters.rejected_times
+        self._counters.rejected_times += wrong.times
         if before < TIMES_REPORTED:
             said = dt.datetime.fromtimestamp(wrong.time / 1e6, dt.UTC).isoformat()
             read = dt.datetime.fromtimestamp(wrong.received_at / 1e6, dt.UTC).isoformat()

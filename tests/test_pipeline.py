@@ -14,7 +14,7 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames.store import Retention, TickStore
 from kitepolars.ledger.events import Events
 from kitepolars.loop import LoopThread
-from kitepolars.pipeline import Flush, Pipeline
+from kitepolars.pipeline import Flush, Pipeline, PipelineStats
 from kitepolars.source import ClockMoved, Messages, SnapshotsExpected
 from kitepolars.wire.layouts import FULL, LTP
 from patience import PATIENCE
@@ -308,3 +308,15 @@ async def test_wrong_times_are_described_a_few_times_and_all_counted(
         pipeline.flush()
     assert pipeline.stats().rejected_times == 50
     assert len(events.snapshot()) == 10
+
+
+async def test_a_cleared_pipeline_has_counted_nothing(pipeline: Pipeline) -> None:
+    ahead = NOW_S + 19_800
+    pipeline.take(Messages(NOW, 0, [full(*((257, ahead, 1) for _ in range(40)))]))
+    pipeline.flush()
+    assert pipeline.stats().rejected_times > 0
+    pipeline.clear()
+    assert pipeline.stats() == PipelineStats()
+    pipeline.take(Messages(NOW, 0, [full((257, ahead, NOW_S))]))
+    pipeline.flush()
+    assert pipeline.store.held.frame()["exchange_timestamp"].null_count() == 1

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Hashable, Mapping
 from concurrent.futures import CancelledError
+from dataclasses import asdict, fields
 from typing import Any, Final, Protocol, TypeVar
 
 from kitepolars.errors import NotLive, NotRunning
@@ -218,23 +219,9 @@ class Runtime:
         return self.flushed(self._count)
 
     def _count(self) -> Stats:
-        feed, pipeline = self.ledger.stats(), self.pipeline.stats()
-        return Stats(
-            messages=feed.messages,
-            bytes=feed.bytes,
-            packets=pipeline.packets,
-            ticks=pipeline.ticks,
-            rejected_packets=pipeline.rejected_packets,
-            rejected_messages=pipeline.rejected_messages,
-            rejected_times=pipeline.rejected_times,
-            dropped=pipeline.dropped,
-            rows=self.store.held.height,
-            reconnects=feed.reconnects,
-            connected=feed.connected,
-            instruments=feed.instruments,
-            orders=feed.orders,
-            gaps=feed.gaps,
-        )
+        counters = asdict(self.ledger.stats()) | asdict(self.pipeline.stats())
+        shown = {field.name: counters[field.name] for field in fields(Stats) if field.name != "rows"}
+        return Stats(rows=self.store.held.height, **shown)
 
     def _take_over(self) -> None:
         """Stop older runtimes of this process with which this one would exceed what Kite allows.
