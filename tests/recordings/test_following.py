@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,15 @@ def make(kite: SimulatedKite, folder: Path) -> Iterator[Start]:
         ticker.stop()
 
 
+def begin(kite: SimulatedKite, make: Start, *tokens: int) -> kp.Ticker:
+    """Start a ticker that has subscribed instruments in full mode."""
+    ticker = make()
+    ticker.subscribe(tokens, mode="full")
+    ticker.start()
+    kite.wait_for(lambda kite: kite.subscribed().keys() == set(tokens))
+    return ticker
+
+
 def receive(kite: SimulatedKite, *tickers: kp.Ticker, steps: int = 5) -> None:
     """Let the market tick, and wait until every ticker has all of it."""
     for _ in range(steps):
@@ -102,10 +112,7 @@ def test_a_ticker_starts_its_recorder_and_has_what_that_writes(
 def test_the_same_cell_finds_the_recorder_again(
     kite: SimulatedKite, folder: Path, make: Start
 ) -> None:
-    first = make()
-    first.subscribe([INFY], mode="full")
-    first.start()
-    kite.wait_for(lambda kite: INFY in kite.subscribed())
+    first = begin(kite, make, INFY)
     receive(kite, first)
     pid = Recorder(folder).ask("status")["pid"]
     first.stop()
@@ -126,10 +133,7 @@ def test_the_same_cell_finds_the_recorder_again(
 def test_notebooks_follow_one_recorder_each_with_a_view_of_its_own(
     kite: SimulatedKite, folder: Path, make: Start
 ) -> None:
-    owner = make()
-    owner.subscribe([INFY, SBIN], mode="full")
-    owner.start()
-    kite.wait_for(lambda kite: len(kite.subscribed()) == 2)
+    owner = begin(kite, make, INFY, SBIN)
     with kp.attach(folder) as one, kp.attach(folder, retention=kp.Retention(max_rows=16)) as other:
         receive(kite, owner, one, other, steps=20)
         assert_frame_equal(one.frame(), owner.frame())
@@ -259,10 +263,7 @@ def details(ticker: kp.Ticker) -> list[str]:
 def test_a_killed_recorder_is_an_event_and_a_gap_and_its_successor_is_followed(
     kite: SimulatedKite, folder: Path, make: Start
 ) -> None:
-    ticker = make()
-    ticker.subscribe([INFY], mode="full")
-    ticker.start()
-    kite.wait_for(lambda kite: INFY in kite.subscribed())
+    ticker = begin(kite, make, INFY)
     receive(kite, ticker)
     os.kill(Recorder(folder).ask("status")["pid"], signal.SIGKILL)
 
@@ -286,10 +287,7 @@ def test_a_killed_recorder_is_an_event_and_a_gap_and_its_successor_is_followed(
 def test_a_recorder_that_was_stopped_leaves_no_gap(
     kite: SimulatedKite, folder: Path, make: Start
 ) -> None:
-    ticker = make()
-    ticker.subscribe([INFY], mode="full")
-    ticker.start()
-    kite.wait_for(lambda kite: INFY in kite.subscribed())
+    ticker = begin(kite, make, INFY)
     receive(kite, ticker)
     Recorder(folder).ask("stop")
 
@@ -317,48 +315,56 @@ ticker.stop()
 """
 
 
-def test_a_notebook_that_holds_the_interpreters_lock_loses_nothing(
-    kite: SimulatedKite, folder: Path, make: Start
-) -> None:
-    owner = make()
-    owner.subscribe([INFY, SBIN, NIFTY], mode="full")
-    owner.start()
-    kite.wait_for(lambda kite: len(kite.subscribed()) == 3)
-    receive(kite, owner)
+@dataclass(frozen=True)
+class Notebook:
+    """A process that follows a recording, and is spoken to line by line."""
+
+    process: subprocess.Popen[str]
+
+    def say(self, line: object) -> None:
+        assert self.process.stdin is not None
+        print(line, file=self.process.stdin, flush=True)
+
+    def hear(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+
+@contextmanager
+def attached_notebook(folder: Path, hold: str) -> Iterator[Notebook]:
+    """Run a process that has attached itself; it can hold its lock for some seconds."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder), "0.5"],
+        [sys.executable, "-c", HOLD, str(folder), hold],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    ) as notebook:
-        assert notebook.stdin is not None
-        assert notebook.stdout is not None
-        assert notebook.stdout.readline() == "attached\n"
-        print(file=notebook.stdin, flush=True)
+    ) as process:
+        notebook = Notebook(process)
+        assert notebook.hear() == "attached"
+        yield notebook
+
+
+def test_a_notebook_that_holds_the_interpreters_lock_loses_nothing(
+    kite: SimulatedKite, folder: Path, make: Start
+) -> None:
+    owner = begin(kite, make, INFY, SBIN, NIFTY)
+    receive(kite, owner)
+    with attached_notebook(folder, hold="0.5") as notebook:
+        notebook.say("")
         for _ in range(100):
             kite.step()
-        assert notebook.stdout.readline() == "released\n"
-        print(kite.packets_sent, file=notebook.stdin, flush=True)
-        assert notebook.stdout.readline() == f"{kite.packets_sent} 0\n"
+        assert notebook.hear() == "released"
+        notebook.say(kite.packets_sent)
+        assert notebook.hear() == f"{kite.packets_sent} 0"
 
 
 def test_a_killed_kernel_finds_everything_again(
     kite: SimulatedKite, folder: Path, make: Start
 ) -> None:
-    owner = make()
-    owner.subscribe([INFY], mode="full")
-    owner.start()
-    kite.wait_for(lambda kite: INFY in kite.subscribed())
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder), "1000"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as notebook:
-        assert notebook.stdout is not None
-        assert notebook.stdout.readline() == "attached\n"
+    owner = begin(kite, make, INFY)
+    with attached_notebook(folder, hold="1000") as notebook:
         receive(kite, owner)
-        notebook.kill()
+        notebook.process.kill()
     for _ in range(20):
         kite.step()
     with kp.attach(folder) as again:
