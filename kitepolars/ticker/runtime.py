@@ -220,7 +220,9 @@ class Runtime:
 
     def _count(self) -> Stats:
         counters = asdict(self.ledger.stats()) | asdict(self.pipeline.stats())
-        shown = {field.name: counters[field.name] for field in fields(Stats) if field.name != "rows"}
+        shown = {
+            field.name: counters[field.name] for field in fields(Stats) if field.name != "rows"
+        }
         return Stats(rows=self.store.held.height, **shown)
 
     def _take_over(self) -> None:

@@ -186,24 +186,6 @@ def test_orders_are_typed_and_the_furthest_update_wins(
     assert dict(latest.select("order_id", "status").rows()) == {"A": "COMPLETE", "B": "OPEN"}
 
 
-def test_accounts_come_from_the_environment_or_the_official_client(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
-    monkeypatch.chdir(str(tmp_path))
-    monkeypatch.delenv("KITE_API_KEY", raising=False)
-    monkeypatch.delenv("KITE_ACCESS_TOKEN", raising=False)
-    with pytest.raises(kp.ConfigError, match="KITE_API_KEY"):
-        kp.Ticker.from_env()
-    monkeypatch.setenv("KITE_API_KEY", "key")
-    monkeypatch.setenv("KITE_ACCESS_TOKEN", "hush")
-    assert "hush" not in repr(kp.Ticker.from_env(default_mode="full"))
-
-    class Kite:
-        api_key, access_token = "key", "hush"
-
-    assert not kp.Ticker.from_kite(Kite()).is_running
-
-
 def test_candles_with_indicators_are_those_of_the_whole_frame(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
