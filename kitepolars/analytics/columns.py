@@ -56,8 +56,8 @@ def require(frame: pl.DataFrame | pl.LazyFrame, names: Iterable[str], use: str) 
     missing = [name for name in names if name not in schema]
     if missing:
         have = list(schema)[:_COLUMNS_SHOWN]
-        expected = f"one with the columns that {use} need: {', '.join(missing)} missing"
-        raise ConfigError("frame", have, expected)
+        lacking = f"the frame lacks columns for {use}: {', '.join(missing)}; it has {have}"
+        raise ConfigError("frame", have, message=lacking)
     return schema
 
 

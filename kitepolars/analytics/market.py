@@ -60,10 +60,8 @@ def latest(frame: Frame, *, now: dt.datetime | None = None) -> Frame:
     >>> latest(ticks).select("instrument_token", "last_price", "change").rows()
     [(1, 12.0, 50.0), (2, 5.0, 0.0)]
     """
-    schema = require(frame, ("instrument_token", "last_price"), "latest")
-    last = frame.group_by("instrument_token").last().sort("instrument_token")
-    others = [name for name in schema if name not in _LEADING]
-    return with_market(last, now=now).select(*_LEADING, *others)
+    require(frame, ("instrument_token", "last_price"), "latest")
+    return with_market(frame.group_by("instrument_token").last().sort("instrument_token"), now=now)
 
 
 def with_market(frame: Frame, *, now: dt.datetime | None = None) -> Frame:
@@ -79,8 +77,7 @@ def with_market(frame: Frame, *, now: dt.datetime | None = None) -> Frame:
     Returns
     -------
     DataFrame or LazyFrame
-        The frame with ``change``, ``range_position`` and ``staleness`` behind its columns, and
-        those of ``symbol``, ``close``, ``high`` and ``low`` that it lacks, as nulls.
+        The columns in the order of `latest`. ``symbol`` is null where the frame has none.
 
     Raises
     ------
@@ -95,13 +92,15 @@ def with_market(frame: Frame, *, now: dt.datetime | None = None) -> Frame:
     missing = [name for name in ("symbol", "close", "high", "low") if name not in schema]
     low, high = pl.col("low"), pl.col("high")
     position = (pl.col("last_price") - low) / (high - low)
-    return frame.with_columns(column(schema, name) for name in missing).with_columns(
+    others = [name for name in schema if name not in _LEADING]
+    market = frame.with_columns(column(schema, name) for name in missing).with_columns(
         change(),
         pl.when((high > low) & (pl.col("last_price") != 0))
         .then(position.clip(0, 1))
         .alias("range_position"),
         (until - tick_time).alias("staleness"),
     )
+    return market.select(*_LEADING, *others)
 
 
 def movers(frame: Frame, n: int = 10) -> Frame:

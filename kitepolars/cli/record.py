@@ -76,7 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     instruments = _instruments(arguments)
     tokens = _chosen(arguments, instruments)
     if not tokens:
-        raise ConfigError("instruments", [], "named, or given with --watchlist or --all")
+        none = "no instruments are given: name them, or use --watchlist or --all"
+        raise ConfigError("instruments", [], message=none)
     print(f"recording {len(tokens):,} instruments into {arguments.out}; Ctrl-C ends it", flush=True)
     request = Request(
         url=arguments.url,

@@ -141,11 +141,14 @@ def is_loopback(url: str) -> bool:
 def check_accounts(accounts: Sequence[Account], limits: Limits) -> None:
     """Raise ConfigError unless there are accounts, with distinct names, and not too many."""
     names = [account.name for account in accounts]
-    if not accounts or len(set(names)) < len(names):
-        raise ConfigError("accounts", names, "at least one, each with its own name")
+    if not accounts:
+        raise ConfigError("accounts", names, message="accounts is empty: pass at least one")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        twice = f"several accounts are named {', '.join(repeated)}: give each its own name"
+        raise ConfigError("accounts", names, message=twice)
     most = MAX_PLACES // limits.connections
     if len(accounts) > most:
-        raise ConfigError("accounts", names, f"at most {most}")
+        raise ConfigError("accounts", len(accounts), f"at most {most}")
 
 
 def _filled(name: str, value: object) -> str:

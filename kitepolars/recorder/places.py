@@ -39,7 +39,7 @@ def require_posix() -> None:
         raise ConfigError(
             "recorder",
             "Windows",
-            "used on Linux, on macOS, or in WSL; ticker.record(...) works everywhere",
+            message="a recorder needs Linux, macOS or WSL; on Windows use ticker.record(...)",
         )
 
 

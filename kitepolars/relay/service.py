@@ -152,9 +152,8 @@ class Relay(Endpoint[RelayClient]):
         write_buffer: int = WRITE_BUFFER,
     ) -> None:
         if tls is None and not _is_loopback(host):
-            raise ConfigError(
-                "host", host, "this machine's loopback address, or served with TLS (--cert, --key)"
-            )
+            open_to_others = f"{host!r} can be reached from other machines: pass --cert and --key"
+            raise ConfigError("host", host, message=open_to_others)
         super().__init__((host, port), heartbeat=HEARTBEAT_AFTER, tls=tls)
         self._source = source
         self._tokens = tokens

@@ -106,7 +106,8 @@ class RelayTokens:
 
         def add(known: Mapping[str, RelayToken]) -> dict[str, RelayToken]:
             if name in known:
-                raise ConfigError("name", name, "one that has no token yet; revoke that first")
+                taken = f"{name} already has a token: revoke it first, or choose another name"
+                raise ConfigError("name", name, message=taken)
             return {**known, name: entry}
 
         self._change(add)
@@ -123,7 +124,8 @@ class RelayTokens:
 
         def revoke(known: Mapping[str, RelayToken]) -> dict[str, RelayToken]:
             if name not in known:
-                raise ConfigError("name", name, f"one of {', '.join(known) or '(none)'}")
+                unknown = f"{name!r} has no token; there are: {', '.join(known) or 'none'}"
+                raise ConfigError("name", name, message=unknown)
             return {other: token for other, token in known.items() if other != name}
 
         self._change(revoke)

@@ -119,9 +119,10 @@ class TickerAnswers:
         Returns
         -------
         polars.DataFrame
-            The columns of `frame`, then ``change`` (percent to the previous close),
-            ``range_position`` (0 at the day's low, 1 at its high) and ``staleness`` (the time
-            since the tick arrived); in the order in which instruments were first subscribed.
+            ``instrument_token``, ``symbol``, ``last_price``, ``change`` (percent to the previous
+            close), ``range_position`` (0 at the day's low, 1 at its high), ``staleness`` (the
+            time since the tick arrived), then the other columns of `frame`, as `kp.latest` orders
+            them; in the order in which instruments were first subscribed.
         """
         return with_market(self._held().latest(), now=self._now())
 

@@ -291,7 +291,8 @@ def _checked_interval(every: str) -> str:
 
 def _checked_history(history: pl.DataFrame) -> pl.DataFrame:
     if missing := [name for name in _HISTORY if name not in history.columns]:
-        raise ConfigError("history", history.columns, f"a frame with {', '.join(missing)} as well")
+        lacking = f"history has no column {', '.join(missing)}"
+        raise ConfigError("history", history.columns, message=lacking)
     return history.select(_HISTORY.names()).cast(_HISTORY)
 
 

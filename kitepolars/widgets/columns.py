@@ -196,9 +196,11 @@ def checked_columns(columns: Sequence[str]) -> tuple[str, ...]:
     ('last_price', 'change')
     """
     names = (columns,) if isinstance(columns, str) else tuple(columns)
-    unknown = [name for name in names if name not in COLUMNS]
-    if unknown or len(set(names)) < len(names):
-        raise ConfigError("columns", columns, f"distinct names from {', '.join(COLUMNS)}")
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise ConfigError("columns", unknown, f"names from {', '.join(COLUMNS)}")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        twice = f"columns name {', '.join(repeated)} more than once"
+        raise ConfigError("columns", names, message=twice)
     return names
 
 

@@ -89,7 +89,8 @@ class Dashboard(Composite):
 def _first(ticker: WatchedTicker) -> int:
     tokens = ticker.subscriptions()["instrument_token"]
     if tokens.is_empty():
-        raise ConfigError("instrument", None, "given, because nothing is subscribed yet")
+        nothing = "no instrument is subscribed yet: pass instrument, or subscribe first"
+        raise ConfigError("instrument", None, message=nothing)
     return int(tokens[0])
 
 

@@ -137,5 +137,5 @@ def test_depth_says_what_would_work() -> None:
         depth(later, "NSE:INFY")
     with pytest.raises(ConfigError, match="is an index: it has no order book"):
         depth(tick(None, None, token=256265, symbol="NSE:NIFTY 50"))
-    with pytest.raises(ConfigError, match="depth need: bid_price"):
+    with pytest.raises(ConfigError, match="depth: bid_price"):
         depth(frame.drop("bid_price"))

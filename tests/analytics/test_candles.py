@@ -399,7 +399,7 @@ def test_other_intervals_work(ticks_of: TicksOf, every: Any) -> None:
 
 def test_bad_input_says_what_would_work(ticks_of: TicksOf) -> None:
     ticks = ticks_of(("10:00:30", 1.0, 10))
-    with pytest.raises(ConfigError, match="candles need: instrument_token, last_price missing"):
+    with pytest.raises(ConfigError, match="candles: instrument_token, last_price"):
         candles(ticks.drop("instrument_token", "last_price"), "1m")
     with pytest.raises(ConfigError, match="received_at missing"):
         candles(ticks.drop("exchange_timestamp", "received_at"), "1m")

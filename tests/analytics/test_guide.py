@@ -32,7 +32,7 @@ def test_the_blocks_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(names["batch"]["symbol"]) == {"NSE:INFY"}
     said = capsys.readouterr().out.splitlines()[-3:]
     assert "'15m'" in said[0]
-    assert "bid_price missing" in said[1]
+    assert "lacks columns for depth: bid_price" in said[1]
     assert "did you mean NSE:INFY" in said[2]
 
 

@@ -92,9 +92,9 @@ def test_movers_are_a_positive_number(ticks_of: TicksOf, n: Any) -> None:
 
 def test_missing_columns_are_named(ticks_of: TicksOf) -> None:
     ticks = watch(ticks_of)
-    with pytest.raises(ConfigError, match="last_price missing"):
+    with pytest.raises(ConfigError, match="latest: last_price"):
         ka.latest(ticks.drop("last_price"))
-    with pytest.raises(ConfigError, match="close missing"):
+    with pytest.raises(ConfigError, match="movers of ticks: close"):
         ka.movers(ticks.drop("close"))
 
 

@@ -133,7 +133,7 @@ def test_all_of_an_exchange_is_what_expires_first(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "named, or given with --watchlist or --all"),
+        ([], "name them, or use --watchlist or --all"),
         (["NSE:INFI"], "unknown instrument 'NSE:INFI'; did you mean"),
         (["--all", "NYSE"], "all must be one of"),
     ],

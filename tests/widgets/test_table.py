@@ -165,7 +165,7 @@ def test_every_column_can_be_computed_from_the_contract(ticker: kp.Ticker) -> No
 def test_wrong_settings_are_refused(ticker: kp.Ticker) -> None:
     with pytest.raises(ConfigError, match="last_price"):
         checked_columns(["price"])
-    with pytest.raises(ConfigError, match="distinct"):
+    with pytest.raises(ConfigError, match="oi more than once"):
         LiveTable(ticker, columns=["oi", "oi"])
     with pytest.raises(ConfigError, match="stale_after"):
         LiveTable(ticker, stale_after=0)
