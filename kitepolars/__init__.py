@@ -151,7 +151,7 @@ __all__ = [
     "vwap",
 ]
 
-_LATE: Final = {
+_LOADED_LATE: Final = {
     "ALERTS": "kitepolars.alerting.rules",
     "Account": "kitepolars.feed.account",
     "Alert": "kitepolars.ticker.watched",
@@ -198,9 +198,9 @@ _LATE: Final = {
 if not TYPE_CHECKING:  # with it, a type checker would take any word for a public name
 
     def __getattr__(name: str) -> object:
-        if name not in _LATE:
+        if name not in _LOADED_LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(_LATE[name]), name)
+        value = getattr(importlib.import_module(_LOADED_LATE[name]), name)
         globals()[name] = value
         return value
 

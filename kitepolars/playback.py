@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SAMPLE: Final = Path(__file__).with_name("recordings") / "sample.kpj.zst"
 """The recording that comes with the package; ``benchmarks/record_sample.py`` makes it."""
 
-_REFRESH: Final = 0.1
+_PROGRESS_REFRESH: Final = 0.1
 """Seconds between two refreshes of a progress bar."""
 
 
@@ -203,7 +203,7 @@ class ReplayTicker(Ticker):
                 position = self.position
                 clock = f"{position.now:%d %b %H:%M:%S}"
                 bar.update(task, completed=position.fraction, description=clock)
-                time.sleep(_REFRESH)
+                time.sleep(_PROGRESS_REFRESH)
             bar.update(task, completed=1.0)
 
     def _rename(self, names: Instruments) -> None:

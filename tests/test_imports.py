@@ -246,7 +246,7 @@ def test_late_names_are_loaded_from_where_type_checkers_see_them() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert seen == kitepolars._LATE
+    assert seen == kitepolars._LOADED_LATE
 
 
 def test_every_public_name_is_there_and_listed() -> None:

@@ -18,7 +18,7 @@ MODULES: Final = {
 }
 ARCHITECTURE: Final = Path(__file__).parents[1] / "docs" / "architecture.md"
 
-SHARED: Final = {"HELP", "_log"}
+SHARED: Final = {"HELP", "log"}
 """What several modules have on purpose: the help of a subcommand, a logger."""
 
 
@@ -30,7 +30,7 @@ def classes(tree: ast.Module) -> Iterator[str]:
 
 
 def constants(tree: ast.Module) -> Iterator[str]:
-    """Yield the names of the constants that a module defines, private ones included."""
+    """Yield the names of the constants that a module defines, without a leading underscore."""
     for statement in tree.body:
         targets: list[ast.expr] = []
         if isinstance(statement, ast.Assign):
@@ -42,7 +42,7 @@ def constants(tree: ast.Module) -> Iterator[str]:
             for element in elements:
                 # A single capital letter is a type variable.
                 if isinstance(element, ast.Name) and re.fullmatch(r"_?[A-Za-z]\w+", element.id):
-                    yield element.id
+                    yield element.id.lstrip("_")
 
 
 def repeated(definitions: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -64,7 +64,7 @@ def test_the_name_of_a_constant_stands_for_one_constant() -> None:
 
 
 def test_a_repeated_name_is_found() -> None:
-    first = ast.parse("LIMIT: int = 1\nclass _Thing: ...")
+    first = ast.parse("_LIMIT: int = 1\nclass _Thing: ...")
     second = ast.parse("LIMIT, OTHER = 2, 3\nT = 1\nclass Thing: ...")
     for names, expected in ((classes, "Thing"), (constants, "LIMIT")):
         found = [
@@ -77,7 +77,7 @@ RESERVED: Final = {
     "Message": "pipeline.py",
     "Packet": None,
     "Tick": None,
-    "Chunk": "frames/store.py",
+    "Chunk": "frames/held.py",
     "Frame": None,
     "Mode": "wire/layouts.py",
     "Depth": None,

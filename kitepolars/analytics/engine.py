@@ -181,7 +181,7 @@ _stream_of: Final = ctypes.pythonapi.PyCapsule_GetPointer
 _stream_of.restype = ctypes.c_void_p
 _stream_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
-_BARS: Final = {
+_BAR_COLUMNS: Final = {
     "instrument_token": pl.UInt32(),
     "symbol": pl.Int32(),
     "start": TIMESTAMP,
@@ -197,11 +197,12 @@ _BARS: Final = {
 }
 """The columns of candles with the number of a name for the symbol."""
 
-_CANDLE_BATCH: Final = BatchSchema(_BARS)
+_CANDLE_BATCH: Final = BatchSchema(_BAR_COLUMNS)
 _CANDLE_DTYPES: Final = [
-    None if dtype == pl.Boolean else numpy_dtype(name, dtype) for name, dtype in _BARS.items()
+    None if dtype == pl.Boolean else numpy_dtype(name, dtype)
+    for name, dtype in _BAR_COLUMNS.items()
 ]
-_HAS_NULLS: Final = [name in {"oi", "vwap"} for name in _BARS]
+_HAS_NULLS: Final = [name in {"oi", "vwap"} for name in _BAR_COLUMNS]
 
 
 def _clock(time: dt.time | None, otherwise: int) -> int:

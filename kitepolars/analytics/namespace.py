@@ -22,10 +22,9 @@ from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.indicators import INDICATORS
 from kitepolars.analytics.market import latest, movers
 from kitepolars.analytics.technical import volume_profile
+from kitepolars.analytics.technical.indicator import TOKEN_COLUMN
 
 __all__ = ["KiteNamespace"]
-
-_TOKEN = "instrument_token"  # noqa: S105 - a column's name
 
 
 class KiteNamespace(Generic[Frame]):
@@ -139,7 +138,7 @@ def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Cal
         expr = function(*args, **keywords)
         columns = sorted(set(expr.meta.root_names()))
         if within_instrument:
-            columns, expr = [_TOKEN, *columns], expr.over(_TOKEN)
+            columns, expr = [TOKEN_COLUMN, *columns], expr.over(TOKEN_COLUMN)
         frame = self._frame
         require(frame, columns, name)
         added = frame.with_columns(expr)

@@ -128,10 +128,10 @@ def _tokens(names: Sequence[str], instruments: Instruments) -> list[int]:
 def _control(arguments: argparse.Namespace) -> int:
     words: list[str] = arguments.names
     action = "".join(words[1:2])
-    if action not in _ACTIONS:
-        raise ConfigError(CONTROL, action, f"one of {', '.join(_ACTIONS)}")
+    if action not in _CONTROL_ACTIONS:
+        raise ConfigError(CONTROL, action, f"one of {', '.join(_CONTROL_ACTIONS)}")
     arguments.names = words[2:]
-    _ACTIONS[action](Recorder(arguments.out), arguments)
+    _CONTROL_ACTIONS[action](Recorder(arguments.out), arguments)
     return 0
 
 
@@ -179,7 +179,7 @@ def _tokens_for(arguments: argparse.Namespace) -> list[int]:
     return _tokens(arguments.names, _instruments(arguments))
 
 
-_ACTIONS: Final[Mapping[str, Callable[[Recorder, argparse.Namespace], None]]] = {
+_CONTROL_ACTIONS: Final[Mapping[str, Callable[[Recorder, argparse.Namespace], None]]] = {
     "status": _status,
     "subscribe": _subscribe,
     "unsubscribe": _unsubscribe,

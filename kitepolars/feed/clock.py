@@ -31,9 +31,9 @@ SETTLING: Final = STALL
 What the buffers held comes first, and what the server dropped is missing after that.
 """
 
-_SECOND: Final = 1_000_000_000
-_STEP: Final = round(CLOCK_STEP * _SECOND)
-_PATIENCE: Final = round((PULSE + STALL) * _SECOND)
+_NANOSECONDS: Final = 1_000_000_000
+_STEP: Final = round(CLOCK_STEP * _NANOSECONDS)
+_STALL_AFTER: Final = round((PULSE + STALL) * _NANOSECONDS)
 
 
 def _select_elapsed() -> Callable[[], int]:
@@ -178,13 +178,13 @@ class FeedClock:
         if abs(ahead - self._ahead) <= _STEP:
             return None
         self._ahead = ahead
-        return ClockChange(0, ahead / _SECOND)
+        return ClockChange(0, ahead / _NANOSECONDS)
 
     def _expect_pulse(self, elapsed: int) -> None:
         self._pulse_at = elapsed
-        self._deadline = elapsed + _PATIENCE
+        self._deadline = elapsed + _STALL_AFTER
 
     def _report_stall(self, elapsed: int) -> None:
         since = self._pulse_at
         self._expect_pulse(elapsed)
-        self._on_stall(Stall((since + self._offset) // 1_000, (elapsed - since) / _SECOND))
+        self._on_stall(Stall((since + self._offset) // 1_000, (elapsed - since) / _NANOSECONDS))

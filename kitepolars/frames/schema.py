@@ -21,7 +21,7 @@ MODE: Final = pl.Enum([mode.value for mode in MODES])
 
 _PRICES: Final = pl.Array(pl.Float64, DEPTH_LEVELS)
 _QUANTITIES: Final = pl.Array(pl.UInt32, DEPTH_LEVELS)
-_ORDERS: Final = pl.Array(pl.UInt16, DEPTH_LEVELS)
+_ORDER_COUNTS: Final = pl.Array(pl.UInt16, DEPTH_LEVELS)
 
 Fill: TypeAlias = Callable[[Mapping[str, npt.NDArray[Any]]], npt.NDArray[Any]]
 """Columns of new rows, as NumPy arrays by name → the values of another column for these rows."""
@@ -84,8 +84,8 @@ FRAME_COLUMNS: Final = (
     FrameColumn("ask_price", _PRICES),
     FrameColumn("bid_quantity", _QUANTITIES),
     FrameColumn("ask_quantity", _QUANTITIES),
-    FrameColumn("bid_orders", _ORDERS),
-    FrameColumn("ask_orders", _ORDERS),
+    FrameColumn("bid_orders", _ORDER_COUNTS),
+    FrameColumn("ask_orders", _ORDER_COUNTS),
 )
 """The columns of ``frame()``, in order. A new column is one new row."""
 

@@ -26,9 +26,9 @@ from kitepolars.instruments.dump import DUMP_URL, MAX_DUMP_BYTES, Dump, read_dum
 DOWNLOAD_TIMEOUT: Final = 30.0
 """The timeout of a download, in seconds without a byte."""
 
-_READY: Final = timedelta(hours=8, minutes=30)
+_PUBLISHED_AT: Final = timedelta(hours=8, minutes=30)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-_HEADERS: Final = {
+_DOWNLOAD_HEADERS: Final = {
     "X-Kite-Version": "3",
     "User-Agent": "kitepolars",
     "Accept-Encoding": "gzip",
@@ -88,7 +88,7 @@ def dump_day(now: datetime) -> date:
     >>> dump_day(datetime(2026, 11, 20, 8, 30, tzinfo=IST))
     datetime.date(2026, 11, 20)
     """
-    return (now.astimezone(IST) - _READY).date()
+    return (now.astimezone(IST) - _PUBLISHED_AT).date()
 
 
 def default_cache_dir() -> Path:
@@ -130,7 +130,7 @@ class _SafeRedirects(HTTPRedirectHandler):
 
 
 def _download(source: str) -> bytes:
-    request = Request(source, headers=_HEADERS)  # noqa: S310 -- the scheme is checked above
+    request = Request(source, headers=_DOWNLOAD_HEADERS)  # noqa: S310 -- the scheme is checked above
     try:
         with build_opener(_SafeRedirects).open(request, timeout=DOWNLOAD_TIMEOUT) as response:
             data: bytes = response.read(MAX_DUMP_BYTES + 1)

@@ -67,11 +67,11 @@ _EXPECTED: Final = {
 EXPIRY_RANGE: Final = (date(2000, 1, 1), date(2099, 12, 31))
 """The range of an expiry. Kite has sent the year 0000, which no program can show."""
 
-_TOKEN_COLUMN: Final = pl.col("instrument_token")
-_SYMBOL: Final = pl.col("tradingsymbol").str.to_uppercase()
+_ROW_TOKEN: Final = pl.col("instrument_token")
+_UPPER_SYMBOL: Final = pl.col("tradingsymbol").str.to_uppercase()
 _IS_ALIAS: Final = (
-    ~pl.struct(_TOKEN_COLUMN, _SYMBOL).is_first_distinct()
-    & pl.struct(_TOKEN_COLUMN, "exchange").is_first_distinct()
+    ~pl.struct(_ROW_TOKEN, _UPPER_SYMBOL).is_first_distinct()
+    & pl.struct(_ROW_TOKEN, "exchange").is_first_distinct()
 )
 """Whether a row repeats an earlier token and symbol under another exchange."""
 
@@ -242,8 +242,8 @@ def _checked(
 
 def _is_repeated(rows: pl.DataFrame) -> pl.Series:
     """Return which rows have the token or the name of an earlier row, aliases apart."""
-    has_token = ~rows.select(_TOKEN_COLUMN.is_first_distinct()).to_series()
-    has_name = ~rows.select(pl.struct("exchange", _SYMBOL).is_first_distinct()).to_series()
+    has_token = ~rows.select(_ROW_TOKEN.is_first_distinct()).to_series()
+    has_name = ~rows.select(pl.struct("exchange", _UPPER_SYMBOL).is_first_distinct()).to_series()
     if has_token.any():  # the comparison of both takes long, and is seldom necessary
         has_token &= ~rows.select(_IS_ALIAS).to_series()
     return has_token | has_name

@@ -23,7 +23,7 @@ from kitepolars.journal.segments import SegmentFile, segments
 _LOOK_EVERY: Final = 50
 """Reads without an entry after which the folder of a new day is looked for."""
 
-_ATTEMPTS: Final = 10
+_OPEN_ATTEMPTS: Final = 10
 """How often a segment may vanish between the look and the opening."""
 
 
@@ -90,7 +90,7 @@ class Tail:
 
     def _open(self) -> bool:
         """Open the next segment, if there is one."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(_OPEN_ATTEMPTS):
             if not self._known:
                 self._look()
             if not self._known:

@@ -16,7 +16,7 @@ import polars as pl
 from kitepolars.calendar import EARLIEST_TIME, SECOND
 from kitepolars.options.black76 import Array
 
-_FIELDS: Final = {
+_QUOTE_FIELDS: Final = {
     "last_price": ("last_price", pl.col("last_price")),
     "bid": ("bid_price", pl.col("bid_price").arr.first()),
     "ask": ("ask_price", pl.col("ask_price").arr.first()),
@@ -36,7 +36,7 @@ _NARROW_SPREAD: Final = 1e-4  # of the strike: a few tick sizes are a large shar
 _WIDEST_PAIR: Final = 0.01  # of the strike: the half-spreads of call and put together
 _NEAREST_PAIRS: Final = 7  # at the money; their median is the forward
 _ENOUGH_PAIRS: Final = 3  # pairs: one wrong pair is outvoted
-_ROUNDS: Final = 8
+_FIT_ROUNDS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class LastTicks:
             expression.cast(pl.Float64).alias(name)
             if column in latest.columns
             else pl.lit(None, pl.Float64).alias(name)
-            for name, (column, expression) in _FIELDS.items()
+            for name, (column, expression) in _QUOTE_FIELDS.items()
         )
         self._numbers = numbers.to_numpy()
         self._tokens = latest["instrument_token"].to_numpy()
@@ -81,13 +81,13 @@ class LastTicks:
 
     def fields(self, tokens: npt.NDArray[np.uint32]) -> dict[str, Array]:
         """Return the fields of some instruments, each in an array of the shape of `tokens`."""
-        found = np.full((len(_FIELDS), *tokens.shape), np.nan)
+        found = np.full((len(_QUOTE_FIELDS), *tokens.shape), np.nan)
         if len(self._tokens):
             places = np.searchsorted(self._tokens, tokens, side="right", sorter=self._order)
             rows = self._order[places - 1]
             known = self._tokens[rows] == tokens
             found[:, known] = self._numbers[rows[known]].T
-        return dict(zip(_FIELDS, found, strict=True))
+        return dict(zip(_QUOTE_FIELDS, found, strict=True))
 
 
 class Quotes:
@@ -209,7 +209,7 @@ def _at_the_money(strikes: Array, implied: Array) -> float:
     if not len(implied):
         return float("nan")
     forward = float(np.median(implied))
-    for _ in range(_ROUNDS):
+    for _ in range(_FIT_ROUNDS):
         nearest = np.argsort(np.abs(strikes - forward), kind="stable")[:_NEAREST_PAIRS]
         before, forward = forward, float(np.median(implied[nearest]))
         if forward == before:

@@ -29,7 +29,7 @@ PACKETS_PER_MESSAGE: Final = 3_000
 """The most packets of a message that is put together here: the instruments of a connection."""
 
 _NONE: Final = 255  # no packet yet
-_LONGEST: Final = max(layout.length for layout in LAYOUTS)
+_LONGEST_PACKET: Final = max(layout.length for layout in LAYOUTS)
 _LENGTHS: Final = native.Pinned(np.array([layout.length for layout in LAYOUTS], np.uint16))
 _PARTS: Final = native.Pinned(
     np.array(
@@ -93,7 +93,9 @@ class SlottedPackets:
         levels
             How much is wanted, with a value for every slot.
         """
-        out = np.empty(min(len(self), PACKETS_PER_MESSAGE) * (PREFIX_SIZE + _LONGEST), np.uint8)
+        out = np.empty(
+            min(len(self), PACKETS_PER_MESSAGE) * (PREFIX_SIZE + _LONGEST_PACKET), np.uint8
+        )
         found = np.empty(1, np.int64)
         for start in range(0, len(self), PACKETS_PER_MESSAGE):
             stop = min(start + PACKETS_PER_MESSAGE, len(self))
@@ -177,7 +179,7 @@ class LastPackets:
     def __init__(self) -> None:
         self.index = TokenIndex()
         self._scanner = Scanner()
-        self._kept = np.zeros((0, _LONGEST), np.uint8)
+        self._kept = np.zeros((0, _LONGEST_PACKET), np.uint8)
         self._codes = np.zeros(0, np.uint8)
 
     def read(self, records: Sequence[Messages]) -> ReceivedPackets:
@@ -203,7 +205,7 @@ class LastPackets:
             native.address(chosen.slots),
             len(chosen),
             _LENGTHS,
-            _LONGEST,
+            _LONGEST_PACKET,
             native.address(self._kept),
             native.address(self._codes),
         )
@@ -217,12 +219,12 @@ class LastPackets:
         """Return the last packets of those instruments that have one. Use it before `keep`."""
         self._grow()
         have = slots[self._codes[slots] != _NONE]
-        addresses = native.address(self._kept) + have.astype(np.uint64) * np.uint64(_LONGEST)
+        addresses = native.address(self._kept) + have.astype(np.uint64) * np.uint64(_LONGEST_PACKET)
         return SlottedPackets(addresses, self._codes[have], have)
 
     def _grow(self) -> None:
         """Make room for every instrument of the index."""
         if (missing := len(self.index) - len(self._codes)) > 0:
             room = max(missing, len(self._codes))
-            self._kept = np.concatenate([self._kept, np.zeros((room, _LONGEST), np.uint8)])
+            self._kept = np.concatenate([self._kept, np.zeros((room, _LONGEST_PACKET), np.uint8)])
             self._codes = np.concatenate([self._codes, np.full(room, _NONE, np.uint8)])

@@ -70,7 +70,9 @@ _ROW: Final = pl.Schema(
 )
 _STAMP: Final = "%Y-%m-%dT%H:%M:%S%z"
 _WHEN: Final = "%Y-%m-%d %H:%M:%S"
-_YEARS: Final = range(1971, 2100)  # 1970 is a clock at 0; no market of Kite has older candles
+_CANDLE_YEARS: Final = range(
+    1971, 2100
+)  # 1970 is a clock at 0; no market of Kite has older candles
 
 
 def historical(
@@ -226,8 +228,8 @@ def _moment(value: object, field: str, clock: time) -> datetime:
     """Return an Indian time; a date without a time gets `clock`."""
     if isinstance(value, str):
         value = _parsed(value, field)
-    if isinstance(value, date) and value.year not in _YEARS:
-        raise ConfigError(field, str(value), f"from {_YEARS[0]} to {_YEARS[-1]}")
+    if isinstance(value, date) and value.year not in _CANDLE_YEARS:
+        raise ConfigError(field, str(value), f"from {_CANDLE_YEARS[0]} to {_CANDLE_YEARS[-1]}")
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=IST) if value.tzinfo is None else value.astimezone(IST)
         return moment.replace(microsecond=0)
@@ -265,7 +267,7 @@ def _dated(rows: list[list[Any]], path: str, *, now: datetime) -> list[list[Any]
         [row[0] if isinstance(row[0], str) else None for row in rows], dtype=pl.String
     )
     times = texts.str.to_datetime(_STAMP, time_unit="us", strict=False)
-    earliest = datetime(_YEARS[0], 1, 1, tzinfo=UTC)
+    earliest = datetime(_CANDLE_YEARS[0], 1, 1, tzinfo=UTC)
     possible = times.is_between(earliest, now + timedelta(days=1)).fill_null(value=False)
     wrong = [row for row, is_possible in zip(rows, possible, strict=True) if not is_possible]
     if not wrong:

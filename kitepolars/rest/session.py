@@ -27,7 +27,7 @@ ACCESS_TOKEN_VARIABLE: Final = "KITE_ACCESS_TOKEN"  # noqa: S105 -- the name of 
 """The environment variable of today's access token."""
 
 _EXPIRY: Final = time(6)
-_PACE: Final = Pace(1)
+_LOGIN_PACE: Final = Pace(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ def generate_session(
     api_secret, request_token = as_secret(api_secret), as_secret(request_token)
     api_key = _filled("api_key", api_key).reveal()
     form = _form(api_key, api_secret, request_token)
-    with Client(url, pace=_PACE) as client:
+    with Client(url, pace=_LOGIN_PACE) as client:
         return _session(api_key, client.post("/session/token", form))
 
 

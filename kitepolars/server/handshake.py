@@ -18,7 +18,7 @@ from websockets.http11 import Response
 __all__ = ["Login", "Refusal", "refusal"]
 
 _ERROR_TYPES: Final = {400: "InputException", 403: "TokenException", 429: "NetworkException"}
-_MESSAGES: Final = {
+_REFUSAL_TEXTS: Final = {
     400: "Missing or invalid `api_key` or `access_token`.",
     403: "Incorrect `api_key` or `access_token`.",
     429: "Too many connections.",
@@ -61,10 +61,10 @@ def refusal(status: int, body: str | None = None) -> Refusal:
     """Refuse as Kite does: its servers answer in JSON, the proxies before them in HTML."""
     if body is not None:
         return Refusal(status, body)
-    if status in _MESSAGES:
+    if status in _REFUSAL_TEXTS:
         document = {
             "status": "error",
-            "message": _MESSAGES[status],
+            "message": _REFUSAL_TEXTS[status],
             "error_type": _ERROR_TYPES[status],
         }
         return Refusal(status, json.dumps(document))

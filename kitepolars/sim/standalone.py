@@ -20,7 +20,7 @@ __all__ = ["main", "serve"]
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _STDIN: Final = 0
-_POLL: Final = 0.5  # seconds; on Windows, signals do not interrupt a wait
+_SIGNAL_POLL: Final = 0.5  # seconds; on Windows, signals do not interrupt a wait
 
 
 def serve(
@@ -63,7 +63,7 @@ def serve(
             threading.Thread(target=_wait_for_end_of_stdin, args=(ending,), daemon=True).start()
         with SimulatedKite(host=host, port=port, seed=seed, rate=rate) as kite:
             (on_ready or _print_line)(kite.url)
-            while kite.is_running and not ending.wait(_POLL):
+            while kite.is_running and not ending.wait(_SIGNAL_POLL):
                 pass
 
 

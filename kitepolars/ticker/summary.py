@@ -17,7 +17,7 @@ _BAR_STYLE: Final = (
 )
 _GOOD: Final = "var(--jp-success-color1,#2e7d32)"
 _BAD: Final = "var(--jp-error-color1,#c62828)"
-_QUIET: Final = "var(--jp-ui-font-color2,#666)"
+_MUTED: Final = "var(--jp-ui-font-color2,#666)"
 _CONNECTION_COLUMNS: Final = ("", "account", "state", "instruments", "", "messages", "reconnects")
 
 
@@ -44,17 +44,17 @@ def ticker_html(
     connections
         The columns of ``ticker.connections()``.
     """
-    state, colour = ("running", _GOOD) if is_running else ("stopped", _QUIET)
+    state, colour = ("running", _GOOD) if is_running else ("stopped", _MUTED)
     moment = f"at {at:%H:%M:%S} on {at.day} {at:%b}"
     parts = [
-        f'<b style="color:{colour}">● {state}</b> <span style="color:{_QUIET}">{moment}</span>'
+        f'<b style="color:{colour}">● {state}</b> <span style="color:{_MUTED}">{moment}</span>'
     ]
     parts += [f"{escape(name)} <b>{count:,}</b>" for name, count in figures.items()]
     lost = [f"{escape(name)} <b>{count:,}</b>" for name, count in losses.items() if count]
     parts.append(
         f'<span style="color:{_BAD}">{" · ".join(lost)}</span>'
         if lost
-        else f'<span style="color:{_QUIET}">nothing lost</span>'
+        else f'<span style="color:{_MUTED}">nothing lost</span>'
     )
     rows = "".join(_connection_row(row) for row in connections.iter_rows(named=True))
     table = f"<table>{_row('th', _CONNECTION_COLUMNS)}{rows}</table>" if rows else ""

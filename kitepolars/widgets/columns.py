@@ -58,7 +58,7 @@ def _best(side: str) -> pl.Expr:
     return pl.when(value != 0).then(value)  # an empty side is zeros on the wire
 
 
-_LTP: Final = pl.col("last_price")
+_OF_LTP: Final = pl.col("last_price")
 _CLOSE: Final = pl.when(pl.col("close") > 0).then(pl.col("close"))
 _BUY: Final = pl.col("total_buy_quantity").cast(pl.Float64)
 _SELL: Final = pl.col("total_sell_quantity").cast(pl.Float64)
@@ -67,11 +67,11 @@ _RANGE: Final = pl.col("high") - pl.col("low")
 
 COLUMNS: Final = {
     "last_price": TableColumn(
-        label="Last", expression=_LTP, kind="price", flash=True, needs=NEEDS_LTP
+        label="Last", expression=_OF_LTP, kind="price", flash=True, needs=NEEDS_LTP
     ),
     "spark": TableColumn(
         label="Trend",
-        expression=_LTP,
+        expression=_OF_LTP,
         kind="spark",
         width=96,
         needs=NEEDS_LTP,
@@ -79,14 +79,14 @@ COLUMNS: Final = {
     ),
     "price_change": TableColumn(
         label="Net",
-        expression=_LTP - _CLOSE,
+        expression=_OF_LTP - _CLOSE,
         kind="change",
         toned=True,
         title="against close",
     ),
     "change": TableColumn(
         label="Change",
-        expression=100 * (_LTP - _CLOSE) / _CLOSE,
+        expression=100 * (_OF_LTP - _CLOSE) / _CLOSE,
         kind="percent",
         toned=True,
         title="against the previous close",
@@ -119,7 +119,7 @@ COLUMNS: Final = {
     "close": TableColumn(label="Close", expression=pl.col("close"), kind="price"),
     "day_range": TableColumn(
         label="Range",
-        expression=100 * (_LTP - pl.col("low")) / pl.when(_RANGE > 0).then(_RANGE),
+        expression=100 * (_OF_LTP - pl.col("low")) / pl.when(_RANGE > 0).then(_RANGE),
         kind="share",
         width=64,
         title="position in the day's range: 0% at the low, 100% at the high",

@@ -24,7 +24,7 @@ MAX_ENTRIES: Final = 100_000
 """Longest list; Kite allows 9,000 instruments per account."""
 
 _SEPARATORS: Final = re.compile(r"[\n\r,;\t]+")
-_MODE: Final = re.compile(rf"^(.*?)\s+({'|'.join(Mode)})$", re.IGNORECASE)
+_LINE_WITH_MODE: Final = re.compile(rf"^(.*?)\s+({'|'.join(Mode)})$", re.IGNORECASE)
 _SYMBOL_WIDTH: Final = 32
 
 
@@ -66,7 +66,7 @@ def _trimmed(entry: str) -> str:
 
 
 def _entry(entry: str, default: Mode) -> tuple[str | int, Mode]:
-    match = _MODE.match(entry)
+    match = _LINE_WITH_MODE.match(entry)
     name, mode = (_trimmed(match[1]), Mode(match[2].lower())) if match else (entry, default)
     return (int(name) if name.isascii() and name.isdecimal() else name), mode
 

@@ -66,37 +66,37 @@ def _entry_fields() -> dict[str, tuple[Any, int]]:
     return {name: (field[0], field[1]) for name, field in fields.items()}
 
 
-_PLACES: Final = [_places(layout) for layout in LAYOUTS]
-_NAMES: Final = list(dict.fromkeys(name for places in _PLACES for name in places))
+_FIELD_PLACES: Final = [_places(layout) for layout in LAYOUTS]
+_NAMES: Final = list(dict.fromkeys(name for places in _FIELD_PLACES for name in places))
 _LEVELS: Final = {
     name: DEPTH_LEVELS if stride else 0
-    for places in _PLACES
+    for places in _FIELD_PLACES
     for name, (_, stride) in places.items()
 }
 
 _FIELD_TABLE: Final = np.array(
     [
         (_kind(name), offset, stride, _NAMES.index(name))
-        for places in _PLACES
+        for places in _FIELD_PLACES
         for name, (offset, stride) in places.items()
     ],
     np.int32,
 )
 """Every field of every layout, as ``struct field`` of native.c."""
 
-_STARTS: Final = np.cumsum([0, *map(len, _PLACES)]).astype(np.int32)
+_STARTS: Final = np.cumsum([0, *map(len, _FIELD_PLACES)]).astype(np.int32)
 """By code of the layout: the index of its first field."""
 
-_SEGMENTS: Final = np.zeros(
+_SEGMENT_ENTRIES: Final = np.zeros(
     SEGMENT_MASK + 1,
     np.dtype([("divisor", "f8"), ("inverse", "f8"), ("bias", "u4"), ("is_known", "u4")]),
 )
-_SEGMENTS["divisor"] = segment_divisors()
-_SEGMENTS["inverse"] = 1.0 / _SEGMENTS["divisor"]
-_SEGMENTS["bias"] = np.where(segment_signs(), 2**31, 0)
-_SEGMENTS["is_known"][list(SEGMENTS)] = 1
+_SEGMENT_ENTRIES["divisor"] = segment_divisors()
+_SEGMENT_ENTRIES["inverse"] = 1.0 / _SEGMENT_ENTRIES["divisor"]
+_SEGMENT_ENTRIES["bias"] = np.where(segment_signs(), 2**31, 0)
+_SEGMENT_ENTRIES["is_known"][list(SEGMENTS)] = 1
 
-_TABLES: Final = tuple(map(native.Pinned, (_FIELD_TABLE, _STARTS, _SEGMENTS)))
+_TABLES: Final = tuple(map(native.Pinned, (_FIELD_TABLE, _STARTS, _SEGMENT_ENTRIES)))
 
 
 class Target:

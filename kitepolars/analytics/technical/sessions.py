@@ -172,10 +172,10 @@ def pivots(kind: PivotKind = "classic") -> Indicator:
     )
 
 
-_Levels = tuple[Sequence[Floats], Sequence[Floats]]
+_PivotLevels = tuple[Sequence[Floats], Sequence[Floats]]
 
 
-def _classic(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _Levels:  # noqa: ARG001
+def _classic(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _PivotLevels:  # noqa: ARG001
     width = high - low
     return (
         (2 * pivot - low, pivot + width, high + 2 * (pivot - low)),
@@ -183,12 +183,12 @@ def _classic(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _Levels
     )
 
 
-def _fibonacci(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _Levels:  # noqa: ARG001
+def _fibonacci(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _PivotLevels:  # noqa: ARG001
     steps = [part * (high - low) for part in (0.382, 0.618, 1.0)]
     return [pivot + step for step in steps], [pivot - step for step in steps]
 
 
-def _camarilla(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _Levels:  # noqa: ARG001
+def _camarilla(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _PivotLevels:  # noqa: ARG001
     steps = [1.1 * (high - low) / part for part in (12, 6, 4)]
     return [close + step for step in steps], [close - step for step in steps]
 
