@@ -46,6 +46,11 @@ ELSEWHERE: Final = {
     "analytics/technical/scan.py": "analytics/technical/test_growing.py",
     "analytics/technical/trend.py": "analytics/technical/test_talib.py",
     # parts of one machine, tested with it
+    "cli/publish.py": "days/test_publish.py",
+    "days/manifest.py": "days/test_publish.py",
+    "days/parquet.py": "days/test_publish.py",
+    "days/scan.py": "days/test_publish.py",
+    "days/storage.py": "days/test_publish.py",
     "demonstration.py": "cli/test_demo.py",
     "frames/schema.py": "test_cheap_changes.py",
     "frames/times.py": "test_pipeline.py",

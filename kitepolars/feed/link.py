@@ -200,14 +200,17 @@ class Link:
 
     def describe_end(self, failure: Failure, *, was_open: bool) -> tuple[str, str]:
         """Return the kind and the detail of the event that reports how the connection ended."""
-        kind = "disconnected" if was_open else "refused"
-        if self.state in {ConnectionState.EXPIRED, ConnectionState.FAILED}:
-            kind = self.state.value
+        kind = self._kind(was_open=was_open)
         if self.account.error is not None:
             return kind, str(self.account.error)
         if self.state is ConnectionState.FAILED:
             return kind, f"{failure.reason}; given up after {self.attempts} attempts"
         return kind, f"{failure.reason}; next attempt in {self.delay:.1f} s"
+
+    def _kind(self, *, was_open: bool) -> str:
+        if self.state in {ConnectionState.EXPIRED, ConnectionState.FAILED}:
+            return self.state.value
+        return "disconnected" if was_open else "refused"
 
     def start(self) -> None:
         """Start, or start again after giving up. Does nothing while it is running."""
