@@ -141,7 +141,7 @@ class FeedClock:
 
     def wall(self) -> float:
         """Return the wall clock itself, in seconds since the Unix epoch. Any thread."""
-        return self._wall() / _SECOND
+        return self._wall() / _NANOSECONDS
 
     def stamp(self) -> int:
         """Return the time, after reporting a stall, if any."""
