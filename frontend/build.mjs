@@ -7,7 +7,17 @@ import { fileURLToPath } from "node:url";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const target = path.resolve(here, process.argv[2] ?? "../kitepolars/widgets/static");
-const entries = ["table", "ladder", "chart", "search", "subscriptions", "monitor", "transport", "page"];
+const entries = [
+  "table",
+  "ladder",
+  "chart",
+  "chain",
+  "search",
+  "subscriptions",
+  "monitor",
+  "transport",
+  "page",
+];
 const bundled = ["lightweight-charts", "fancy-canvas"];
 
 // fancy-canvas names its licence, and has no file with its text.

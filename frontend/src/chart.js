@@ -6,7 +6,7 @@ import {
   CrosshairMode,
   HistogramSeries,
 } from "lightweight-charts";
-import { chips, h, keepKeys, nameInto, setText } from "./dom.js";
+import { chips, followButton, h, keepKeys, nameInto, setText } from "./dom.js";
 import { direction, show } from "./format.js";
 import { hitList } from "./hits.js";
 import { arrays, connect } from "./link.js";
@@ -59,12 +59,14 @@ function render({ model, el }) {
   const menu = h("div", { class: "kp-menu", hidden: true });
   const hits = hitList({ label: "Instruments found", choose: ([hit]) => choose(hit) });
   menu.append(hits.box);
+  const following = followButton(model);
   const bar = h(
     "div",
     { class: "kp-bar" },
     h("span", { class: "kp-pick kp-asks" }, input),
     intervals.group,
     h("span", { class: "kp-grow" }),
+    following.button,
     h(
       "button",
       {
@@ -277,6 +279,7 @@ function render({ model, el }) {
   });
   return () => {
     theme.disconnect();
+    following.close();
     chart.remove();
     link.close();
   };

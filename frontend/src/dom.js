@@ -40,6 +40,27 @@ export function chips(entries, pressed, choose) {
   return { group, press };
 }
 
+// A button that switches whether a view shows what is selected in tables and chains.
+export function followButton(model) {
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "kp-follow kp-asks",
+      title: "Show here what is clicked in the table or the option chain",
+      onclick: () => {
+        model.set("follows", !model.get("follows"));
+        model.save_changes();
+      },
+    },
+    "Follow",
+  );
+  const mark = () => button.setAttribute("aria-pressed", model.get("follows"));
+  model.on("change:follows", mark);
+  mark();
+  return { button, close: () => model.off("change:follows", mark) };
+}
+
 // Keeps keys from the notebook, where single letters are commands.
 export function keepKeys(root) {
   root.setAttribute("data-lm-suppress-shortcuts", "true");

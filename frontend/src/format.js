@@ -19,6 +19,8 @@ const modes = ["ltp", "quote", "full"];
 
 // Two decimals, or four where the price has them: currencies trade in quarters of a paisa.
 const price = (x) => (Math.abs(x * 100 - Math.round(x * 100)) > 1e-6 ? four : two).format(x);
+const plain = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 2 });
+const compact = new Intl.NumberFormat("en-IN", { notation: "compact", maximumFractionDigits: 2 });
 const signed = (x, text) => (x > 0 ? `+${text}` : text);
 
 export const formats = {
@@ -26,6 +28,12 @@ export const formats = {
   quantity: (x) => grouped.format(x),
   change: (x) => signed(x, price(x)),
   percent: (x) => `${signed(x, two.format(x))}%`,
+  compact: (x) => compact.format(x),
+  signedCompact: (x) => signed(x, compact.format(x)),
+  volatility: (x) => `${(100 * x).toFixed(1)}%`,
+  greek: (x) => x.toFixed(2),
+  small: (x) => x.toFixed(5),
+  strike: (x) => plain.format(x),
   share: (x) => `${grouped.format(x)}%`,
   time: (x) => clock.format(x),
   moment: (x) => `${moment.format(x)} IST`,

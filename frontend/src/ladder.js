@@ -1,5 +1,5 @@
 // The five-level book of one instrument. Each message is the whole book.
-import { h, keepKeys, nameInto, setText } from "./dom.js";
+import { followButton, h, keepKeys, nameInto, setText } from "./dom.js";
 import { direction, duration, show } from "./format.js";
 import { arrays, connect } from "./link.js";
 
@@ -75,7 +75,15 @@ function render({ model, el }) {
       h("div", { title }, h("span", { class: "kp-soft" }, label), facts[key]),
     ),
   );
-  const bar = h("div", { class: "kp-bar" }, symbol, h("span", { class: "kp-grow" }), age);
+  const follow = followButton(model);
+  const bar = h(
+    "div",
+    { class: "kp-bar" },
+    symbol,
+    h("span", { class: "kp-grow" }),
+    age,
+    follow.button,
+  );
   const root = h(
     "div",
     { class: "kp kp-card kp-ladder" },
@@ -145,6 +153,9 @@ function render({ model, el }) {
       }),
     );
   }
-  return () => link.close();
+  return () => {
+    follow.close();
+    link.close();
+  };
 }
 export default { render };

@@ -230,15 +230,11 @@ def _frame(chain: pl.DataFrame, sides: dict[str, Array], both: dict[str, Array])
         for name, columns in sides.items()
         for side, column in zip(OPTION_TYPE_OF_SIDE, columns, strict=True)
     }
-    dtypes = {
-        f"{side}_{name}": dtype
-        for side in OPTION_TYPE_OF_SIDE
-        for name, dtype in QUOTE_COLUMNS.items()
-    }
-    frame = pl.DataFrame(numbers | both).select(
-        pl.col(name).fill_nan(None).cast(dtypes.get(name, pl.Float64())) for name in numbers | both
-    )
-    columns = {column.name: column for column in (*chain.get_columns(), *frame.get_columns())}
+    columns = {column.name: column for column in chain.get_columns()}
+    for name, values in (numbers | both).items():
+        dtype = QUOTE_COLUMNS.get(name.partition("_")[2], pl.Float64())
+        column = pl.Series(name, values, nan_to_null=True)
+        columns[name] = column if dtype == pl.Float64() else column.cast(dtype)
     calls = [f"call_{name}" for name in reversed(_OUTWARDS)]
     puts = [f"put_{name}" for name in _OUTWARDS]
     order = ("underlying", "expiry", *calls, "strike", *puts, *both)

@@ -36,12 +36,15 @@ class ListedChain:
         Token of the future whose price is the chain's forward; None if none is listed.
     references
         Tokens whose prices locate the money: index or share, then futures, nearest first.
+    expiries
+        The days from today on which options on the underlying expire.
     """
 
     contracts: pl.DataFrame
     tokens: pl.Series
     future: int | None
     references: tuple[int, ...]
+    expiries: tuple[dt.date, ...]
 
     def has_any(self, frame: pl.DataFrame) -> bool:
         """Return whether a frame with an ``instrument_token`` has any contract of the chain."""
@@ -112,6 +115,7 @@ def _listed(
             *([] if spot is None else [spot]),
             *by_distance["instrument_token"].to_list(),
         ),
+        expiries=tuple(options["expiry"].filter(options["expiry"] >= today).unique().sort()),
     )
 
 

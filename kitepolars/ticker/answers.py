@@ -20,8 +20,7 @@ from kitepolars.errors import UnknownInstrument
 from kitepolars.feed.plan import Limits
 from kitepolars.frames.held import Held
 from kitepolars.instruments import Instrument, Instruments, SomeInstruments
-from kitepolars.options import MAX_AGE, ChainListings, join_chain
-from kitepolars.options.listing import ListedChain
+from kitepolars.options import MAX_AGE, ChainListings, ListedChain, join_chain
 from kitepolars.tables import (
     connections_frame,
     events_frame,
@@ -336,8 +335,7 @@ class TickerAnswers:
         max_age: dt.timedelta = MAX_AGE,
     ) -> tuple[ListedChain, pl.DataFrame, pl.DataFrame]:
         """Return what is listed of a chain, the latest ticks, and both together."""
-        today = self._now().date()
-        listed = self._chains.find(self._instruments, underlying, expiry, exchange, today=today)
+        listed = self._listed_chain(underlying, expiry, exchange=exchange)
         ticks = self._held().latest()
         live = join_chain(
             listed.contracts,
@@ -357,6 +355,13 @@ class TickerAnswers:
         if is_blank and not any(map(listed.has_any, (ticks, self.subscriptions()))):
             advice = f"no contract of this chain is subscribed: {listed.how_to_subscribe}"
             warnings.warn(advice, stacklevel=3)
+
+    def _listed_chain(
+        self, underlying: str, expiry: dt.date | str | None, *, exchange: str | None
+    ) -> ListedChain:
+        """Return the instruments of a chain as of the source's day; for views."""
+        today = self._now().date()
+        return self._chains.find(self._instruments, underlying, expiry, exchange, today=today)
 
     # -- the state of things --------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,15 @@ import polars as pl
 from kitepolars.instruments import SomeInstruments
 
 if TYPE_CHECKING:
-    from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
+    from kitepolars.widgets import (
+        Chart,
+        Controls,
+        Dashboard,
+        Ladder,
+        LiveTable,
+        Monitor,
+        OptionChain,
+    )
     from kitepolars.widgets.reading import WatchedTicker
 
 
@@ -116,6 +125,52 @@ class TickerWidgets:
         from kitepolars.widgets import Ladder  # noqa: PLC0415 - loaded on use
 
         return Ladder(self, instrument)
+
+    def chain(
+        self: WatchedTicker,
+        underlying: str,
+        expiry: dt.date | str | None = None,
+        *,
+        strikes: int | None = 12,
+        exchange: str | None = None,
+        rate: float = 0.0,
+        height: int = 560,
+    ) -> OptionChain:
+        """Return the live option chain: prices, volatilities, greeks and open interest by strike.
+
+        Parameters
+        ----------
+        underlying
+            ``"NIFTY"``, ``"INFY"``, ``"CRUDEOIL"``, …
+        expiry
+            A date or YYYY-MM-DD; the nearest by default.
+        strikes
+            How many strikes on each side of the money; None for all.
+        exchange
+            The exchange, if the options are listed on several.
+        rate
+            Annual interest rate, continuously compounded, as a fraction.
+        height
+            Greatest height of the rows in pixels.
+
+        Raises
+        ------
+        UnknownInstrument
+            If there are no options on the underlying.
+        ConfigError
+            If none expires on that day, or `strikes` is negative.
+        """
+        from kitepolars.widgets import OptionChain  # noqa: PLC0415 - loaded on use
+
+        return OptionChain(
+            self,
+            underlying,
+            expiry,
+            strikes=strikes,
+            exchange=exchange,
+            rate=rate,
+            height=height,
+        )
 
     def monitor(self: WatchedTicker) -> Monitor:
         """Return the health of the feed: connections, rates, losses, gaps, events."""

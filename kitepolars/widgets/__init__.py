@@ -4,6 +4,7 @@ Each is made by a method of `kitepolars.Ticker`, or from its class here. One thr
 the views, another runs what controls ask for (`threads`); the feed never calls anything here.
 """
 
+from kitepolars.widgets.chain import OptionChain
 from kitepolars.widgets.chart import Chart
 from kitepolars.widgets.controls import Controls
 from kitepolars.widgets.dashboard import Dashboard
@@ -12,4 +13,13 @@ from kitepolars.widgets.monitor import Monitor
 from kitepolars.widgets.table import LiveTable
 from kitepolars.widgets.transport import Transport
 
-__all__ = ["Chart", "Controls", "Dashboard", "Ladder", "LiveTable", "Monitor", "Transport"]
+__all__ = [
+    "Chart",
+    "Controls",
+    "Dashboard",
+    "Ladder",
+    "LiveTable",
+    "Monitor",
+    "OptionChain",
+    "Transport",
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from kitepolars.analytics import CandleBuilder, Clock, Hours
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 from kitepolars.widgets.host import asset
+from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
 from kitepolars.widgets.reading import (
     HeldTicks,
     Reading,
@@ -24,8 +24,8 @@ from kitepolars.widgets.reading import (
     tokens_of,
 )
 from kitepolars.widgets.search import find
-from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
-from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.threads import TICK, Publisher
+from kitepolars.widgets.view import Update
 
 CHART_INTERVALS: Final = {
     "1s": 1,
@@ -92,7 +92,7 @@ class LiveBars:
         return self._builder.frame()
 
 
-class Chart(LiveWidget):
+class Chart(InstrumentView):
     """Candles with volume of one instrument, with a live last bar.
 
     Parameters
@@ -134,8 +134,6 @@ class Chart(LiveWidget):
 
     height = traitlets.Int(340).tag(sync=True)
     intervals = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    instrument_token = traitlets.Int()
-    """Token of the instrument shown."""
 
     def __init__(
         self,
@@ -157,17 +155,8 @@ class Chart(LiveWidget):
         self._sent: Bars = _NO_BARS
         self._shown: LiveBars | None = None
         self._subscribed = True
-        traits = {"height": height, "intervals": list(CHART_INTERVALS), "instrument_token": token}
-        super().__init__(ticker, publisher=publisher, traits=traits)
-
-    @property
-    def instrument(self) -> str:
-        """The instrument shown. Set a name or a token to show another."""
-        return symbol_of(self.ticker, self.instrument_token)
-
-    @instrument.setter
-    def instrument(self, instrument: str | int) -> None:
-        (self.instrument_token,) = tokens_of(self.ticker, instrument)
+        traits = {"height": height, "intervals": list(CHART_INTERVALS)}
+        super().__init__(ticker, token, publisher=publisher, traits=traits)
 
     @property
     def interval(self) -> str:
@@ -192,9 +181,7 @@ class Chart(LiveWidget):
         elif kind == "instrument":
             self.instrument = int(content["token"])
         elif kind == "subscribe":
-            token = self.instrument_token
-            subscribe = partial(self.ticker.subscribe, [token])
-            COMMANDS.post(partial(self.attempt, subscribe))
+            self.subscribe()
         elif kind == "query":
             self._hits = {"hits": find(self.ticker, str(content["text"]))}
 
@@ -208,8 +195,8 @@ class Chart(LiveWidget):
         live = self._live
         bars = self._bars(live, reading)
         self._sent, self._shown, self._clock = bars, live, live.on
-        self._tick = _last_tick(reading, live.instrument_token)
-        self._subscribed = _is_subscribed(reading, live.instrument_token)
+        self._tick = last_tick(reading, live.instrument_token)
+        self._subscribed = is_subscribed(reading, live.instrument_token)
         content = {
             "from": 0,
             "symbol": symbol_of(self.ticker, live.instrument_token),
@@ -226,11 +213,11 @@ class Chart(LiveWidget):
     def changes(self, reading: Reading) -> Update | None:
         """Return the bars from the first changed one on."""
         live = self._live
-        if self._shown is not live or self._subscribed != _is_subscribed(
+        if self._shown is not live or self._subscribed != is_subscribed(
             reading, live.instrument_token
         ):
             return self.snapshot(reading)
-        tick = _last_tick(reading, live.instrument_token)
+        tick = last_tick(reading, live.instrument_token)
         if tick == self._tick:
             return Update(self._new_hits()) if self._hits else None
         self._tick = tick
@@ -272,15 +259,6 @@ _HISTORY: Final = pl.Schema(
 _WAITING: Final = "Waiting for the first bar; the call auction (equity, 09:00 to 09:15) makes none"
 _ON_ARRIVAL: Final = "cut on arrival time: this mode carries no exchange time"
 _NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
-
-
-def _last_tick(reading: Reading, token: int) -> list[object]:
-    """Return what changes with each tick, so that bars are read only after a new one."""
-    return reading.latest.filter(pl.col("instrument_token") == token)["received_at"].to_list()
-
-
-def _is_subscribed(reading: Reading, token: int) -> bool:
-    return token in reading.subscriptions["instrument_token"]
 
 
 def _checked_interval(every: str) -> str:

@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
-import traitlets
 
 from kitepolars.widgets.host import asset
-from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of, symbol_of, tokens_of
-from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
-from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
+from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
+from kitepolars.widgets.threads import TICK, Publisher
+from kitepolars.widgets.view import Update
 from kitepolars.wire.layouts import DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS, Mode
 
 PLACES: Final = (
@@ -37,7 +36,7 @@ FACTS: Final = (
 """Columns of ``latest()`` that are sent as they are."""
 
 
-class Ladder(LiveWidget):
+class Ladder(InstrumentView):
     """The order book of one instrument, with quantity bars, spread and imbalance.
 
     Parameters
@@ -71,38 +70,23 @@ class Ladder(LiveWidget):
     def __init__(
         self, ticker: WatchedTicker, instrument: str | int, *, publisher: Publisher | None = None
     ) -> None:
-        (token,) = tokens_of(ticker, instrument)
         self._shown: object = None
-        super().__init__(ticker, publisher=publisher, traits={"instrument_token": token})
-
-    instrument_token = traitlets.Int()
-    """Token of the instrument shown."""
-
-    @property
-    def instrument(self) -> str:
-        """The instrument shown. Set a name or a token to show another."""
-        return symbol_of(self.ticker, self.instrument_token)
-
-    @instrument.setter
-    def instrument(self, instrument: str | int) -> None:
-        (self.instrument_token,) = tokens_of(self.ticker, instrument)
-        self._publisher.wake()
+        super().__init__(ticker, instrument, publisher=publisher, traits={})
 
     def handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Subscribe in mode full, when the view's button was pressed."""
         if kind == "full":
-            token = self.instrument_token
-            COMMANDS.post(lambda: self.attempt(lambda: _in_full(self.ticker, token)))
+            self.subscribe(Mode.FULL)
 
     def snapshot(self, reading: Reading) -> Update:
         """Return the whole book."""
-        row = _row(reading, self.instrument_token)
+        row = last_tick(reading, self.instrument_token)
         self._shown = self._state(row)
         token = self.instrument_token
         content = {
             "symbol": self.instrument,
             "label": labels_of(self.ticker, [token])[0],
-            **_advice(token, row, subscribed=token in reading.subscriptions["instrument_token"]),
+            **_advice(token, row, subscribed=is_subscribed(reading, token)),
         }
         if row is None:
             return Update({**content, "received_at": None}, whole=True)
@@ -112,20 +96,11 @@ class Ladder(LiveWidget):
 
     def changes(self, reading: Reading) -> Update | None:
         """Return the whole book after a new tick or a change of instrument."""
-        same = self._state(_row(reading, self.instrument_token)) == self._shown
+        same = self._state(last_tick(reading, self.instrument_token)) == self._shown
         return None if same else self.snapshot(reading)
 
     def _state(self, row: Mapping[str, Any] | None) -> object:
         return (self.instrument_token, None if row is None else (row["received_at"], row["mode"]))
-
-
-def _in_full(ticker: WatchedTicker, token: int) -> None:
-    ticker.subscribe([token], mode=Mode.FULL)
-
-
-def _row(reading: Reading, token: int) -> dict[str, Any] | None:
-    rows = reading.latest.filter(pl.col("instrument_token") == token)
-    return rows.row(0, named=True) if rows.height else None
 
 
 def _book(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]] | None:

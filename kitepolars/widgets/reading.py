@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from kitepolars.analytics import Hours
+from kitepolars.options import ListedChain
 
 
 class InstrumentLookup(Protocol):
@@ -105,6 +106,12 @@ class WatchedTicker(Protocol):
 
     def _held(self) -> HeldTicks:
         """Return the ticks held now."""
+        ...
+
+    def _listed_chain(
+        self, underlying: str, expiry: dt.date | str | None, *, exchange: str | None
+    ) -> ListedChain:
+        """Return the instruments of an option chain."""
         ...
 
     def subscriptions(self) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from kitepolars.widgets.columns import (
     expressions,
 )
 from kitepolars.widgets.host import asset
+from kitepolars.widgets.instrument import select_instrument
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of, symbol_of, tokens_of
 from kitepolars.widgets.threads import TICK, Publisher
 from kitepolars.widgets.view import LiveWidget, Update
@@ -118,6 +119,7 @@ class LiveTable(LiveWidget):
             self._windows[content["view"]] = rows
         elif kind == "select":
             self.selected = int(content["token"])
+            select_instrument(self.ticker, self.selected)
 
     def release(self) -> None:
         """Drop the values; the sparklines are kept."""
