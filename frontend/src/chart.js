@@ -10,10 +10,14 @@ import { chips, followButton, h, keepKeys, nameInto, setText } from "./dom.js";
 import { direction, show } from "./format.js";
 import { hitList } from "./hits.js";
 import { arrays, connect } from "./link.js";
+import { barAt, overlays } from "./overlays.js";
+import { chartStudies } from "./studies.js";
 
 const FIELDS = 6; // time, open, high, low, close, volume
 const IST = 5.5 * 3600; // the library shows times as UTC, so they are shifted to Indian Standard Time
 const DAY = 86400;
+const OLDER_AT = 10; // bars left of the screen at which older ones are asked for
+const CROSSHAIR = "kitepolars-crosshair"; // an event of the page: charts show one time
 
 function bars(values) {
   const rows = [];
@@ -37,12 +41,32 @@ function render({ model, el }) {
   let data = [];
   let described = {}; // instrument, interval, texts: the message that began these bars
   let hovered = null;
+  let asked = false; // whether older bars are on their way
   const symbol = h("span");
   const remark = h("span", { class: "kp-soft" });
   const legend = h("div", { class: "kp-legend", "aria-live": "off" });
   const empty = h("div", { class: "kp-empty" });
   const canvas = h("div", { class: "kp-canvas kp-live" }, legend, empty);
   canvas.style.height = `${model.get("height")}px`;
+  const studyLegend = h("div", { class: "kp-legend kp-study-legend", "aria-live": "off" });
+  canvas.append(studyLegend);
+  canvas.tabIndex = 0;
+  canvas.setAttribute("aria-label", "Chart: arrows scroll, + and − zoom, / searches");
+  const studyMenu = h("div", { class: "kp-menu kp-studies", hidden: true });
+  const studyButton = h(
+    "button",
+    {
+      type: "button",
+      class: "kp-asks",
+      "aria-haspopup": "true",
+      title: "Indicators",
+      onclick: () => {
+        studyMenu.hidden = !studyMenu.hidden;
+        if (!studyMenu.hidden) studyMenu.replaceChildren(...studies.menu(described.menu ?? []));
+      },
+    },
+    "Indicators",
+  );
   const intervals = chips(
     model.get("intervals").map((every) => [every, every]),
     model.get("every"),
@@ -65,6 +89,7 @@ function render({ model, el }) {
     { class: "kp-bar" },
     h("span", { class: "kp-pick kp-asks" }, input),
     intervals.group,
+    studyButton,
     h("span", { class: "kp-grow" }),
     following.button,
     h(
@@ -97,13 +122,18 @@ function render({ model, el }) {
       "Subscribe",
     ),
   );
-  const root = h("div", { class: "kp kp-card kp-chart" }, bar, menu, offer, canvas);
+  const root = h("div", { class: "kp kp-card kp-chart" }, bar, menu, studyMenu, offer, canvas);
   const link = connect(model, root, {
     snapshot: take,
     delta: take,
-    picture: () => [described, [Float64Array.from(data.flatMap(numbers))]],
+    picture: () => [
+      described,
+      [Float64Array.from(data.flatMap(numbers)), ...studies.picture().map((v) => v.slice())],
+    ],
     paint: () => {
       if (!root.dataset.paper) paintTheme(); // inside a box it is attached later
+      marks.draw();
+      root.dataset.marks = JSON.stringify(marks.drawn);
       drawLegend();
     },
   });
@@ -126,9 +156,33 @@ function render({ model, el }) {
     priceLineVisible: false,
   });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
+  const marks = overlays(chart, candles, { shift: IST, colour: (name) => colour(name) });
+  const studies = chartStudies(chart, {
+    send: (content) => link.send(content),
+    resize: (below) => {
+      canvas.style.height = `${model.get("height") + below}px`;
+    },
+  });
   chart.subscribeCrosshairMove((event) => {
     hovered = event.time === undefined ? null : event.logical;
     link.dirty();
+    if (!event.sourceEvent) return; // another chart moved it
+    const time = hovered === null ? null : event.time;
+    document.dispatchEvent(new CustomEvent(CROSSHAIR, { detail: { root, time } }));
+  });
+  function followCrosshair({ detail }) {
+    if (detail.root === root || !data.length) return;
+    const bar = detail.time === null ? null : data[barAt(data, detail.time)];
+    if (bar) chart.setCrosshairPosition(bar.close, bar.time, candles);
+    else chart.clearCrosshairPosition();
+    root.dataset.crosshair = bar ? bar.time - IST : "";
+  }
+  document.addEventListener(CROSSHAIR, followCrosshair);
+  chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+    if (range && range.from < OLDER_AT && described.older && data.length && !asked) {
+      asked = true;
+      link.send({ kind: "older" });
+    }
   });
   paintTheme();
   // JupyterLab's theme is an attribute of the body.
@@ -172,6 +226,7 @@ function render({ model, el }) {
       borderVisible: false,
     });
     if (data.length) volume.setData(data.map(column));
+    marks.draw(true);
     root.dataset.paper = paper;
   }
   function column(bar) {
@@ -193,8 +248,13 @@ function render({ model, el }) {
       menu.hidden = !message.hits.length || document.activeElement !== input;
       hits.show(message.hits);
     }
+    if (message.marks) marks.set(message.marks);
+    const same = described.symbol === message.symbol && described.every === message.every;
     if (message.symbol !== undefined) {
+      if (described.symbol === undefined) studies.restore(message.studies.map(({ text }) => text));
       described = message;
+      asked = false;
+      studies.describe(message.studies);
       nameInto(symbol, message.symbol, message.label);
       if (document.activeElement !== input) input.value = message.label;
       offer.hidden = !message.offers;
@@ -217,12 +277,14 @@ function render({ model, el }) {
     if (!buffers?.length) return;
     const fresh = bars(arrays.f64(buffers[0]));
     if (message.from === 0) {
+      const range = same && data.length ? chart.timeScale().getVisibleLogicalRange() : null;
+      const added = range ? Math.max(0, barAt(fresh, data[0].time)) : 0;
       data = fresh;
       candles.setData(data);
       volume.setData(data.map(column));
-      if (message.symbol !== undefined && data.length) {
-        chart.timeScale().resetTimeScale();
-      }
+      if (range) {
+        chart.timeScale().setVisibleLogicalRange({ from: range.from + added, to: range.to + added });
+      } else if (message.symbol !== undefined && data.length) chart.timeScale().resetTimeScale();
     } else {
       // replaces the bars from `from` on, nearly always the last one only
       data.splice(message.from, data.length, ...fresh);
@@ -231,6 +293,8 @@ function render({ model, el }) {
         volume.update(column(bar));
       }
     }
+    marks.bars(data);
+    studies.take(message.from, data, buffers.slice(1).map(arrays.f64));
     root.dataset.bars = data.length;
     empty.hidden = data.length > 0;
   }
@@ -255,6 +319,15 @@ function render({ model, el }) {
       remark,
     );
     legend.dataset.close = bar.close;
+    const place = data.indexOf(bar);
+    studyLegend.replaceChildren(
+      ...studies.legend(place).map(([text, ink, values]) => {
+        const shown = values.map((value) => show("price", value) || "–").join("  ");
+        const name = h("span", {}, `${text} ${shown}`);
+        name.style.color = ink;
+        return name;
+      }),
+    );
   }
   function choose(hit) {
     menu.hidden = true;
@@ -277,7 +350,43 @@ function render({ model, el }) {
   input.addEventListener("blur", () => {
     menu.hidden = true;
   });
+  const away = (event) => {
+    if (!studyMenu.contains(event.target) && event.target !== studyButton) studyMenu.hidden = true;
+  };
+  document.addEventListener("mousedown", away);
+  root.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !studyMenu.hidden) {
+      studyMenu.hidden = true;
+      studyButton.focus();
+    }
+  });
+  canvas.addEventListener("keydown", (event) => {
+    const scale = chart.timeScale();
+    const range = scale.getVisibleLogicalRange();
+    if (!range) return;
+    const width = range.to - range.from;
+    const move = (by) =>
+      scale.setVisibleLogicalRange({ from: range.from + by, to: range.to + by });
+    const zoom = (by) => scale.setVisibleLogicalRange({ from: range.to - width * by, to: range.to });
+    const keys = {
+      ArrowLeft: () => move(-Math.max(1, width / 20)),
+      ArrowRight: () => move(Math.max(1, width / 20)),
+      PageUp: () => move(-width),
+      PageDown: () => move(width),
+      Home: () => move(-range.from),
+      End: () => scale.scrollToRealTime(),
+      "+": () => zoom(0.8),
+      "-": () => zoom(1.25),
+      "/": () => input.focus(),
+      Escape: () => canvas.blur(),
+    };
+    if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
   return () => {
+    document.removeEventListener(CROSSHAIR, followCrosshair);
+    document.removeEventListener("mousedown", away);
     theme.disconnect();
     following.close();
     chart.remove();

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Monitor,
         OptionChain,
     )
+    from kitepolars.widgets.chart import OlderCandles
     from kitepolars.widgets.reading import WatchedTicker
 
 
@@ -82,10 +83,11 @@ class TickerWidgets:
         instrument: str | int,
         every: str = "1m",
         *,
-        history: pl.DataFrame | None = None,
+        history: pl.DataFrame | OlderCandles | None = None,
+        studies: Sequence[str] = (),
         height: int = 340,
     ) -> Chart:
-        """Return live candles with volume.
+        """Return live candles with volume, indicators, orders, fills and gaps.
 
         Parameters
         ----------
@@ -94,20 +96,25 @@ class TickerWidgets:
         every
             The interval of a bar: 1s, 5s, 15s, 1m, 3m, 5m, 15m, 30m, 1h or 1d.
         history
-            Older candles with the columns of `candles`, for example from `kp.historical`.
+            Older candles of this interval with the columns of `candles`, for example from
+            `kp.historical`; or a function that returns them, given the token, the interval and
+            the time before which they are wanted, when the chart is scrolled to its beginning.
+        studies
+            Indicators, such as ``["ema(20)", "rsi"]``. By default those last chosen in this
+            browser.
         height
             Height of the chart in pixels.
 
         Raises
         ------
         ConfigError
-            If the interval is another, or the history lacks a column.
+            If the interval is another, the history lacks a column, or a study cannot be.
         UnknownInstrument
             If the name is unknown.
         """
         from kitepolars.widgets import Chart  # noqa: PLC0415 - loaded on use
 
-        return Chart(self, instrument, every=every, history=history, height=height)
+        return Chart(self, instrument, every=every, history=history, studies=studies, height=height)
 
     def ladder(self: WatchedTicker, instrument: str | int) -> Ladder:
         """Return the five-level order book of an instrument, live.

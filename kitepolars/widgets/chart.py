@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +19,7 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
+from kitepolars.widgets.marks import fills_of, gaps_of, levels_of, working_orders
 from kitepolars.widgets.reading import (
     HeldTicks,
     Reading,
@@ -24,7 +29,8 @@ from kitepolars.widgets.reading import (
     tokens_of,
 )
 from kitepolars.widgets.search import find
-from kitepolars.widgets.threads import TICK, Publisher
+from kitepolars.widgets.studies import ChartStudy, studies_from, study_menu
+from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
 from kitepolars.widgets.view import Update
 
 CHART_INTERVALS: Final = {
@@ -47,7 +53,12 @@ FIELDS: Final = ("open", "high", "low", "close", "volume")
 MAX_BARS: Final = 20_000
 """Most bars shown: the latest ones."""
 
+MARKS_EVERY: Final = 1.0
+"""Seconds after which levels, orders and gaps are looked at again."""
+
 Bars = npt.NDArray[np.float64]
+OlderCandles = Callable[[int, str, dt.datetime], pl.DataFrame]
+"""Returns candles before a time, given token, interval and that time; none if there are none."""
 
 
 class LiveBars:
@@ -104,8 +115,13 @@ class Chart(InstrumentView):
     every
         The interval: one of `CHART_INTERVALS`.
     history
-        Older candles with the columns of ``candles()``, for example from ``kp.historical``.
-        A live bar replaces an older one of the same time.
+        Older candles of this interval with the columns of ``candles()``, for example from
+        ``kp.historical``; a live bar replaces an older one of the same time. Or a function that
+        returns them, given the token, the interval and the time before which they are wanted: it
+        is called, on a thread of the widgets, when the chart is scrolled to its beginning.
+    studies
+        Indicators, such as ``["ema(20)", "rsi"]``: names from
+        `kitepolars.widgets.studies.STUDY_KINDS`. By default those last chosen in this browser.
     height
         Height of the chart in pixels.
     publisher
@@ -114,7 +130,8 @@ class Chart(InstrumentView):
     Raises
     ------
     ConfigError
-        If the interval is not one of `CHART_INTERVALS`, or the history lacks a column.
+        If the interval is not one of `CHART_INTERVALS`, the history lacks a column, or a study
+        cannot be.
     UnknownInstrument
         If the name is unknown.
 
@@ -125,6 +142,9 @@ class Chart(InstrumentView):
     >>> ticker = kp.demo()
     >>> chart = Chart(ticker, "NSE:INFY", every="5s")
     >>> chart.interval = "1m"
+    >>> chart.studies = ["ema(20)", "macd"]
+    >>> chart.studies
+    ['ema(20)', 'macd(12, 26, 9)']
     >>> ticker.stop()
     """
 
@@ -134,6 +154,8 @@ class Chart(InstrumentView):
 
     height = traitlets.Int(340).tag(sync=True)
     intervals = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    studies = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    """The indicators drawn, as text."""
 
     def __init__(
         self,
@@ -141,21 +163,37 @@ class Chart(InstrumentView):
         instrument: str | int,
         *,
         every: str = "1m",
-        history: pl.DataFrame | None = None,
+        history: pl.DataFrame | OlderCandles | None = None,
+        studies: Sequence[str] = (),
         height: int = 340,
         publisher: Publisher | None = None,
     ) -> None:
         (token,) = tokens_of(ticker, instrument)
         self._every = _checked_interval(every)
         self._live = LiveBars(token, every, ticker.hours)
-        self._history = None if history is None else _checked_history(history)
+        self._older: OlderCandles | None = None
+        self._histories: dict[tuple[int, str], pl.DataFrame] = {}
+        if isinstance(history, pl.DataFrame):
+            own = _checked_history(history).partition_by("instrument_token", as_dict=True)
+            self._histories = {(key[0], every): frame for key, frame in own.items()}
+        else:
+            self._older = history
+        self._asked: set[tuple[int, str]] = set()
+        self._studies: tuple[ChartStudy, ...] = ()
+        self._redraw = False
+        self._marks: dict[str, Any] = {}
+        self._marked_at = float("-inf")
         self._hits: dict[str, Any] = {}
         self._tick: object = None
         self._clock = ""
         self._sent: Bars = _NO_BARS
         self._shown: LiveBars | None = None
         self._subscribed = True
-        traits = {"height": height, "intervals": list(CHART_INTERVALS)}
+        traits = {
+            "height": height,
+            "intervals": list(CHART_INTERVALS),
+            "studies": [study.text for study in studies_from(studies)],
+        }
         super().__init__(ticker, token, publisher=publisher, traits=traits)
 
     @property
@@ -171,17 +209,32 @@ class Chart(InstrumentView):
     @traitlets.observe("instrument_token")
     def _restart(self, _change: object = None) -> None:
         """Begin with new bars: the instrument or the interval is another."""
+        self._studies = studies_from(self.studies)
         self._live = LiveBars(self.instrument_token, self._every, self.ticker.hours)
         self._publisher.wake()
 
+    @traitlets.validate("studies")
+    def _check_studies(self, proposal: Any) -> list[str]:
+        return [study.text for study in studies_from(proposal["value"])]
+
+    @traitlets.observe("studies")
+    def _choose_studies(self, change: Any) -> None:
+        self._studies = studies_from(change["new"])
+        self._redraw = True
+        self._publisher.wake()
+
     def handle(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Take an interval, an instrument, a search query or a wish to subscribe."""
+        """Take an interval, an instrument, studies, a query; a wish to subscribe or for history."""
         if kind == "every":
             self.interval = content["every"]
         elif kind == "instrument":
             self.instrument = int(content["token"])
         elif kind == "subscribe":
             self.subscribe()
+        elif kind == "studies":
+            self.studies = [str(text) for text in content["studies"]]
+        elif kind == "older":
+            self._ask_older()
         elif kind == "query":
             self._hits = {"hits": find(self.ticker, str(content["text"]))}
 
@@ -192,11 +245,13 @@ class Chart(InstrumentView):
 
     def snapshot(self, reading: Reading) -> Update:
         """Return every bar."""
-        live = self._live
+        live, self._redraw = self._live, False
         bars = self._bars(live, reading)
-        self._sent, self._shown, self._clock = bars, live, live.on
+        numbers = _numbers(bars)
+        self._sent, self._shown, self._clock = numbers, live, live.on
         self._tick = last_tick(reading, live.instrument_token)
         self._subscribed = is_subscribed(reading, live.instrument_token)
+        self._marks = self._read_marks(reading)
         content = {
             "from": 0,
             "symbol": symbol_of(self.ticker, live.instrument_token),
@@ -204,48 +259,104 @@ class Chart(InstrumentView):
             "offers": not self._subscribed,
             "every": live.every,
             "seconds": CHART_INTERVALS[live.every],
-            "precision": _precision(bars),
+            "precision": _precision(numbers),
             "empty": _WAITING if self._subscribed else "",
             "remark": "" if live.on == "exchange_timestamp" else _ON_ARRIVAL,
+            "older": self._older is not None and self._key not in self._asked,
+            "studies": [study.describe() for study in self._studies],
+            "menu": study_menu(),
+            "marks": self._marks,
         }
-        return Update({**content, **self._new_hits()}, [bars.tobytes()], whole=True)
+        values = [study.values(bars) for study in self._studies]
+        buffers = [part.tobytes() for part in (numbers, *values)]
+        return Update({**content, **self._new_hits()}, buffers, whole=True)
 
     def changes(self, reading: Reading) -> Update | None:
         """Return the bars from the first changed one on."""
         live = self._live
-        if self._shown is not live or self._subscribed != is_subscribed(
-            reading, live.instrument_token
+        if (
+            self._redraw
+            or self._shown is not live
+            or self._subscribed != is_subscribed(reading, live.instrument_token)
         ):
             return self.snapshot(reading)
         tick = last_tick(reading, live.instrument_token)
         if tick == self._tick:
-            return Update(self._new_hits()) if self._hits else None
-        self._tick = tick
+            news = {**self._new_hits(), **self._new_marks(reading)}
+            return Update(news) if news else None
         bars = self._bars(live, reading)
-        start = _first_change(self._sent, bars)
+        numbers = _numbers(bars)
+        start = _first_change(self._sent, numbers)
         if start == 0 or not len(self._sent) or live.on != self._clock:
             return self.snapshot(reading)
-        self._sent = bars
-        return Update({"from": start, **self._new_hits()}, [bars[start:].tobytes()])
+        self._tick, self._sent = tick, numbers
+        values = [study.values(bars) for study in self._studies]
+        buffers = [part[start:].tobytes() for part in (numbers, *values)]
+        return Update({"from": start, **self._new_hits(), **self._new_marks(reading)}, buffers)
 
     def _new_hits(self) -> dict[str, Any]:
         self._hits, hits = {}, self._hits
         return hits
 
-    def _bars(self, live: LiveBars, reading: Reading) -> Bars:
-        bars = live.read(reading.held).select("start", *FIELDS)
-        if self._history is not None:
-            older = self._history.filter(pl.col("instrument_token") == live.instrument_token)
-            bars = pl.concat([older.select("start", *FIELDS), bars])
-        seconds = pl.col("start").dt.epoch("us") / 1e6
-        return (
-            bars.unique("start", keep="last")
-            .sort("start")
-            .tail(MAX_BARS)
-            .select(seconds, pl.col(FIELDS).cast(pl.Float64).fill_null(float("nan")))
-            .drop_nans(["open", "high", "low", "close"])
-            .to_numpy(order="c")
+    # -- what is drawn besides bars ----------------------------------------------------------
+
+    def _read_marks(self, reading: Reading) -> dict[str, Any]:
+        self._marked_at = time.monotonic()
+        token = self._live.instrument_token
+        return {
+            "levels": levels_of(last_tick(reading, token)),
+            "fills": fills_of(reading.orders, token),
+            "working": working_orders(reading.last_orders, token),
+            "gaps": gaps_of(reading.gaps),
+        }
+
+    def _new_marks(self, reading: Reading) -> dict[str, Any]:
+        if time.monotonic() - self._marked_at < MARKS_EVERY:
+            return {}
+        marks = self._read_marks(reading)
+        if marks == self._marks:
+            return {}
+        self._marks = marks
+        return {"marks": marks}
+
+    # -- bars --------------------------------------------------------------------------------
+
+    @property
+    def _key(self) -> tuple[int, str]:
+        return self._live.instrument_token, self._live.every
+
+    def _ask_older(self) -> None:
+        """Fetch older candles on the command thread, each stretch once."""
+        if self._older is None or self._key in self._asked:
+            return
+        self._asked.add(self._key)
+        first = self._sent[0, 0] if len(self._sent) else self.ticker._now().timestamp()  # noqa: SLF001 - a ticker's own views are its friends
+        before = dt.datetime.fromtimestamp(float(first), _INDIA)
+        fetch = partial(self._fetch_older, self._older, self._key, before)
+        COMMANDS.post(partial(self.attempt, fetch))
+
+    def _fetch_older(self, older: OlderCandles, key: tuple[int, str], before: dt.datetime) -> None:
+        found = _checked_history(older(*key, before)).filter(
+            pl.col("instrument_token") == key[0], pl.col("start") < before
         )
+        if found.is_empty():
+            return  # there are no older ones: they are not asked for again
+        known = self._histories.get(key)
+        self._histories[key] = found if known is None else pl.concat([found, known])
+        self._asked.discard(key)
+        self._redraw = True
+        self._publisher.wake()
+
+    def _bars(self, live: LiveBars, reading: Reading) -> pl.DataFrame:
+        """Return the latest bars, older ones first, those without a price left out."""
+        columns = (*_HISTORY.names(), pl.col("is_partial"))
+        bars = live.read(reading.held).select(columns)
+        older = self._histories.get((live.instrument_token, live.every))
+        if older is not None:
+            older = older.with_columns(is_partial=pl.lit(value=False))
+            bars = pl.concat([older, bars]).unique("start", keep="last").sort("start")
+        priced = pl.all_horizontal(pl.col(FIELDS[:-1]).is_finite())
+        return bars.tail(MAX_BARS).filter(priced)
 
 
 _HISTORY: Final = pl.Schema(
@@ -258,7 +369,15 @@ _HISTORY: Final = pl.Schema(
 )
 _WAITING: Final = "Waiting for the first bar; the call auction (equity, 09:00 to 09:15) makes none"
 _ON_ARRIVAL: Final = "cut on arrival time: this mode carries no exchange time"
+_INDIA: Final = ZoneInfo(TIMESTAMP.time_zone or "UTC")
 _NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
+
+
+def _numbers(bars: pl.DataFrame) -> Bars:
+    """Return time in seconds and `FIELDS` of each bar."""
+    seconds = pl.col("start").dt.epoch("us") / 1e6
+    fields = pl.col(FIELDS).cast(pl.Float64).fill_null(float("nan"))
+    return bars.select(seconds, fields).to_numpy(order="c")
 
 
 def _checked_interval(every: str) -> str:

@@ -19,7 +19,7 @@ from kitepolars.widgets.reading import Reading, WatchedTicker, symbol_of, tokens
 from kitepolars.widgets.threads import COMMANDS, Publisher
 from kitepolars.widgets.view import LiveWidget
 
-_lock: Final = threading.Lock()
+_views_lock: Final = threading.Lock()
 _views: Final[weakref.WeakSet[InstrumentView]] = weakref.WeakSet()
 
 
@@ -63,7 +63,7 @@ class InstrumentView(LiveWidget):
             # The last one made follows. Adding traits has given each widget a class of its own.
             if type(other).__name__ == type(self).__name__:
                 other.follows = False
-        with _lock:
+        with _views_lock:
             _views.add(self)
 
     @property
@@ -83,7 +83,7 @@ class InstrumentView(LiveWidget):
 
     def close(self) -> None:
         """Close the widget for good."""
-        with _lock:
+        with _views_lock:
             _views.discard(self)
         super().close()
 
@@ -107,5 +107,5 @@ def is_subscribed(reading: Reading, instrument_token: int) -> bool:
 
 
 def _views_of(ticker: WatchedTicker) -> list[InstrumentView]:
-    with _lock:
+    with _views_lock:
         return [view for view in _views if view.ticker is ticker]

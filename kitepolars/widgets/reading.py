@@ -134,8 +134,8 @@ class WatchedTicker(Protocol):
         """Return the gaps in the data."""
         ...
 
-    def orders(self) -> pl.DataFrame:
-        """Return the order updates."""
+    def orders(self, *, latest: bool = ...) -> pl.DataFrame:
+        """Return the order updates, or the last one of each order."""
         ...
 
     def stats(self) -> Any:
@@ -189,6 +189,16 @@ class Reading:
     def gaps(self) -> pl.DataFrame:
         """The gaps in the data."""
         return self.ticker.gaps()
+
+    @cached_property
+    def orders(self) -> pl.DataFrame:
+        """The order updates."""
+        return self.ticker.orders()
+
+    @cached_property
+    def last_orders(self) -> pl.DataFrame:
+        """The last update of each order."""
+        return self.ticker.orders(latest=True)
 
     @cached_property
     def stats(self) -> Any:

@@ -75,6 +75,81 @@ def test_a_chart_of_a_mode_without_exchange_time_says_so() -> None:
         assert message.buffers[0]
 
 
+def test_a_chart_sends_its_studies_beside_the_bars(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    chart = Chart(ticker, INFY, every="1s", studies=["ema(3)", "macd"], publisher=publisher)
+    page = show(chart)
+    page.say("ready")
+    whole, (bars, ema, macd) = page.wait(lambda each: len(each.get("studies", ())) == 2)
+    assert [study["own_pane"] for study in whole["studies"]] == [False, True]
+    count = len(bars) // (6 * 8)
+    assert (len(ema), len(macd)) == (8 * count, 3 * 8 * count)
+    page.say("studies", studies=["rsi(2)"])
+    page.wait(lambda each: [study["text"] for study in each.get("studies", ())] == ["rsi(2)"])
+    assert chart.studies == ["rsi(2)"]
+    page.say("studies", studies=["nosuch"])
+    page.wait(lambda each: "studies must be" in (each.get("notice") or ""))
+    assert chart.studies == ["rsi(2)"]
+
+
+def test_a_chart_that_is_scrolled_back_asks_for_older_candles_until_there_are_none(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    asked: list[tuple[int, str, dt.datetime]] = []
+    live = ticker.candles("1m", ["NSE:INFY"]).head(1)
+
+    def older(token: int, every: str, before: dt.datetime) -> pl.DataFrame:
+        asked.append((token, every, before))
+        if len(asked) == 3:
+            return live.clear()
+        return pl.concat(
+            live.with_columns(
+                start=pl.lit(before - dt.timedelta(minutes=k)).cast(live["start"].dtype)
+            )
+            for k in (3, 2, 1)
+        )
+
+    chart = Chart(ticker, INFY, every="1m", history=older, publisher=publisher)
+    page = show(chart)
+    page.say("ready")
+    whole, _ = page.wait(lambda each: each.get("from") == 0)
+    assert whole["older"] is True
+    for times in (1, 2):
+        page.say("older")
+        page.wait(lambda each, beyond=times: each.get("from") == 0 and len(asked) == beyond)
+        bars = _wait_for_bars(page, 1 + 3 * times)
+        assert (np.diff(bars[:, 0]) > 0).all()
+    page.say("older")
+    page.refreshed(2)
+    page.say("older")
+    page.refreshed(2)
+    assert [each[:2] for each in asked] == [(INFY, "1m")] * 3, "and never again"
+    assert asked[0][2] > asked[1][2] > asked[2][2]
+
+
+def _wait_for_bars(page: Page, least: int) -> Any:
+    def enough(content: dict[str, Any]) -> bool:
+        return content.get("from") == 0 and _bars_in(page, content) >= least
+
+    _, buffers = page.wait(enough)
+    return np.frombuffer(buffers[0]).reshape(-1, 6)
+
+
+def _bars_in(page: Page, content: dict[str, Any]) -> int:
+    return next(len(parts[0]) // 48 for each, parts in page.received if each is content)
+
+
+def test_history_belongs_to_the_interval_it_was_given_for(ticker: kp.Ticker) -> None:
+    live = ticker.candles("1m", ["NSE:INFY"])
+    older = live.with_columns(pl.col("start") - dt.timedelta(hours=1))
+    chart = Chart(ticker, INFY, every="1m", history=older)
+    both = np.frombuffer(bytes(chart.snapshot(Reading(ticker)).buffers[0])).reshape(-1, 6)
+    chart.interval = "5m"
+    other = np.frombuffer(bytes(chart.snapshot(Reading(ticker)).buffers[0])).reshape(-1, 6)
+    assert other[0, 0] > both[0, 0] + 1800
+
+
 @pytest.mark.parametrize(
     ("old", "new", "first"),
     [
