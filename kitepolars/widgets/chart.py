@@ -349,8 +349,7 @@ class Chart(InstrumentView):
 
     def _bars(self, live: LiveBars, reading: Reading) -> pl.DataFrame:
         """Return the latest bars, older ones first, those without a price left out."""
-        columns = (*_HISTORY.names(), pl.col("is_partial"))
-        bars = live.read(reading.held).select(columns)
+        bars = live.read(reading.held).select(*_HISTORY.names(), "is_partial")
         older = self._histories.get((live.instrument_token, live.every))
         if older is not None:
             older = older.with_columns(is_partial=pl.lit(value=False))
