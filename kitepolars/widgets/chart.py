@@ -331,7 +331,7 @@ class Chart(InstrumentView):
             return
         self._asked.add(self._key)
         first = self._sent[0, 0] if len(self._sent) else self.ticker._now().timestamp()  # noqa: SLF001 - a ticker's own views are its friends
-        before = dt.datetime.fromtimestamp(float(first), _INDIA)
+        before = dt.datetime.fromtimestamp(float(first), _CHART_ZONE)
         fetch = partial(self._fetch_older, self._older, self._key, before)
         COMMANDS.post(partial(self.attempt, fetch))
 
@@ -368,7 +368,7 @@ _HISTORY: Final = pl.Schema(
 )
 _WAITING: Final = "Waiting for the first bar; the call auction (equity, 09:00 to 09:15) makes none"
 _ON_ARRIVAL: Final = "cut on arrival time: this mode carries no exchange time"
-_INDIA: Final = ZoneInfo(TIMESTAMP.time_zone or "UTC")
+_CHART_ZONE: Final = ZoneInfo(TIMESTAMP.time_zone or "UTC")
 _NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
 
 
