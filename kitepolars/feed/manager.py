@@ -51,7 +51,6 @@ CLOCKS_DIFFER: Final = 5.0
 gives its time in whole seconds, and the handshake takes some."""
 
 
-
 class TickerManager(LiveSource):
     """The feed: connections, subscriptions, orders, events, gaps.
 

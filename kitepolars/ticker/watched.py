@@ -29,8 +29,8 @@ from kitepolars.alerting.rules import (
 )
 from kitepolars.alerting.sources import BarSource, LookedAt, TickSource
 from kitepolars.calendar import IST, SECOND
+from kitepolars.frames.held import Held
 from kitepolars.frames.index import TokenIndex
-from kitepolars.frames.store import Held
 from kitepolars.listeners import Listeners
 from kitepolars.ticker.callbacks import Callbacks
 from kitepolars.ticker.runtime import Runtime
