@@ -44,7 +44,7 @@ PATIENCE: Final = 2 * SECOND
 """A bar of an instrument that stays silent is finished when its market's clock is this far past
 its end: ticks of other instruments overtake each other by a second."""
 
-SETTLING: Final = 5 * SECOND
+KEPT_AFTER_END: Final = 5 * SECOND
 """How long after their end bars are kept where they can change."""
 
 _SUMMERS: Final = (2000, 2099)
@@ -417,7 +417,7 @@ class Engine:
             self._ordered = bars
         places = self._places
         done = native.candle_done(
-            self._reference, native.address(places), len(places), len(self._markets), SETTLING
+            self._reference, native.address(places), len(places), len(self._markets), KEPT_AFTER_END
         )
         return places, done
 

@@ -30,7 +30,7 @@ KEEP_BOTH: Final = 5
 FILE_GRACE: Final = 3_600.0
 """Seconds for which a file that is no part of the table any more is kept for its readers."""
 
-MINUTE: Final = 60 * SECOND
+ONE_MINUTE: Final = 60 * SECOND
 WINDOW_MINUTES: Final = 15
 
 
@@ -167,10 +167,10 @@ def _by_time(table: Table, day: dt.date, inputs: list[TableFile], mark: str) -> 
         ticks = table.scan(some).filter(arrived >= begin, arrived < stop).collect()
         if ticks.is_empty():
             continue
-        minute = (arrived // MINUTE).alias("_minute")
+        minute = (arrived // ONE_MINUTE).alias("_minute")
         keys = ["_minute", *_arrival(ticks)]
         ticks = ticks.with_columns(minute).sort(keys, maintain_order=True)
-        name = f"{day.isoformat()}/by-time-{mark}-{begin // MINUTE}.parquet"
+        name = f"{day.isoformat()}/by-time-{mark}-{begin // ONE_MINUTE}.parquet"
         yield _put(table, name, ticks, _minute_groups)
 
 
@@ -207,19 +207,19 @@ def _ranges(table: Table, inputs: list[TableFile]) -> list[tuple[int, int]]:
 
 def _windows(inputs: list[TableFile]) -> Iterator[tuple[int, int]]:
     """Yield times from the first tick to the last, of about `MERGE_ROWS` rows at most each."""
-    first = min(file.times[0] for file in inputs) // MINUTE
-    last = max(file.times[1] for file in inputs) // MINUTE
+    first = min(file.times[0] for file in inputs) // ONE_MINUTE
+    last = max(file.times[1] for file in inputs) // ONE_MINUTE
     quarter = first // WINDOW_MINUTES * WINDOW_MINUTES
     for begin in range(quarter, last + 1, WINDOW_MINUTES):
         stop = begin + WINDOW_MINUTES
         rows = sum(
             file.rows
             for file in inputs
-            if file.times[0] < stop * MINUTE and file.times[1] >= begin * MINUTE
+            if file.times[0] < stop * ONE_MINUTE and file.times[1] >= begin * ONE_MINUTE
         )
         step = max(1, WINDOW_MINUTES // max(1, math.ceil(rows / MERGE_ROWS)))
         for minute in range(begin, stop, step):
-            yield minute * MINUTE, min(minute + step, stop) * MINUTE
+            yield minute * ONE_MINUTE, min(minute + step, stop) * ONE_MINUTE
 
 
 def _put(

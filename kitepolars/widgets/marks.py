@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-LEVELS: Final = {"close": "Prev. close", "high": "High", "low": "Low"}
+DAY_LEVELS: Final = {"close": "Prev. close", "high": "High", "low": "Low"}
 """Columns of a tick that are drawn as levels, and what they are called."""
 GAPS_DRAWN: Final = 200
 """Most gaps drawn: the latest ones."""
@@ -34,7 +34,7 @@ def levels_of(tick: Mapping[str, Any] | None) -> list[tuple[str, float]]:
     """
     if tick is None:
         return []
-    return [(name, tick[column]) for column, name in LEVELS.items() if tick[column]]
+    return [(name, tick[column]) for column, name in DAY_LEVELS.items() if tick[column]]
 
 
 def fills_of(orders: pl.DataFrame, instrument_token: int) -> list[dict[str, Any]]:
