@@ -16,6 +16,8 @@ const entries = [
   "subscriptions",
   "monitor",
   "transport",
+  "tape",
+  "depth-map",
   "page",
 ];
 const bundled = ["lightweight-charts", "fancy-canvas"];

@@ -4,8 +4,9 @@
 # *Basic · 8 seconds · simulated*
 #
 # Uses: `demo`, `Ticker.watch`, `Ticker.chart`, `Ticker.ladder`, `Ticker.controls`,
-# `Ticker.monitor`, `Ticker.dashboard`, `LiveTable`, `Chart`, `Ladder`, `Controls`, `Monitor`,
-# `Dashboard`
+# `Ticker.monitor`, `Ticker.dashboard`, `Ticker.tape`, `Ticker.depth_map`, `Ticker.chain`,
+# `LiveTable`, `Chart`, `Ladder`, `Controls`, `Monitor`, `Dashboard`, `TimeAndSales`, `DepthMap`,
+# `OptionChain`
 #
 # Open this file as a notebook: a cell that ends with a widget shows it. On the documentation's
 # page the widgets play a recording.
@@ -14,7 +15,17 @@
 import ipywidgets
 
 import kitepolars as kp
-from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
+from kitepolars.widgets import (
+    Chart,
+    Controls,
+    Dashboard,
+    DepthMap,
+    Ladder,
+    LiveTable,
+    Monitor,
+    OptionChain,
+    TimeAndSales,
+)
 
 ticker = kp.demo(rate=10)
 assert ticker.wait(until=lambda t: t.latest().height == 8 and t.frame().height > 400, timeout=20)
@@ -36,12 +47,13 @@ table
 # %% [markdown]
 # ## A chart beside the order book
 #
-# Widgets are ipywidgets: boxes lay them out, `observe` links them. Here a click on a row of the
-# table shows that instrument in both. `record` keeps two seconds of each for pages without a
+# Widgets are ipywidgets: boxes lay them out, `observe` links them. A click on a row of the table
+# shows that instrument in both; here `table.selected = …` in code does, too. `studies` draws
+# indicators. `record` keeps two seconds of each for pages without a
 # kernel, such as this one; a widget displayed by itself needs no such line.
 
 # %%
-chart: Chart = ticker.chart("NSE:INFY", every="1s", height=300)
+chart: Chart = ticker.chart("NSE:INFY", every="1s", studies=["ema(5)"], height=300)
 ladder: Ladder = ticker.ladder("NSE:INFY")
 
 
@@ -55,6 +67,22 @@ table.observe(show, "selected")
 chart.record(seconds=2)
 ladder.record(seconds=2)
 ipywidgets.HBox([chart, ladder], layout={"flex_flow": "row wrap"})
+
+# %% [markdown]
+# ## What traded, the book through time, and the options
+
+# %%
+tape: TimeAndSales = ticker.tape("NSE:INFY", height=160)
+tape
+
+# %%
+depth_map: DepthMap = ticker.depth_map("NSE:INFY", height=200)
+depth_map
+
+# %%
+ticker.subscribe(ticker.instruments.option_chain("NIFTY"), mode="full")
+chain: OptionChain = ticker.chain("NIFTY", strikes=6, height=280)
+chain
 
 # %% [markdown]
 # ## Subscriptions by hand, and the health of the feed

@@ -16,6 +16,7 @@ import { chartStudies } from "./studies.js";
 const FIELDS = 6; // time, open, high, low, close, volume
 const IST = 5.5 * 3600; // the library shows times as UTC, so they are shifted to Indian Standard Time
 const DAY = 86400;
+const NARROW = 640; // pixels below which the bar takes two lines
 const OLDER_AT = 10; // bars left of the screen at which older ones are asked for
 const CROSSHAIR = "kitepolars-crosshair"; // an event of the page: charts show one time
 
@@ -350,6 +351,10 @@ function render({ model, el }) {
   input.addEventListener("blur", () => {
     menu.hidden = true;
   });
+  const size = new ResizeObserver(() => {
+    root.classList.toggle("kp-narrow", root.clientWidth < NARROW);
+  });
+  size.observe(root);
   const away = (event) => {
     if (!studyMenu.contains(event.target) && event.target !== studyButton) studyMenu.hidden = true;
   };
@@ -385,6 +390,7 @@ function render({ model, el }) {
     keys[event.key]();
   });
   return () => {
+    size.disconnect();
     document.removeEventListener(CROSSHAIR, followCrosshair);
     document.removeEventListener("mousedown", away);
     theme.disconnect();

@@ -3,6 +3,7 @@
 import { chips, h, keepKeys, nameInto, setText } from "./dom.js";
 import { direction, formats } from "./format.js";
 import { arrays, connect } from "./link.js";
+import { recall, remember } from "./memory.js";
 import { step, virtualRows } from "./rows.js";
 import { drawSparkline } from "./sparkline.js";
 
@@ -149,6 +150,21 @@ function render({ model, el }) {
     fill,
     moved: () => reportWindow(),
   });
+  const chooser = h("div", { class: "kp-menu kp-chooser", hidden: true });
+  const choose = h(
+    "button",
+    {
+      type: "button",
+      class: "kp-asks kp-soft",
+      "aria-haspopup": "true",
+      title: "Choose the columns; drag a heading to move it",
+      onclick: () => {
+        chooser.hidden = !chooser.hidden;
+        fillChooser();
+      },
+    },
+    "Columns",
+  );
   const bar = h(
     "div",
     { class: "kp-bar" },
@@ -158,12 +174,14 @@ function render({ model, el }) {
     exchanges,
     h("span", { class: "kp-grow" }),
     more,
+    choose,
     count,
   );
   const area = h("div", { class: "kp-sheet-area" }, head, rows.box);
-  const root = h("div", { class: "kp kp-card kp-table" }, bar, area, foot);
+  const root = h("div", { class: "kp kp-card kp-table" }, bar, chooser, area, foot);
   const link = connect(model, root, {
     snapshot(message, buffers) {
+      if (!state) restoreColumns(message);
       state = new State(message, buffers);
       layOut();
       refilter();
@@ -202,14 +220,23 @@ function render({ model, el }) {
             "aria-sort": "none",
             "data-key": column.key,
             title: column.title,
+            draggable: column.text ? false : "true",
             onclick: () => sortBy(column.key),
+            ondragstart: (event) => event.dataTransfer.setData("text/plain", column.key),
+            ondragover: (event) => event.preventDefault(),
+            ondrop: (event) => {
+              event.preventDefault();
+              moveColumn(event.dataTransfer.getData("text/plain"), column.key);
+            },
           },
           column.label,
         ),
       ),
     );
+    if (!titles.some(({ key }) => key === sort.key)) sort = { key: null, descending: false };
     markSort();
     align();
+    fillChooser();
     const names = [...new Set(state.exchanges)].filter(Boolean).sort();
     exchanges.replaceChildren(
       ...(names.length > 1
@@ -223,6 +250,78 @@ function render({ model, el }) {
     );
     rows.clear();
   }
+  // -- the choice of columns: the kernel reads those that are shown, the browser remembers them
+  function restoreColumns(message) {
+    const known = new Set(message.choices.map(([key]) => key));
+    const kept = model.get("remembers") ? recall("columns")?.filter((key) => known.has(key)) : null;
+    if (kept?.length && kept.join() !== model.get("columns").join())
+      link.send({ kind: "columns", columns: kept });
+  }
+  function showColumns(keys) {
+    remember("columns", keys);
+    link.send({ kind: "columns", columns: keys });
+  }
+  function moveColumn(key, target) {
+    const keys = shown().map((column) => column.key);
+    if (!keys.includes(key) || key === target) return;
+    const forwards = keys.indexOf(key) < keys.indexOf(target);
+    const rest = keys.filter((each) => each !== key);
+    rest.splice(rest.indexOf(target) + (forwards ? 1 : 0), 0, key);
+    showColumns(rest);
+  }
+  function fillChooser() {
+    if (chooser.hidden || !state) return;
+    const keys = shown().map((column) => column.key);
+    const others = state.message.choices.map(([key]) => key).filter((key) => !keys.includes(key));
+    const about = Object.fromEntries(state.message.choices.map(([key, ...rest]) => [key, rest]));
+    const button = (key, by, label) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-label": `${label} ${about[key][0]}`,
+          onclick: () => moveColumn(key, keys[keys.indexOf(key) + by] ?? key),
+        },
+        by < 0 ? "▲" : "▼",
+      );
+    chooser.replaceChildren(
+      ...[...keys, ...others].map((key) => {
+        const on = keys.includes(key);
+        const box = h("input", { type: "checkbox", checked: on });
+        box.addEventListener("change", () =>
+          showColumns(box.checked ? [...keys, key] : keys.filter((each) => each !== key)),
+        );
+        const [label, title] = about[key];
+        return h(
+          "div",
+          { class: "kp-choice" },
+          h("label", { title }, box, label),
+          ...(on ? [button(key, -1, "Move up"), button(key, 1, "Move down")] : []),
+        );
+      }),
+    );
+  }
+  const leaveChooser = (event) => {
+    if (!chooser.contains(event.target) && event.target !== choose) chooser.hidden = true;
+  };
+  document.addEventListener("mousedown", leaveChooser);
+  root.addEventListener("keydown", (event) => {
+    if (event.key === "/" && event.target !== filter) {
+      event.preventDefault();
+      filter.focus();
+    } else if (event.key === "Escape") {
+      if (!chooser.hidden) chooser.hidden = true;
+      else if (event.target === filter) {
+        filter.value = "";
+        refilter();
+        rows.box.focus();
+      }
+    } else if (event.key === "Enter" && event.target === filter && order.length) {
+      select(0);
+      rows.reveal(0);
+      rows.box.focus();
+    }
+  });
   function explain() {
     const text = state.missing(shown());
     foot.hidden = !text;
@@ -390,7 +489,8 @@ function render({ model, el }) {
   rows.box.addEventListener("keydown", (event) => {
     if (!state) return;
     const at = order.findIndex((row) => state.tokens[row] === selected);
-    const to = step(event.key, at, order.length, rows.pageSize());
+    const to =
+      event.key === "Enter" && at >= 0 ? at : step(event.key, at, order.length, rows.pageSize());
     if (to === null) return;
     event.preventDefault();
     select(to);
@@ -410,6 +510,7 @@ function render({ model, el }) {
   size.observe(rows.box);
   const ageing = setInterval(link.dirty, 1000);
   return () => {
+    document.removeEventListener("mousedown", leaveChooser);
     clearInterval(ageing);
     clearTimeout(reporting);
     size.disconnect();

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
         Chart,
         Controls,
         Dashboard,
+        DepthMap,
         Ladder,
         LiveTable,
         Monitor,
         OptionChain,
+        TimeAndSales,
     )
     from kitepolars.widgets.chart import OlderCandles
     from kitepolars.widgets.reading import WatchedTicker
@@ -132,6 +134,44 @@ class TickerWidgets:
         from kitepolars.widgets import Ladder  # noqa: PLC0415 - loaded on use
 
         return Ladder(self, instrument)
+
+    def tape(self: WatchedTicker, instrument: str | int, *, height: int = 320) -> TimeAndSales:
+        """Return time and sales of an instrument, live: what traded between its ticks.
+
+        Parameters
+        ----------
+        instrument
+            A name or a token. Sides need mode full, which the widget offers to subscribe.
+        height
+            Height of the rows in pixels.
+
+        Raises
+        ------
+        UnknownInstrument
+            If the name is unknown.
+        """
+        from kitepolars.widgets import TimeAndSales  # noqa: PLC0415 - loaded on use
+
+        return TimeAndSales(self, instrument, height=height)
+
+    def depth_map(self: WatchedTicker, instrument: str | int, *, height: int = 320) -> DepthMap:
+        """Return the order book of an instrument through time, live, as a heat map.
+
+        Parameters
+        ----------
+        instrument
+            A name or a token; its ticks in mode full are drawn.
+        height
+            Height in pixels.
+
+        Raises
+        ------
+        UnknownInstrument
+            If the name is unknown.
+        """
+        from kitepolars.widgets import DepthMap  # noqa: PLC0415 - loaded on use
+
+        return DepthMap(self, instrument, height=height)
 
     def chain(
         self: WatchedTicker,

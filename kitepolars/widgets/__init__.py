@@ -11,15 +11,18 @@ from kitepolars.widgets.dashboard import Dashboard
 from kitepolars.widgets.ladder import Ladder
 from kitepolars.widgets.monitor import Monitor
 from kitepolars.widgets.table import LiveTable
+from kitepolars.widgets.tape import DepthMap, TimeAndSales
 from kitepolars.widgets.transport import Transport
 
 __all__ = [
     "Chart",
     "Controls",
     "Dashboard",
+    "DepthMap",
     "Ladder",
     "LiveTable",
     "Monitor",
     "OptionChain",
+    "TimeAndSales",
     "Transport",
 ]

@@ -55,7 +55,8 @@ class LiveTable(LiveWidget):
     instruments
         Names or tokens; None for whatever is subscribed at the moment.
     columns
-        Names from `kitepolars.widgets.columns.COLUMNS`; `DEFAULT_COLUMNS` if None.
+        Names from `kitepolars.widgets.columns.COLUMNS`. If None, those last chosen in this
+        browser, at first `DEFAULT_COLUMNS`.
     height
         Height of the rows' area in pixels.
     stale_after
@@ -86,6 +87,10 @@ class LiveTable(LiveWidget):
     height = traitlets.Int(360).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
     """Token of the selected row, 0 if none is."""
+    columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    """Names of the columns shown, in their order."""
+    remembers = traitlets.Bool(default_value=True).tag(sync=True)
+    """Whether a view begins with the columns last chosen in it: the code named none."""
 
     def __init__(
         self,
@@ -99,9 +104,8 @@ class LiveTable(LiveWidget):
     ) -> None:
         if stale_after <= 0:
             raise ConfigError("stale_after", stale_after, "a positive number of seconds")
-        self._shown = checked_columns(DEFAULT_COLUMNS if columns is None else columns)
-        self._names = tuple(dict.fromkeys((*self._shown, *NEEDED)))
-        self._expressions = expressions(self._names)
+        shown = checked_columns(DEFAULT_COLUMNS if columns is None else columns)
+        self._lay_out(shown)
         self._order = _RowOrder()
         self._fixed = None if instruments is None else _fixed_rows(ticker, instruments)
         self._stale_after = stale_after
@@ -110,13 +114,29 @@ class LiveTable(LiveWidget):
         self._rows = _NO_ROWS
         self._values: Matrix = np.empty((0, len(self._names)))
         self._sparks = np.empty((0, POINTS), np.float32)
-        super().__init__(ticker, publisher=publisher, traits={"height": height})
+        traits = {"height": height, "columns": list(shown), "remembers": columns is None}
+        super().__init__(ticker, publisher=publisher, traits=traits)
+
+    def _lay_out(self, columns: Sequence[str]) -> None:
+        self._shown = tuple(columns)
+        self._names = tuple(dict.fromkeys((*self._shown, *NEEDED)))
+        self._expressions = expressions(self._names)
+
+    @traitlets.validate("columns")
+    def _check_columns(self, proposal: Any) -> list[str]:
+        return list(checked_columns(proposal["value"]))
+
+    @traitlets.observe("columns")
+    def _show_columns(self, _change: object) -> None:
+        self._publisher.wake()
 
     def handle(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Take the rows on a view's screen, or the selected row."""
+        """Take the rows on a view's screen, the selected row, or the columns."""
         if kind == "window":
             rows = np.asarray(content["rows"][:MAX_WINDOW], np.int32)
             self._windows[content["view"]] = rows
+        elif kind == "columns":
+            self.columns = [str(name) for name in content["columns"]]
         elif kind == "select":
             self.selected = int(content["token"])
             select_instrument(self.ticker, self.selected)
@@ -128,11 +148,13 @@ class LiveTable(LiveWidget):
 
     def snapshot(self, reading: Reading) -> Update:
         """Return every row, and how to format it."""
+        self._lay_out(self.columns)  # here, where they are read: it may be set on any thread
         rows, values = self._read(reading)
         self._carry_sparklines(reading, rows)
         self._rows, self._values = rows, values
         content = {
             "columns": self._described(),
+            "choices": [(name, each.label, each.title) for name, each in COLUMNS.items()],
             "symbols": rows.select(_NAME)["symbol"].to_list(),
             "labels": labels_of(self.ticker, rows["instrument_token"]),
             "stale_after": self._stale_after,
@@ -147,6 +169,8 @@ class LiveTable(LiveWidget):
 
     def changes(self, reading: Reading) -> Update | None:
         """Return the changed rows on screen; every `SAMPLE_EVERY` seconds, all changed rows."""
+        if tuple(self.columns) != self._shown:
+            return self.snapshot(reading)
         rows, values = self._read(reading)
         if not (rows is self._rows or _same_tokens(rows, self._rows)):
             return self.snapshot(reading)  # the instruments changed

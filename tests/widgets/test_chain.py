@@ -11,7 +11,7 @@ import pytest
 
 import kitepolars as kp
 from kitepolars.errors import ConfigError, UnknownInstrument
-from kitepolars.widgets import Chart, Ladder, OptionChain
+from kitepolars.widgets import OptionChain
 from kitepolars.widgets.chain import SIDE_FIELDS, first_open_interest
 from kitepolars.widgets.reading import Reading
 from kitepolars.widgets.threads import Publisher
@@ -99,23 +99,6 @@ def test_a_view_switches_expiry_and_strikes_and_subscribes(
     page.say("expiry", expiry="2030-01-01")
     page.wait(lambda each: "expiry" in (each.get("notice") or ""))
     page.say("gone")
-
-
-def test_a_click_shows_the_contract_in_the_last_chart_and_ladder(
-    options_ticker: kp.Ticker,
-) -> None:
-    chain = OptionChain(options_ticker, "NIFTY")
-    older, chart = (Chart(options_ticker, "NSE:NIFTY 50") for _ in range(2))
-    ladder = Ladder(options_ticker, "NSE:NIFTY 50")
-    token = options_ticker.instruments.option_chain("NIFTY")["call_token"][0]
-    chain.handle("select", {"token": token})
-    assert chain.selected == chart.instrument_token == ladder.instrument_token == token
-    assert older.instrument == "NSE:NIFTY 50", "only the last one made follows"
-    ladder.follows = False
-    chain.handle("select", {"token": token + 256})
-    assert (chart.instrument_token, ladder.instrument_token) == (token + 256, token)
-    for view in (chain, older, chart, ladder):
-        view.close()
 
 
 def test_a_chain_that_cannot_be_is_refused(options_ticker: kp.Ticker) -> None:

@@ -194,3 +194,35 @@ def test_a_column_says_which_mode_carries_it(ticker: kp.Ticker) -> None:
         values = ticks.select(expressions(tuple(COLUMNS))).row(0, named=True)
         missing = {name for name, value in values.items() if np.isnan(value)}
         assert missing == {name for name, column in COLUMNS.items() if column.needs > code}
+
+
+def test_columns_are_chosen_and_ordered_in_the_view_and_in_code(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    table = LiveTable(ticker, publisher=publisher)
+    assert table.remembers
+    page = show(table)
+    page.say("ready")
+    first, _ = page.wait(lambda each: each["kind"] == "snapshot")
+    assert "open" in [name for name, *_ in first["choices"]]
+
+    def shows(*names: str) -> Callable[[dict[str, Any]], bool]:
+        return lambda each: (
+            [column["key"] for column in each.get("columns", ()) if not column["hidden"]]
+            == list(names)
+        )
+
+    page.say("columns", columns=["high", "last_price"])
+    page.wait(shows("high", "last_price"))
+    assert table.columns == ["high", "last_price"]
+    page.say("columns", columns=["nosuch"])
+    page.wait(lambda each: "columns must be" in (each.get("notice") or ""))
+    table.columns = ["open"]
+    page.wait(shows("open"))
+
+
+def test_columns_that_the_code_names_are_not_replaced_by_remembered_ones(
+    ticker: kp.Ticker,
+) -> None:
+    table = LiveTable(ticker, columns=["open"])
+    assert (table.columns, table.remembers) == (["open"], False)
