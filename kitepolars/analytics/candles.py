@@ -59,8 +59,15 @@ _LARGEST_BLOCK: Final = 1 << 18
 """Rows above which blocks are not joined any more, so that no call copies a day of bars."""
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_KITE_UNITS: Final = {"second": "s", "minute": "m", "hour": "h", "day": "d"}
-_INTERVAL: Final = re.compile(r"(\d{0,6})(s|m|h|d|second|minute|hour|day)")
+_KITE_UNITS: Final = {
+    "second": "s",
+    "minute": "m",
+    "hour": "h",
+    "day": "d",
+    "sec": "s",
+    "min": "m",
+}
+_INTERVAL: Final = re.compile(rf"(\d{{0,6}})({'|'.join((*_UNITS, *_KITE_UNITS))})")
 
 
 class ArrivalTimeWarning(UserWarning):
@@ -74,7 +81,7 @@ def parse_interval(every: str | dt.timedelta) -> int:
     ----------
     every
         A number and a unit (``s``, ``m``, ``h``, ``d``), one of Kite's own names
-        (``"minute"``, ``"15minute"``, ``"day"``), or a timedelta; whole seconds,
+        (``"minute"``, ``"15minute"``, ``"day"``; also ``"15min"``), or a timedelta; whole seconds,
         from one second to one day.
 
     Raises

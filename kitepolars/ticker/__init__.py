@@ -483,6 +483,9 @@ class Ticker(TickerAlerts, TickerWidgets):
                 raise ConfigError("timeout", timeout, message="wait() needs rows, until or timeout")
             return lambda: False
 
+        if rows is not None and rows < 1:
+            raise ConfigError("rows", rows, "1 or more")
+
         def holds() -> bool:
             enough = rows is None or self._runtime.store.held.height >= rows
             return enough and (until is None or bool(until(self)))
@@ -603,7 +606,7 @@ class Ticker(TickerAlerts, TickerWidgets):
 
 def _mode(mode: str) -> Mode:
     try:
-        return Mode(mode)
+        return Mode(mode.lower() if isinstance(mode, str) else mode)
     except ValueError:
         expected = ", ".join(f"{known.value!r}" for known in MODES)
         raise ConfigError("mode", mode, f"one of {expected}") from None

@@ -15,6 +15,8 @@ import polars as pl
 import traitlets
 
 from kitepolars.analytics import CandleBuilder, Clock, Hours
+from kitepolars.analytics.candles import parse_interval
+from kitepolars.calendar import SECOND
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 from kitepolars.widgets.host import asset
@@ -380,9 +382,11 @@ def _numbers(bars: pl.DataFrame) -> Bars:
 
 
 def _checked_interval(every: str) -> str:
-    if every not in CHART_INTERVALS:
-        raise ConfigError("every", every, f"one of {', '.join(CHART_INTERVALS)}")
-    return every
+    seconds = parse_interval(every) / SECOND
+    for name, length in CHART_INTERVALS.items():
+        if length == seconds:
+            return name
+    raise ConfigError("every", every, f"one of {', '.join(CHART_INTERVALS)}")
 
 
 def _checked_history(history: pl.DataFrame) -> pl.DataFrame:

@@ -392,7 +392,9 @@ def test_an_impossible_interval_says_what_works(ticks_of: TicksOf, every: Any) -
     assert info.value.field == "every"
 
 
-@pytest.mark.parametrize("every", ["90s", "minute", "10minute", "2h", dt.timedelta(minutes=3)])
+@pytest.mark.parametrize(
+    "every", ["90s", "minute", "10minute", "15min", "30sec", "2h", dt.timedelta(minutes=3)]
+)
 def test_other_intervals_work(ticks_of: TicksOf, every: Any) -> None:
     assert candles(ticks_of(("10:00:30", 1.0, 10)), every).height == 1
 

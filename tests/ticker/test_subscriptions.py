@@ -15,7 +15,7 @@ from ticker.conftest import INFY, NIFTY, SBIN, MakeTicker  # isort: skip
 def test_names_tokens_and_frames_can_be_subscribed(
     ticker: kp.Ticker, kite: SimulatedKite, instruments: kp.Instruments
 ) -> None:
-    ticker.subscribe("NSE:INFY", mode="full")
+    ticker.subscribe("NSE:INFY", mode="FULL")
     ticker.subscribe([SBIN, "nse:nifty 50"], mode=kp.Mode.LTP)
     ticker.subscribe(instruments.frame.filter(tradingsymbol="ACC", exchange="NSE"))
     assert kite.wait_for(

@@ -22,6 +22,8 @@ def test_wait_says_whether_it_came(ticker: kp.Ticker, kite: SimulatedKite) -> No
     assert not ticker.wait(timeout=0.01)
     with pytest.raises(kp.ConfigError, match="timeout"):
         ticker.wait()
+    with pytest.raises(kp.ConfigError, match="rows"):
+        ticker.wait(rows=-5)
     with pytest.raises(ZeroDivisionError):
         ticker.wait(until=lambda _: 1 / 0, timeout=PATIENCE)
     assert kite.connections

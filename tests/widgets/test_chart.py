@@ -182,3 +182,8 @@ def test_a_chart_offers_to_subscribe_what_is_not_subscribed(
         page.wait(lambda each: each.get("from", 0) > 0)
         assert ticker.subscriptions()["instrument_token"].to_list() == [INFY]
         page.say("gone")
+
+
+@pytest.mark.parametrize(("given", "named"), [("5minute", "5m"), ("1min", "1m"), ("day", "1d")])
+def test_an_interval_may_have_kites_name(ticker: kp.Ticker, given: str, named: str) -> None:
+    assert Chart(ticker, INFY, every=given).interval == named
