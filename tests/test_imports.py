@@ -90,8 +90,8 @@ PARTS: Final = {
     "nesting": part("errors", "nest_asyncio nest_asyncio2", asyncio=True),
     "ticker": part(
         "errors secret calendar wire frames source listeners ledger feed instruments analytics "
-        "alerting options rest pipeline tables streams loop nesting journal recorder recordings "
-        "widgets",
+        "alerting days options rest pipeline tables streams loop nesting journal recorder "
+        "recordings widgets",
         "numpy polars",
         asyncio=True,
     ),

@@ -249,7 +249,7 @@ FRAMES: Final = (
     Frame(
         "schema-scan",
         "Ticks of a table: `kp.scan()`",
-        ("scan",),
+        ("scan", "Ticker.scan"),
         "The columns of ticks, and where each is in which recording.",
         lambda: TABLE_SCHEMA,
         {

@@ -78,7 +78,7 @@ def scan(
     236
     """
     table = Table(path, storage_options)
-    begin, stop = _bounds(start, end)
+    begin, stop = bounds(start, end)
     days = manifests(table, start, end)
     tokens = None if instruments is None else tokens_of(table, days, instruments)
     return scan_files(table, days, begin, stop, tokens)
@@ -94,7 +94,7 @@ def manifests(
     TableError
         When there is no table, or none of these days in it.
     """
-    first, last = _day_of(start), _day_of(end)
+    first, last = day_of(start), day_of(end)
     known = table.days()
     chosen = [
         day for day in known if (first is None or day >= first) and (last is None or day <= last)
@@ -159,8 +159,13 @@ def scan_files(
     begin: int = _FAR_PAST,
     stop: int = _FAR_FUTURE,
     tokens: frozenset[int] | None = None,
+    *,
+    also: Sequence[pl.DataFrame] = (),
 ) -> pl.LazyFrame:
-    """Return the ticks of days between two times in microseconds, of some instruments."""
+    """Return the ticks of days between two times in microseconds, of some instruments.
+
+    After those of the table come those of `also`, frames of the same columns.
+    """
     in_time_order = tokens is None and stop - begin <= NARROW
     files = [
         file
@@ -168,7 +173,8 @@ def scan_files(
         for file in manifest.files(in_time_order=in_time_order)
         if _may_have(file, begin, stop, tokens)
     ]
-    if not files:
+    frames = [frame.lazy() for frame in also if frame.height]
+    if not files and not frames:
         return TABLE_SCHEMA.to_frame().lazy()
     arrived = pl.col("received_at")
     conditions = []
@@ -178,8 +184,9 @@ def scan_files(
         conditions.append(arrived < _literal(stop))
     if tokens is not None:
         conditions.append(_is_one_of(tokens))
-    ticks = table.scan(files)
-    return ticks.filter(*conditions) if conditions else ticks
+    parts = [table.scan(files), *frames] if files else frames
+    parts = [part.filter(*conditions) if conditions else part for part in parts]
+    return pl.concat(parts) if len(parts) > 1 else parts[0]
 
 
 def _may_have(file: TableFile, begin: int, stop: int, tokens: frozenset[int] | None) -> bool:
@@ -201,7 +208,8 @@ def _literal(at: int) -> pl.Expr:
     return pl.lit(at, pl.Int64).cast(TABLE_SCHEMA["received_at"])
 
 
-def _bounds(start: Moment | None, end: Moment | None) -> tuple[int, int]:
+def bounds(start: Moment | None, end: Moment | None) -> tuple[int, int]:
+    """Return two moments in microseconds since the epoch, UTC; the end is excluded."""
     begin = _FAR_PAST if start is None else _time_us("start", start)
     stop = _FAR_FUTURE if end is None else _time_us("end", end, is_end=True)
     if begin >= stop:
@@ -219,7 +227,8 @@ def _time_us(name: str, moment: Moment, *, is_end: bool = False) -> int:
     return _time_us(name, dt.datetime.combine(day, dt.time(), IST))
 
 
-def _day_of(moment: Moment | None) -> dt.date | None:
+def day_of(moment: Moment | None) -> dt.date | None:
+    """Return the day in India of a moment."""
     if isinstance(moment, dt.datetime):
         return moment.astimezone(IST).date() if moment.tzinfo is not None else moment.date()
     return moment

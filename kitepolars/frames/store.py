@@ -26,6 +26,9 @@ from kitepolars.wire.scan import Packets
 CHUNK_ROWS: Final = 524_288
 """Rows of a full chunk, about 136 MB. Queries are fast on few large chunks."""
 
+TICK_BYTES: Final = 1 + sum(column.nbytes for column in TickBuffer(64).columns.values()) // 64
+"""Bytes of a row of a buffer, about; the same in every mode."""
+
 SMALLEST_CHUNK: Final = 65_536
 """Rows of the first chunk; each chunk is twice as large as the previous, up to `CHUNK_ROWS`."""
 
@@ -47,6 +50,8 @@ class Retention:
     max_rows
         The most rows held, 16 and up; after a chunk is dropped, up to 1/16 fewer. None for no
         bound.
+    max_bytes
+        The most memory held by ticks, likewise: 260 bytes each. None for no bound.
     max_age
         Drop a chunk once its newest tick is older than this many seconds, or than this
         `datetime.timedelta`. None for no bound.
@@ -59,16 +64,23 @@ class Retention:
     Examples
     --------
     >>> Retention(max_rows=5_000_000, max_age=3600)
-    Retention(max_rows=5000000, max_age=3600)
+    Retention(max_rows=5000000, max_age=3600, max_bytes=None)
     """
 
     max_rows: int | None = None
     max_age: float | dt.timedelta | None = None
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_rows is not None and self.max_rows < RETENTION_CHUNKS:
             raise ConfigError(
                 "max_rows", self.max_rows, f"None or at least {RETENTION_CHUNKS} rows"
+            )
+        if self.max_bytes is not None and self.max_bytes < RETENTION_CHUNKS * TICK_BYTES:
+            raise ConfigError(
+                "max_bytes",
+                self.max_bytes,
+                f"None or at least {RETENTION_CHUNKS * TICK_BYTES:,} bytes",
             )
         if self.max_age is not None and self.max_age_seconds <= 0:
             raise ConfigError("max_age", self.max_age, "None or a positive number of seconds")
@@ -85,9 +97,14 @@ class Retention:
     @property
     def chunk_rows(self) -> int:
         """The most rows per chunk, such that dropping one drops a small part of the history."""
-        if self.max_rows is None:
-            return CHUNK_ROWS
-        return min(CHUNK_ROWS, self.max_rows // RETENTION_CHUNKS)
+        return int(min(CHUNK_ROWS, self.bound_rows // RETENTION_CHUNKS))
+
+    @property
+    def bound_rows(self) -> float:
+        """The most rows held by `max_rows` and `max_bytes`; infinite without either."""
+        by_rows = float("inf") if self.max_rows is None else self.max_rows
+        by_bytes = float("inf") if self.max_bytes is None else self.max_bytes // TICK_BYTES
+        return min(by_rows, by_bytes)
 
 
 class NewRows(NamedTuple):
@@ -270,7 +287,7 @@ class TickStore:
         newest = held.buffer.newest
         dropped = 0
         for chunk in held.chunks:
-            too_many = self.retention.max_rows is not None and rows > self.retention.max_rows
+            too_many = rows > self.retention.bound_rows
             too_old = newest - chunk.newest > self.retention.max_age_seconds * MICROSECONDS
             if not (too_many or too_old):
                 break

@@ -95,6 +95,11 @@ class FollowSource(LiveSource):
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
+    def folder(self) -> Path:
+        """The journal's folder."""
+        return self._folder
+
+    @property
     def recorder(self) -> Recorder:
         """The recorder that is followed.
 

@@ -6,11 +6,12 @@ answers is in `TickerAnswers`, which changes nothing; the methods here make it d
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import polars as pl
 
@@ -23,6 +24,7 @@ from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.nesting import run
 from kitepolars.pipeline import Flush
 from kitepolars.recorder.request import Request
+from kitepolars.recordings.following import FollowSource
 from kitepolars.recordings.frames import NameGiver
 from kitepolars.secret import as_secret
 from kitepolars.source import Source
@@ -44,6 +46,11 @@ from kitepolars.ticker.watched import WatchedAlerts
 from kitepolars.ticker.widgets import TickerWidgets
 from kitepolars.wire.control import KITE_URL
 from kitepolars.wire.layouts import MODES, Mode
+
+if TYPE_CHECKING:
+    from kitepolars.days.recorded import RecordedTicks
+    from kitepolars.days.scan import Moment
+    from kitepolars.days.storage import StorageOptions
 
 __all__ = ["Stats", "Ticker"]
 
@@ -155,6 +162,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         self._alerts = WatchedAlerts(runtime, self._callbacks)
         self._default_mode = default_mode
         self._recorders: dict[Path, TickRecorder] = {}
+        self._scans: dict[tuple[Path, str], RecordedTicks] = {}
         return self
 
     @classmethod
@@ -413,6 +421,75 @@ class Ticker(TickerAlerts, TickerWidgets):
                 self._runtime, place, self._instruments
             )
         return recorder
+
+    def scan(
+        self,
+        table: str | PathLike[str],
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        instruments: SomeInstruments | None = None,
+        storage_options: StorageOptions | None = None,
+    ) -> pl.LazyFrame:
+        """Return all recorded ticks until now: those in a table of days, and those not in it yet.
+
+        The table may be published to meanwhile (``kitepolars publish --follow``): no tick is
+        there twice, and none is missing. The first call reads what is not published of the
+        recording, and holds it until it is; so publish what you record.
+
+        Parameters
+        ----------
+        table
+            Where the ticker's recording is published: a folder, or an ``s3://`` URL.
+        start, end, instruments, storage_options
+            As for `kitepolars.scan`.
+
+        Returns
+        -------
+        polars.LazyFrame
+            The columns of `kitepolars.scan`.
+
+        Raises
+        ------
+        ConfigError
+            When the ticker records nowhere, or `end` is not after `start`.
+        UnknownInstrument
+            When a name is not known.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from kitepolars import demo
+        >>> with tempfile.TemporaryDirectory() as folder, demo(instruments=["NSE:INFY"]) as ticker:
+        ...     recorder = ticker.record(f"{folder}/ticks")
+        ...     _ = ticker.wait(rows=1, timeout=10)
+        ...     ticks = ticker.scan(f"{folder}/days").collect()
+        ...     recorder.end()
+        >>> ticks["symbol"].unique().to_list()
+        ['NSE:INFY']
+        """
+        from kitepolars.days.recorded import RecordedTicks  # noqa: PLC0415 - loaded on use
+
+        folder = self._recorded_in()
+        place = (folder, os.fspath(table))
+        if place not in self._scans:
+            self._scans[place] = RecordedTicks(folder, table, storage_options)
+        return self._scans[place].scan(start=start, end=end, instruments=instruments)
+
+    def _recorded_in(self) -> Path:
+        """Return the folder of the ticker's recording, with all that it has received in it."""
+        source = self._runtime.source
+        if isinstance(source, FollowSource):
+            return source.folder
+        for recorder in self._recorders.values():
+            if recorder.is_recording:
+                recorder.flush()
+                return recorder.folder
+        raise ConfigError(
+            "recorder",
+            None,
+            "the folder of a recording: Ticker(..., recorder=FOLDER) or ticker.record(FOLDER)",
+        )
 
     # -- waiting, streams, callbacks ----------------------------------------------------------
 

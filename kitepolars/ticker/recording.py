@@ -102,4 +102,8 @@ class TickRecorder:
 
     def stop(self) -> None:
         """Put what the ticker received on the disk."""
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until what the ticker has received is on the disk, or `FLUSH_TIMEOUT` is over."""
         self._writer.flush(FLUSH_TIMEOUT)
