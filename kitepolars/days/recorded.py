@@ -27,7 +27,7 @@ from kitepolars.journal.segments import SegmentFile
 from kitepolars.recordings.ticks import TickBatch, TickReader
 
 
-class RecordedTicks:
+class GrowingTable:
     """The ticks of a recording, published or not.
 
     What has been read of the journal is kept until it is published: the next question reads only

@@ -48,7 +48,7 @@ from kitepolars.wire.control import KITE_URL
 from kitepolars.wire.layouts import MODES, Mode
 
 if TYPE_CHECKING:
-    from kitepolars.days.recorded import RecordedTicks
+    from kitepolars.days.recorded import GrowingTable
     from kitepolars.days.scan import Moment
     from kitepolars.days.storage import StorageOptions
 
@@ -162,7 +162,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         self._alerts = WatchedAlerts(runtime, self._callbacks)
         self._default_mode = default_mode
         self._recorders: dict[Path, TickRecorder] = {}
-        self._scans: dict[tuple[Path, str], RecordedTicks] = {}
+        self._scans: dict[tuple[Path, str], GrowingTable] = {}
         return self
 
     @classmethod
@@ -468,12 +468,12 @@ class Ticker(TickerAlerts, TickerWidgets):
         >>> ticks["symbol"].unique().to_list()
         ['NSE:INFY']
         """
-        from kitepolars.days.recorded import RecordedTicks  # noqa: PLC0415 - loaded on use
+        from kitepolars.days.recorded import GrowingTable  # noqa: PLC0415 - loaded on use
 
         folder = self._recorded_in()
         place = (folder, os.fspath(table))
         if place not in self._scans:
-            self._scans[place] = RecordedTicks(folder, table, storage_options)
+            self._scans[place] = GrowingTable(folder, table, storage_options)
         return self._scans[place].scan(start=start, end=end, instruments=instruments)
 
     def _recorded_in(self) -> Path:

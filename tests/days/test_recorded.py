@@ -12,7 +12,7 @@ from days.market import INFY, SBIN, record_market
 from kitepolars.days import publish
 from kitepolars.days.manifest import Table
 from kitepolars.days.publish import JournalPublisher
-from kitepolars.days.recorded import RecordedTicks
+from kitepolars.days.recorded import GrowingTable
 from kitepolars.sim import SimulatedKite
 
 KEYS = ["received_at", "instrument_token"]
@@ -22,7 +22,7 @@ def as_ordered(ticks: pl.DataFrame) -> pl.DataFrame:
     return ticks.sort(KEYS, maintain_order=True)
 
 
-def content(recorded: RecordedTicks) -> pl.DataFrame:
+def content(recorded: GrowingTable) -> pl.DataFrame:
     return as_ordered(recorded.scan().collect().drop("recorder", "sequence"))
 
 
@@ -32,7 +32,7 @@ def test_published_and_unpublished_ticks_are_one_frame(
     monkeypatch.setattr(publish, "FILE_ROWS", 50)
     folder, table = tmp_path / "ticks", tmp_path / "days"
     record_market(folder, begin=dt.time(10, 0), seconds=60)
-    recorded = RecordedTicks(folder, table)
+    recorded = GrowingTable(folder, table)
     for number in range(1, 4):
         assert_frame_equal(content(recorded), as_ordered(kp.read_journal(folder).collect()))
         if number < 3:
@@ -40,14 +40,14 @@ def test_published_and_unpublished_ticks_are_one_frame(
             assert_frame_equal(content(recorded), as_ordered(kp.read_journal(folder).collect()))
         record_market(folder, begin=dt.time(10, 10 * number), seconds=60)
     assert_frame_equal(
-        content(RecordedTicks(folder, table)), as_ordered(kp.read_journal(folder).collect())
+        content(GrowingTable(folder, table)), as_ordered(kp.read_journal(folder).collect())
     )
 
 
 def test_what_is_published_is_not_held_any_more(tmp_path: Path) -> None:
     folder, table = tmp_path / "ticks", tmp_path / "days"
     record_market(folder, seconds=60)
-    recorded = RecordedTicks(folder, table)
+    recorded = GrowingTable(folder, table)
     rows = recorded.scan().collect().height
     [day] = recorded._unpublished.values()
     assert day.frame("x").height == rows
@@ -61,7 +61,7 @@ def test_times_and_instruments_select_from_both(tmp_path: Path) -> None:
     record_market(folder, begin=dt.time(10, 0), seconds=60)
     JournalPublisher(folder, Table(table)).publish()
     record_market(folder, begin=dt.time(10, 20), seconds=60)
-    recorded = RecordedTicks(folder, table)
+    recorded = GrowingTable(folder, table)
     day = dt.datetime(2026, 11, 20)  # noqa: DTZ001 - in India
     some = recorded.scan(
         start=day.replace(hour=10, second=30),
