@@ -1,9 +1,9 @@
 /* Ticks → candles: one pass in arrival order, with a state for each instrument.
  *
- * Called by native.py for analytics/engine.py, which makes all the memory and knows the trading
- * calendar. The rules are said in plain Python by tests/analytics/reference.py; the names are the
- * same. Times are microseconds since the epoch (UTC); a clock is microseconds since midnight in
- * India. The interpreter's lock is not held here.
+ * Called through native.py by analytics/engine.py, which allocates all memory and knows the
+ * trading calendar. tests/analytics/reference.py states the same rules in plain Python, with the
+ * same names. Times are microseconds since the epoch (UTC); a clock is microseconds since midnight
+ * in India. The interpreter's lock is not held here.
  */
 
 #include <math.h>
@@ -21,8 +21,8 @@
 #define DAY (86400 * SECOND)
 #define IST (19800 * SECOND)
 #define NEVER INT64_MIN
-#define FRESH (60 * SECOND)   /* a trade is as good as now */
-#define CLOSING (600 * SECOND) /* after the close nothing is traded for so long */
+#define FRESH (60 * SECOND)   /* a trade this recent counts as current */
+#define CLOSING (600 * SECOND) /* time after the close in which nothing trades */
 
 /* Columns of ticks, from Arrow streams --------------------------------------------------------- */
 
@@ -59,8 +59,8 @@ enum field {
     FIELDS
 };
 
-/* A column's present chunk, and the place in it. Without a stream there is one chunk, whose owner is
- * the caller; without a chunk, too, all is null.
+/* The current chunk of a column, and the position in it. Without a stream there is one chunk,
+ * owned by the caller; without a chunk, every value is null.
  */
 struct column {
     struct stream *stream;
@@ -117,7 +117,7 @@ static int64_t ready(struct cursor *cursor)
     return rows == INT64_MAX ? 0 : rows;
 }
 
-/* Give back what the columns still hold. */
+/* Release what the columns still hold. */
 PUBLIC void candle_close(struct cursor *cursor)
 {
     for (struct column *column = cursor->columns; column < cursor->columns + FIELDS; column++)
@@ -199,7 +199,7 @@ static inline uint64_t hash(uint32_t token, int64_t size)
     return ((token * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (uint64_t)(size - 1);
 }
 
-/* Enter all slots into an empty table. */
+/* Insert all slots into an empty table. */
 PUBLIC void candle_rehash(struct engine *engine)
 {
     for (int64_t slot = 0; slot < engine->slots; slot++) {
@@ -239,7 +239,7 @@ static inline int64_t closes_on(const struct engine *engine, const struct market
     return market->closes[place >= 0 && place < engine->days && engine->is_summer[place]];
 }
 
-/* Note the time of a tick on its market's clock. Returns 0 where there is no room. */
+/* Advance the clock of a tick's market. Returns 0 if out of room. */
 static inline int advance(struct engine *engine, int64_t number, int64_t day, int64_t time)
 {
     struct market *market = &engine->markets[number];
@@ -286,7 +286,9 @@ static inline void begin_day(struct state *state, int64_t day)
     state->is_rising = 0;
 }
 
-/* Return what was traded since the packet before, and its turnover; see `own` in the reference. */
+/* Return the quantity traded since the previous packet, and its turnover; see `own` in the
+ * reference.
+ */
 static inline int64_t own_volume(struct state *state, int64_t volume, int64_t worth, int has_worth,
                                  int is_snapshot, int is_todays, int64_t *turnover)
 {
@@ -303,7 +305,7 @@ static inline int64_t own_volume(struct state *state, int64_t volume, int64_t wo
             state->base_of = PACKET;
     } else if (!state->is_rising && (state->base_of == SNAPSHOT_ONLY ||
                                      (state->dip >= 0 && volume >= state->dip))) {
-        own = volume; /* the count before was yesterday's */
+        own = volume; /* the previous count was yesterday's */
         *turnover = has_worth ? worth : 0;
         state->base_of = PACKET;
         state->is_rising = 1;
@@ -334,7 +336,7 @@ static inline struct bar *open_bar(struct engine *engine, struct state *state, i
     return bar;
 }
 
-/* Take in rows until they end or something is needed. Returns which. */
+/* Process rows until they end or something is needed. Returns the reason. */
 PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
 {
     const struct column *in = cursor->columns;
@@ -427,7 +429,7 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
                     own = own_volume(state, volume, worth, has_average, is_snapshot, is_todays,
                                 &turnover);
                 } else if (state->base_of < SNAPSHOT_ONLY) {
-                    state->base_of = PACKET; /* nothing has been traded so far */
+                    state->base_of = PACKET; /* nothing has traded yet */
                 }
                 state->pending_volume += own;
                 state->pending_turnover =
@@ -460,7 +462,7 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
                 state->official_at = time;
             }
 
-            /* Whether the tick is one of a bar, and at which time. */
+            /* Whether the tick belongs to a bar, and at which time. */
             const int is_moved = has_volume ? own > 0 : state->price != price && !isnan(state->price);
             state->price = price;
             if (is_snapshot || !has_traded || price == 0)
@@ -477,7 +479,7 @@ PUBLIC int64_t candle_rows(struct engine *engine, struct cursor *cursor)
                 } else if (clock >= close) {
                     const int is_quiet = clock < market->settles;
                     if (clock < close + CLOSING && own > 0 && reached < engine->midnight + close)
-                        at = close - 1; /* nothing was traded since the close */
+                        at = close - 1; /* nothing has traded since the close */
                     else if (had_session || (is_quiet && market->resumes < DAY) ||
                              !(is_fresh || (is_moved && !is_quiet)))
                         continue;
@@ -650,13 +652,13 @@ static int average(const struct bar *bar, double divisor, double *price)
     if (bar->volume <= 0)
         return 0;
     const double worth = (double)bar->volume * divisor;
-    /* Rounding makes up at most a quarter of the range; divisions are slow. */
+    /* Rounding is at most a quarter of the range; division is slow. */
     const int is_exact = (double)bar->count * 4 <= (bar->high - bar->low) * worth;
     if ((bar->turnover && is_exact) || bar->priced <= 0)
         *price = (double)bar->turnover / worth;
     else
         *price = (double)bar->priced_turnover / ((double)bar->priced * divisor);
-    *price = (double)raw(*price, 1e6) / 1e6; /* an average has no more places */
+    *price = (double)raw(*price, 1e6) / 1e6; /* an average has no more decimals */
     *price = *price < bar->low ? bar->low : *price > bar->high ? bar->high : *price;
     return 1;
 }
@@ -673,12 +675,12 @@ struct output {
     uint8_t *partial, *has_oi, *has_average; /* all 0 */
 };
 
-/* Write bars into columns. Those that are finished are shown: they change no more. */
+/* Write bars into columns; bars that are over are marked, because they no longer change. */
 PUBLIC void candle_columns(const struct engine *engine, const int64_t *places, int64_t many,
                            int64_t patience, const struct output *out)
 {
     for (int64_t i = 0; i < many; i++) {
-        if (i + AHEAD < many) { /* bars lie in the order in which they came */
+        if (i + AHEAD < many) { /* bars are in order of arrival */
             const struct bar *next = &engine->bars[places[i + AHEAD]];
             __builtin_prefetch(next);
             __builtin_prefetch((const char *)next + 64);
@@ -711,7 +713,7 @@ PUBLIC void candle_columns(const struct engine *engine, const int64_t *places, i
     }
 }
 
-/* Settle bars, whose columns stand in a block. Keep those that may still change, and the newest of
+/* Settle bars into a block of columns. Keep those that may still change, and the newest of
  * each instrument.
  */
 PUBLIC void candle_settle(struct engine *engine, const int64_t *places, int64_t many)

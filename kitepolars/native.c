@@ -1,7 +1,8 @@
-/* The loops over packets and rows. Called by native.py, which says what each function takes.
+/* The loops over packets and rows. native.py documents the arguments of each function.
  *
- * No memory is allocated here: everything that is written has room that the caller has made, and
- * what a server sends is read only below its messages' sizes. What the wire looks like stands in tables that come from wire/layouts.py.
+ * No memory is allocated here: callers provide all output buffers, and input from a server is
+ * never read beyond the size of its messages. The tables that describe the wire come from
+ * wire/layouts.py.
  */
 
 #include <stddef.h>
@@ -26,7 +27,7 @@ static uint32_t big32(const uint8_t *bytes)
 
 /* The interpreter -------------------------------------------------------------------------------*/
 
-/* Its functions that are used here, as native.py finds them: so no headers of it are needed. */
+/* Functions of the interpreter, looked up by native.py, so that its headers are not needed. */
 static struct {
     int (*is_initialized)(void);
     int (*take_lock)(void);
@@ -52,7 +53,7 @@ PUBLIC void use_interpreter(int (*is_initialized)(void), int (*take_lock)(void),
 /* Stream → messages ----------------------------------------------------------------------------*/
 
 /* The steady stream is made of WebSocket frames of one kind: final, binary, neither compressed nor
- * masked (RFC 6455, section 5.2). All others are left to the protocol machine.
+ * masked (RFC 6455, section 5.2). All others go to the protocol machine.
  */
 enum { STEADY = 0x82, MASKED = 0x80, TWO_BYTES = 126, EIGHT_BYTES = 127, PREFIX = 2 };
 
@@ -64,7 +65,7 @@ static int read_head(const uint8_t *data, int64_t place, int64_t size, int64_t l
 {
     if (size - place < 2 || data[place] != STEADY)
         return 0;
-    uint64_t length = data[place + 1]; /* a mask's bit makes it larger than any length code */
+    uint64_t length = data[place + 1]; /* the mask bit makes it larger than any length code */
     place += 2;
     if (length == TWO_BYTES) {
         if (size - place < 2)
@@ -88,8 +89,8 @@ static int read_head(const uint8_t *data, int64_t place, int64_t size, int64_t l
 
 /* Follow the complete steady frames of a stream from `start` on.
  *
- * Writes where they end, how many messages they are, the bytes of those, and how many more are
- * heartbeats: too short for a count of packets.
+ * Writes where they end, the number of messages and their bytes, and the number of heartbeats,
+ * which are too short to hold a packet count.
  */
 PUBLIC void walk(const uint8_t *data, int64_t start, int64_t size, int64_t largest,
                  int64_t *result)
@@ -114,12 +115,12 @@ enum { UNKNOWN_LENGTH = 255, AHEAD = 16 };
 /* Why `split` returned. */
 enum { SPLIT_ALL, SPLIT_MALFORMED, SPLIT_FULL, SPLIT_NO_BYTES };
 
-/* Where `split` is: in which item, where in it a message begins and ends; how many packets so far. */
+/* The state of `split`: the item, the bounds of the message in it, and the packets found so far. */
 struct cursor {
     int64_t item, place, end, packets;
 };
 
-/* Find the packets of one message. Returns how many, -1 if it is malformed, -2 without room. */
+/* Find the packets of one message. Returns their number, -1 if malformed, -2 if out of room. */
 static int64_t split_message(const uint8_t *place, const uint8_t *end,
                              const uint8_t *code_of_length, int64_t room, const uint8_t **packets,
                              uint8_t *codes)
@@ -143,10 +144,10 @@ static int64_t split_message(const uint8_t *place, const uint8_t *end,
 
 /* Find the packets of a list of `bytes`, from a cursor on.
  *
- * An item is a message, or, where `bounds` has its start and stop and the stop is not -1, a part of
- * a stream of steady frames. Writes of each packet where it is in memory and its layout's code, and
- * adds to an item's count. Returns why it ended; the cursor is then at the message concerned, of
- * which no packet is written (an item that is no `bytes` has set an exception).
+ * An item is a message or, if its stop in `bounds` is not -1, a slice of a stream of steady
+ * frames. Writes the address and the layout code of each packet, and adds to the item's count.
+ * Returns the reason for stopping; the cursor is then at the message concerned, none of whose
+ * packets is written (for an item that is not `bytes`, an exception is set).
  */
 PUBLIC int64_t split(void *items, int64_t count, const int64_t *bounds,
                      const uint8_t *code_of_length, int64_t room, const uint8_t **packets,
@@ -190,8 +191,9 @@ PUBLIC int64_t split(void *items, int64_t count, const int64_t *bounds,
 
 /* Keep the packets of some instruments, in their order.
  *
- * `slots` is the instrument of each packet, `is_wanted` says which instruments are kept, and `counts`
- * is the number of packets of each item, which is updated. Returns how many packets are left.
+ * `slots` is the instrument of each packet, `is_wanted` says which instruments are kept, and
+ * `counts` is the number of packets of each item, which is updated. Returns how many packets are
+ * left.
  */
 PUBLIC int64_t pick(const uint8_t **packets, uint8_t *codes, int64_t *counts, int64_t items,
                     const int32_t *slots, const uint8_t *is_wanted)
@@ -216,7 +218,7 @@ enum { BLOCK = 64, MAX_LAYOUTS = 8, MAX_FIELDS = 64, LEVELS = 5, SEGMENT_BYTE = 
 /* What a field becomes, in the order of wire/decode.py. */
 enum kind { INTEGER, SHORT, TIME, PRICE };
 
-/* A field of a packet: one number, or LEVELS numbers that are `stride` bytes apart. */
+/* A field of a packet: one number, or LEVELS numbers with a stride in bytes. */
 struct field {
     int32_t kind, offset, stride, column;
 };
@@ -224,11 +226,11 @@ struct field {
 /* A segment of the market. */
 struct segment {
     double divisor, inverse;
-    uint32_t bias; /* 2^31 where prices are signed, else 0: what makes one subtraction do for both */
+    uint32_t bias; /* 2^31 if prices are signed, else 0: one subtraction then serves both */
     uint32_t is_known;
 };
 
-/* Packets of one layout and the rows that they become: few enough to stay in the nearest cache. */
+/* Packets of one layout and their rows: few enough to stay in the first-level cache. */
 struct block {
     int64_t size, rows[BLOCK];
     const uint8_t *packets[BLOCK];
@@ -236,7 +238,7 @@ struct block {
     uint32_t biases[BLOCK];
 };
 
-/* How packets are stored: what the processor is best at, or less, for tests. */
+/* How packets are stored: the best way of this processor, or a lesser one in tests. */
 enum way { DIVIDE, MULTIPLY, VECTORS, WIDE, WAYS };
 
 #if defined(__x86_64__)
@@ -257,7 +259,7 @@ static uint64_t saved_states(void)
     return (uint64_t)high << 32 | low;
 }
 
-/* Asked for here because not every compiler's run time can be: Zig's has no processor features.
+/* Queried here because not every compiler's runtime can: Zig's has no processor features.
  * Source: Intel 64 and IA-32 Architectures Software Developer's Manual, CPUID and XGETBV.
  */
 static int64_t best_way(void)
@@ -302,7 +304,7 @@ static inline double divide(double number, double divisor, double inverse)
     return number / divisor;
 }
 
-/* The same to the last bit: an estimate, and its remainder's share (Markstein 1990). Where a
+/* A correctly rounded quotient: an estimate, corrected by its remainder (Markstein 1990). Where a
  * processor multiplies and adds in one rounding, it takes less than half the time.
  */
 #ifdef MULTIPLIES
@@ -343,7 +345,9 @@ static inline double number(const uint8_t *bytes, uint32_t bias)
               quotient(number(bytes, block->biases[i]), block->divisors[i], block->inverses[i]))   \
     }
 
-/* Store one field of a block, number by number. How is known to the compiler, which makes a function of each way. */
+/* Store one field of a block, number by number. The conversion is a compile-time constant, so that
+ * each one is compiled to its own loop.
+ */
 static inline __attribute__((always_inline)) void store(const struct field *field,
                                                         const struct block *block, void *column,
                                                         const int is_run, division *quotient)
@@ -390,7 +394,7 @@ static storing *const ONE_BY_ONE[2][2] = {{scattered, scattered_multiplied}, {ru
 typedef uint64_t storing_many(const struct block *, const struct field *, const struct field *,
                               void *const *, int is_run);
 
-/* What each way stores many numbers at a time with: returns which fields it stored, bit by bit. */
+/* The vectorised stores of each way: return the set of stored fields as bits. */
 static storing_many *const MANY_AT_A_TIME[WAYS] = {
 #ifdef FOURFOLD
     [VECTORS] = store_fourfold,
@@ -400,13 +404,13 @@ static storing_many *const MANY_AT_A_TIME[WAYS] = {
 #endif
 };
 
-/* Use the best way that the processor has, and none above `limit`. Returns it. */
+/* Choose the best way that the processor supports, at most `limit`. Returns it. */
 PUBLIC int64_t use_way(int64_t limit)
 {
     const int64_t best = best_way();
     way = best < limit ? best : limit;
     if (way > MULTIPLY && !MANY_AT_A_TIME[way])
-        way = MULTIPLY; /* an old compiler has no vectors */
+        way = MULTIPLY; /* old compilers lack vector types */
     return way;
 }
 
@@ -445,7 +449,7 @@ PUBLIC int64_t decode(const uint8_t *const *packets, const uint8_t *codes, int64
         const struct segment *segment = &segments[packet[SEGMENT_BYTE]];
         struct block *block = &blocks[code];
         const int64_t place = block->size++;
-        __builtin_prefetch(packet + LINE); /* reading the segment brings the first line */
+        __builtin_prefetch(packet + LINE); /* reading the segment loads the first cache line */
         __builtin_prefetch(packet + 2 * LINE);
         block->packets[place] = packet;
         block->rows[place] = row + i;
@@ -469,9 +473,9 @@ struct read {
     int64_t time, connection, messages;
 };
 
-/* Write of the packets from `start` to before `stop` when and by which connection they were read.
+/* Write the time and the connection of the read of each packet from `start` to `stop`, exclusive.
  *
- * `counts` says how many packets each message has.
+ * `counts` is the number of packets of each message.
  */
 PUBLIC void stamp(const struct read *reads, int64_t count, const int64_t *counts, int64_t start,
                   int64_t stop, int64_t *times, uint8_t *connections)
@@ -492,9 +496,9 @@ PUBLIC void stamp(const struct read *reads, int64_t count, const int64_t *counts
     }
 }
 
-/* Count the times that cannot be true, and make them 0, that is absent, if `clear` says so: those
- * before `earliest`, or later than `ahead` after their row was read. Rows whose layout lacks a time
- * are left out. Writes the first such row.
+/* Count impossible times: those before `earliest` or more than `ahead` after the arrival of their
+ * row; with `clear`, set them to 0, which means absent. Rows whose layout lacks the field are
+ * skipped. Writes the first such row.
  */
 PUBLIC int64_t check_times(const uint8_t *codes, const uint8_t *has_time, int64_t rows,
                            const int64_t *read_at, int64_t earliest, int64_t ahead, int64_t clear,
@@ -515,7 +519,7 @@ PUBLIC int64_t check_times(const uint8_t *codes, const uint8_t *has_time, int64_
 
 /* Rows → modes and bitmaps ---------------------------------------------------------------------*/
 
-/* Write ones to a bitmap, least significant bit first, over zeros. Returns that every bit is one. */
+/* Set bits of a zeroed bitmap, least significant bit first. Returns true: every bit is one. */
 static int fill(uint8_t *bitmap, int64_t start, int64_t stop)
 {
     for (; start < stop && start % 8; start++)
@@ -527,7 +531,7 @@ static int fill(uint8_t *bitmap, int64_t start, int64_t stop)
     return 1;
 }
 
-/* Write a row's bit over a zero: whether its time is not 0. Returns it, eightfold. */
+/* Set a row's bit if its time is not 0. Returns the bit, repeated eight times. */
 static unsigned write_time(uint8_t *bitmap, int64_t row, const int64_t *times)
 {
     const unsigned bit = times[row] != 0;
@@ -535,7 +539,7 @@ static unsigned write_time(uint8_t *bitmap, int64_t row, const int64_t *times)
     return bit * 0xFF;
 }
 
-/* Write the bits of rows that all have a time, eight at once. Returns whether every bit is one. */
+/* Write the bits of rows that all have a time, eight at a time. Returns whether all are ones. */
 static int write_times(uint8_t *bitmap, int64_t row, int64_t stop, const int64_t *times)
 {
     unsigned all = 0xFF;
@@ -553,7 +557,8 @@ static int write_times(uint8_t *bitmap, int64_t row, int64_t stop, const int64_t
     return all == 0xFF;
 }
 
-/* Write a bit a row over zeros: whether its layout fills a column, and its time, if any, is not 0.
+/* Write one bit per row to zeroed memory: whether its layout fills the column and its time, if
+ * any, is not 0.
  *
  * Returns whether every bit is one.
  */
@@ -574,11 +579,11 @@ static int write_bits(uint8_t *bitmap, int64_t row, const uint8_t *codes, int64_
     return (int)all;
 }
 
-/* Note the mode of each of some new rows, and what is null in them.
+/* Write the mode and the validity bits of new rows.
  *
- * Columns that are null together share a bitmap: a group. `filled` says of group after group
- * whether the layouts fill it; a group that is a time has the address of its column, too. Sets
- * `has_null` of the groups where one is, and returns the set of the modes, bit by bit.
+ * Columns that are always null together share a bitmap and form a group. `filled` says, group by
+ * group, whether each layout fills it; a group of a time also has the address of its column. Sets
+ * `has_null` of the groups with a null, and returns the set of modes as bits.
  */
 PUBLIC int64_t mark(const uint8_t *codes, int64_t rows, int64_t row, const uint8_t *mode_of,
                     uint8_t *modes, int64_t layouts, int64_t groups, const uint8_t *filled,
@@ -623,10 +628,10 @@ PUBLIC void keep_last(const uint8_t *const *packets, const uint8_t *codes, const
     }
 }
 
-/* Write the packets that are wanted with their length prefixes, each cut to the part that is wanted.
+/* Write the wanted packets with their length prefixes, each truncated to the wanted part.
  *
- * `wanted` has a level for each slot; `lengths` has, for each layout and level, the bytes to send,
- * 0 for none. Writes how many packets that are. Returns the bytes written, at most PREFIX and a
+ * `wanted` is the level of each slot; `lengths` is the number of bytes to send for each layout and
+ * level, 0 for none. Writes the number of packets. Returns the bytes written, at most PREFIX and a
  * packet's length for each packet.
  */
 PUBLIC int64_t select_packets(const uint8_t *const *packets, const uint8_t *codes,
@@ -651,7 +656,7 @@ PUBLIC int64_t select_packets(const uint8_t *const *packets, const uint8_t *code
 
 /* Rows → the last row of each slot -------------------------------------------------------------*/
 
-/* Write the number of the last of some rows that each slot has. Slots without one are left. */
+/* Write the last row of each slot that occurs. Other slots keep their values. */
 PUBLIC void last_rows(const uint32_t *slots, int64_t rows, int64_t *last)
 {
     for (int64_t row = 0; row < rows; row++)
@@ -671,7 +676,7 @@ static const uint8_t *source(const uint8_t *first, const uint8_t *second, int64_
 static void gather_values(const uint8_t *first, const uint8_t *second, const int64_t *rows,
                           int64_t count, int64_t width, uint8_t *target)
 {
-    switch (width) { /* those that occur; a copy of known size is one or two instructions */
+    switch (width) { /* the sizes that occur: a copy of constant size is one or two instructions */
     case 1:
         GATHER(1)
     case 4:
@@ -704,8 +709,8 @@ static int gather_bits(const uint8_t *first, const uint8_t *second, const int64_
 
 /* Copy rows of two sets of columns to one: row n of the second, or ~n of the first.
  *
- * A width is in bytes, 0 for bits, which are written over zeros; sets `has_zero` of the columns of
- * bits where one is.
+ * A width is in bytes, or 0 for bits, whose destination must be zeroed; sets `has_zero` of the bit
+ * columns that have a zero.
  */
 PUBLIC void gather(int64_t columns, const int64_t *widths, const uint8_t *const *first,
                    const uint8_t *const *second, const int64_t *rows, int64_t count,
@@ -727,8 +732,8 @@ static uint64_t place_of(uint32_t token, uint32_t shift)
     return (uint32_t)(token * 2654435769u) >> shift; /* 2^32 divided by the golden ratio */
 }
 
-/* Look up tokens in an open-addressing table of 2^(32 - shift) entries, token << 32 | slot, some
- * of which are empty. Writes the slots, -1 where there is none; returns how many of those.
+/* Look up tokens in an open-addressing table of 2^(32 - shift) entries, token << 32 | slot, which
+ * is never full. Writes the slots, -1 for unknown tokens; returns the number of unknown ones.
  */
 PUBLIC int64_t find(const uint32_t *tokens, int64_t count, const uint64_t *entries, int64_t shift,
                     int32_t *slots)
@@ -745,7 +750,7 @@ PUBLIC int64_t find(const uint32_t *tokens, int64_t count, const uint64_t *entri
     return missing;
 }
 
-/* Enter tokens that are not in the table yet; they get the slots from `first` on. */
+/* Insert new tokens, with the slots from `first` on. */
 PUBLIC void enter(const uint32_t *tokens, int64_t count, int64_t first, uint64_t *entries,
                   int64_t shift)
 {
@@ -778,12 +783,12 @@ struct ArrowArray {
 
 PUBLIC void release_schema(struct ArrowSchema *schema)
 {
-    schema->release = NULL; /* what it points at belongs to the batch, which outlives the import */
+    schema->release = NULL; /* its memory belongs to the batch, which outlives the import */
 }
 
-/* Let go of the Python object in `private_data`, which keeps the arrays. From any thread.
+/* Release the Python object in `private_data` that owns the arrays. Any thread.
  *
- * Not a line of Python runs here: an interrupt that came meanwhile would be lost in a callback.
+ * No Python code runs here: a KeyboardInterrupt raised in a callback would be lost.
  */
 PUBLIC void release_array(struct ArrowArray *array)
 {
@@ -807,10 +812,9 @@ struct BatchColumn {
 /* Describe a range of rows as a struct array; `start` must be a multiple of 8.
  *
  * `out` has room for the arrays (the batch, its columns, the items of nested columns), then the
- * pointers to children, then two pointers to buffers for each array. The pointers advance instead of
- * the offset, because the offset of a nested array does not apply to its items. Columns that are
- * marked in `without_nulls` get no bitmap that has to be looked at: their null count is 0, where -1
- * means unknown.
+ * pointers to children, then two pointers to buffers for each array. The pointers advance instead
+ * of the offset, because the offset of a nested array does not apply to its items. Columns marked
+ * in `without_nulls` have a null count of 0; for the others it is -1, unknown.
  */
 PUBLIC void export_batch(const struct BatchColumn *columns, int64_t count, int64_t nested,
                          int64_t start, int64_t length, const uint8_t *without_nulls, void *owner,

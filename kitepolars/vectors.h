@@ -1,8 +1,8 @@
 /* Packets → columns with registers of 16 and 32 bytes: AVX2 and NEON. Included by native.c.
  *
- * The single numbers of four packets are transposed, four words by four, and so are four levels of
- * one side of a packet's book; the fifth level is stored by itself. Shuffles are the compilers' own,
- * so one source serves both families of processors; what differs is how doubles are computed.
+ * Single numbers are transposed in tiles of four packets by four words, and so are four levels of
+ * one side of a book; the fifth level is stored separately. Shuffles are compiler builtins, so
+ * both processor families share this source; only the arithmetic on doubles differs.
  */
 
 #if defined(__clang__) || __GNUC__ >= 12
@@ -39,8 +39,8 @@ FOURFOLD_INLINE doubles all_alike(double number)
     return _mm256_set1_pd(number);
 }
 
-/* Store raw / divisor. A raw number is signed where its bias is 2^31 and unsigned where it is 0: it
- * is converted as a signed one in both cases, and what that shifts is added to the double, exactly.
+/* Store raw / divisor. A raw number is signed if its bias is 2^31 and unsigned if it is 0; it is
+ * converted as signed in both cases, and the double is then corrected exactly.
  */
 FOURFOLD_INLINE void store_prices(words raw, words bias, doubles divisor, doubles inverse,
                                   double *cells)
@@ -75,7 +75,7 @@ FOURFOLD_INLINE doubles all_alike(double number)
     return (doubles){{vdupq_n_f64(number), vdupq_n_f64(number)}};
 }
 
-/* As above; a 64-bit integer holds signed and unsigned numbers alike. */
+/* As above; a 64-bit integer holds both signed and unsigned numbers. */
 FOURFOLD_INLINE void store_prices(words raw, words bias, doubles divisor, doubles inverse,
                                   double *cells)
 {
@@ -107,7 +107,7 @@ FOURFOLD_INLINE words load_swapped(const uint8_t *bytes)
     return (words)shuffle(loaded, loaded, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
 }
 
-/* Turn four rows of words into columns. */
+/* Transpose four rows of words. */
 FOURFOLD_INLINE void turn(words rows[FOUR])
 {
     const words low = shuffle(rows[0], rows[1], 0, 4, 1, 5);
@@ -180,9 +180,9 @@ FOURFOLD_INLINE void store_four(const struct field *field, words numbers,
     }
 }
 
-/* Store the single numbers of a block whose packets become one row after another: of four packets
- * at a time, and of those sixteen bytes at a time. The last four, and the last bytes, overlap those
- * before, so that nothing beyond a packet is read.
+/* Store the single numbers of a block whose packets go to consecutive rows, in tiles of four
+ * packets by sixteen bytes. The last tile in each direction overlaps the previous one, so that
+ * nothing beyond a packet is read.
  */
 FOURFOLD static void store_heads(const struct block *block, int64_t extent,
                                  const struct field *const fields[], int64_t count,
@@ -204,7 +204,7 @@ FOURFOLD static void store_heads(const struct block *block, int64_t extent,
     }
 }
 
-/* Whether three fields are a side of the book, entry after entry. */
+/* Whether three fields are one side of the book, interleaved by level. */
 static int is_side(const struct field *side)
 {
     static const int32_t kinds[NUMBERS] = {INTEGER, PRICE, SHORT};
@@ -215,10 +215,10 @@ static int is_side(const struct field *side)
     return 1;
 }
 
-/* Store the fields of a block that can be; returns which, bit by bit.
+/* Store the fields that are handled here; returns their set as bits.
  *
- * They are in the order of their offsets, and single numbers before the book. Those of a block whose
- * packets do not become one row after another are left.
+ * Fields are in the order of their offsets, single numbers before the book. Blocks whose packets
+ * do not go to consecutive rows are not handled.
  */
 static uint64_t store_fourfold(const struct block *block, const struct field *first,
                                const struct field *last, void *const *columns, int is_run)

@@ -1,8 +1,8 @@
 /* Packets → columns with registers of 64 bytes (AVX-512 with VBMI). Included by native.c.
  *
- * A side of a packet's book fits one register, of which one permutation makes the levels of a field.
- * Of the single numbers, those of sixteen packets are transposed: words of a packet → of a column.
- * What lies beyond a packet or a row is masked: neither read nor written.
+ * One side of a packet's book fits a register; one permutation extracts the levels of a field.
+ * Single numbers are transposed, sixteen packets at a time. Masks keep loads and stores within
+ * packets and rows.
  */
 
 #include <immintrin.h>
@@ -11,19 +11,19 @@
 
 enum { REGISTER = 64, LANES = 16, HALF = 8, ALL_LEVELS = (1 << LEVELS) - 1 };
 
-/* Bytes of a number in a packet. */
+/* Size of a number in a packet. */
 static int64_t word_bytes(const struct field *field)
 {
     return field->kind == SHORT ? 2 : WORD;
 }
 
-/* Bytes of what it becomes. */
+/* Size of a number in a column. */
 static int64_t cell_bytes(const struct field *field)
 {
     return field->kind == PRICE || field->kind == TIME ? 8 : word_bytes(field);
 }
 
-/* Ask for memory that the next block will write, one line after another: it need not wait then. */
+/* Prefetch the cache lines that the next block will write. */
 static void prefetch_next(const void *column, int64_t row, int64_t rows, int64_t width)
 {
     const char *next = (const char *)column + (row + BLOCK) * width;
@@ -37,7 +37,7 @@ static int64_t span(const struct field *field)
     return (LEVELS - 1) * field->stride + word_bytes(field);
 }
 
-/* Whether a field is of those that are stored here. */
+/* Whether a field is stored here. */
 static int is_wide(const struct field *field, int is_run)
 {
     if (field->stride)
@@ -53,7 +53,7 @@ WIDELY inline __m512d wide_price(__m256i words, __m256i bias, __m512d divisor, _
     return _mm512_fmadd_pd(_mm512_fnmadd_pd(estimate, divisor, number), inverse, estimate);
 }
 
-/* Where the bytes of a field's levels are behind its offset, the least significant of each first. */
+/* The offsets of the bytes of a field's levels from the field's, least significant byte first. */
 WIDELY __m512i level_bytes(const struct field *field)
 {
     const int64_t width = word_bytes(field);
@@ -93,7 +93,7 @@ WIDELY void store_levels(const struct field *field, const struct block *block, v
     }
 }
 
-/* Turn rows of words into columns: pairs of words, of two, of four and of eight rows. */
+/* Transpose words in four steps: pairs of words, then of two, four and eight rows. */
 WIDELY inline void transpose(__m512i words[LANES])
 {
     __m512i turned[LANES];
@@ -118,7 +118,7 @@ WIDELY inline void transpose(__m512i words[LANES])
     }
 }
 
-/* Load words of a block's packets from one on, byte-swapped; `taken` says which of each packet. */
+/* Load and byte-swap words of a block's packets; `taken` selects the words of each packet. */
 WIDELY inline void load_words(const struct block *block, int64_t from, int64_t count,
                               __mmask16 taken, __m512i words[LANES])
 {
@@ -139,7 +139,7 @@ WIDELY inline void load_words(const struct block *block, int64_t from, int64_t c
     }                                                                                              \
     break;
 
-/* Store sixteen numbers, or those of them that `lanes` says. */
+/* Store sixteen numbers, or those selected by `lanes`. */
 WIDELY inline void store_words(int32_t kind, __m512i words, const struct block *block,
                                int64_t from, unsigned lanes, void *column)
 {
@@ -158,7 +158,7 @@ WIDELY inline void store_words(int32_t kind, __m512i words, const struct block *
     }
 }
 
-/* Store the single numbers of a block whose packets become one row after another. */
+/* Store the single numbers of a block whose packets go to consecutive rows. */
 WIDELY void store_run(const struct block *block, const struct field *first,
                       const struct field *last, void *const *columns)
 {
@@ -181,7 +181,7 @@ WIDELY void store_run(const struct block *block, const struct field *first,
     }
 }
 
-/* Store the fields of a block that are of those; returns which, bit by bit. */
+/* Store the fields that are handled here; returns their set as bits. */
 static uint64_t store_wide(const struct block *block, const struct field *first,
                            const struct field *last, void *const *columns, int is_run)
 {
