@@ -37,7 +37,7 @@ from kitepolars.wire.scan import Packets, Scanner
 from kitepolars.wire.stream import RawMessages
 
 TIMES_REPORTED: Final = 10
-"""Times that cannot be true are described in `events()` until this many were; all are counted."""
+"""At most this many impossible times are described in `events()`; all are counted."""
 
 _SINGLE_MESSAGE: Final = (0, -1)
 """The bounds of an item that is a single message."""
@@ -87,7 +87,7 @@ class PipelineStats:
     rejected_packets
         Packets of unknown length.
     rejected_messages
-        Messages that were cut or went on too long.
+        Messages that ended too soon or had bytes left over.
     rejected_times
         Times that could not be true and are null.
     dropped
@@ -172,11 +172,11 @@ class Pipeline:
         return replace(self._counters)
 
     def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener` after each flush; what is returned ends that."""
+        """Call `listener` after each flush; return a function that ends this."""
         return self._listeners.add(lambda _: listener())
 
     def tap(self, listener: Callable[[Message], object]) -> Callable[[], None]:
-        """Call `listener` with each message as it comes; what is returned ends that."""
+        """Call `listener` with each message on arrival; return a function that ends this."""
         return self._taps.add(listener)
 
     def records(self, connection_of: Callable[[int], int]) -> list[SnapshotsExpected]:
@@ -200,7 +200,7 @@ class Pipeline:
         self._only = only
 
     def clear(self) -> None:
-        """Forget everything but who listens, as if no record had come."""
+        """Reset everything but the listeners, as if no record had been taken."""
         self._empty_inbox()
         self._first = FirstPackets()
         self._unknown_segments.clear()
@@ -276,14 +276,14 @@ class Pipeline:
         self.flush()
 
     def flush(self) -> None:
-        """Decode and publish every message that waits, and call who listens."""
+        """Decode and publish every waiting message, and call the listeners."""
         self._decode_inbox()
         if self._is_untold:
             self._is_untold = False
             self._listeners.tell(None)
 
     def _decode_inbox(self) -> None:
-        """Decode and publish every message that waits; who listens is called at the next flush."""
+        """Decode and publish every waiting message; listeners are called at the next flush."""
         if not self._inbox:
             return
         items, bounds, reads, messages = self._inbox, self._bounds, self._reads, self._waiting
@@ -336,7 +336,7 @@ class Pipeline:
             self._events.take(Event(at, connection, "rejected", str(rejection)))
 
     def _report_time(self, wrong: WrongTimes) -> None:
-        """Count times that were made absent, and describe the first of them, some times over."""
+        """Count rejected times; describe the first of each batch, up to `TIMES_REPORTED`."""
         before = self._counters.rejected_times
         self._counters.rejected_times += wrong.times
         if before < TIMES_REPORTED:

@@ -63,7 +63,7 @@ class ReplayTicker(Ticker):
     """A `Ticker` on a recording, made by `replay` or `sample`.
 
     It has the methods of any ticker. What only a live one can do, such as `subscribe`, raises
-    `NotLive`. `start` plays and `stop` stands still; `pause` does so, too, and callbacks go on.
+    `NotLive`. `start` plays and `stop` halts; `pause` halts as well, and callbacks keep running.
 
     Parameters
     ----------

@@ -353,7 +353,7 @@ class CandleBuilder:
     def _refresh(self) -> None:
         """Bring those bars of the blocks up to date that were not finished when they settled.
 
-        Such are the last bars of a market whose clock stands still while others go on.
+        Such are the last bars of a market whose clock stands still while others advance.
         """
         if self._unsure.is_empty():
             return

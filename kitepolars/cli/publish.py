@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", required=True, metavar="TABLE", help="the table: a folder, or an s3:// URL"
     )
     parser.add_argument(
-        "--follow", action="store_true", help="go on until Ctrl-C, while a recorder writes"
+        "--follow",
+        action="store_true",
+        help="keep publishing until Ctrl-C, while a recorder writes",
     )
     parser.add_argument(
         "--accept-overlap",

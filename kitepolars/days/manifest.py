@@ -1,7 +1,7 @@
 """What a table is: for each day a manifest, which names the files that are the day. Any thread.
 
 A manifest is replaced as a whole, and only by a process that has read the one before, so a day is
-always one complete state, whoever is killed when, and however many write it. A file that no
+always one complete state, even if writers are killed, whatever their number. A file that no
 manifest names is no part of the table.
 """
 

@@ -191,7 +191,7 @@ class Link:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it ended for longer than a moment, so that its instruments should move."""
+        """Whether it will not be back soon, so that its instruments should move."""
         if self.failure is None:
             return False
         is_final = self.state is ConnectionState.FAILED

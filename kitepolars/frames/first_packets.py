@@ -15,9 +15,9 @@ ANSWER: Final = 1_000_000
 
 
 class FirstPackets:
-    """The instruments whose next packet means something: a cached value, or the end of a gap.
+    """Instruments whose next packet is a cached value, or ends a gap.
 
-    By slot, so that a batch of rows is looked up at once.
+    Flags by slot, so that a batch of rows is looked up with array operations.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class FirstPackets:
         self._are_expected = self._are_lost = False  # any
 
     def expect(self, slots: npt.NDArray[np.int32], at: int) -> None:
-        """Take the next packet of each for the value that the server had cached at a time."""
+        """Expect the next packet of each to be a value that the server had cached at a time."""
         self._make_room(slots)
         self._subscribed_at[slots] = at
         self._are_expected = True
@@ -43,11 +43,10 @@ class FirstPackets:
         self._is_lost[slots] = False
 
     def cached(self, rows: NewRows) -> npt.NDArray[np.bool_] | None:
-        """Say which rows are cached values, if any is.
+        """Return which rows are cached values, or None if none is.
 
         The first packet after a subscription is one, unless its own exchange time and its arrival
-        say that it happened later. Packets without an exchange time get the benefit of no doubt:
-        they count as cached.
+        say that it happened later. Packets without an exchange time count as cached.
         """
         if not self._are_expected:
             return None

@@ -15,7 +15,7 @@ _MODE_VALUES: Final = pl.Series("mode", list(MODES), dtype=MODE)
 
 
 class Chunk:
-    """A full buffer. Its frame is made by the first reader that needs it, on the thread of it.
+    """A full buffer. The first reader that needs its frame makes it, on the reader's thread.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Chunk:
     def __init__(self, buffer: TickBuffer, symbols: pl.Series) -> None:
         self.height = buffer.length
         self.newest = buffer.newest
-        """The arrival of its last tick by the clock of now: µs since the epoch, UTC."""
+        """The arrival of its last tick by the present clock: µs since the epoch, UTC."""
         self._buffer: TickBuffer | None = buffer
         self._symbols = symbols
         self._frame: pl.DataFrame | None = None
@@ -124,7 +124,7 @@ class Held(NamedTuple):
         return self.frame().slice(start)
 
     def rows_since(self, number: int) -> Rows | pl.DataFrame:
-        """Return what `since` returns; rows of the live tail where they are."""
+        """Return the same rows as `since`; those of the live tail in place, without a frame."""
         start = number - self.first - self.sealed_rows
         if start >= 0:
             return Rows(self.buffer, min(start, self.length), self.length, self.symbols)

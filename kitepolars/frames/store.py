@@ -207,7 +207,7 @@ class TickStore:
         return slots
 
     def clear(self) -> None:
-        """Drop every tick. Instruments keep their slots, and ticks their numbers go on."""
+        """Drop every tick. Instruments keep their slots, and the numbering of ticks continues."""
         held = self.held
         self.begins = held.total
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)

@@ -21,7 +21,7 @@ MAX_AHEAD: Final = 15 * 60 * SECOND
 """Microseconds by which a time may be later than its arrival: more than clocks usually differ."""
 
 MAX_SKEW: Final = 12 * 3_600 * SECOND
-"""The most that this machine's clock is believed to be slow: a time zone, not a day."""
+"""The largest lag of this machine's clock that is assumed: a time zone, not a day."""
 
 MANY: Final = 16
 """Rows of which most must be ahead before it is this machine's clock that is wrong."""
@@ -55,7 +55,7 @@ class WrongTimes(NamedTuple):
 
 
 class TimeCheck:
-    """Finds times that cannot be true; it knows how far the exchange's clock is ahead of ours."""
+    """Finds impossible times, and measures how far the exchange's clock is ahead of ours."""
 
     def __init__(self) -> None:
         self.skew = 0
@@ -63,7 +63,7 @@ class TimeCheck:
         self._first = np.zeros(1, np.int64)
 
     def clear(self, rows: NewRows) -> list[WrongTimes]:
-        """Make the times of rows absent that cannot be true, and say which, column by column.
+        """Make impossible times of rows absent, and return them, column by column.
 
         If most rows are ahead by at most `MAX_SKEW`, this machine's clock is slow: `skew` becomes
         their median, and they are right.

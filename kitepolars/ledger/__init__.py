@@ -78,7 +78,7 @@ class Ledger:
             self._read(record)
 
     def clear(self) -> None:
-        """Forget everything but who listens, as if no record had come."""
+        """Reset everything but the listeners, as if no record had been taken."""
         self.orders.clear()
         self.gaps.clear()
         self.events.clear()

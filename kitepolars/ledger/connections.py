@@ -122,7 +122,7 @@ class Connections:
             self._subscriptions = None
 
     def clear(self) -> None:
-        """Forget everything but who listens."""
+        """Reset everything but the listeners."""
         self._subscriptions = None
         for fold in (self.modes, self._places, self._states, self._since, self._counters):
             fold.clear()
@@ -182,7 +182,7 @@ class Connections:
         )
 
     def listen(self, listener: Callable[[ConnectionStatus], object]) -> Callable[[], None]:
-        """Call `listener` when a connection changes its state; what is returned ends that."""
+        """Call `listener` when a connection changes its state; return a function that ends this."""
         return self._listeners.add(listener)
 
     def _of(self, connection: int, at: int) -> Counters:

@@ -17,7 +17,7 @@ from kitepolars.instruments.derivatives import (
     option_chain,
 )
 
-_KEPT: Final = 64  # chains; a user watches a few
+_KEPT: Final = 64  # chains; a user watches few
 _INTO_FUTURES: Final = frozenset({"MCX", "NCO"})
 """The exchanges whose options are exercised into a future. Source: MCX, contract specifications."""
 

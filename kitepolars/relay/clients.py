@@ -89,7 +89,7 @@ class Group:
         self.clients: set[RelayClient] = set()
 
     def cover(self, slots: int) -> Levels:
-        """Return the levels for at least so many slots."""
+        """Return the levels, extended to at least this number of slots."""
         self.levels = padded(self.levels, slots)
         return self.levels
 

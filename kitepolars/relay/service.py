@@ -105,7 +105,7 @@ class Relay(Endpoint[RelayClient]):
     """Serves what a source delivers on a Kite-compatible WebSocket. A `Sink`.
 
     It takes records from the moment when it is made, so that it has the last packet of each
-    instrument when the first client asks. The source is started and stopped by whoever made it.
+    instrument when the first client asks. The caller starts and stops the source.
 
     Parameters
     ----------

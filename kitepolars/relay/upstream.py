@@ -165,6 +165,6 @@ async def _told(source: LiveSource, method: Callable[..., object], *arguments: o
 
 
 def padded(levels: Levels, size: int) -> Levels:
-    """Return levels for at least so many slots; nothing is wanted of the new ones."""
+    """Return levels extended to at least this number of slots; new ones want nothing."""
     missing = size - len(levels)
     return levels if missing <= 0 else np.concatenate([levels, np.zeros(missing, np.uint8)])

@@ -180,7 +180,7 @@ class Ticker(TickerAlerts, TickerWidgets):
     ) -> Self:
         """Return a ticker for the account in ``KITE_API_KEY`` and ``KITE_ACCESS_TOKEN``.
 
-        A ``.env`` file in this folder or above it is read too, if ``python-dotenv`` is there.
+        A ``.env`` file in this folder or above it is read too, if ``python-dotenv`` is installed.
 
         Parameters
         ----------
@@ -401,18 +401,18 @@ class Ticker(TickerAlerts, TickerWidgets):
         Parameters
         ----------
         folder
-            Where to; it is made if it is not there.
+            The folder to record into; it is created if missing.
 
         Returns
         -------
         TickRecorder
-            What is under way, with ``stats()`` and ``end()``; the same as before for a folder that
-            the ticker records into already.
+            The recording, with ``stats()`` and ``end()``; for a folder that the ticker already
+            records into, the same object.
 
         Raises
         ------
         JournalError
-            When somebody else records there, or it cannot be written.
+            When another process records there, or it cannot be written.
         """
         place = Path(folder)
         recorder = self._recorders.get(place)

@@ -62,7 +62,7 @@ class Callbacks:
             callback.worker.start()
 
     def stop(self) -> None:
-        """Let every callback take what waits; wait for all of them together, but not long."""
+        """Let each callback process its backlog, within `FAREWELL` seconds for all."""
         for callback in self._all:
             callback.worker.finish()
         deadline = time.monotonic() + FAREWELL

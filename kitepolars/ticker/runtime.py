@@ -187,7 +187,7 @@ class Runtime:
         return self.store.held
 
     def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener` on the loop thread after each flush; what is returned ends that."""
+        """Call `listener` on the loop thread after each flush; return a function that ends this."""
         unlisten = self.call(self.pipeline.listen, listener)
         return lambda: self.call(unlisten)
 
@@ -196,7 +196,7 @@ class Runtime:
         self.call(self.source.note, kind, detail)
 
     def clear(self) -> None:
-        """Forget every record, as if the source had not begun. Loop thread."""
+        """Reset everything, as if the source had delivered nothing. Loop thread."""
         self.pipeline.clear()
         self.ledger.clear()
 

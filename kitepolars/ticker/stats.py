@@ -24,7 +24,7 @@ class Stats:
     rejected_packets
         Packets of unknown length, skipped.
     rejected_messages
-        Messages that were cut or went on too long; the packets before the fault are rows.
+        Messages that ended too soon or had bytes left over; the packets before are rows.
     rejected_times
         Exchange and trade times that cannot be true (before 2000, or well after their arrival)
         and are null.

@@ -1,6 +1,6 @@
 """What the widgets ask of a ticker: a protocol, and the answers of one refresh. Any thread.
 
-The protocol is there so that the widgets depend on no more of a ticker than this.
+The protocol limits what the widgets depend on.
 """
 
 from __future__ import annotations

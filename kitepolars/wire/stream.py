@@ -121,7 +121,7 @@ def frames_of(messages: Sequence[bytes]) -> bytes:
 
 
 def frame_head(length: int) -> bytes:
-    """Return the head of a steady frame with a payload of so many bytes."""
+    """Return the header of a steady frame with a payload of this size."""
     if length < _SIZE_IN_TWO:
         return bytes((_STEADY, length))
     if length < 2**16:

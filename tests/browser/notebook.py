@@ -180,7 +180,7 @@ class Notebook:
         return running
 
     def start_held(self, cell: int) -> None:
-        """Begin to run a cell that makes the file `HELD`, and goes on until `RELEASED` is there."""
+        """Begin to run a cell that makes the file `HELD` and lasts until `RELEASED` exists."""
         held = self._beside(HELD)
         held.unlink(missing_ok=True)
         self.start(cell)

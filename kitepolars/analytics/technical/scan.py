@@ -88,7 +88,7 @@ class BarScan:
         return self
 
     def copy(self) -> BarScan:
-        """Return one that goes on from here by itself."""
+        """Return an independent scan that continues from here."""
         other = BarScan()
         other._index = self._index  # it only grows
         other._memories = [memory.copy() for memory in self._memories]
