@@ -30,9 +30,7 @@ Answer: TypeAlias = pl.DataFrame | pl.LazyFrame
 MAX_LOST_POOLS: Final = 3
 """How many times a process may end early before what it was working on is given up."""
 
-_OUT_OF_MEMORY: Final = (
-    "Most often the system ended it for want of memory: use fewer workers, or ask for less."
-)
+_OUT_OF_MEMORY: Final = "Most often it ran out of memory: use fewer workers, or request less."
 
 
 @dataclass(frozen=True, slots=True)
