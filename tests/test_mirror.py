@@ -51,7 +51,6 @@ ELSEWHERE: Final = {
     "days/verify.py": "days/test_tidy.py",
     "journal/unwritten.py": "journal/test_writer.py",
     "ticker/watched.py": "ticker/test_alerts.py",
-    "widgets/instrument.py": "widgets/test_chart.py",
     "cli/publish.py": "days/test_publish.py",
     "days/manifest.py": "days/test_publish.py",
     "days/parquet.py": "days/test_publish.py",
