@@ -3,12 +3,14 @@
 #
 # *Performance · 3 seconds · simulated*
 #
-# Uses: `DemoTicker`, `SimulatedKite`, `Ticker.frame`, `Ticker.wait`
+# Uses: `DemoTicker`, `SimulatedKite`, `Ticker.frame`, `Ticker.wait`, `df.kite.flat`
 #
 # A frame is made of Arrow columns. A column without nulls in one piece *is* a NumPy array; the
 # order book is a matrix of five columns. Operations that copy are named as such.
 
 # %%
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -77,3 +79,14 @@ matrix = ticks.select("last_price", "volume_traded", "oi").fill_null(0).to_numpy
 print(matrix.shape, matrix.dtype)
 assert matrix.shape == (ticks.height, 3)
 assert matrix.dtype == np.float64
+
+# %% [markdown]
+# ## CSV and Excel
+#
+# They hold no arrays: `flat` gives each level of the book a column. This copies.
+
+# %%
+held: Any = whole
+flat = held.kite.flat()
+print(flat.select("symbol", "bid_price_1", "ask_price_1").head(2).write_csv())
+assert "ask_orders_5" in flat.columns

@@ -10,7 +10,7 @@ from kitepolars.analytics.book import (
     spread,
 )
 from kitepolars.analytics.candles import CANDLES, ArrivalTimeWarning, CandleBuilder, candles
-from kitepolars.analytics.display import FormattedFrame, show
+from kitepolars.analytics.display import FormattedFrame, flat, show
 from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.indicators import (
     change,
@@ -35,6 +35,7 @@ __all__ = [
     "change",
     "depth",
     "depth_weighted_price",
+    "flat",
     "imbalance",
     "latest",
     "microprice",

@@ -15,6 +15,7 @@ from typing import Any, Final
 import polars as pl
 import polars.selectors as cs
 
+from kitepolars.analytics.columns import Frame, schema_of
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 
@@ -106,6 +107,49 @@ class FormattedFrame:
 
     def _more(self) -> list[str]:
         return [f"… {_grouped(self.hidden_rows)} more rows"] if self.hidden_rows else []
+
+
+def flat(frame: Frame) -> Frame:
+    """Return a frame that CSV files and spreadsheets can hold: each level a column of its own.
+
+    Parameters
+    ----------
+    frame
+        Ticks, or any other frame of this package.
+
+    Returns
+    -------
+    DataFrame or LazyFrame
+        Array columns such as ``bid_price`` become ``bid_price_1`` … ``bid_price_5``, best first, in
+        their place. Times are Indian, without a time zone, which spreadsheets do not have;
+        durations are seconds.
+
+    Raises
+    ------
+    ConfigError
+        If it is no Polars frame.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> ask = pl.Series("ask_price", [[10.0, 10.5]], dtype=pl.Array(pl.Float64, 2))
+    >>> flat(ask.to_frame()).columns
+    ['ask_price_1', 'ask_price_2']
+    """
+    columns = []
+    for name, dtype in schema_of(frame).items():
+        if isinstance(dtype, pl.Array):
+            levels = range(dtype.size)
+            columns += [
+                pl.col(name).arr.get(level).alias(f"{name}_{level + 1}") for level in levels
+            ]
+        elif isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+            columns.append(pl.col(name).dt.convert_time_zone(_ZONE).dt.replace_time_zone(None))
+        elif isinstance(dtype, pl.Duration):
+            columns.append(pl.col(name).dt.total_seconds(fractional=True))
+        else:
+            columns.append(pl.col(name))
+    return frame.select(columns)
 
 
 def show(

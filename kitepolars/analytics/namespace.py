@@ -17,7 +17,7 @@ from kitepolars.analytics import technical
 from kitepolars.analytics.book import depth
 from kitepolars.analytics.candles import candles
 from kitepolars.analytics.columns import Frame, require, schema_of
-from kitepolars.analytics.display import FormattedFrame, show
+from kitepolars.analytics.display import FormattedFrame, flat, show
 from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.indicators import INDICATORS
 from kitepolars.analytics.market import latest, movers
@@ -112,6 +112,10 @@ class KiteNamespace(Generic[Frame]):
             The share of the volume that the value area has at least.
         """
         return volume_profile(self._frame, levels, value_area=value_area)
+
+    def flat(self) -> Frame:
+        """Return the frame for CSV files and spreadsheets: `kitepolars.analytics.flat`."""
+        return flat(self._frame)
 
     def show(self, columns: Sequence[str] | None = None, *, rows: int = 20) -> FormattedFrame:
         """Format the frame for display: `kitepolars.analytics.show`.

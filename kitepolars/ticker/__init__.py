@@ -6,16 +6,18 @@ answers is in `TickerAnswers`, which changes nothing; the methods here make it d
 
 from __future__ import annotations
 
+import inspect
 import os
+import warnings
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 import polars as pl
 
-from kitepolars.errors import ConfigError
+from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.feed.account import Account
 from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
@@ -53,6 +55,9 @@ if TYPE_CHECKING:
     from kitepolars.days.storage import StorageOptions
 
 __all__ = ["Stats", "Ticker"]
+
+_COROUTINES: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+"""The flags of code that an event loop runs."""
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -375,7 +380,15 @@ class Ticker(TickerAlerts, TickerWidgets):
             When one is unknown or not subscribed. Nothing is changed.
         """
         tokens = self._instruments.tokens(instruments)
-        self._runtime.call(self._runtime.live.set_mode, tokens, _mode(mode))
+        try:
+            self._runtime.call(self._runtime.live.set_mode, tokens, _mode(mode))
+        except UnknownInstrument as error:
+            token = int(error.name)
+            given = [instruments] if isinstance(instruments, str) else instruments
+            name = self._instruments.symbol(token) or error.name
+            if isinstance(given, list | tuple):
+                name = str(given[tokens.index(token)])
+            raise UnknownInstrument(name, hint=error.hint) from None
 
     # -- events and recordings -------------------------------------------------------------
 
@@ -524,10 +537,15 @@ class Ticker(TickerAlerts, TickerWidgets):
         Raises
         ------
         ConfigError
-            When there is nothing to wait for.
+            When there is nothing to wait for, or `rows` is below 0.
         """
         if keep_loop:
             return run(self.wait_async(rows=rows, until=until, timeout=timeout))
+        frame = inspect.currentframe()
+        caller = None if frame is None else frame.f_back
+        if caller is not None and caller.f_code.co_flags & _COROUTINES:
+            advice = "wait() blocks the event loop that runs this coroutine: await wait_async()"
+            warnings.warn(advice, RuntimeWarning, stacklevel=2)
         return wait(self._runtime, self._condition(rows, until, timeout), timeout)
 
     async def wait_async(
@@ -555,6 +573,8 @@ class Ticker(TickerAlerts, TickerWidgets):
     def _condition(
         self, rows: int | None, until: Callable[[Self], object] | None, timeout: float | None
     ) -> Callable[[], bool]:
+        if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 0):
+            raise ConfigError("rows", rows, "a whole number from 0")
         if rows is None and until is None:
             if timeout is None:
                 raise ConfigError("timeout", timeout, message="wait() needs rows, until or timeout")

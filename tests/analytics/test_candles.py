@@ -12,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from kitepolars.analytics import CANDLES, ArrivalTimeWarning, CandleBuilder, candles
+from kitepolars.analytics.candles import parse_interval
 from kitepolars.errors import ConfigError
 
 TicksOf = Callable[..., pl.DataFrame]
@@ -416,3 +417,8 @@ def test_bad_input_says_what_would_work(ticks_of: TicksOf) -> None:
         warnings.simplefilter("error")
         utc = pl.col("exchange_timestamp").dt.convert_time_zone("UTC").dt.cast_time_unit("ms")
         assert_frame_equal(candles(ticks.with_columns(utc), "1m"), candles(ticks, "1m"))
+
+
+@pytest.mark.parametrize(("said", "meant"), [("1min", "1m"), ("5minute", "5m"), ("30sec", "30s")])
+def test_the_words_of_others_for_an_interval(said: str, meant: str) -> None:
+    assert parse_interval(said) == parse_interval(meant)

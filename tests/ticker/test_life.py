@@ -213,6 +213,7 @@ async def test_no_event_loop_of_the_caller_is_touched(make_ticker: MakeTicker) -
     tasks = asyncio.all_tasks(loop)
     with make_ticker() as ticker:
         ticker.subscribe([INFY])
-        ticker.wait(rows=1, timeout=PATIENCE)
+        with pytest.warns(RuntimeWarning, match="wait_async"):
+            ticker.wait(rows=1, timeout=PATIENCE)
     assert asyncio.all_tasks(loop) == tasks
     assert not hasattr(asyncio, "_nest_patched")

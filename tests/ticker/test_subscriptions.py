@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import kitepolars as kp
@@ -156,3 +158,12 @@ def test_several_accounts_share_the_work(make_ticker: MakeTicker) -> None:
         ("one", 10),
         ("two", 10),
     ]
+
+
+@pytest.mark.parametrize("typed", ["nse:infy", ["NSE:SBIN", "nse:infy"], [779521, "nse:infy"]])
+def test_what_is_not_subscribed_is_named_as_typed(ticker: kp.Ticker, typed: Any) -> None:
+    ticker.subscribe("NSE:SBIN")
+    with pytest.raises(kp.UnknownInstrument, match=r"'nse:infy'.*subscribe first"):
+        ticker.set_mode(typed, "FULL")
+    ticker.set_mode("NSE:SBIN", "Full")
+    assert ticker.subscriptions()["mode"].to_list() == ["full"]

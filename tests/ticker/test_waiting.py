@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,7 @@ async def test_a_wait_that_is_cancelled_leaves_no_task(ticker: kp.Ticker) -> Non
 
 NESTED = """
 import asyncio
+import warnings
 import kitepolars as kp
 
 async def cell():
@@ -83,7 +85,8 @@ async def cell():
             await asyncio.sleep(0.01)
     task = asyncio.ensure_future(other())
     with kp.demo(instruments=["NSE:INFY"]) as ticker:
-        ticker.wait(timeout=0.2)
+        with warnings.catch_warnings(action="ignore"):
+            ticker.wait(timeout=0.2)
         still = turns
         assert ticker.wait(rows=1, timeout=60, keep_loop=True)
         moved = ticker.wait(until=lambda _: turns > 3, timeout=60, keep_loop=True)
@@ -99,3 +102,15 @@ asyncio.run(cell())
 def test_keep_loop_lets_the_callers_tasks_go_on() -> None:
     done = run_script(NESTED)
     assert (done.stdout.split(), done.stderr) == (["0", "True"], "")
+
+
+@pytest.mark.parametrize("rows", [-5, 1.5, True])
+def test_an_impossible_number_of_rows_is_refused(ticker: kp.Ticker, rows: Any) -> None:
+    with pytest.raises(kp.ConfigError, match="rows"):
+        ticker.wait(rows=rows)
+
+
+async def test_blocking_an_event_loop_is_warned_of(ticker: kp.Ticker) -> None:
+    with pytest.warns(RuntimeWarning, match="wait_async"):
+        assert not ticker.wait(timeout=0.01)
+    assert not await ticker.wait_async(timeout=0.01)
