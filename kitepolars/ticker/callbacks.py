@@ -63,11 +63,14 @@ class Callbacks:
 
     def stop(self) -> None:
         """Let each callback process its backlog, within `FAREWELL` seconds for all."""
-        for callback in self._all:
-            callback.worker.finish()
         deadline = time.monotonic() + FAREWELL
-        for callback in self._all:
-            callback.worker.join(max(0.0, deadline - time.monotonic()))
+        watching = [one for one in self._all if isinstance(one.worker.mailbox, _Wake)]
+        others = [one for one in self._all if one not in watching]
+        for group in (watching, others):  # alerts first: they are what others wait for
+            for callback in group:
+                callback.worker.finish()
+            for callback in group:
+                callback.worker.join(max(0.0, deadline - time.monotonic()))
 
     async def settled(self) -> None:
         """Wait until every callback has returned from what came so far. Loop thread."""

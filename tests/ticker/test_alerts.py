@@ -220,3 +220,13 @@ def test_what_cannot_be_watched_is_refused_and_nothing_is_set(ticker: kp.Ticker)
         ticker.alert(pl.col("last_price") > 1, instruments="NSE:INFYY")
     assert ticker.active_alerts() == ()
     assert ticker.alerts().schema == kp.ALERTS
+
+
+def test_what_fires_last_is_told_before_the_ticker_stops(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    told: list[kp.FiredAlert] = []
+    subscribed.alert(pl.col("last_price") > 0, name="a", notify=told.append)
+    step(subscribed, kite)
+    subscribed.stop()
+    assert len(told) == subscribed.alerts().height == 3
