@@ -404,7 +404,7 @@ def test_bad_input_says_what_would_work(ticks_of: TicksOf) -> None:
     ticks = ticks_of(("10:00:30", 1.0, 10))
     with pytest.raises(ConfigError, match="candles: instrument_token, last_price"):
         candles(ticks.drop("instrument_token", "last_price"), "1m")
-    with pytest.raises(ConfigError, match="received_at missing"):
+    with pytest.raises(ConfigError, match="exchange_timestamp: received_at"):
         candles(ticks.drop("exchange_timestamp", "received_at"), "1m")
     with pytest.raises(ConfigError, match="'exchange_timestamp' or 'received_at'"):
         candles(ticks, "1m", on="last_trade_time")  # type: ignore[arg-type]
