@@ -15,7 +15,7 @@ import kitepolars
 from patience import PATIENCE
 
 PACKAGE: Final = Path(kitepolars.__file__).parent
-LAST_COLUMN: Final = '    FrameColumn("ask_orders", _ORDERS),\n'
+LAST_COLUMN: Final = '    FrameColumn("ask_orders", _ORDER_COUNTS),\n'
 
 
 class Copy:
