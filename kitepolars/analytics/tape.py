@@ -14,7 +14,14 @@ BOOK_COLUMNS: Final = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 """Columns of a tick that `book_history` spreads over levels, in its order."""
 
 
-def time_and_sales(ticks: pl.DataFrame) -> pl.DataFrame:
+def last_move(ticks: pl.DataFrame, before: int = 0) -> int:
+    """Return the sign of the last change of price, or what it was before these ticks."""
+    signs = ticks["last_price"].diff().sign().drop_nulls()
+    moves = signs.filter(signs != 0)
+    return int(moves[-1]) if moves.len() else before
+
+
+def time_and_sales(ticks: pl.DataFrame, *, move: int = 0) -> pl.DataFrame:
     """Return what traded between the ticks of one instrument.
 
     Kite sends a packet at most once for several trades: a row is what traded since the tick
@@ -24,6 +31,8 @@ def time_and_sales(ticks: pl.DataFrame) -> pl.DataFrame:
     ----------
     ticks
         Ticks of one instrument with the columns of ``frame()``, in order of arrival.
+    move
+        The sign of the last change of price before them, as `last_move` returns it.
 
     Returns
     -------
@@ -58,8 +67,8 @@ def time_and_sales(ticks: pl.DataFrame) -> pl.DataFrame:
     )
     price = pl.col("last_price")
     bid, ask = (_best(side).shift(1) for side in ("bid_price", "ask_price"))
-    move = price.diff().sign()
-    tick_rule = pl.when(move != 0).then(move).forward_fill().fill_null(0)
+    change = price.diff().sign()
+    tick_rule = pl.when(change != 0).then(change).forward_fill().fill_null(move)
     side = pl.when(price >= ask).then(1.0).when(price <= bid).then(-1.0).otherwise(tick_rule)
     return ticks.select(
         at=pl.coalesce("last_trade_time", "received_at"),

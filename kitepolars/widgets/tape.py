@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 import traitlets
 
-from kitepolars.analytics.tape import book_history, time_and_sales
+from kitepolars.analytics.tape import book_history, last_move, time_and_sales
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
@@ -155,9 +155,13 @@ class TimeAndSales(TickView):
 
     kept = TRADES_SHOWN
 
-    def rows_of(self, ticks: pl.DataFrame, before: int) -> pl.DataFrame:  # noqa: ARG002
+    _move = 0  # the sign of the last change of price that was shown
+
+    def rows_of(self, ticks: pl.DataFrame, before: int) -> pl.DataFrame:
         """Return the trades; the first tick is only compared with."""
-        return time_and_sales(ticks)
+        move = self._move if before else 0
+        self._move = last_move(ticks, move)
+        return time_and_sales(ticks, move=move)
 
     def advice(self, mode: str | None) -> str:
         """Return why sides or times are missing."""

@@ -111,7 +111,8 @@ def test_a_page_holds_its_widgets_and_nothing_from_elsewhere(
     assert not re.search(r"""\b(?:src|href)\s*=\s*["']|@import|url\(|https?:""", around)
     chart, ladder, table, monitor = page_data(path)
     assert chart["traits"]["intervals"][0] == "1s"
-    assert table["traits"].keys() == {"height", "selected", "recording"}
+    shown = {"height", "selected", "columns", "remembers", "recording"}
+    assert table["traits"].keys() == shown
     assert monitor["traits"]["recording"]["messages"][0]["content"]["word"]
     (book,) = ladder["traits"]["recording"]["messages"][0]["buffers"]
     assert len(b64decode(book)) == 5 * 6 * 8
