@@ -256,7 +256,7 @@ ELSEWHERE = {
         "faults/test_table.py::test_credentials_that_expire_in_mid_session_are_tried_once"
     ),
     "wall clock set back": "faults/test_table.py::test_a_clock_that_is_set_back_costs_nothing",
-    "slow callback": "ticker/test_streams.py::test_a_slow_callback_misses_with_a_count",
+    "slow callback": "ticker/test_callbacks.py::test_a_slow_callback_misses_with_a_count",
     "failing or exiting callback": "test_streams.py::test_a_callback_that_raises_anything",
     "interpreter lock held for 60 s, with a recorder": (
         "recordings/test_following.py::test_a_notebook_that_holds_the_interpreters_lock_loses"
