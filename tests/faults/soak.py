@@ -85,9 +85,11 @@ class Account:
         place = np.searchsorted(starts, holes[:, 0])
         begins = np.append(starts, np.iinfo(np.int64).max)[place]
         is_open = begins > holes[:, 1]
-        for gap in gaps.filter(pl.col("reason").str.starts_with("the event loop")).iter_rows():
-            since, until = gaps.columns.index("started_at"), gaps.columns.index("ended_at")
-            is_open &= (holes[:, 1] < gap[since]) | (holes[:, 0] > gap[until])
+        pauses = gaps.filter(pl.col("reason").str.starts_with("the event loop")).select(
+            pl.col("started_at", "ended_at").dt.epoch("us")
+        )
+        for since, until in pauses.iter_rows():
+            is_open &= (holes[:, 1] < since) | (holes[:, 0] > until)
         return int(holes[is_open, 2].sum())
 
     @property
