@@ -49,7 +49,7 @@ function render({ model, el }) {
   const empty = h("div", { class: "kp-empty" });
   const canvas = h("div", { class: "kp-canvas kp-live" }, legend, empty);
   canvas.style.height = `${model.get("height")}px`;
-  const studyLegend = h("div", { class: "kp-legend kp-study-legend", "aria-live": "off" });
+  const studyLegend = h("div", { class: "kp-study-legend", "aria-live": "off" });
   canvas.append(studyLegend);
   canvas.tabIndex = 0;
   canvas.setAttribute("aria-label", "Chart: arrows scroll, + and − zoom, / searches");
