@@ -37,7 +37,7 @@ DATA = {
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_PACE", Pace(1, sleep=lambda _: None))
+    monkeypatch.setattr(session, "_LOGIN_PACE", Pace(1, sleep=lambda _: None))
 
 
 def log_in(kite: KiteApi, request_token: str | Secret = Secret("rt")) -> Session:  # noqa: B008
