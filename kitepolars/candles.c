@@ -1,9 +1,9 @@
 /* Ticks → candles: one pass in arrival order, with a state for each instrument.
  *
- * Called through native.py by analytics/engine.py, which allocates all memory and knows the
- * trading calendar. tests/analytics/reference.py states the same rules in plain Python, with the
- * same names. Times are microseconds since the epoch (UTC); a clock is microseconds since midnight
- * in India. The interpreter's lock is not held here.
+ * Called through native.py by analytics/engine.py, which allocates all memory; the structs and the
+ * trading calendar are repeated in analytics/candle_structs.py. tests/analytics/reference.py states
+ * the same rules in plain Python, with the same names. Times are microseconds since the epoch (UTC);
+ * a clock is microseconds since midnight in India. The interpreter's lock is not held here.
  */
 
 #include <math.h>

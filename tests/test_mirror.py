@@ -38,6 +38,7 @@ ELSEWHERE: Final = {
     # compiled loops are tested with what calls them, each against plain Python
     "native.py": "wire/test_ways.py",
     "wire/scan.py": "wire/test_decode.py",
+    "analytics/candle_input.py": "analytics/test_engine.py",
     "analytics/columns.py": "analytics/test_market.py",
     "analytics/technical/averages.py": "analytics/technical/test_talib.py",
     "analytics/technical/indicator.py": "analytics/technical/test_growing.py",

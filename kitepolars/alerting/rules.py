@@ -27,7 +27,7 @@ from kitepolars.alerting.conditions import (
     tests,
 )
 from kitepolars.analytics import Clock, Hours, candles
-from kitepolars.analytics.candles import parse_interval
+from kitepolars.analytics.bars import parse_interval
 from kitepolars.analytics.columns import require
 from kitepolars.analytics.technical import IncrementalIndicators, Indicator
 from kitepolars.analytics.technical.scan import SlotMemory

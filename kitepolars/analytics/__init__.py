@@ -1,5 +1,6 @@
 """What a trader does next with ticks: pure functions of frames, on any thread."""
 
+from kitepolars.analytics.bars import CANDLES, Clock, Hours
 from kitepolars.analytics.book import (
     DEPTH,
     depth,
@@ -9,9 +10,9 @@ from kitepolars.analytics.book import (
     mid,
     spread,
 )
-from kitepolars.analytics.candles import CANDLES, ArrivalTimeWarning, CandleBuilder, candles
+from kitepolars.analytics.candle_builder import ArrivalTimeWarning, CandleBuilder
+from kitepolars.analytics.candles import candles
 from kitepolars.analytics.display import FormattedFrame, flat, show
-from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.indicators import (
     change,
     realised_volatility,

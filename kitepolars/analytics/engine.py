@@ -1,4 +1,4 @@
-"""The pass over ticks that makes candles: its memory and its view of the trading calendar.
+"""The pass over ticks that makes candles, and the memory that it works in.
 
 The pass itself is compiled (`candles.c`); ``tests/analytics/reference.py`` says its rules in plain
 Python. One owner; any thread.
@@ -8,37 +8,40 @@ from __future__ import annotations
 
 import ctypes
 import datetime as dt
-import functools
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from kitepolars import native
-from kitepolars.analytics.columns import check_time, require
+from kitepolars.analytics.bars import CANDLES, Clock, Hours
+from kitepolars.analytics.candle_input import ColumnReader, TickColumns
+from kitepolars.analytics.candle_structs import (
+    BAR_RECORD,
+    DIVISOR_OF_SEGMENT,
+    FIRST_DAY,
+    HORIZON_RECORD,
+    IS_SUMMER,
+    MARKET_OF_SEGMENT,
+    MARKET_RECORD,
+    NEEDS_SYMBOL,
+    NO_TIME,
+    STATE_RECORD,
+    EngineStruct,
+    market_row,
+)
 from kitepolars.calendar import (
     DAY,
     EARLIEST_TIME,
     IST_OFFSET,
     MARKETS,
     SECOND,
-    Market,
     market_of_token,
-    us_summers,
 )
-from kitepolars.errors import ConfigError
 from kitepolars.frames.arrow import BatchSchema, RecordBatch, numpy_dtype
-from kitepolars.frames.buffers import SLOT, Rows
-from kitepolars.frames.schema import SCHEMA, TIMESTAMP
+from kitepolars.frames.buffers import Rows
 from kitepolars.frames.times import MAX_AHEAD
-from kitepolars.wire.layouts import SEGMENT_MASK, segment_divisors
-
-Clock = Literal["exchange_timestamp", "received_at"]
-"""The times that bars can be cut on."""
-
-Hours = Literal["exchange", "any"]
-"""Which hours have bars: those of the trading calendar, or any."""
 
 PATIENCE: Final = 2 * SECOND
 """A bar of an instrument that stays silent is finished when its market's clock is this far past
@@ -47,154 +50,10 @@ its end: ticks of other instruments overtake each other by a second."""
 KEPT_AFTER_END: Final = 5 * SECOND
 """How long after their end bars are kept where they can change."""
 
-_SUMMERS: Final = (2000, 2099)
-_READ: Final = (
-    "instrument_token",
-    "seen",  # the time that bars are cut on
-    "received_at",
-    "is_snapshot",
-    "last_price",
-    "volume_traded",
-    "average_traded_price",
-    "oi",
-    "last_trade_time",
-    "open",
-    "high",
-    "low",
-    "symbol",
-)
-"""The fields that the pass reads, in the order of `enum field` in `candles.c`."""
-
-_TIME_COLUMNS: Final = ("exchange_timestamp", "received_at", "last_trade_time")
 _DONE, _NEEDS_SLOTS, _NEEDS_BARS, _NEEDS_HORIZONS, _NEEDS_MARKET = range(5)
 
 
-def _record(fields: str) -> np.dtype[Any]:
-    """Return the dtype of a C struct from ``"kind name name …, kind name …"``."""
-    parts = [part.split() for part in fields.split(",")]
-    return np.dtype([(name, kind) for kind, *names in parts for name in names], align=True)
-
-
-_STATE: Final = _record(
-    "u4 token, i4 name, u4 symbol, i4 market, i8 newest reached day base dip worth pending_volume "
-    "pending_turnover bar official_day official_at, f8 official_open official_high official_low "
-    "price divisor, u1 has_symbol base_of is_rising is_on_arrival"
-)
-_BAR_RECORD: Final = _record(
-    "i8 start end opened_at closed_at, f8 open high low close, i8 volume turnover priced "
-    "priced_turnover count, i4 slot name, u4 ticks oi, u1 has_oi is_shown is_settled"
-)
-_MARKET: Final = _record("i8 pre_open opens winter summer resumes settles newest horizon")
-_HORIZON: Final = _record("i8 market day newest")
-
-_NO_TIME: Final = -(1 << 63)
-_WORD64: Final = ctypes.c_int64
-_POINTER: Final = ctypes.c_void_p
-
-
-class _EngineStruct(ctypes.Structure):
-    """`struct engine` of `candles.c`."""
-
-    _fields_ = (
-        *(
-            (name, _WORD64)
-            for name in ("interval", "any_hour", "check_arrival", "ahead", "earliest")
-        ),
-        ("states", _POINTER),
-        ("slots", _WORD64),
-        ("slot_room", _WORD64),
-        ("table", _POINTER),
-        ("table_size", _WORD64),
-        ("bars", _POINTER),
-        ("bar_count", _WORD64),
-        ("bar_room", _WORD64),
-        ("markets", _POINTER),
-        ("horizons", _POINTER),
-        ("horizon_count", _WORD64),
-        ("horizon_room", _WORD64),
-        ("name_rows", _POINTER),
-        ("names", _WORD64),
-        ("first_new_name", _WORD64),
-        ("name_room", _WORD64),
-        ("market_of", _POINTER),
-        ("needs_symbol", _POINTER),
-        ("divisors", _POINTER),
-        ("is_summer", _POINTER),
-        ("first_day", _WORD64),
-        ("days", _WORD64),
-        ("day", _WORD64),
-        ("midnight", _WORD64),
-        ("asked", _WORD64),
-        ("begins", _WORD64),
-        ("last_settled", _WORD64),
-        ("on_arrival", _WORD64),
-    )
-
-
-class _Column(ctypes.Structure):
-    """`struct column`: the stream, and room for what the loop keeps of it."""
-
-    _fields_ = (("stream", _POINTER), ("chunk", _WORD64 * 10), ("place", _WORD64))
-
-
-class _Cursor(ctypes.Structure):
-    """`struct cursor`."""
-
-    _fields_ = (("columns", _Column * len(_READ)), ("row", _WORD64))
-
-
-_CHUNK_LENGTH, _CHUNK_OFFSET, _CHUNK_BUFFERS = 0, 2, 5  # words of an Arrow array
-
-
-class _Given:
-    """Ticks that a pass reads, and the symbols of their rows.
-
-    Parameters
-    ----------
-    symbols
-        The Categorical symbol of each row, or of each slot; None if they are not known.
-    slots
-        The slot of each row, where the symbols are those of slots.
-    """
-
-    def __init__(
-        self, symbols: pl.Series | None, slots: npt.NDArray[np.uint32] | None = None
-    ) -> None:
-        self.cursor = _Cursor()
-        self.at = ctypes.byref(self.cursor)
-        self._symbols = symbols
-        self._slots = slots
-        self._kept: list[object] = []
-
-    def keep(self, *owners: object) -> None:
-        """Keep what owns memory that the cursor points to."""
-        self._kept += owners
-
-    def names(self, rows: npt.NDArray[np.int64]) -> pl.Series:
-        """Return the symbols of rows."""
-        if self._symbols is None:
-            return pl.Series("symbol", [None] * len(rows), pl.Categorical)
-        return self._symbols[rows if self._slots is None else self._slots[rows]].alias("symbol")
-
-
-_stream_of: Final = ctypes.pythonapi.PyCapsule_GetPointer
-_stream_of.restype = ctypes.c_void_p
-_stream_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
-
-_BAR_COLUMNS: Final = {
-    "instrument_token": pl.UInt32(),
-    "symbol": pl.Int32(),
-    "start": TIMESTAMP,
-    "open": pl.Float64(),
-    "high": pl.Float64(),
-    "low": pl.Float64(),
-    "close": pl.Float64(),
-    "volume": pl.UInt64(),
-    "ticks": pl.UInt32(),
-    "oi": pl.UInt32(),
-    "vwap": pl.Float64(),
-    "is_partial": pl.Boolean(),
-}
+_BAR_COLUMNS: Final = {**CANDLES, "symbol": pl.Int32()}
 """The columns of candles with the number of a name for the symbol."""
 
 _CANDLE_BATCH: Final = BatchSchema(_BAR_COLUMNS)
@@ -203,48 +62,6 @@ _CANDLE_DTYPES: Final = [
     for name, dtype in _BAR_COLUMNS.items()
 ]
 _HAS_NULLS: Final = [name in {"oi", "vwap"} for name in _BAR_COLUMNS]
-
-
-def _clock(time: dt.time | None, otherwise: int) -> int:
-    """Return microseconds since midnight."""
-    if time is None:
-        return otherwise
-    return ((time.hour * 60 + time.minute) * 60 + time.second) * SECOND
-
-
-def _market_row(market: Market) -> tuple[int, ...]:
-    opens, summer = _clock(market.opens, 0), _clock(market.closes, 0)
-    winter = _clock(market.closes_in_winter, summer)
-    return (
-        _clock(market.pre_open, opens),
-        opens,
-        winter,
-        summer,
-        _clock(market.closing_session, DAY),
-        _clock(market.settles, 0),
-        _NO_TIME,
-        -1,
-    )
-
-
-def _summer_days() -> tuple[int, npt.NDArray[np.uint8]]:
-    """Return the first day known, in days since 1970, and whether each day is of US summer time."""
-    epoch = dt.date(1970, 1, 1)
-    first = (dt.date(_SUMMERS[0], 1, 1) - epoch).days
-    days = np.zeros((dt.date(_SUMMERS[1] + 1, 1, 1) - epoch).days - first, np.uint8)
-    for begins, ends in us_summers(*_SUMMERS):
-        days[(begins - epoch).days - first : (ends - epoch).days - first] = 1
-    return first, days
-
-
-_FIRST_DAY, _IS_SUMMER = _summer_days()
-_MARKET_OF: Final = np.array(
-    [MARKETS.index(market_of_token(code)) for code in range(SEGMENT_MASK + 1)], np.uint8
-)
-_NEEDS_SYMBOL: Final = np.isin(np.arange(SEGMENT_MASK + 1), (7, 9)).astype(np.uint8)
-"""Commodities and indices: their market depends on what they are on, or listed at."""
-
-_DIVISOR_OF_SEGMENT: Final = segment_divisors()
 
 
 class Engine:
@@ -261,25 +78,18 @@ class Engine:
     """
 
     def __init__(self, interval: int, on: Clock, hours: Hours) -> None:
-        self.on: Clock = on
-        self._names = [
-            (place, on if field == "seen" else field)
-            for place, field in enumerate(_READ)
-            if not (field == "received_at" and on == field)  # it is there as "seen"
-        ]
-        self._states = np.zeros(1 << 8, _STATE)
+        self._reader = ColumnReader(on)
+        self._states = np.zeros(1 << 8, STATE_RECORD)
         self._table = np.zeros(1 << 10, np.int32)
-        self._bars = np.zeros(1 << 10, _BAR_RECORD)
-        self._markets = np.array([_market_row(market) for market in MARKETS], _MARKET)
-        self._horizons = np.zeros(1 << 6, _HORIZON)
+        self._bars = np.zeros(1 << 10, BAR_RECORD)
+        self._markets = np.array([market_row(market) for market in MARKETS], MARKET_RECORD)
+        self._horizons = np.zeros(1 << 6, HORIZON_RECORD)
         self._name_rows = np.zeros(1 << 8, np.int64)
         self._places = np.empty(0, np.int64)  # sorted, and of how many bars
         self._ordered = -1
         self.names = pl.Series("symbol", [], dtype=pl.Categorical)
-        self._codes_of: pl.Series | None = None
-        self._codes: npt.NDArray[np.uint32] = np.empty(0, np.uint32)  # of the symbols of slots
         self._symbols_key, self._symbols_made = (self._places, 0), self.names
-        self._struct = _EngineStruct(
+        self._struct = EngineStruct(
             interval=interval,
             any_hour=hours == "any",
             check_arrival=on == "exchange_timestamp",
@@ -290,17 +100,17 @@ class Engine:
             horizon_count=0,
             names=0,
             first_new_name=0,
-            market_of=native.address(_MARKET_OF),
-            needs_symbol=native.address(_NEEDS_SYMBOL),
-            divisors=native.address(_DIVISOR_OF_SEGMENT),
-            is_summer=native.address(_IS_SUMMER),
-            first_day=_FIRST_DAY,
-            days=len(_IS_SUMMER),
+            market_of=native.address(MARKET_OF_SEGMENT),
+            needs_symbol=native.address(NEEDS_SYMBOL),
+            divisors=native.address(DIVISOR_OF_SEGMENT),
+            is_summer=native.address(IS_SUMMER),
+            first_day=FIRST_DAY,
+            days=len(IS_SUMMER),
             day=-1,
             midnight=-DAY - IST_OFFSET,
             asked=-1,
-            begins=_NO_TIME,
-            last_settled=_NO_TIME,
+            begins=NO_TIME,
+            last_settled=NO_TIME,
             on_arrival=0,
         )
         self._attach()
@@ -327,7 +137,7 @@ class Engine:
         ConfigError
             If columns of a frame are missing, or a time has no time zone; nothing is taken in.
         """
-        given = self._streams(ticks) if isinstance(ticks, pl.DataFrame) else self._in_place(ticks)
+        given = self._reader.read(ticks)
         try:
             while (need := native.candle_rows(self._reference, given.at)) != _DONE:
                 self._provide(need, given)
@@ -335,52 +145,11 @@ class Engine:
         finally:
             native.candle_close(given.at)
 
-    def _streams(self, ticks: pl.DataFrame) -> _Given:
-        """Return the columns of a frame as Arrow streams."""
-        schema = check(ticks, self.on)
-        symbols = _typed(ticks, schema, "symbol") if "symbol" in schema else None
-        given = _Given(symbols)
-        for place, name in self._names:
-            if name not in schema:
-                continue
-            codes = (
-                symbols.to_physical()
-                if name == "symbol" and symbols is not None
-                else _typed(ticks, schema, name)
-            )
-            capsule = codes.__arrow_c_stream__()
-            given.keep(capsule)
-            given.cursor.columns[place].stream = _stream_of(capsule, b"arrow_array_stream")
-        return given
-
-    def _in_place(self, rows: Rows) -> _Given:
-        """Return the columns of a buffer as one chunk without a stream."""
-        if rows.symbols is not self._codes_of:
-            self._codes_of = rows.symbols
-            self._codes = rows.symbols.to_physical().to_numpy()
-        slots = rows.buffer.columns[SLOT][rows.start : rows.stop]
-        codes = self._codes[slots]
-        given = _Given(rows.symbols, slots)
-        buffers = np.array(
-            [
-                (0, native.address(codes)) if name == SLOT else rows.buffer.buffers_of(name)
-                for _, name in self._names
-            ],
-            np.int64,
-        )
-        given.keep(codes, buffers, rows.buffer)
-        for row, (place, name) in enumerate(self._names):
-            chunk = given.cursor.columns[place].chunk
-            chunk[_CHUNK_LENGTH] = rows.height
-            chunk[_CHUNK_OFFSET] = 0 if name == SLOT else rows.start
-            chunk[_CHUNK_BUFFERS] = native.address(buffers) + row * buffers.strides[0]
-        return given
-
     @property
     def _reference(self) -> Any:
         return ctypes.byref(self._struct)
 
-    def _provide(self, need: int, given: _Given) -> None:
+    def _provide(self, need: int, given: TickColumns) -> None:
         """Make the room, or find the market, that the loop waits for."""
         if need == _NEEDS_MARKET:
             state = self._states[self._struct.asked]
@@ -399,7 +168,7 @@ class Engine:
                 native.candle_rehash(self._reference)
         self._attach()
 
-    def _take_names(self, given: _Given) -> None:
+    def _take_names(self, given: TickColumns) -> None:
         """Note the symbols of the instruments that are new, or have a new one."""
         struct = self._struct
         new = struct.names - struct.first_new_name
@@ -479,8 +248,8 @@ class Engine:
         rows = self._horizons[: self._struct.horizon_count]
         markets = self._markets[rows["market"]]
         midnight = rows["day"] * DAY - IST_OFFSET
-        places = np.clip(rows["day"] - _FIRST_DAY, 0, len(_IS_SUMMER) - 1)
-        closes = np.where(_IS_SUMMER[places], markets["summer"], markets["winter"])
+        places = np.clip(rows["day"] - FIRST_DAY, 0, len(IS_SUMMER) - 1)
+        closes = np.where(IS_SUMMER[places], markets["summer"], markets["winter"])
         opens = markets["opens"]
         if self._struct.any_hour:
             opens, closes = np.zeros_like(opens), np.full_like(closes, DAY)
@@ -509,46 +278,3 @@ class Engine:
 
 def _doubled(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.concatenate([array, np.zeros_like(array)])
-
-
-def _typed(ticks: pl.DataFrame, schema: pl.Schema, name: str) -> pl.Series:
-    """Return a column in the contract's dtype; its unit of time, whatever the zone."""
-    column, dtype = ticks.get_column(name), schema[name]
-    if isinstance(dtype, pl.Datetime):
-        return column if dtype.time_unit == "us" else column.dt.cast_time_unit("us")
-    return column if dtype == SCHEMA[name] else column.cast(SCHEMA[name])
-
-
-def check(frame: pl.DataFrame | pl.LazyFrame, on: Clock) -> pl.Schema:
-    """Return the schema of a frame that an `Engine` can read.
-
-    Raises
-    ------
-    ConfigError
-        If columns are missing, or a time has no time zone.
-    """
-    schema = require(frame, ("instrument_token", "last_price"), "candles")
-    if on not in schema:
-        require(frame, ("received_at",), f"candles without {on}")
-    for name in _TIME_COLUMNS:
-        check_time(schema, name)
-    return schema
-
-
-@functools.cache
-def fields(on: Clock) -> tuple[str, ...]:
-    """Return the columns that an `Engine` reads, where a frame has them."""
-    names = {on, *_READ}
-    return tuple(name for name in SCHEMA if name in names)
-
-
-def check_clock(on: str) -> None:
-    """Raise `ConfigError` unless it is a time that bars can be cut on."""
-    if on not in get_args(Clock):
-        raise ConfigError("on", on, " or ".join(repr(name) for name in get_args(Clock)))
-
-
-def check_hours(hours: str) -> None:
-    """Raise `ConfigError` unless they are hours that can have bars."""
-    if hours not in get_args(Hours):
-        raise ConfigError("hours", hours, " or ".join(repr(name) for name in get_args(Hours)))

@@ -20,7 +20,7 @@ from typing import Final, ParamSpec, TypeVar
 
 import polars as pl
 
-from kitepolars.analytics.candles import parse_interval
+from kitepolars.analytics.bars import parse_interval
 
 __all__ = [
     "INDICATORS",

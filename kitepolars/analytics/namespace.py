@@ -14,11 +14,11 @@ from typing import Any, Final, Generic
 import polars as pl
 
 from kitepolars.analytics import technical
+from kitepolars.analytics.bars import Clock, Hours
 from kitepolars.analytics.book import depth
 from kitepolars.analytics.candles import candles
 from kitepolars.analytics.columns import Frame, require, schema_of
 from kitepolars.analytics.display import FormattedFrame, flat, show
-from kitepolars.analytics.engine import Clock, Hours
 from kitepolars.analytics.indicators import INDICATORS
 from kitepolars.analytics.market import latest, movers
 from kitepolars.analytics.technical import volume_profile

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from kitepolars.analytics.candles import CANDLES, parse_interval
+from kitepolars.analytics.bars import CANDLES, parse_interval
 from kitepolars.calendar import DAY, IST, SECOND, Market, market_of_token
 from kitepolars.errors import ConfigError, KitePolarsError, UnknownInstrument
 from kitepolars.frames.schema import TIME_ZONE

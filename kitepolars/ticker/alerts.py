@@ -12,7 +12,7 @@ from kitepolars.alerting.conditions import Condition
 from kitepolars.alerting.rules import Rule
 from kitepolars.alerting.sources import BarSource, ChainSource, TickSource
 from kitepolars.analytics import Clock
-from kitepolars.analytics.candles import parse_interval
+from kitepolars.analytics.bars import parse_interval
 from kitepolars.analytics.technical import Indicator
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import SCHEMA

@@ -15,7 +15,7 @@ import polars as pl
 import traitlets
 
 from kitepolars.analytics import CandleBuilder, Clock, Hours
-from kitepolars.analytics.candles import parse_interval
+from kitepolars.analytics.bars import parse_interval
 from kitepolars.calendar import SECOND
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP

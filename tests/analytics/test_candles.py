@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from kitepolars.analytics import CANDLES, ArrivalTimeWarning, CandleBuilder, candles
-from kitepolars.analytics.candles import parse_interval
 from kitepolars.errors import ConfigError
 
 TicksOf = Callable[..., pl.DataFrame]
@@ -137,75 +135,6 @@ def test_overtaken_ticks_belong_to_their_own_bar_until_it_is_finished(ticks_of: 
         (98.0, 101.0, 98.0, 101.0, 10, 4),
         (102.0, 103.0, 102.0, 103.0, 11, 2),
     ]
-
-
-def test_what_was_overtaken_stays_so_when_ticks_come_one_by_one(ticks_of: TicksOf) -> None:
-    ticks = ticks_of(
-        ("10:00:10", 100.0, 100),
-        ("10:00:50", 102.0, 120),
-        ("10:00:30", 99.0, 104),
-        ("10:00:45", 98.0, 112),
-        ("10:01:10", 103.0, 130),
-    )
-    builder = CandleBuilder("1m")
-    for row in range(ticks.height):
-        builder.update(ticks[row : row + 1])
-    bars = builder.frame()
-    assert bars["volume"].to_list() == [20, 10]
-    assert bars["close"].to_list() == [102.0, 103.0]
-    assert_frame_equal(bars, candles(ticks, "1m"))
-
-
-def test_an_instrument_that_lags_behind_its_market(ticks_of: TicksOf) -> None:
-    parts = [
-        ticks_of(("10:00:20", 50.0, 100), token=884737),
-        ticks_of(("10:05:10", 6.0, 20)),
-        ticks_of(("10:00:40", 51.0, 130), token=884737),
-        ticks_of(("10:05:20", 52.0, 140), token=884737),
-    ]
-    builder = CandleBuilder("1m")
-    for part in parts:
-        builder.update(part)
-    lagging = pl.col("instrument_token") == 884737
-    columns = ("open", "close", "volume", "ticks")
-    whole = builder.frame().filter(lagging).select(columns).rows()
-    assert whole == [(50.0, 51.0, 30, 2), (52.0, 52.0, 10, 1)]
-    asked = CandleBuilder("1m")
-    for part in parts:
-        asked.update(part).frame()  # after the second, the bar is given out as finished
-    assert asked.frame().filter(lagging).select(columns).rows() == [
-        (50.0, 50.0, 0, 1),
-        (52.0, 52.0, 40, 1),
-    ]
-
-
-def test_a_bar_before_those_that_stand_in_blocks(ticks_of: TicksOf) -> None:
-    builder = CandleBuilder("1m")
-    first = [ticks_of((f"10:{minute:02}:10", 5.0, 10 + minute)) for minute in range(8)]
-    for ticks in first:
-        builder.update(ticks).frame()
-    late = ticks_of(("10:02:30", 50.0, 100), ("10:04:30", 51.0, 110), token=884737)
-    bars = builder.update(late).frame()
-    assert_frame_equal(bars, candles(pl.concat([*first, late]), "1m"))
-    assert bars.select("start", "instrument_token").is_unique().all()
-
-
-def test_the_last_bars_of_a_market_that_fell_silent_change_when_it_speaks(
-    ticks_of: TicksOf,
-) -> None:
-    builder = CandleBuilder("1m")
-    currency, commodity = 3 + 256, 7 + 256
-    builder.update(ticks_of(("16:59:10", 84.0, 10), token=currency))
-    for minute in range(8):
-        builder.update(ticks_of((f"17:{minute:02}:10", 6.0, 10 + minute), token=commodity)).frame()
-    own = pl.col("instrument_token") == currency
-    assert builder.frame().filter(own)["is_partial"].to_list() == [True]
-    assert builder.frame(include_partial=False).filter(own).is_empty()
-    builder.update(ticks_of(("16:59:50", 85.0, 30), token=currency))
-    assert builder.frame().filter(own).select("high", "volume").rows() == [(85.0, 20)]
-    builder.update(ticks_of(("17:00:00", 85.0, 30), token=currency))
-    assert builder.frame(include_partial=False).filter(own)["high"].to_list() == [85.0]
-    assert builder.frame()["start"].is_sorted()
 
 
 @pytest.mark.parametrize(
@@ -345,31 +274,6 @@ def test_no_ticks_no_bars(ticks_of: TicksOf) -> None:
     assert_frame_equal(builder.update(snapshot).frame(fill=True), CANDLES.to_frame())
 
 
-def test_a_builder_forgets_when_told(ticks_of: TicksOf) -> None:
-    builder = CandleBuilder("1m").update(ticks_of(("10:00:30", 1.0, 10)))
-    assert repr(builder) == "CandleBuilder('1m', on='exchange_timestamp', rows=1)"
-    builder.clear()
-    assert (builder.rows, builder.frame().height) == (0, 0)
-
-
-def test_a_refused_update_changes_nothing(ticks_of: TicksOf) -> None:
-    good = ticks_of(("10:00:30", 1.0, 10), ("10:00:40", 1.0, 15))
-    builder = CandleBuilder("1m").update(good[:1])
-    with pytest.raises(ConfigError, match="last_price"):
-        builder.update(good.drop("last_price"))
-    assert_frame_equal(builder.update(good[1:]).frame(), candles(good, "1m"))
-
-
-def test_frames_share_the_memory_of_bars_that_are_done(random_ticks: TicksOf) -> None:
-    ticks = random_ticks(3, days=1, per_day=200).filter(pl.col("mode") == "full")
-    builder = CandleBuilder("1s")
-    half = ticks.height // 2
-    before = builder.update(ticks[:half]).frame()
-    after = builder.update(ticks[half : half + 10]).frame()
-    place = before["close"].get_chunks()[0].to_numpy(allow_copy=False).ctypes.data
-    assert place == after["close"].get_chunks()[0].to_numpy(allow_copy=False).ctypes.data
-
-
 def test_any_hour_can_have_bars_if_asked(ticks_of: TicksOf) -> None:
     ticks = ticks_of(("03:10:10", 5.0, 10), ("09:05:10", 6.0, 15), ("15:45:10", 7.0, 25))
     assert candles(ticks, "1m").is_empty()
@@ -378,26 +282,6 @@ def test_any_hour_can_have_bars_if_asked(ticks_of: TicksOf) -> None:
     assert bars["volume"].to_list() == [0, 5, 10]
     with pytest.raises(ConfigError, match="'exchange' or 'any'"):
         candles(ticks, "1m", hours="always")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "every",
-    [
-        *("0s", "500ms", "2d", "1w", "", "m1", "1.5m", "-1m", "25h", None, 60),
-        *(dt.timedelta(0), dt.timedelta(seconds=1.5), dt.timedelta(days=1, seconds=1)),
-    ],
-)
-def test_an_impossible_interval_says_what_works(ticks_of: TicksOf, every: Any) -> None:
-    with pytest.raises(ConfigError, match=r"every must be .*'30s'.*'15m'.*'1d'") as info:
-        candles(ticks_of(("10:00:30", 1.0, 10)), every)
-    assert info.value.field == "every"
-
-
-@pytest.mark.parametrize(
-    "every", ["90s", "minute", "10minute", "15min", "30sec", "2h", dt.timedelta(minutes=3)]
-)
-def test_other_intervals_work(ticks_of: TicksOf, every: Any) -> None:
-    assert candles(ticks_of(("10:00:30", 1.0, 10)), every).height == 1
 
 
 def test_bad_input_says_what_would_work(ticks_of: TicksOf) -> None:
@@ -417,8 +301,3 @@ def test_bad_input_says_what_would_work(ticks_of: TicksOf) -> None:
         warnings.simplefilter("error")
         utc = pl.col("exchange_timestamp").dt.convert_time_zone("UTC").dt.cast_time_unit("ms")
         assert_frame_equal(candles(ticks.with_columns(utc), "1m"), candles(ticks, "1m"))
-
-
-@pytest.mark.parametrize(("said", "meant"), [("1min", "1m"), ("5minute", "5m"), ("30sec", "30s")])
-def test_the_words_of_others_for_an_interval(said: str, meant: str) -> None:
-    assert parse_interval(said) == parse_interval(meant)
