@@ -69,14 +69,21 @@ def demo(
     instruments
         The instruments to subscribe, in full mode.
     seed
-        Seed of the simulated market.
+        Seed of the simulated market; the same seed gives the same prices.
     rate
-        Ticks per second and instrument.
+        Ticks per second and instrument, 0 to 1,000.
 
     Returns
     -------
     DemoTicker
         A `Ticker` with an ``exchange``, the simulated Kite; ``stop()`` stops both.
+
+    Raises
+    ------
+    UnknownInstrument
+        If a name is not in the simulated list.
+    ConfigError
+        If `rate` is not from 0 to 1,000 ticks a second.
 
     Examples
     --------

@@ -45,6 +45,11 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     coroutine
         The coroutine.
 
+    Returns
+    -------
+    object
+        What the coroutine returns.
+
     Examples
     --------
     >>> import asyncio

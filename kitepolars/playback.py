@@ -77,6 +77,11 @@ class ReplayTicker(Ticker):
         Instrument tokens: ticks of all others are left out.
     retention
         How much history is kept.
+
+    Raises
+    ------
+    ConfigError
+        If `retention` is out of range, or the recording's list of instruments cannot be read.
     """
 
     def __init__(
@@ -141,6 +146,11 @@ class ReplayTicker(Ticker):
         ----------
         time
             With a time zone, or else in India's.
+
+        Raises
+        ------
+        ConfigError
+            If `time` is not a `datetime.datetime`.
         """
         at = time_us("time", time)
         if at is None:
@@ -148,7 +158,13 @@ class ReplayTicker(Ticker):
         self._runtime.call(self._source.seek, at)
 
     def transport(self) -> Transport:
-        """Return the controls of the replay: play, pause, speed, a time line with gaps marked."""
+        """Return the controls of the replay: play, pause, speed, a time line with gaps marked.
+
+        Returns
+        -------
+        Transport
+            A widget that refreshes four times a second while it is displayed.
+        """
         from kitepolars.widgets import Transport  # noqa: PLC0415 - widgets are loaded on use
 
         return Transport(self)
@@ -245,6 +261,11 @@ def replay(
     retention
         How much history is kept. By default all of it.
 
+    Returns
+    -------
+    ReplayTicker
+        With the recording's instruments; `start` or `play` begins.
+
     Raises
     ------
     JournalError
@@ -298,10 +319,17 @@ def attach(
     flush
         How long messages wait to be decoded together.
 
+    Returns
+    -------
+    Ticker
+        Already started; `stop` ends it, not the recorder.
+
     Raises
     ------
     JournalError
         When no recorder runs there, or its journal cannot be read.
+    ConfigError
+        If `retention` or `flush` is out of range.
     """
     source = FollowSource(folder)
     names = Instruments(DUMP_SCHEMA.to_frame()) if instruments is None else instruments
@@ -322,6 +350,16 @@ def sample(*, speed: float | None = 1.0) -> ReplayTicker:
     ----------
     speed
         How many times as fast as it was recorded, above 0; None for as fast as possible.
+
+    Returns
+    -------
+    ReplayTicker
+        As `replay` returns it.
+
+    Raises
+    ------
+    ConfigError
+        If the speed is not above 0.
     """
     return replay(SAMPLE, speed=speed)
 

@@ -74,6 +74,11 @@ def crosses(
     direction
         ``"up"``, ``"down"`` or ``"both"``.
 
+    Returns
+    -------
+    Crossing
+        A condition; it is evaluated where it is used.
+
     Raises
     ------
     ConfigError

@@ -76,6 +76,11 @@ def spread() -> pl.Expr:
 
     Null where a side is empty or the tick has no book.
 
+    Returns
+    -------
+    polars.Expr
+        Float64, named ``spread``.
+
     Examples
     --------
     >>> import polars as pl
@@ -102,6 +107,11 @@ def mid() -> pl.Expr:
     """Return the middle of the best bid and the best ask, in rupees.
 
     Null where a side is empty or the tick has no book.
+
+    Returns
+    -------
+    polars.Expr
+        Float64, named ``mid``.
     """
     return ((_price("bid") + _price("ask")) / 2).alias("mid")
 
@@ -112,6 +122,11 @@ def microprice() -> pl.Expr:
 
     Each best price is weighted with the quantity on the *other* side: where many bid and few
     offer, the next trade is likelier at the ask. Null where a side is empty or there is no book.
+
+    Returns
+    -------
+    polars.Expr
+        Float64, named ``microprice``.
     """
     bid, ask = _quantity("bid", 0), _quantity("ask", 0)
     weighted = _price("bid") * ask + _price("ask") * bid

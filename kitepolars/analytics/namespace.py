@@ -66,6 +66,17 @@ class KiteNamespace(Generic[Frame]):
         ----------
         every, on, include_partial, fill, hours
             As for `kitepolars.candles`.
+
+        Returns
+        -------
+        DataFrame or LazyFrame
+            The columns of `kitepolars.CANDLES`, one row per bar and instrument; lazy if the frame
+            is.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter is out of range, or the frame lacks a column.
         """
         return candles(
             self._frame, every, on=on, include_partial=include_partial, fill=fill, hours=hours
@@ -78,6 +89,16 @@ class KiteNamespace(Generic[Frame]):
         ----------
         now
             The time that ``staleness`` counts to, with a time zone.
+
+        Returns
+        -------
+        DataFrame or LazyFrame
+            One row per instrument, with the columns of `kitepolars.latest`; lazy if the frame is.
+
+        Raises
+        ------
+        ConfigError
+            If `now` has no time zone, or the frame lacks a column.
         """
         return latest(self._frame, now=now)
 
@@ -88,6 +109,17 @@ class KiteNamespace(Generic[Frame]):
         ----------
         n
             The number of instruments of each kind, 1 and up.
+
+        Returns
+        -------
+        DataFrame or LazyFrame
+            At most `n` gains and `n` losses, with the columns of `kitepolars.movers`; lazy if the
+            frame is.
+
+        Raises
+        ------
+        ConfigError
+            If `n` is not a positive whole number, or the frame lacks a column.
         """
         return movers(self._frame, n)
 
@@ -98,6 +130,19 @@ class KiteNamespace(Generic[Frame]):
         ----------
         instrument
             A token or a symbol; may be left out when the frame has one instrument.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `kitepolars.analytics.DEPTH`; prices in rupees.
+
+        Raises
+        ------
+        UnknownInstrument
+            If no tick of it is in the frame.
+        ConfigError
+            If it has no book, the frame has several instruments and none is given, or a column is
+            missing.
         """
         return depth(self._frame, instrument)
 
@@ -107,14 +152,35 @@ class KiteNamespace(Generic[Frame]):
         Parameters
         ----------
         levels
-            Number of levels.
+            Number of levels, 1 to 1,000.
         value_area
-            The share of the volume that the value area has at least.
+            The share of the volume that the value area has at least, above 0 and at most 1.
+
+        Returns
+        -------
+        DataFrame or LazyFrame
+            The columns of `kitepolars.indicators.VOLUME_PROFILE`; lazy if the frame is.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter is out of range, or the frame lacks a column.
         """
         return volume_profile(self._frame, levels, value_area=value_area)
 
     def flat(self) -> Frame:
-        """Return the frame for CSV files and spreadsheets: `kitepolars.analytics.flat`."""
+        """Return the frame for CSV files and spreadsheets: `kitepolars.analytics.flat`.
+
+        Returns
+        -------
+        DataFrame or LazyFrame
+            One column per level of the order book instead of arrays; lazy if the frame is.
+
+        Raises
+        ------
+        ConfigError
+            If it is not a DataFrame or LazyFrame of Polars.
+        """
         return flat(self._frame)
 
     def show(self, columns: Sequence[str] | None = None, *, rows: int = 20) -> FormattedFrame:
@@ -125,12 +191,32 @@ class KiteNamespace(Generic[Frame]):
         columns
             Those to show; the usual ones of the kind of frame by default.
         rows
-            The most rows shown.
+            The most rows shown, 1 and up.
+
+        Returns
+        -------
+        FormattedFrame
+            Shown as a table by a notebook, as text by `print`.
+
+        Raises
+        ------
+        ConfigError
+            If a column does not exist, or `rows` is below 1.
         """
         return show(self._frame, columns, rows=rows)
 
 
 _PARAMETERS: Final = re.compile(r"^Parameters\n-+\n(?:.+\n?)+", re.MULTILINE)
+_RESULT: Final = """Returns
+-------
+DataFrame or LazyFrame
+    The frame with its columns, as many rows; lazy if the frame is.
+
+Raises
+------
+ConfigError
+    If a parameter is out of range, or the frame lacks a column."""
+"""What the methods of indicators return and raise."""
 
 
 def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Callable[..., Any]:
@@ -152,7 +238,8 @@ def _method(function: Callable[..., pl.Expr], *, within_instrument: bool) -> Cal
     doc = inspect.getdoc(function) or ""
     summary = doc.partition("\n")[0].replace("Return", "Add", 1).removesuffix(".")
     described = _PARAMETERS.search(doc)
-    method.__doc__ = f"{summary}: `{space}.{name}`.\n\n{described[0] if described else ''}"
+    parts = [f"{summary}: `{space}.{name}`.", described[0] if described else "", _RESULT]
+    method.__doc__ = "\n\n".join(parts)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     method.__signature__ = inspect.Signature([own, *parameters])  # type: ignore[attr-defined]
     return method

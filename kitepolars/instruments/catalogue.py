@@ -199,7 +199,13 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         return self._rejected
 
     def to_csv(self) -> bytes:
-        """Return the instruments as a dump, which `read_csv` reads."""
+        """Return the instruments as a dump, which `read_csv` reads.
+
+        Returns
+        -------
+        bytes
+            UTF-8 text, with the header of Kite's dump.
+        """
         rows = pl.concat([self._frame.select(*DUMP_SCHEMA), self._aliases.select(*DUMP_SCHEMA)])
         return rows.write_csv().encode()
 
@@ -211,6 +217,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         instrument
             ``"NSE:INFY"`` (in any case, with or without further spaces), or a token, which need
             not be in the dump.
+
+        Returns
+        -------
+        int
+            Kite's token, from 1 to 4294967295.
 
         Raises
         ------
@@ -231,6 +242,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
             ``instrument_token`` or ``symbol`` column, such as a search result; or an option chain:
             first the calls, then the puts.
 
+        Returns
+        -------
+        list of int
+            One token per instrument.
+
         Raises
         ------
         UnknownInstrument
@@ -247,6 +263,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         ----------
         instrument_token
             Kite's number of the instrument.
+
+        Returns
+        -------
+        str or None
+            ``"EXCHANGE:TRADINGSYMBOL"``.
         """
         row = self._names.rows([instrument_token])[0]
         return None if row is None else self._frame["symbol"][row]
@@ -258,6 +279,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         ----------
         instrument_tokens
             Tokens, as integers.
+
+        Returns
+        -------
+        polars.Series
+            Categorical, of the length of `instrument_tokens`.
         """
         return self._frame["symbol"].gather(self._names.rows(instrument_tokens))
 
@@ -271,6 +297,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         ----------
         instrument_tokens
             Tokens, as integers.
+
+        Returns
+        -------
+        polars.Series
+            String, of the length of `instrument_tokens`.
         """
         rows = self._frame.select(pl.col(_LABELLED).gather(self._names.rows(instrument_tokens)))
         return rows.select(label(self._nearest_expiry)).to_series()
@@ -322,6 +353,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         exchange
             The exchange; by default the first of NFO, BFO, MCX, CDS, BCD, NCO with such contracts.
 
+        Returns
+        -------
+        list of datetime.date
+            At least one.
+
         Raises
         ------
         UnknownInstrument
@@ -338,6 +374,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         ----------
         underlying, exchange
             As for `expiries`.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `frame`, the symbol first.
 
         Raises
         ------
@@ -417,6 +458,11 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         underlying
             ``"NIFTY"``, ``"INFY"``, … Commodities and currencies have none: contracts on SILVER
             are not on the fund of that name on NSE.
+
+        Returns
+        -------
+        int or None
+            The token.
         """
         exchanges = self._contracts.exchanges(underlying)
         if exchanges and not exchanges & SHARE_DERIVATIVES:

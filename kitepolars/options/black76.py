@@ -85,7 +85,12 @@ def price(
     volatility
         Annualised, as a fraction: 0.15 for 15 %.
     rate
-        Annual interest rate, continuously compounded, as a fraction.
+        Annual interest rate, continuously compounded, as a fraction: 0.065 for 6.5 %.
+
+    Returns
+    -------
+    ndarray of float64
+        Rupees; NaN where the inputs have no price. The shape is that of the inputs, broadcast.
 
     Raises
     ------
@@ -166,6 +171,11 @@ def greeks(
     ----------
     kind, forward, strike, years, volatility, rate
         As for `price`.
+
+    Returns
+    -------
+    Greeks
+        Five arrays of float64 of the shape of the inputs, broadcast; NaN where there is no price.
 
     Raises
     ------

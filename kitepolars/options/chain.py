@@ -75,7 +75,7 @@ def join_chain(
         implied: the median of put-call parity over the seven strikes nearest to the money that
         are quoted on both sides; with fewer than three such strikes, the price of `future`.
     rate
-        Annual interest rate, continuously compounded, as a fraction.
+        Annual interest rate, continuously compounded, as a fraction: 0.065 for 6.5 %.
     at
         The time of valuation; by default the time of the chain's newest tick. A time without a
         zone is Indian.

@@ -76,6 +76,16 @@ class Session:
         ----------
         name
             Its name in frames; the user's id by default.
+
+        Returns
+        -------
+        Account
+            With the key and the token of this session.
+
+        Raises
+        ------
+        ConfigError
+            If `name` is empty or not printable.
         """
         return Account(name or self.user_id, self.api_key, self.access_token)
 
@@ -90,6 +100,11 @@ def login_url(api_key: str) -> str:
     ----------
     api_key
         The app's key.
+
+    Returns
+    -------
+    str
+        An ``https`` address of Zerodha, to open in a browser.
 
     Raises
     ------
@@ -121,6 +136,11 @@ def generate_session(
     url
         The root of the API.
 
+    Returns
+    -------
+    Session
+        The access token is in it, hidden; valid until its `expires_at`.
+
     Raises
     ------
     AuthenticationError
@@ -131,6 +151,8 @@ def generate_session(
         If something is empty, or the address has no token in it.
     ImportError
         If ``httpx`` is not installed.
+    KitePolarsError
+        If Kite's response is invalid.
 
     Notes
     -----

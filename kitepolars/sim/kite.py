@@ -43,15 +43,16 @@ class SimulatedKite:
     seed
         Seed of the instruments and the market.
     rate
-        Packets per second and instrument, 0 and up; at 0 only `step` moves the market.
+        Packets per second and instrument, 0 to 1,000; at 0 only `step` moves the market.
     instruments_per_connection
         1 and up. Tokens beyond this number are ignored, and the client gets an error message.
     connections
         The most connections of an API key, 1 and up; a further handshake gets 429.
     heartbeat
-        Seconds without a message after which a 1-byte heartbeat is sent; None for never.
+        Seconds without a message after which a 1-byte heartbeat is sent, 0.001 to 3,600; None
+        for never.
     interval
-        Seconds between push cycles; shorter if ``rate`` requires it.
+        Seconds between push cycles, 0.001 to 60; shorter if ``rate`` requires it.
     packets_per_message
         The most packets in one message, up to 65,535.
     write_buffer
@@ -187,7 +188,13 @@ class SimulatedKite:
         return self._instruments
 
     def instruments_csv(self) -> bytes:
-        """Return the dump of instruments as Kite serves it under ``/instruments``."""
+        """Return the dump of instruments as Kite serves it under ``/instruments``.
+
+        Returns
+        -------
+        bytes
+            UTF-8 text, with the header of Kite's dump.
+        """
         return self._instruments.dump_csv()
 
     # Faults and messages on demand
@@ -201,6 +208,11 @@ class SimulatedKite:
             A binary message or a text.
         connection
             Its number, in the order of `connections`; None for all.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
         """
         self._call(lambda: self._server.send(data, connection))
 
@@ -211,6 +223,11 @@ class SimulatedKite:
         ----------
         connection
             Its number, in the order of `connections`; None for all.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
         """
 
         def apply() -> None:
@@ -230,6 +247,11 @@ class SimulatedKite:
             A WebSocket close code, 1000 to 4999 (RFC 6455, section 7.4).
         reason
             At most 123 bytes.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
         """
         self._check_running()
         self._loop.run(self._server.disconnect(connection, code, reason), timeout=_TIMEOUT)
@@ -254,6 +276,11 @@ class SimulatedKite:
             Whether pings are still answered. If not, requests are not read either.
         newcomers
             Whether new connections are silent as well.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
         """
 
         def apply() -> None:
@@ -274,11 +301,22 @@ class SimulatedKite:
             How many; None for all until `accept`.
         body
             The text of the answer; Kite's own for the status by default.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
         """
         self._call(lambda: self._server.admission.script(status, times, body))
 
     def accept(self) -> None:
-        """Accept handshakes again, after `reject` and `flap`."""
+        """Accept handshakes again, after `reject` and `flap`.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
+        """
 
         def apply() -> None:
             self._server.admission.accept()
@@ -293,19 +331,42 @@ class SimulatedKite:
         ----------
         times
             How many; None for all until `accept`.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
         """
         self._call(lambda: setattr(self._server, "flaps_left", times))
 
     def expire_tokens(self) -> None:
-        """Refuse with 403 every access token presented so far. Open connections stay."""
+        """Refuse with 403 every access token presented so far. Open connections stay.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
+        """
         self._call(self._server.admission.expire)
 
     def pause_market(self) -> None:
-        """Stop the ticks; snapshots, heartbeats and texts are still sent."""
+        """Stop the ticks; snapshots, heartbeats and texts are still sent.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
+        """
         self._call(lambda: setattr(self._server, "is_market_open", False))
 
     def resume_market(self) -> None:
-        """Let the market tick again."""
+        """Let the market tick again.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
+        """
         self._call(lambda: setattr(self._server, "is_market_open", True))
 
     def step(self, seconds: float = 1.0) -> int:
@@ -315,6 +376,16 @@ class SimulatedKite:
         ----------
         seconds
             Trading time that passes, in seconds.
+
+        Returns
+        -------
+        int
+            Packets written to open sockets.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
         """
         return self._call(lambda: self._server.step(seconds))
 
@@ -327,6 +398,11 @@ class SimulatedKite:
             Whose connections; None for those of all users.
         **fields
             Fields of Kite's order update, which replace or extend those of a filled market order.
+
+        Raises
+        ------
+        NotRunning
+            Before `start` and after `stop`.
         """
         self._call(lambda: self._server.send_order(user_id, fields))
 
@@ -353,7 +429,13 @@ class SimulatedKite:
         return self._record.packets_sent
 
     def subscribed(self) -> dict[int, Mode]:
-        """Return the subscriptions of all open connections: token → mode."""
+        """Return the subscriptions of all open connections: token → mode.
+
+        Returns
+        -------
+        dict of int to Mode
+            Token and mode; empty without connections.
+        """
         return {
             token: mode
             for connection in self.connections
@@ -379,6 +461,8 @@ class SimulatedKite:
         ------
         KeyError
             There is no such instrument.
+        NotRunning
+            Before `start` and after `stop`.
         """
         row = self._instruments.row_of[instrument_token]
         return self._call(lambda: self._server.market.last_values(row))

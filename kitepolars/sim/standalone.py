@@ -41,7 +41,7 @@ def serve(
     seed
         Seed of the instruments and the market.
     rate
-        Packets per second and instrument; at 0 none after the first.
+        Packets per second and instrument, 0 to 1,000; at 0 none after the first.
     on_ready
         Called with the URL once it listens; by default the URL is printed.
     until_stdin_closes
@@ -51,6 +51,8 @@ def serve(
     ------
     OSError
         The port is taken.
+    ConfigError
+        If `port` or `rate` is out of range.
 
     Examples
     --------

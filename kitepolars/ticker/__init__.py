@@ -93,6 +93,10 @@ class Ticker(TickerAlerts, TickerWidgets):
     ------
     ConfigError
         When a setting is out of range. The constructor starts nothing and sends nothing.
+    JournalError
+        If `recorder` is a folder that cannot be written.
+    NotRunning
+        If the process of `recorder` cannot be started, or ended.
 
     Examples
     --------
@@ -314,6 +318,8 @@ class Ticker(TickerAlerts, TickerWidgets):
         ------
         ConfigError
             When the account is unknown, or not named although there are several.
+        NotLive
+            If the ticker runs on a recording.
         """
         secret = as_secret(token)
         del token  # a traceback may show the locals of any frame
@@ -344,6 +350,10 @@ class Ticker(TickerAlerts, TickerWidgets):
             When a name is not known. Nothing is changed.
         CapacityExceeded
             When there is no room for all. Nothing is sent or changed.
+        ConfigError
+            If the mode is another.
+        NotLive
+            If the ticker runs on a recording.
         """
         tokens = self._instruments.tokens(instruments)
         wanted = self._default_mode if mode is None else _mode(mode)
@@ -361,6 +371,8 @@ class Ticker(TickerAlerts, TickerWidgets):
         ------
         UnknownInstrument
             When a name is not known. Nothing is changed.
+        NotLive
+            If the ticker runs on a recording.
         """
         self._runtime.call(self._runtime.live.unsubscribe, self._instruments.tokens(instruments))
 
@@ -378,6 +390,10 @@ class Ticker(TickerAlerts, TickerWidgets):
         ------
         UnknownInstrument
             When one is unknown or not subscribed. Nothing is changed.
+        ConfigError
+            If the mode is another.
+        NotLive
+            If the ticker runs on a recording.
         """
         tokens = self._instruments.tokens(instruments)
         try:
@@ -468,6 +484,10 @@ class Ticker(TickerAlerts, TickerWidgets):
             When the ticker records nowhere, or `end` is not after `start`.
         UnknownInstrument
             When a name is not known.
+        JournalError
+            When the recording cannot be read.
+        TableError
+            When the table is damaged or of a newer version, or PyArrow is not installed.
 
         Examples
         --------
@@ -519,12 +539,12 @@ class Ticker(TickerAlerts, TickerWidgets):
         Parameters
         ----------
         rows
-            Wait until this many rows are held.
+            Wait until this many rows are held, 1 and up.
         until
             Wait until this predicate is true; it is called with the ticker, in this thread.
         timeout
-            Wait at most this many seconds; exactly as long when neither `rows` nor `until` is
-            given.
+            Wait at most this many seconds, 0 and up; exactly as long when neither `rows` nor
+            `until` is given.
         keep_loop
             Keep an event loop that already runs in this thread running meanwhile (applies
             `allow_nested_asyncio`).
@@ -566,6 +586,11 @@ class Ticker(TickerAlerts, TickerWidgets):
         -------
         bool
             Whether the condition held within `timeout` seconds.
+
+        Raises
+        ------
+        ConfigError
+            If there is nothing to wait for, or `rows` is below 1.
         """
         holds = self._condition(rows, until, timeout)
         return await wait_async(self._runtime, holds, timeout)
@@ -602,7 +627,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         instruments
             Only these; all by default.
         connection
-            Only ticks of this connection: each is a separate channel.
+            Only ticks of this connection, from 0: each is a separate channel.
 
         Yields
         ------
@@ -641,7 +666,12 @@ class Ticker(TickerAlerts, TickerWidgets):
         instruments
             Only ticks of these; all by default.
         connection
-            Only ticks of this connection.
+            Only ticks of this connection, from 0.
+
+        Returns
+        -------
+        Callable
+            `function` itself; without one, a decorator.
         """
         if function is None:
             return lambda given: self.on_batch(  # type: ignore[call-overload]
@@ -658,6 +688,11 @@ class Ticker(TickerAlerts, TickerWidgets):
         function
             Takes one `OrderUpdate`: ``received_at``, ``connection`` and ``data``, the order's
             fields as sent.
+
+        Returns
+        -------
+        Callable
+            `function` itself, so that it works as a decorator.
         """
         self._callbacks.on_item(function, self._runtime.ledger.orders.listen)
         return function
@@ -669,6 +704,11 @@ class Ticker(TickerAlerts, TickerWidgets):
         ----------
         function
             Takes one `Event`: ``at``, ``connection``, ``kind`` and ``detail``.
+
+        Returns
+        -------
+        Callable
+            `function` itself, so that it works as a decorator.
         """
         self._callbacks.on_item(function, self._runtime.ledger.events.listen)
         return function
@@ -681,6 +721,11 @@ class Ticker(TickerAlerts, TickerWidgets):
         function
             Takes one `Message`: ``received_at``, ``connection`` and ``data``;
             `kitepolars.packets` finds the packets in it.
+
+        Returns
+        -------
+        Callable
+            `function` itself, so that it works as a decorator.
         """
         self._callbacks.on_item(
             function, self._runtime.pipeline.tap, size=lambda message: len(message.data)

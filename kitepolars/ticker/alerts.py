@@ -154,7 +154,13 @@ class TickerAlerts(TickerAnswers):
         return self._alerts.frame()
 
     def active_alerts(self) -> tuple[Alert, ...]:
-        """Return the alerts that are set, the oldest first."""
+        """Return the alerts that are set, the oldest first.
+
+        Returns
+        -------
+        tuple of Alert
+            Those that are set now; a snapshot.
+        """
         return self._alerts.active()
 
     def on_alert(self, function: F) -> F:
@@ -165,6 +171,11 @@ class TickerAlerts(TickerAnswers):
         function
             Takes one `FiredAlert`: ``fired_at``, ``name``, ``instrument_token``, ``symbol`` and
             ``price``. What it raises is reported in `events`; `off` ends it.
+
+        Returns
+        -------
+        Callable
+            `function` itself, so that it works as a decorator.
         """
         self._callbacks.on_item(function, self._alerts.listen)
         return function

@@ -109,7 +109,13 @@ class TickerAnswers:
         return self._held().frame()
 
     def lazy(self) -> pl.LazyFrame:
-        """Return the same as `frame`, as a LazyFrame."""
+        """Return the same as `frame`, as a LazyFrame.
+
+        Returns
+        -------
+        polars.LazyFrame
+            The columns of `frame`; over the rows held at the time of the call.
+        """
         return self.frame().lazy()
 
     def latest(self) -> pl.DataFrame:
@@ -132,6 +138,12 @@ class TickerAnswers:
         ----------
         n
             The most of each, 1 and up.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``mover`` ("gainer" or "loser"), ``rank`` (1 is the strongest), ``instrument_token``,
+            ``symbol``, ``last_price`` (rupees), ``change`` (percent); at most `n` rows of each.
 
         Raises
         ------
@@ -156,7 +168,12 @@ class TickerAnswers:
         columns
             Columns of `latest`, and ``name``, ``bid`` or ``ask``; the usual ones by default.
         rows
-            The largest number of rows shown.
+            The most rows shown, 1 and up.
+
+        Returns
+        -------
+        FormattedFrame
+            Shown as a table by a notebook, as text by `print`.
 
         Raises
         ------
@@ -293,9 +310,9 @@ class TickerAnswers:
         exchange
             Where, if the options are listed on several.
         rate
-            Annual interest rate, continuously compounded, as a fraction.
+            Annual interest rate, continuously compounded, as a fraction: 0.065 for 6.5 %.
         forward
-            The forward in rupees, instead of the one that the quotes imply.
+            The forward in rupees, above 0, instead of the one that the quotes imply.
         max_age
             The age above which a quote or a trade is stale.
 
@@ -366,7 +383,14 @@ class TickerAnswers:
     # -- the state of things --------------------------------------------------------------
 
     def subscriptions(self) -> pl.DataFrame:
-        """Return one row per instrument: token, symbol, mode, connection."""
+        """Return one row per instrument: token, symbol, mode, connection.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``instrument_token``, ``symbol`` (null if not known), ``mode`` (as requested),
+            ``connection`` (its index; null until one is assigned).
+        """
         runtime, instruments = self._runtime, self._instruments
         named = self._named
         subscriptions = runtime.call(runtime.ledger.connections.subscriptions)
@@ -380,7 +404,15 @@ class TickerAnswers:
         return named.frame.clone()  # its columns are shared; what is done to it is the caller's
 
     def connections(self) -> pl.DataFrame:
-        """Return one row per connection: state, instruments, messages, bytes, reconnects."""
+        """Return one row per connection: state, instruments, messages, bytes, reconnects.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``connection``, ``account``, ``state``, ``instruments`` and ``capacity``, ``messages``
+            and ``bytes`` received, ``last_message_at``, ``reconnects``, ``since``; times in
+            Asia/Kolkata.
+        """
         statuses = self._runtime.call(self._runtime.ledger.connections.snapshot)
         return connections_frame(statuses, self._limits.instruments_per_connection)
 
@@ -392,19 +424,45 @@ class TickerAnswers:
         latest
             Return one row per order instead: its most advanced update, in whatever order the
             updates arrived.
+
+        Returns
+        -------
+        polars.DataFrame
+            The fields of Kite's order updates after ``received_at``; those without a column are in
+            ``other``, as JSON.
         """
         return orders_frame(self._runtime.call(self._runtime.ledger.orders.snapshot), latest=latest)
 
     def events(self) -> pl.DataFrame:
-        """Return what happened besides ticks: errors, alerts, rejections, reconnects."""
+        """Return what happened besides ticks: errors, alerts, rejections, reconnects.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``at`` (Asia/Kolkata), ``connection`` (null if not about one), ``kind``, ``detail``; the
+            oldest first, the last 10,000.
+        """
         return events_frame(self._runtime.flushed(self._runtime.ledger.events.snapshot))
 
     def gaps(self) -> pl.DataFrame:
-        """Return the gaps in the data, open ones included."""
+        """Return the gaps in the data, open ones included.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``account``, ``started_at`` and ``ended_at`` (Asia/Kolkata; null while open),
+            ``reason``, ``instruments`` affected, ``waiting`` (those still without a packet).
+        """
         return gaps_frame(self._runtime.flushed(self._runtime.ledger.gaps.snapshot))
 
     def stats(self) -> Stats:
-        """Return the counters of this moment."""
+        """Return the counters of this moment.
+
+        Returns
+        -------
+        Stats
+            Counters of this moment; it does not change afterwards.
+        """
         return self._runtime.stats()
 
     def __repr__(self) -> str:

@@ -43,6 +43,11 @@ class TickerWidgets:
             The mode that is selected at first for new subscriptions; `default_mode` if None.
         watch_list
             The file name proposed for saving and loading.
+
+        Returns
+        -------
+        Controls
+            A widget; display it as the last line of a cell.
         """
         from kitepolars.widgets import Controls  # noqa: PLC0415 - loaded on use
 
@@ -67,7 +72,12 @@ class TickerWidgets:
         height
             Height of the rows' area in pixels.
         stale_after
-            Seconds without a tick after which a row turns grey.
+            Seconds without a tick after which a row turns grey, above 0.
+
+        Returns
+        -------
+        LiveTable
+            A widget that refreshes four times a second while it is displayed.
 
         Raises
         ------
@@ -107,6 +117,11 @@ class TickerWidgets:
         height
             Height of the chart in pixels.
 
+        Returns
+        -------
+        Chart
+            A widget that refreshes while it is displayed.
+
         Raises
         ------
         ConfigError
@@ -125,6 +140,11 @@ class TickerWidgets:
         ----------
         instrument
             A name or a token. The book needs mode full, which the widget offers to subscribe.
+
+        Returns
+        -------
+        Ladder
+            A widget that refreshes while it is displayed.
 
         Raises
         ------
@@ -145,6 +165,11 @@ class TickerWidgets:
         height
             Height of the rows in pixels.
 
+        Returns
+        -------
+        TimeAndSales
+            A widget that refreshes while it is displayed.
+
         Raises
         ------
         UnknownInstrument
@@ -163,6 +188,11 @@ class TickerWidgets:
             A name or a token; its ticks in mode full are drawn.
         height
             Height in pixels.
+
+        Returns
+        -------
+        DepthMap
+            A widget that refreshes while it is displayed.
 
         Raises
         ------
@@ -196,9 +226,14 @@ class TickerWidgets:
         exchange
             The exchange, if the options are listed on several.
         rate
-            Annual interest rate, continuously compounded, as a fraction.
+            Annual interest rate, continuously compounded, as a fraction: 0.065 for 6.5 %.
         height
             Greatest height of the rows in pixels.
+
+        Returns
+        -------
+        OptionChain
+            A widget that refreshes while it is displayed.
 
         Raises
         ------
@@ -220,7 +255,13 @@ class TickerWidgets:
         )
 
     def monitor(self: WatchedTicker) -> Monitor:
-        """Return the health of the feed: connections, rates, losses, gaps, events."""
+        """Return the health of the feed: connections, rates, losses, gaps, events.
+
+        Returns
+        -------
+        Monitor
+            A widget that refreshes once a second while it is displayed.
+        """
         from kitepolars.widgets import Monitor  # noqa: PLC0415 - loaded on use
 
         return Monitor(self)
@@ -242,6 +283,11 @@ class TickerWidgets:
             The chart's interval.
         columns
             The table's columns; the usual ones by default.
+
+        Returns
+        -------
+        Dashboard
+            A widget of widgets; its parts refresh while they are displayed.
 
         Raises
         ------

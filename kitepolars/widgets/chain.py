@@ -57,7 +57,7 @@ class OptionChain(LiveWidget):
     exchange
         The exchange, if the options are listed on several.
     rate
-        Annual interest rate, continuously compounded, as a fraction.
+        Annual interest rate, continuously compounded, as a fraction: 0.065 for 6.5 %.
     height
         Greatest height of the rows in pixels.
     publisher

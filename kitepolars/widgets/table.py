@@ -60,7 +60,7 @@ class LiveTable(LiveWidget):
     height
         Height of the rows' area in pixels.
     stale_after
-        Seconds without a tick after which a row turns grey.
+        Seconds without a tick after which a row turns grey, above 0.
     publisher
         The UI thread; tests pass another one.
 

@@ -37,6 +37,11 @@ def packets(message: bytes) -> list[PacketRun]:
     message
         The bytes of a message: ``data`` of what `Ticker.on_message` delivers.
 
+    Returns
+    -------
+    list of PacketRun
+        Runs of consecutive packets of one kind, in order; empty for a heartbeat.
+
     Examples
     --------
     >>> message = bytes.fromhex("0002 0008 00063a01 00026683 0008 000d8001 0000fde8")

@@ -23,6 +23,7 @@ import kitepolars.sim
 import kitepolars.widgets
 import reference
 import usage
+from docs import raising
 from kitepolars.playback import SAMPLE
 from kitepolars.wire.control import TextKind
 
@@ -136,6 +137,43 @@ def test_every_parameter_is_described(path: str) -> None:
     assert hides == (path in FREE_FIELDS)
 
 
+def owner(path: str) -> type | None:
+    """Return the class that a public name is a member of."""
+    parent = reference.resolve(path.rpartition(".")[0])
+    return parent if inspect.isclass(parent) else None
+
+
+@pytest.mark.parametrize("path", EXPLAINED)
+def test_what_a_call_returns_is_described(path: str) -> None:
+    called = function(path)
+    if called is None or str(returned(called)) in {"None", "Self"}:
+        return
+    doc = NumpyDocString(inspect.getdoc(called) or "")
+    assert doc["Returns"] or doc["Yields"]
+
+
+ERRORS: Final = {
+    name for name in kp.__all__ if issubclass_of(getattr(kp, name), kp.KitePolarsError)
+}
+IMPOSSIBLE: Final = {
+    "kitepolars.DemoTicker": {"ConfigError"},  # all settings are its own
+    "kitepolars.ReplayTicker.play": {"NotRunning"},  # it waits for the end, not for a condition
+    "kitepolars.Ticker.latest": {"ConfigError"},  # frame and time are its own
+    "kitepolars.sample": {"JournalError"},  # the recording comes with the package
+}
+"""What the source of these shows, and their callers never see."""
+
+
+@pytest.mark.parametrize("path", EXPLAINED)
+def test_what_a_call_raises_is_described(path: str) -> None:
+    if (called := function(path)) is None:
+        return
+    raised = ERRORS & raising.errors(called, owner(path))
+    sections = NumpyDocString(inspect.getdoc(called) or "")["Raises"]
+    described = {section.type or section.name for section in sections}
+    assert raised - described == IMPOSSIBLE.get(path, set())
+
+
 def test_every_public_name_has_a_cost() -> None:
     assert set(EXPLAINED) - set(reference.costs()) == set()
     assert set(reference.costs()) <= set(PUBLIC)
@@ -163,6 +201,7 @@ def test_the_columns_of_every_frame_are_linked() -> None:
 
 
 def returned(called: Callable[..., object]) -> object:
+    """Return the annotation of what a call returns, or None."""
     return None if inspect.isclass(called) else inspect.signature(called).return_annotation
 
 

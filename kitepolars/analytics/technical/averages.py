@@ -146,7 +146,7 @@ def bollinger(period: int = 20, width: float = 2.0, *, of: str = "close") -> Ind
     period
         Number of bars, at least 2.
     width
-        The distance of the bands in standard deviations (of a population).
+        The distance of the bands in standard deviations (of a population), above 0.
     of
         The column to use.
 
@@ -198,9 +198,10 @@ def macd(fast: int = 12, slow: int = 26, signal: int = 9, *, of: str = "close") 
     Parameters
     ----------
     fast, slow
-        The periods of the two exponential averages; `fast` is the shorter.
+        The periods of the two exponential averages in bars, 2 to 10,000; `fast` is the shorter.
     signal
-        The period of the signal line, an exponential average of the difference.
+        The period in bars of the signal line, an exponential average of the difference: 2 to
+        10,000.
     of
         The column to use.
 

@@ -65,6 +65,11 @@ class IncrementalIndicators:
             All bars so far, in the order of `kitepolars.candles`. If their beginning is not that
             of the frame before, everything is computed anew.
 
+        Returns
+        -------
+        polars.DataFrame
+            The columns of `bars`, then those of the indicators in the order given; as many rows.
+
         Raises
         ------
         ConfigError

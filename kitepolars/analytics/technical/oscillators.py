@@ -63,11 +63,11 @@ def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Indicator:
     Parameters
     ----------
     period
-        Number of bars of the range.
+        Number of bars of the range, 1 to 10,000.
     smooth
-        Number of bars over which ``stochastic_k`` is averaged.
+        Number of bars over which ``stochastic_k`` is averaged, 1 to 10,000.
     signal
-        Number of bars over which ``stochastic_d`` averages ``stochastic_k``.
+        Number of bars over which ``stochastic_d`` averages ``stochastic_k``, 1 to 10,000.
 
     Returns
     -------

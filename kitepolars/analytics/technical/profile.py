@@ -37,7 +37,8 @@ def volume_profile(frame: Frame, levels: int = 24, *, value_area: float = 0.7) -
         Ticks, each of which has its `volume_delta` at its last price; or candles, whose volume is
         counted at their ``vwap`` or, where that is missing, at the mean of high, low and close.
     levels
-        Number of levels, all of the same height, from the lowest to the highest of these prices.
+        Number of levels, 1 to 1,000, all of the same height, from the lowest to the highest of
+        these prices.
     value_area
         The share of the volume that the value area has at least.
 

@@ -51,7 +51,8 @@ def vwap_bands(width: float = 2.0) -> Indicator:
     Parameters
     ----------
     width
-        The distance of the bands in standard deviations of the price, weighted with volume.
+        The distance of the bands in standard deviations of the price, weighted with volume; above
+        0.
 
     Returns
     -------
@@ -203,7 +204,7 @@ def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Indicat
     Parameters
     ----------
     minutes
-        The length of the range. Bars that begin in it count, so bars should divide it.
+        The length of the range, 1 to 1,440. Bars that begin in it count, so bars should divide it.
     opens
         When the session opens, in Indian time. By default that of the instrument's market: 09:15
         for equity and indices, 09:00 for currency and commodities.

@@ -82,9 +82,9 @@ def supertrend(period: int = 10, multiple: float = 3.0) -> Indicator:
     Parameters
     ----------
     period
-        Number of bars of the average true range.
+        Number of bars of the average true range, 2 to 10,000.
     multiple
-        The distance of the bands from the middle of a bar, in average true ranges.
+        The distance of the bands from the middle of a bar, in average true ranges; above 0.
 
     Returns
     -------
