@@ -495,7 +495,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         >>> from kitepolars import demo
         >>> with tempfile.TemporaryDirectory() as folder, demo(instruments=["NSE:INFY"]) as ticker:
         ...     recorder = ticker.record(f"{folder}/ticks")
-        ...     _ = ticker.wait(rows=1, timeout=10)
+        ...     _ = ticker.wait(rows=ticker.frame().height + 1, timeout=30)
         ...     ticks = ticker.scan(f"{folder}/days").collect()
         ...     recorder.end()
         >>> ticks["symbol"].unique().to_list()
