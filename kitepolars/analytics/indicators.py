@@ -8,8 +8,8 @@ shows it and `kitepolars` exports it.
 
 A frame holds the ticks of many instruments, interleaved. What depends on earlier ticks
 (`volume_delta`, `vwap`, `returns`, `realised_volatility`) therefore needs
-``.over("instrument_token")``; over several days add the day, as in
-``.over("instrument_token", pl.col("received_at").dt.date())``.
+``.over("instrument_token")``. `volume_delta` knows when a day begins; to begin the others anew each
+day, add it, as in ``.over("instrument_token", pl.col("received_at").dt.date())``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
 import polars as pl
+import polars.selectors as cs
 
 from kitepolars.analytics.bars import parse_interval
+from kitepolars.calendar import EARLIEST_TIME, IST_OFFSET, SECOND
+from kitepolars.frames.times import MAX_AHEAD
 
 __all__ = [
     "INDICATORS",
@@ -37,6 +40,11 @@ E = TypeVar("E", bound=pl.Expr)
 
 INDICATORS: Final[dict[str, tuple[Callable[..., pl.Expr], bool]]] = {}
 """Name → the function, and whether it looks at the earlier ticks of the instrument."""
+
+_DAY: Final = 24 * 3_600 * SECOND
+
+_DAY_BEGINS: Final = 9 * 3_600 * SECOND
+"""The first market opens at 09:00 IST; packets before it have the volume of the day before."""
 
 _NOISE: Final = 1e-14
 """What rounding leaves of a sum when another is subtracted from it, as a fraction of it."""
@@ -70,6 +78,10 @@ def volume_delta() -> pl.Expr:
         the next packet is ignored, as is 0. Where it falls below half, the day's count has
         begun again, and the difference is from 0. A smaller fall is a correction, and negative.
 
+        If the frame has ``exchange_timestamp`` or ``received_at``, the first tick of a day counts
+        from 0, whatever the count of the day before; a cached one (``is_snapshot``) is null,
+        because its volume was traded before it was received. A day begins at 09:00 IST.
+
     Notes
     -----
     Source: Kite Connect v3, "WebSocket streaming": ``volume_traded`` is the day's so far.
@@ -83,18 +95,48 @@ def volume_delta() -> pl.Expr:
     >>> ticks.select(volume_delta().over("instrument_token")).to_series().to_list()
     [None, 50, None, 0, 20, 20]
     """
-    volume = pl.col("volume_traded").cast(pl.Int64)
-    count = pl.when((volume > 0) | (volume.cum_max() == 0)).then(volume)
-    is_dip = (count < _before(count)) & (count.backward_fill().shift(-1) >= _before(count))
-    count = pl.when(~is_dip.fill_null(value=False)).then(count)
-    before = _before(count)
-    since = pl.when(2 * count < before).then(count).otherwise(count - before)
-    is_counted = volume.is_not_null() & before.is_not_null()
-    return pl.when(is_counted).then(since.fill_null(0)).alias("volume_delta")
+    # Fields of a struct are computed once; an expression that is used twice is computed twice.
+    volume, count, day, before, after, is_new_day = map(
+        pl.field, ("volume", "count", "day", "before", "after", "is_new_day")
+    )
+    is_cached = pl.coalesce(cs.by_name("is_snapshot", require_all=False), pl.lit(value=False))
+    steps: tuple[dict[str, pl.Expr], ...] = (
+        {"count": pl.when((volume > 0) | (volume.cum_max() == 0)).then(volume)},
+        {"day": pl.when(count.is_not_null()).then(day)},
+        {
+            "before": _previous(count),
+            "after": count.backward_fill().shift(-1),
+            "is_new_day": (day > _previous(day.cum_max())).fill_null(value=False),
+        },
+        {"is_dip": (count < before) & (after >= before) & ~is_new_day},
+        {"count": pl.when(~pl.field("is_dip").fill_null(value=False)).then(count)},
+        {"before": _previous(count)},
+    )
+    fields = pl.struct(
+        volume=pl.col("volume_traded").cast(pl.Int64), day=_trading_day(), is_cached=is_cached
+    )
+    for step in steps:
+        fields = fields.struct.with_fields(**step)
+    is_counted = volume.is_not_null() & before.is_not_null() & ~(is_new_day & pl.field("is_cached"))
+    starts_at_0 = is_new_day | (2 * count < before)
+    since = pl.when(starts_at_0).then(count).otherwise(count - before).fill_null(0)
+    delta = pl.when(is_counted).then(since)
+    return fields.struct.with_fields(volume_delta=delta).struct.field("volume_delta")
 
 
-def _before(count: pl.Expr) -> pl.Expr:
-    return count.forward_fill().shift(1)
+def _previous(values: pl.Expr) -> pl.Expr:
+    return values.forward_fill().shift(1)
+
+
+def _trading_day() -> pl.Expr:
+    """Return the number of the day, by the exchange's time where valid; null without times."""
+    exchange, received = (
+        pl.coalesce(cs.by_name(name, require_all=False).dt.epoch("us"), pl.lit(None, pl.Int64))
+        for name in ("exchange_timestamp", "received_at")
+    )
+    is_valid = (exchange >= EARLIEST_TIME) & ((exchange - received).fill_null(0) <= MAX_AHEAD)
+    time = pl.when(is_valid).then(exchange).otherwise(received)
+    return (time + IST_OFFSET - _DAY_BEGINS) // _DAY
 
 
 @indicator()

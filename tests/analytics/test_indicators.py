@@ -58,16 +58,47 @@ def test_volume_delta_of_unsigned_columns(ticks_of: TicksOf) -> None:
     assert over(ticks, volume_delta()) == [None, -5]
 
 
-def test_volume_delta_over_days(ticks_of: TicksOf) -> None:
+@pytest.mark.parametrize("first", [0, 20, 60, 61, 900])
+@pytest.mark.parametrize("mode", ["full", "quote"])
+def test_the_volume_of_a_day_counts_from_0(ticks_of: TicksOf, first: int, mode: str) -> None:
     ticks = pl.concat(
         [
             ticks_of(("10:00:00", 1.0, 50), ("11:00:00", 1.0, 60)),
-            ticks_of(("10:00:00", 1.0, 70), ("10:01:00", 1.0, 75), day=21),
+            ticks_of(("09:15:00", 1.0, first), ("09:16:00", 1.0, 1_000), day=21),
         ]
     )
-    day = pl.col("exchange_timestamp").dt.date()
-    got = ticks.select(volume_delta().over("instrument_token", day)).to_series()
-    assert got.to_list() == [None, 10, None, 5]
+    if mode == "quote":
+        ticks = ticks.drop("exchange_timestamp")
+    assert over(ticks, volume_delta()) == [None, 10, first, 1_000 - first]
+
+
+def test_a_fall_at_the_start_of_a_day_is_not_a_dip(ticks_of: TicksOf) -> None:
+    days = [ticks_of(("10:00:00", 1.0, 50), ("11:00:00", 1.0, 60))]
+    days.append(ticks_of(("09:15:00", 1.0, 40), ("09:16:00", 1.0, 70), day=21))
+    assert over(pl.concat(days), volume_delta()) == [None, 10, 40, 30]
+
+
+def test_the_cached_value_of_a_day_is_a_baseline(ticks_of: TicksOf) -> None:
+    cached = ticks_of(("11:00:00", 1.0, 70), day=21).with_columns(is_snapshot=True)
+    days = [ticks_of(("10:00:00", 1.0, 60)).with_columns(is_snapshot=False), cached]
+    days.append(ticks_of(("11:00:01", 1.0, 75), day=21).with_columns(is_snapshot=False))
+    assert over(pl.concat(days), volume_delta()) == [None, None, 5]
+
+
+def test_the_volume_before_nine_is_of_the_day_before(ticks_of: TicksOf) -> None:
+    before = ticks_of(("08:30:00", 1.0, 60), day=21)
+    days = [ticks_of(("10:00:00", 1.0, 60)), before, ticks_of(("09:15:00", 1.0, 90), day=21)]
+    assert over(pl.concat(days), volume_delta()) == [None, 0, 90]
+
+
+@pytest.mark.parametrize("wrong", [dt.timedelta(days=1), dt.timedelta(days=-20_000)])
+def test_one_wrong_time_does_not_begin_a_day(ticks_of: TicksOf, wrong: dt.timedelta) -> None:
+    ticks = ticks_of(*[(f"10:00:0{i}", 1.0, 50 + i) for i in range(4)]).with_columns(
+        received_at=pl.col("exchange_timestamp"),
+        exchange_timestamp=pl.col("exchange_timestamp")
+        + pl.Series([dt.timedelta(), wrong, dt.timedelta(), dt.timedelta()]),
+    )
+    assert over(ticks, volume_delta()) == [None, 1, 1, 1]
 
 
 @pytest.mark.parametrize(("last", "close"), [(159_380, 157_915), (100, 0), (90_05, 100_00)])
