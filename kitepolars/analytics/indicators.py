@@ -22,7 +22,7 @@ import polars as pl
 import polars.selectors as cs
 
 from kitepolars.analytics.bars import parse_interval
-from kitepolars.calendar import EARLIEST_TIME, IST_OFFSET, SECOND
+from kitepolars.calendar import DAY, EARLIEST_TIME, IST_OFFSET, SECOND
 from kitepolars.frames.times import MAX_AHEAD
 
 __all__ = [
@@ -41,7 +41,6 @@ E = TypeVar("E", bound=pl.Expr)
 INDICATORS: Final[dict[str, tuple[Callable[..., pl.Expr], bool]]] = {}
 """Name → the function, and whether it looks at the earlier ticks of the instrument."""
 
-_DAY: Final = 24 * 3_600 * SECOND
 
 _DAY_BEGINS: Final = 9 * 3_600 * SECOND
 """The first market opens at 09:00 IST; packets before it have the volume of the day before."""
@@ -136,7 +135,7 @@ def _trading_day() -> pl.Expr:
     )
     is_valid = (exchange >= EARLIEST_TIME) & ((exchange - received).fill_null(0) <= MAX_AHEAD)
     time = pl.when(is_valid).then(exchange).otherwise(received)
-    return (time + IST_OFFSET - _DAY_BEGINS) // _DAY
+    return (time + IST_OFFSET - _DAY_BEGINS) // DAY
 
 
 @indicator()
