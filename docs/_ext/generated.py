@@ -15,7 +15,7 @@ from numpydoc.docscrape import ClassDoc
 from rich.console import Console
 
 import kitepolars as kp
-from columns import FRAMES, Frame
+from frames import FRAMES, Frame
 from kitepolars.cli import build_parser
 from kitepolars.wire.layouts import DEPTH_FIELDS, LAYOUTS
 

@@ -7,7 +7,7 @@ A block looks like this in Markdown, and reads as a list of names where the page
     unsubscribe
     ```
 
-Below each description stand the columns of what it returns (`columns.py`), its cost (the table of
+Below each description stand the columns of what it returns (`frames.py`), its cost (the table of
 the page "What a call costs"), and how examples use it (`usage.py`).
 """
 
@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import columns
+import frames
 import usage
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _append(
     _app: Sphinx, _what: str, name: str, _thing: object, _options: object, lines: list[str]
 ) -> None:
     """Write columns, cost and examples below a description."""
-    if frame := columns.returned().get(name):
+    if frame := frames.returned().get(name):
         lines += ["", f"**Columns**: :ref:`{frame.anchor}`.", ""]
     if name in costs():
         lines += ["", f"**Cost**: {costs()[name]}.", ""]

@@ -15,6 +15,7 @@ import pytest
 from numpydoc.docscrape import NumpyDocString
 
 import columns
+import frames
 import generated
 import kitepolars as kp
 import kitepolars.options
@@ -196,8 +197,8 @@ def test_the_columns_of_every_frame_are_linked() -> None:
     formatted = {"kitepolars.Ticker.show", "kitepolars.analytics.KiteNamespace.show"}
     other = {"kitepolars.analytics.KiteNamespace.flat"}  # of any frame
     formatted.add("kitepolars.map_days")  # the columns of the user's function
-    assert returns_frame - set(columns.returned()) - formatted - other == set()
-    assert set(columns.returned()) <= set(PUBLIC)
+    assert returns_frame - set(frames.returned()) - formatted - other == set()
+    assert set(frames.returned()) <= set(PUBLIC)
 
 
 def returned(called: Callable[..., object]) -> object:
@@ -208,8 +209,8 @@ def returned(called: Callable[..., object]) -> object:
 # -- columns -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("frame", columns.FRAMES, ids=lambda frame: frame.anchor)
-def test_every_column_is_described(frame: columns.Frame) -> None:
+@pytest.mark.parametrize("frame", frames.FRAMES, ids=lambda frame: frame.anchor)
+def test_every_column_is_described(frame: frames.Frame) -> None:
     schema = frame.schema()
     for name in schema:
         assert frame.column(name).meaning
@@ -254,14 +255,14 @@ def test_the_page_has_what_a_running_ticker_returns(ticker: kp.DemoTicker, tmp_p
         "schema-scan": published(tmp_path),
         "schema-alerts": ticker.alerts(),
     }
-    page = {frame.anchor: frame.schema() for frame in columns.FRAMES}
+    page = {frame.anchor: frame.schema() for frame in frames.FRAMES}
     assert {anchor: frame.schema for anchor, frame in returned.items()} == page
 
 
 def test_columns_are_null_in_the_modes_that_the_page_says(ticker: kp.DemoTicker) -> None:
     share = ticker.frame().filter(symbol="NSE:INFY", mode="full")
     index = ticker.frame().filter(symbol="NSE:NIFTY 50", mode="full")
-    for name in columns.FRAMES[0].schema():
+    for name in frames.FRAMES[0].schema():
         carried = generated.modes(name)
         if carried == "all":
             assert share[name].null_count() == index[name].null_count() == 0
