@@ -47,10 +47,10 @@ function render({ model, el }) {
   const remark = h("span", { class: "kp-soft" });
   const legend = h("div", { class: "kp-legend", "aria-live": "off" });
   const empty = h("div", { class: "kp-empty" });
-  const canvas = h("div", { class: "kp-canvas kp-live" }, legend, empty);
-  canvas.style.height = `${model.get("height")}px`;
   const studyLegend = h("div", { class: "kp-study-legend", "aria-live": "off" });
-  canvas.append(studyLegend);
+  const corner = h("div", { class: "kp-corner" }, legend, studyLegend);
+  const canvas = h("div", { class: "kp-canvas kp-live" }, corner, empty);
+  canvas.style.height = `${model.get("height")}px`;
   canvas.tabIndex = 0;
   canvas.setAttribute("aria-label", "Chart: arrows scroll, + and − zoom, / searches");
   const studyMenu = h("div", { class: "kp-menu kp-studies", hidden: true });
@@ -138,7 +138,7 @@ function render({ model, el }) {
       drawLegend();
     },
   });
-  canvas.append(link.badge); // the bar has no room for it
+  corner.append(link.badge); // the bar has no room for it
   menu.after(link.note);
   el.append(root);
   keepKeys(root);

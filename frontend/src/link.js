@@ -29,6 +29,29 @@ function bytes(view) {
   return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
 }
 
+// The messages of a recording, whose data has their buffers one after the other.
+function recorded({ messages = [], data } = {}) {
+  let start = data?.byteOffset;
+  return messages.map(({ at, content, sizes }) => {
+    const buffers = sizes.map((size) => {
+      start += size;
+      return new DataView(data.buffer, start - size, size);
+    });
+    return { at, content, buffers };
+  });
+}
+
+function joined(buffers) {
+  const parts = buffers.map((buffer) => new Uint8Array(bytes(buffer)));
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let start = 0;
+  for (const part of parts) {
+    whole.set(part, start);
+    start += part.length;
+  }
+  return new DataView(whole.buffer);
+}
+
 // Plays messages in the rhythm in which they were sent, again and again; returns how to stop.
 function play(messages, take) {
   let timers = [];
@@ -112,14 +135,18 @@ export function connect(model, root, { snapshot, delta = () => {}, paint, pictur
   // The model is cloned when a notebook is saved: only then is the picture made. It is never
   // sent to the kernel.
   function offerPicture() {
+    const shown = () => (picture ? picture() : last);
     model.set("recording", {
       saved: true,
       get messages() {
-        const [content, buffers] = picture ? picture() : last;
+        const [content, buffers] = shown();
         const notice = note.hidden ? "" : note.textContent;
         const line = { kind: "snapshot", seq: 1, clock, notice };
-        const own = buffers.map((buffer) => new DataView(bytes(buffer)));
-        return [{ at: 0, content: { ...content, ...line }, buffers: own }];
+        const sizes = buffers.map((buffer) => buffer.byteLength);
+        return [{ at: 0, content: { ...content, ...line }, sizes }];
+      },
+      get data() {
+        return joined(shown()[1]);
       },
     });
   }
@@ -153,8 +180,8 @@ export function connect(model, root, { snapshot, delta = () => {}, paint, pictur
   addEventListener("pageshow", back);
   const timer = setInterval(beat, BEAT);
   send({ kind: "ready" });
-  const recorded = model.get("recording")?.messages ?? [];
-  if (recorded.length) stopPlayer = play(recorded, take);
+  const messages = recorded(model.get("recording"));
+  if (messages.length) stopPlayer = play(messages, take);
   return {
     badge,
     note,

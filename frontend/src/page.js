@@ -14,7 +14,7 @@ function decoded(text) {
 
 // Stands where a widget's model is in a notebook. Nothing leaves the page.
 function modelOf(traits) {
-  for (const message of traits.recording.messages) message.buffers = message.buffers.map(decoded);
+  traits.recording.data = decoded(traits.recording.data);
   return {
     get: (name) => traits[name],
     set: (name, value) => {

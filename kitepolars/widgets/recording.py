@@ -57,6 +57,7 @@ class Recording:
 
     def __init__(self) -> None:
         self._messages: list[dict[str, Any]] = []
+        self._parts: list[bytes] = []
         self._bytes = 0
         self._began = time.monotonic()
         self._arrived = threading.Event()
@@ -68,8 +69,10 @@ class Recording:
         if self._bytes < MAX_BYTES:
             at = round(1000 * (time.monotonic() - self._began))
             parts = [bytes(buffer) for buffer in buffers]
-            self._messages.append({"at": at, "content": dict(content), "buffers": parts})
-            self._bytes += sum(map(len, parts))
+            sizes = list(map(len, parts))
+            self._messages.append({"at": at, "content": dict(content), "sizes": sizes})
+            self._parts += parts
+            self._bytes += sum(sizes)
         self._arrived.set()
 
     def wait(self, timeout: float) -> bool:
@@ -77,8 +80,13 @@ class Recording:
         return self._arrived.wait(timeout)
 
     def state(self) -> dict[str, Any]:
-        """Return the messages, each with its time in milliseconds, as the front end plays them."""
-        return {"messages": list(self._messages)}
+        """Return the messages, each with its time in milliseconds, as the front end plays them.
+
+        The bytes of all buffers are one buffer, ``data``: what executes notebooks keeps a buffer
+        until another comes for the same place, and the state of a widget that is recorded again
+        has the same places.
+        """
+        return {"messages": list(self._messages), "data": b"".join(self._parts)}
 
 
 class Recordable:

@@ -241,3 +241,15 @@ def test_it_fits_a_phone(browser: Browser, address: str) -> None:
         )
         assert overflow <= 1, name
     page.close()
+
+
+def test_the_badge_of_a_recorded_chart_covers_no_price(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844}, is_mobile=True)
+    page.goto(f"{address}/guides/widgets.html")
+    page.wait_for_function("document.querySelector('.kp-legend')?.textContent.includes('V ')")
+    legend = page.locator(".kp-legend").first.bounding_box()
+    badge = page.locator(".kp-chart .kp-badge").first.bounding_box()
+    assert legend is not None
+    assert badge is not None
+    assert badge["y"] >= legend["y"] + legend["height"]
+    page.close()

@@ -47,7 +47,7 @@ def test_a_still_picture_is_a_recording_of_one_snapshot(
     widget.record()
     first = widget.recording["messages"][0]
     assert (first["content"]["kind"], first["content"]["seq"]) == ("snapshot", 1)
-    assert all(isinstance(each, bytes) for each in first["buffers"])
+    assert sum(first["sizes"]) == len(widget.recording["data"])
     json.dumps(first["content"], allow_nan=False)
     assert widget.get_state("recording")["recording"] == widget.recording, "saved with a notebook"
 
@@ -75,8 +75,10 @@ def test_a_recording_begins_with_a_snapshot_and_has_a_bound(
     for number in range(5):
         kept.take({"kind": "snapshot", "seq": number}, [memoryview(b"12345678")])
     assert kept.wait(0)
-    messages = kept.state()["messages"]
-    assert [message["content"]["seq"] for message in messages] == [0, 1]
+    state = kept.state()
+    assert [message["content"]["seq"] for message in state["messages"]] == [0, 1]
+    assert [message["sizes"] for message in state["messages"]] == [[8], [8]]
+    assert state["data"] == b"12345678" * 2
 
 
 @pytest.mark.parametrize("seconds", [-1, 60.5, float("nan")])
@@ -114,8 +116,9 @@ def test_a_page_holds_its_widgets_and_nothing_from_elsewhere(
     shown = {"height", "selected", "columns", "remembers", "recording"}
     assert table["traits"].keys() == shown
     assert monitor["traits"]["recording"]["messages"][0]["content"]["word"]
-    (book,) = ladder["traits"]["recording"]["messages"][0]["buffers"]
-    assert len(b64decode(book)) == 5 * 6 * 8
+    book = b64decode(ladder["traits"]["recording"]["data"])
+    assert len(book) == 5 * 6 * 8
+    assert ladder["traits"]["recording"]["messages"][0]["sizes"] == [len(book)]
     with pytest.raises(FileNotFoundError):
         dashboard.ladder.export_html(tmp_path / "no folder" / "ladder.html")
 
@@ -165,23 +168,25 @@ def test_what_is_displayed_is_recorded_if_the_environment_asks(
         shown._repr_mimebundle_()
 
 
-def test_an_executed_notebook_carries_what_its_widgets_showed(
+def test_an_executed_notebook_carries_the_last_recording_of_its_widgets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(ENVIRONMENT, "0.5")
     cells = (
         "import kitepolars as kp; ticker = kp.demo(rate=10); ticker.wait(rows=16, timeout=60)",
-        "ticker.ladder('NSE:INFY')",
+        "ladder = ticker.ladder('NSE:INFY'); ladder.record(2)",
+        "ladder",  # recorded again, with fewer messages
         "ticker.stop()",
     )
     nb: Any = nbformat.v4
     notebook = nb.new_notebook(cells=[nb.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
-    view = notebook.cells[1].outputs[0]["data"]["application/vnd.jupyter.widget-view+json"]
+    view = notebook.cells[2].outputs[0]["data"]["application/vnd.jupyter.widget-view+json"]
     states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
     ladder = states[view["model_id"]]
     messages = ladder["state"]["recording"]["messages"]
     assert messages[0]["content"]["symbol"] == "NSE:INFY"
-    assert {tuple(buffer["path"])[:2] for buffer in ladder["buffers"]} == {
-        ("recording", "messages")
-    }
+    (buffer,) = ladder["buffers"]
+    assert buffer["path"] == ["recording", "data"]
+    sizes = [size for message in messages for size in message["sizes"]]
+    assert len(b64decode(buffer["data"])) == sum(sizes)
