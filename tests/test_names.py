@@ -99,11 +99,11 @@ def test_reserved_words_name_classes_only_where_they_are_meant() -> None:
 
 
 def test_the_reserved_words_are_those_of_the_architecture() -> None:
-    table = ARCHITECTURE.read_text("utf-8").split("## Words")[1].split("\n## ")[0]
+    table = ARCHITECTURE.read_text("utf-8").split("## Terms")[1].split("\n## ")[0]
     defined = {
         word.strip().strip("`").capitalize()
         for row in re.findall(r"^\| ([^|]+) \|", table, flags=re.MULTILINE)
         for word in row.split(",")
-        if word.strip() not in ("word", "---", "`instrument_token`")
+        if word.strip() not in ("term", "---", "`instrument_token`")
     }
     assert defined == set(RESERVED)
