@@ -124,6 +124,21 @@ def latency_table(results: Results) -> str:
     return _table(head, rows)
 
 
+def candle_table(results: Results) -> str:
+    """Return the table of what a live ticker's candles take as it holds more."""
+    rows = [
+        (
+            f"{row['instruments']:,}",
+            f"{row['rows']:,}",
+            f"{row['bars']:,}",
+            *(f"{row[f'after {ticks}']:.2f} ms" for ticks in (100, 1_000, 18_000)),
+        )
+        for row in results["candles"]["series"]["candles"]
+    ]
+    head = ("instruments", "rows", "bars", "100 new ticks", "1,000", "two an instrument")
+    return _table(head, rows)
+
+
 def machine_table(results: Results) -> str:
     """Return the table of machine and software."""
     machine = results[next(subject for subject in SUBJECTS if subject in results)]["machine"]
@@ -147,6 +162,7 @@ PARTS: Final[Mapping[str, Callable[[Results], str]]] = {
     "table": main_table,
     "stages": stage_table,
     "latency": latency_table,
+    "candles": candle_table,
     "machine": machine_table,
 }
 """Name in the template → the function that renders it."""
