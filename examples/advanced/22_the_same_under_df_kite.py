@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Can I write all that as a method chain?
+# # Can I write the table of features as a method chain?
 #
 # *Advanced · 3 seconds · no connection*
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # What changes for candles in quote mode, and how do I say that I know?
+# # What changes for candles in quote mode, and how do I silence the warning?
 #
 # *Advanced · 4 seconds · simulated*
 #

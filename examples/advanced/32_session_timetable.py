@@ -1,5 +1,5 @@
 # %% [markdown]
-# # How do I change lists and modes with the time of day?
+# # How do I change lists and modes by time of day?
 #
 # *Advanced · 3 seconds · simulated*
 #

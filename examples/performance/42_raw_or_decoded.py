@@ -1,5 +1,5 @@
 # %% [markdown]
-# # What does a tick cost: found, decoded, held?
+# # What does it cost to find, decode and store a tick?
 #
 # *Performance · 4 seconds · simulated*
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Should I compute candles anew each second, or let them grow?
+# # Should I recompute candles each second, or update them?
 #
 # *Performance · 8 seconds · no connection*
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
-# # How do I record the day, and look at it again tomorrow?
+# # How do I record a day, and replay it tomorrow?
 #
-# *Advanced · 5 seconds · simulated*
+# *Basic · 5 seconds · simulated*
 #
 # Uses: `demo`, `Ticker.record`, `Ticker.wait`, `Ticker.frame`, `replay`, `ReplayTicker`,
 # `ReplayTicker.play`, `ReplayTicker.position`, `ReplayTicker.is_over`, `ReplayTicker.speed`,

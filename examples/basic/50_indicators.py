@@ -1,7 +1,7 @@
 # %% [markdown]
-# # How do I put indicators on candles, also while they form?
+# # How do I add indicators to candles, including those that are still forming?
 #
-# *Advanced · 4 seconds · no connection*
+# *Basic · 4 seconds · no connection*
 #
 # Uses: `sample`, `Ticker.candles`, `indicators`,
 # `indicators.IncrementalIndicators`, `IncrementalIndicators.add_to`,

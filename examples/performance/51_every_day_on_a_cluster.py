@@ -1,7 +1,7 @@
 # %% [markdown]
-# # How do I ask every recorded day the same question, on all my cores or a cluster?
+# # How do I apply a function to every recorded day, on all cores or a cluster?
 #
-# *Advanced · 12 seconds · no connection*
+# *Performance · 12 seconds · no connection*
 #
 # Uses: `map_days`, `PartitionFailed`
 #
