@@ -130,7 +130,7 @@ class NotRunning(KitePolarsError, RuntimeError):
 
 
 class NotLive(KitePolarsError, RuntimeError):
-    """What was asked needs a live feed, and the ticker runs on a recording."""
+    """The operation needs a live feed, but the ticker runs on a recording."""
 
 
 class CapacityExceeded(KitePolarsError, ValueError):

@@ -48,15 +48,15 @@ FLUSH_BYTES: Final = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Flush:
-    """When the messages that wait are decoded, besides whenever a reader asks.
+    """When waiting messages are decoded, besides on every read.
 
     Parameters
     ----------
     interval
-        The longest that a message waits, in seconds, 0 to 60. 0 decodes each message as it comes;
-        None leaves it to `max_bytes`, to readers, and to a source that knows when.
+        The longest time that a message waits, in seconds, 0 to 60. 0 decodes each message on
+        arrival; None decodes only for readers, at `max_bytes`, or when the source says so.
     max_bytes
-        Decode at once when this many bytes wait; 1 and up.
+        Decode as soon as this many bytes wait; 1 and up.
 
     Raises
     ------

@@ -62,8 +62,8 @@ class Position(NamedTuple):
 class ReplayTicker(Ticker):
     """A `Ticker` on a recording, made by `replay` or `sample`.
 
-    It has the methods of any ticker. What only a live one can do, such as `subscribe`, raises
-    `NotLive`. `start` plays and `stop` halts; `pause` halts as well, and callbacks keep running.
+    It has the methods of any ticker. Those that need a live feed, such as `subscribe`, raise
+    `NotLive`. `start` plays, `stop` ends; `pause` keeps callbacks running.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class ReplayTicker(Ticker):
     def speed(self) -> float | None:
         """How many times as fast as it was recorded, above 0; None for as fast as possible.
 
-        Assign another one at any time; `ConfigError` is raised for one that is not above 0.
+        It can be assigned at any time; a value that is not above 0 raises `ConfigError`.
         """
         return self._source.speed
 
@@ -117,7 +117,7 @@ class ReplayTicker(Ticker):
 
     @property
     def is_paused(self) -> bool:
-        """Whether it stands still: after `pause`, until `resume`."""
+        """Whether it is paused: after `pause`, until `resume`."""
         return self._source.is_paused
 
     @property
@@ -127,25 +127,25 @@ class ReplayTicker(Ticker):
 
     @property
     def position(self) -> Position:
-        """Where it stands."""
+        """The time of the first record, the current time, and the time of the last record."""
         first, last = self._span
         return Position(*map(_in_india, (first, self._source.now(), last)))
 
     def pause(self) -> None:
-        """Stand still until `resume`."""
+        """Pause until `resume`; callbacks keep running."""
         self._runtime.call(self._source.pause)
 
     def resume(self) -> None:
-        """Play on."""
+        """Continue after `pause`."""
         self._runtime.call(self._source.resume)
 
     def seek(self, time: dt.datetime) -> None:
-        """Go to a time, back or forth: then all is as if it had been played up to there.
+        """Jump back or forward to a time. The state is then as if it had been played up to it.
 
         Parameters
         ----------
         time
-            With a time zone, or else in India's.
+            The time; without a time zone, Indian time.
 
         Raises
         ------
@@ -304,9 +304,9 @@ def attach(
 ) -> Ticker:
     """Return a running ticker that follows the recorder of a folder.
 
-    It has what the recorder wrote today, and then what it writes. Any number of notebooks may
-    follow one recorder: each with its own frame, while subscriptions are the recorder's, so
-    what one notebook subscribes or unsubscribes holds for all.
+    It begins with what the recorder wrote today. Any number of notebooks may follow one
+    recorder. Each has its own frame; subscriptions belong to the recorder, so that a change in
+    one notebook applies to all.
 
     Parameters
     ----------

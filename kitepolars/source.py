@@ -235,7 +235,7 @@ class Listing(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something worth knowing that is not a tick.
+    """Something that happened besides ticks: a row of `Ticker.events`.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ class Event(NamedTuple):
     connection
         Index of the connection, or None when it concerns no single one.
     kind
-        A word to filter by.
+        The kind, to filter by.
     detail
         What happened, printable and bounded.
     """

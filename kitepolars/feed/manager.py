@@ -54,9 +54,9 @@ gives its time in whole seconds, and the handshake takes some."""
 class TickerManager(LiveSource):
     """The feed: connections, subscriptions, orders, events, gaps.
 
-    Subscribing calls are synchronous: they change the desired state, or raise and change
-    nothing, and the requests go out in order behind them. Before `start()`, and while
-    connections are down, they are remembered and take effect on connecting.
+    Subscribing calls are synchronous: they change the desired state, or raise and change nothing;
+    requests are sent in order afterwards. Before `start()`, and while connections are down, the
+    change takes effect on connecting.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class TickerManager(LiveSource):
     limits
         What Kite allows per account.
     reconnect
-        Delays and time-outs.
+        Delays and timeouts.
 
     Raises
     ------

@@ -43,13 +43,13 @@ SymbolOf = Callable[[Sequence[int]], Sequence[str | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """The bounds of the history. Whole chunks are dropped from the front.
+    """The bounds of the history. The oldest ticks are dropped in whole chunks.
 
     Parameters
     ----------
     max_rows
-        The most rows held, 16 and up; after a chunk is dropped, up to 1/16 fewer. None for no
-        bound.
+        The most rows held, 16 and up; up to 1/16 fewer after a chunk has been dropped. None for
+        no bound.
     max_bytes
         The most memory held by ticks, likewise: 260 bytes each. None for no bound.
     max_age

@@ -60,7 +60,7 @@ class Instruments:
     aliases
         Rows with further names of these tokens, with the same columns.
     rejected
-        The rows of the dump that were left out.
+        The rows of the dump that were skipped.
 
     Raises
     ------
@@ -109,8 +109,8 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
     def read_csv(cls, source: str | PathLike[str] | bytes) -> Self:
         """Read the instruments dump from a file or its bytes, plain or gzipped.
 
-        Malformed rows are left out, with a warning, and listed in `rejected` with their line
-        number.
+        Malformed rows are skipped, with a warning, and listed in `rejected` with their line
+        numbers.
 
         Parameters
         ----------
@@ -322,7 +322,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
 
         A whole symbol ranks first, then the beginning of a symbol, whole words, beginnings of
         words. Among equals indices and shares come before futures and options, near expiries
-        before far ones. A word that occurs nowhere is taken as misspelt.
+        before far ones. A word that occurs nowhere is treated as misspelt.
 
         Parameters
         ----------

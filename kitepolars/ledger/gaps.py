@@ -27,7 +27,7 @@ from kitepolars.source import (
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A hole in the data: what was lost when, and for how many instruments.
+    """A gap in the data: when it began and ended, and how many instruments it affects.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ class Gap:
     started_at
         The last message before the loss, in microseconds since the Unix epoch, UTC.
     ended_at
-        The first packet after it of one of the instruments, likewise; None while there is none.
+        The first packet of one of the instruments after it, likewise; None while open.
     reason
         Why the connection was lost.
     instruments
-        How many instruments are concerned; 0 where only order updates may be missing.
+        The number of affected instruments; 0 where only order updates may be missing.
     waiting
-        How many of them have not had a packet since. Kite sends nothing for an instrument that
-        has no cached value, so that some may wait for their next trade.
+        How many of them have not had a packet since. Kite sends nothing for an instrument
+        without a cached value until it trades.
     """
 
     connection: int

@@ -258,17 +258,17 @@ class Ticker(TickerAlerts, TickerWidgets):
     # -- life ------------------------------------------------------------------------------
 
     def start(self, *, strict: bool = False) -> Self:
-        """Connect; return once each account that can has a connection. Harmless when it runs.
+        """Connect; return once each account that can has a connection. No effect while it runs.
 
-        An older ticker of this process that holds the connections of the same account, as when
-        a notebook's cell is run again, gives way and is stopped: Kite allows three for an API
-        key. Tickers whose `limits` leave room for each other run side by side.
+        Kite allows three connections per API key. An older ticker of this process that uses
+        the connections of the same account, as after a notebook's cell is run again, is
+        stopped. Tickers whose `limits` leave room for each other may run at the same time.
 
         Parameters
         ----------
         strict
             Raise when any of several accounts cannot connect. By default those that can are
-            used, and `events()` says why the others cannot.
+            used, and `events()` has the reasons of the others.
 
         Returns
         -------
@@ -289,7 +289,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         return self
 
     def stop(self) -> None:
-        """Close every connection, within two seconds whatever the server does.
+        """Close every connection, within two seconds even if the server does not respond.
 
         What has been received stays readable. Subscriptions are remembered, and the next
         `start()` restores them.
@@ -423,9 +423,9 @@ class Ticker(TickerAlerts, TickerWidgets):
     def record(self, folder: str | PathLike[str]) -> TickRecorder:
         """Record what the ticker receives from now on, in this process.
 
-        A cell that computes without a pause, or a killed kernel, interrupts it as it interrupts the
-        ticker; ``Ticker(..., recorder=folder)`` records in a separate process instead. It continues
-        until its `end` is called, over `stop` and `start`.
+        A cell that holds the interpreter lock, or a killed kernel, interrupts it like the ticker
+        itself; ``Ticker(..., recorder=folder)`` records in a separate process instead. It continues
+        across `stop` and `start`, until its `end` is called.
 
         Parameters
         ----------
@@ -462,9 +462,9 @@ class Ticker(TickerAlerts, TickerWidgets):
     ) -> pl.LazyFrame:
         """Return all recorded ticks until now: those in a table of days, and those not in it yet.
 
-        The table may be published to meanwhile (``kitepolars publish --follow``): no tick is
-        there twice, and none is missing. The first call reads what is not published of the
-        recording, and holds it until it is; so publish what you record.
+        The recording may be published to the table at the same time (``kitepolars publish
+        --follow``): each tick is returned exactly once. The first call reads the unpublished
+        part of the recording and keeps it in memory until it is published.
 
         Parameters
         ----------
@@ -557,7 +557,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         Raises
         ------
         ConfigError
-            When there is nothing to wait for, or `rows` is below 0.
+            When there is nothing to wait for, or `rows` is below 1.
         """
         if keep_loop:
             return run(self.wait_async(rows=rows, until=until, timeout=timeout))
@@ -714,7 +714,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         return function
 
     def on_message(self, function: F) -> F:
-        """Call a function with each binary message as it came, on its own thread.
+        """Call a function with each binary message as received, on its own thread.
 
         Parameters
         ----------
@@ -733,7 +733,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         return function
 
     def off(self, function: Callable[..., object]) -> None:
-        """End every callback to a function. Harmless when there is none.
+        """End every callback to a function. No effect if there is none.
 
         Parameters
         ----------

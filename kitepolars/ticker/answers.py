@@ -119,7 +119,7 @@ class TickerAnswers:
         return self.frame().lazy()
 
     def latest(self) -> pl.DataFrame:
-        """Return the last tick of each instrument. It costs the same whatever the history.
+        """Return the last tick of each instrument. The cost does not depend on the history.
 
         Returns
         -------
@@ -238,10 +238,10 @@ class TickerAnswers:
     ) -> pl.DataFrame:
         """Return open, high, low, close and volume of intervals, aligned to the session.
 
-        Asking again costs the ticks that came since, not the day. An interval that was asked
-        for once does not depend on the retention: its ticks are taken in before they are
-        dropped. One that is asked for after ticks were dropped reports in `events` from when
-        its bars are whole; those before have ``is_partial``.
+        A further call costs the ticks since the last one, not the day. Once an interval has been
+        requested, it does not depend on the retention: its bars are updated before ticks are
+        dropped. If it is first requested after ticks were dropped, `events` has the time from
+        which its bars are complete; earlier ones have ``is_partial``.
 
         Parameters
         ----------
@@ -257,7 +257,7 @@ class TickerAnswers:
             Whether to put flat bars where nothing traded.
         indicators
             Indicators of `kitepolars.indicators`, such as ``kp.indicators.rsi(14)``, to add as
-            columns. Asking again for the same ones costs the bars that are new.
+            columns. A further call with the same ones costs the new bars.
 
         Returns
         -------
@@ -268,7 +268,7 @@ class TickerAnswers:
         Raises
         ------
         ConfigError
-            When the interval or the clock is impossible, or an indicator is another expression.
+            If the interval or the clock is invalid, or one of `indicators` is no indicator.
         """
         tokens = None if instruments is None else self.instruments.tokens(instruments)
         frame = self._candles.frame(
@@ -428,7 +428,7 @@ class TickerAnswers:
         Returns
         -------
         polars.DataFrame
-            The fields of Kite's order updates after ``received_at``; those without a column are in
+            ``received_at``, then the fields of Kite's order updates; fields without a column are in
             ``other``, as JSON.
         """
         return orders_frame(self._runtime.call(self._runtime.ledger.orders.snapshot), latest=latest)

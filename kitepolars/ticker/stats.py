@@ -9,7 +9,7 @@ from kitepolars.ticker.summary import stats_html
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """What a ticker has received so far. All counts since it was made.
+    """What a ticker has received so far. Counts begin when it is made.
 
     Parameters
     ----------
@@ -24,10 +24,10 @@ class Stats:
     rejected_packets
         Packets of unknown length, skipped.
     rejected_messages
-        Messages that ended too soon or had bytes left over; the packets before are rows.
+        Truncated messages and messages with excess bytes; their valid packets are rows.
     rejected_times
-        Exchange and trade times that cannot be true (before 2000, or well after their arrival)
-        and are null.
+        Exchange and trade times that are invalid (before 2000, or well after their arrival) and
+        therefore null.
     dropped
         Messages whose ticks were lost in this process. 0 unless `events()` says otherwise.
     rows
@@ -39,7 +39,7 @@ class Stats:
     instruments
         Instruments subscribed now.
     orders, gaps
-        Distinct order updates; holes in the data.
+        Distinct order updates; gaps in the data.
     """
 
     messages: int

@@ -125,7 +125,7 @@ class TickerWidgets:
         Raises
         ------
         ConfigError
-            If the interval is another, the history lacks a column, or a study cannot be.
+            If the interval is not one of these, the history lacks a column, or a study is invalid.
         UnknownInstrument
             If the name is unknown.
         """
