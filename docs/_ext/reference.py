@@ -39,9 +39,13 @@ COST: Final = re.compile(
 
 
 FIGURE: Final = re.compile(
-    r"\[(?P<row>[^\]]+)\]\(\.\./performance\.md#(?P<column>figures|numbers)\)"
+    r"\[(?P<row>[^\]]+)\]\(\.\./performance\.md#(?P<shown>figures?|numbers)\)"
 )
-"""A link to a row of the page "How fast it is", which becomes the figure of that row."""
+"""A link to a row of the page "How fast it is".
+
+It becomes the figure of that row: `figures` with what was measured, `figure` alone, `numbers` the
+numbers behind it.
+"""
 NUMBERS: Final = 5
 """Its column of absolute numbers."""
 
@@ -71,11 +75,12 @@ def expanded(text: str) -> str:
 
 
 def _linked(match: re.Match[str]) -> str:
-    """Return a figure as a link, and what was measured; or the numbers behind it."""
+    """Return what a link to a figure becomes."""
     row = match["row"]
-    if match["column"] == "numbers":
+    if match["shown"] == "numbers":
         return figure(row, NUMBERS)
-    return f"[{figure(row)}](../performance.md#figures) ({row.partition(': ')[2] or row})"
+    link = f"[{figure(row)}](../performance.md#figures)"
+    return link if match["shown"] == "figure" else f"{link} ({row.partition(': ')[2] or row})"
 
 
 def figure(row: str, column: int = 3) -> str:

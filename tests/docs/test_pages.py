@@ -158,3 +158,15 @@ def test_a_block_of_names_becomes_descriptions() -> None:
     text = reference.expanded("```{api} kitepolars.Ticker\nstart\nis_running\n```\n")
     assert ".. automethod:: kitepolars.Ticker.start" in text
     assert ".. autoproperty:: kitepolars.Ticker.is_running" in text
+
+
+def test_a_link_to_a_figure_becomes_the_figure() -> None:
+    row = "Snapshot: `latest()` of 9,000 instruments, full"
+    value = reference.figure(row)
+    shown = f"[{value}](../performance.md#figures)"
+    assert reference.expanded(f"[{row}](../performance.md#figure)") == shown
+    assert reference.expanded(f"[{row}](../performance.md#figures)") == (
+        f"{shown} (`latest()` of 9,000 instruments, full)"
+    )
+    numbers = reference.expanded(f"[{row}](../performance.md#numbers)")
+    assert numbers == reference.figure(row, reference.NUMBERS)
