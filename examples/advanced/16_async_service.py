@@ -37,7 +37,7 @@ async def report(ticker: kp.Ticker) -> None:
 
 # %% [markdown]
 # `add_signal_handler` works in the main thread of Unix only; elsewhere Ctrl-C raises
-# `KeyboardInterrupt` and `asyncio.run` cancels the service, which comes to the same.
+# `KeyboardInterrupt` and `asyncio.run` cancels the service, which has the same effect.
 
 
 # %%

@@ -39,7 +39,7 @@ def trail(batch: pl.DataFrame) -> None:
 
 # %% [markdown]
 # In the middle the connection breaks. The snapshot that follows the reconnect is ignored, the
-# high so far is remembered, and the events tell the whole story in order.
+# high so far is remembered, and the events list what happened, in order.
 
 # %%
 ticker.subscribe([SYMBOL], mode="full")

@@ -32,7 +32,7 @@ ticker.subscribe([INFY])
 assert ticker.wait(rows=20, timeout=20)
 
 # %% [markdown]
-# ## The hole
+# ## The gap
 #
 # A gap lasts from the last message before the loss to the first one after it. `ended_at` is null
 # while it is open.
@@ -91,8 +91,8 @@ assert whole.filter(pl.col("ticks").is_null())["start"].to_list() == [eleven]
 assert whole.height >= bars.height
 
 # %% [markdown]
-# `on_event` and `gaps()` say when a hole has closed, so that a service does this by itself. A
-# `Gap` is what one row says:
+# `on_event` and `gaps()` report when a gap has ended, so that a service can do this
+# automatically. A `Gap` is the record behind a row:
 
 # %%
 gap = kp.Gap(

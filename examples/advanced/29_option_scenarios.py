@@ -87,7 +87,7 @@ loss = profit[1, 2]
 print(f"at −3 % and +5 points: {loss:,.0f} rupees")
 
 # %% [markdown]
-# The greeks foretell small moves, and the grid agrees with them there: a market that moves by a
+# For small moves the greeks and the grid agree: a market that moves by a
 # thousandth of a percent, and the day that has passed.
 
 # %%

@@ -6,8 +6,9 @@
 # Uses: `DemoTicker`, `SimulatedKite`, `Instruments.option_chain`, `Instruments.tokens`,
 # `Ticker.subscribe`, `Ticker.unsubscribe`, `Ticker.subscriptions`, `Ticker.latest`, `Ticker.wait`
 #
-# Ten strikes on each side of the spot, as the spot moves: the difference to what is subscribed is
-# added and removed. Nothing reconnects, and the strikes that stay miss no tick.
+# Ten strikes on each side of the spot, as the spot moves: the missing strikes are subscribed,
+# and those too far away are unsubscribed. Nothing reconnects, and the strikes that stay miss
+# no tick.
 
 # %%
 import polars as pl

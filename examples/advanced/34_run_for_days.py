@@ -35,7 +35,7 @@ ticker = kp.Ticker(
     url=exchange.url,
     instruments=exchange.instruments_csv(),
     reconnect=kp.ReconnectPolicy(initial_delay=0.2, max_delay=5, silence=3),
-    retention=kp.Retention(max_age=3_600),  # an hour in memory, whatever the day brings
+    retention=kp.Retention(max_age=3_600),  # an hour in memory
     default_mode="full",
 )
 ticker.subscribe(["NSE:INFY", "NSE:SBIN", "NSE:NIFTY 50"])
@@ -45,7 +45,7 @@ assert ticker.wait(rows=20, timeout=20)
 # %% [markdown]
 # ## The morning
 #
-# `expired` is a state of `connections()`. A service looks at it, or has `on_event` tell it.
+# `expired` is a state of `connections()`. A service polls it, or receives the event by `on_event`.
 
 # %%
 exchange.expire_tokens()

@@ -39,7 +39,7 @@ price = kp.run(price_of("NSE:INFY"))
 print("INFY", price)
 
 # %% [markdown]
-# ## Somebody else's `asyncio.run`
+# ## `asyncio.run` in a library
 #
 # The patch covers asyncio in the whole process and makes every task a little slower, so it is
 # applied only on request. `await` does not need it.
@@ -61,8 +61,8 @@ async def a_cell() -> None:
 # %% [markdown]
 # ## A blocking wait during which tasks continue
 #
-# `ticker.wait()` blocks the loop of the cell: tasks that you started stand still. With
-# `keep_loop=True` they go on meanwhile.
+# `ticker.wait()` blocks the loop of the cell: other tasks are suspended. With
+# `keep_loop=True` they continue.
 
 
 # %%

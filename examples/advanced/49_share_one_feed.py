@@ -48,8 +48,8 @@ print("the relay listens at", url.partition("//")[0])
 # %% [markdown]
 # ## Two clients
 #
-# Each has its own instruments and modes. The exchange sees one subscription of each instrument, in
-# the highest mode that anybody wants.
+# Each has its own instruments and modes. The exchange sees one subscription of each
+# instrument, in the highest mode that a client wants.
 
 # %%
 first = kp.Ticker("laptop", laptop, url=url, instruments=listing)
@@ -66,7 +66,7 @@ with first, second:
     print(first, second, sep="\n")
 
 # %% [markdown]
-# When they leave, the recorder has again what it was asked for itself.
+# When they disconnect, the recorder returns to its own subscriptions.
 
 # %%
 exchange.wait_for(lambda kite: list(kite.subscribed().values()) == ["ltp"])

@@ -41,8 +41,9 @@ def crosses(ticker: kp.Ticker) -> bool:
 crossed = ticker.wait(until=crosses, timeout=10)
 
 # %% [markdown]
-# `note` puts a line of your own among the ticker's events: the record of the day has the reason
-# of a decision beside the connection's troubles. Credentials are removed from the text.
+# `note` puts a line of your own among the ticker's events: the record of the day has the
+# reason of a decision beside the state of the connection. Credentials are removed from the
+# text.
 
 # %%
 last = seen[-1]

@@ -5,7 +5,7 @@
 #
 # Uses: `demo`, `Ticker.wait`, `Ticker.movers`, `Ticker.latest`, `movers`, `change`
 #
-# A table that refreshes each second, drawn by `rich`, which the package brings along.
+# A table that refreshes each second, drawn by `rich`, a dependency of the package.
 
 # %%
 import time

@@ -30,10 +30,10 @@ recorder.end()
 print(live)
 
 # %% [markdown]
-# ## Again, as fast as possible
+# ## As fast as possible
 #
-# `speed=1` plays it as it was; `None` as fast as callbacks take it. The frame is the live one's,
-# to the last bit.
+# `speed=1` plays it as it was; `None` as fast as callbacks allow. The frame is the live one's,
+# bit for bit.
 
 # %%
 replayed: kp.ReplayTicker = kp.replay("ticks/", speed=None)
@@ -45,7 +45,7 @@ assert_frame_equal(replayed.frame(), recorded, categorical_as_str=True)
 print(replayed.gaps().select("started_at", "ended_at", "reason"))
 
 # %% [markdown]
-# ## Again, at the pace of the eye
+# ## At another speed
 #
 # `speed` may change while it plays. `seek` goes back or forth: the frame is then what it was at
 # that time.
@@ -67,7 +67,7 @@ assert slow.wait(until=lambda _: slow.is_over, timeout=20)
 slow.stop()
 
 # %% [markdown]
-# What only a live ticker can do says so:
+# What only a live ticker can do raises `NotLive`:
 
 # %%
 try:
@@ -77,7 +77,7 @@ except kp.NotLive as error:
 replayed.stop()
 
 # %% [markdown]
-# ## A question without a ticker
+# ## A query without a ticker
 #
 # `read_journal` is a LazyFrame over the recording: only what the query needs is kept.
 

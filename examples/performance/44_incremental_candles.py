@@ -7,7 +7,7 @@
 # `CandleBuilder.clear`, `candles`, `CANDLES`
 #
 # `candles` reads every tick again; a `CandleBuilder` remembers where it was. Its bars are exactly
-# those of `candles` over all the ticks. `ticker.candles()` uses one inside, so with a ticker
+# those of `candles` over all the ticks. `ticker.candles()` uses one, so that with a ticker
 # there is nothing to do.
 
 # %%

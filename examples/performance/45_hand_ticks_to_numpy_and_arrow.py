@@ -6,7 +6,7 @@
 # Uses: `DemoTicker`, `SimulatedKite`, `Ticker.frame`, `Ticker.wait`, `df.kite.flat`
 #
 # A frame is made of Arrow columns. A column without nulls in one piece *is* a NumPy array; the
-# order book is a matrix of five columns. Operations that copy are named as such.
+# order book is a matrix of five columns. Operations that copy are marked.
 
 # %%
 from typing import Any

@@ -5,9 +5,9 @@
 #
 # Uses: `map_days`, `PartitionFailed`
 #
-# `map_days` calls a function with each day's ticks as a LazyFrame, and puts the answers below each
-# other. The answer is the same in this process, in several, and on a Dask cluster, which is one
-# more argument: `client=distributed.Client("tls://10.0.0.1:8786", security=...)`.
+# `map_days` calls a function with each day's ticks as a LazyFrame, and concatenates the
+# results. The result is the same in this process, in several, and on a Dask cluster, which is
+# one more argument: `client=distributed.Client("tls://10.0.0.1:8786", security=...)`.
 
 # %%
 import shutil
