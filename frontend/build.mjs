@@ -16,6 +16,7 @@ const entries = [
   "subscriptions",
   "monitor",
   "transport",
+  "alerts",
   "tape",
   "depth-map",
   "page",

@@ -6,7 +6,7 @@
 # Uses: `demo`, `Ticker.watch`, `Ticker.chart`, `Ticker.ladder`, `Ticker.controls`,
 # `Ticker.monitor`, `Ticker.dashboard`, `Ticker.tape`, `Ticker.depth_map`, `Ticker.chain`,
 # `LiveTable`, `Chart`, `Ladder`, `Controls`, `Monitor`, `Dashboard`, `TimeAndSales`, `DepthMap`,
-# `OptionChain`
+# `OptionChain`, `Ticker.alerts_panel`, `AlertsPanel`, `AlertsPanel.set_alert`
 #
 # Open this file as a notebook: a cell that ends with a widget shows it. On the documentation's
 # page the widgets play a recording.
@@ -16,6 +16,7 @@ import ipywidgets
 
 import kitepolars as kp
 from kitepolars.widgets import (
+    AlertsPanel,
     Chart,
     Controls,
     Dashboard,
@@ -83,6 +84,17 @@ depth_map
 ticker.subscribe(ticker.instruments.option_chain("NIFTY"), mode="full")
 chain: OptionChain = ticker.chain("NIFTY", strikes=6, height=280)
 chain
+
+# %% [markdown]
+# ## Alerts by hand
+#
+# The form is about the instrument that is selected in the table. What fires is announced in a
+# corner of the page, with a sound. `set_alert` does what the form does.
+
+# %%
+alerts: AlertsPanel = ticker.alerts_panel("NSE:INFY", height=120)
+alerts.set_alert("change", "above", -5.0, everywhere=True, once=True)
+alerts
 
 # %% [markdown]
 # ## Subscriptions by hand, and the health of the feed

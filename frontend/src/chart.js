@@ -6,12 +6,14 @@ import {
   CrosshairMode,
   HistogramSeries,
 } from "lightweight-charts";
+import { alertHandles } from "./chart-alerts.js";
 import { chips, followButton, h, keepKeys, nameInto, setText } from "./dom.js";
 import { direction, show } from "./format.js";
 import { hitList } from "./hits.js";
 import { arrays, connect } from "./link.js";
 import { barAt, overlays } from "./overlays.js";
 import { chartStudies } from "./studies.js";
+import { announcer } from "./toasts.js";
 
 const FIELDS = 6; // time, open, high, low, close, volume
 const IST = 5.5 * 3600; // the library shows times as UTC, so they are shifted to Indian Standard Time
@@ -52,7 +54,7 @@ function render({ model, el }) {
   const canvas = h("div", { class: "kp-canvas kp-live" }, corner, empty);
   canvas.style.height = `${model.get("height")}px`;
   canvas.tabIndex = 0;
-  canvas.setAttribute("aria-label", "Chart: arrows scroll, + and − zoom, / searches");
+  canvas.setAttribute("aria-label", "Chart: arrows scroll, + and − zoom, / searches, a sets an alert");
   const studyMenu = h("div", { class: "kp-menu kp-studies", hidden: true });
   const studyButton = h(
     "button",
@@ -158,6 +160,11 @@ function render({ model, el }) {
   });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
   const marks = overlays(chart, candles, { shift: IST, colour: (name) => colour(name) });
+  const announce = announcer();
+  const handles = alertHandles(chart, candles, canvas, {
+    send: (content) => link.send(content),
+    precision: () => described.precision ?? 2,
+  });
   const studies = chartStudies(chart, {
     send: (content) => link.send(content),
     resize: (below) => {
@@ -249,7 +256,13 @@ function render({ model, el }) {
       menu.hidden = !message.hits.length || document.activeElement !== input;
       hits.show(message.hits);
     }
-    if (message.marks) marks.set(message.marks);
+    if (message.marks) {
+      const { alerts, fired, number } = message.marks;
+      marks.set(message.marks);
+      handles.set(alerts);
+      const label = message.label ?? described.label;
+      if (!link.isRecorded()) announce(fired.map((row) => ({ ...row, label })), number);
+    }
     const same = described.symbol === message.symbol && described.every === message.every;
     if (message.symbol !== undefined) {
       if (described.symbol === undefined) studies.restore(message.studies.map(({ text }) => text));
@@ -383,6 +396,7 @@ function render({ model, el }) {
       "+": () => zoom(0.8),
       "-": () => zoom(1.25),
       "/": () => input.focus(),
+      a: () => handles.make((hovered === null ? data.at(-1) : data[hovered]).close),
       Escape: () => canvas.blur(),
     };
     if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -394,6 +408,7 @@ function render({ model, el }) {
     document.removeEventListener(CROSSHAIR, followCrosshair);
     document.removeEventListener("mousedown", away);
     theme.disconnect();
+    handles.close();
     following.close();
     chart.remove();
     link.close();

@@ -187,6 +187,7 @@ export function connect(model, root, { snapshot, delta = () => {}, paint, pictur
     note,
     send,
     dirty,
+    isRecorded: () => stopPlayer !== null,
     clock: () => (stopPlayer ? clock : clock + performance.now() - heard),
     close() {
       closed = true;

@@ -1,4 +1,4 @@
-// What a chart draws over its bars: levels of the day, working orders, fills, gaps in the data.
+// What a chart draws over its bars: levels of the day, working orders, fills, alerts, gaps.
 import { createSeriesMarkers, LineStyle } from "lightweight-charts";
 import { formats } from "./format.js";
 
@@ -15,7 +15,7 @@ export function barAt(data, time) {
 }
 
 export function overlays(chart, series, { shift, colour }) {
-  let marks = { levels: [], fills: [], working: [], gaps: [] };
+  let marks = { levels: [], fills: [], working: [], gaps: [], alerts: [], fired: [] };
   let data = [];
   let lines = [];
   let drawn = "";
@@ -47,23 +47,28 @@ export function overlays(chart, series, { shift, colour }) {
       ...marks.working.map(({ price, quantity, side }) =>
         line(price, `${side} ${formats.quantity(quantity)}`, tone(side), LineStyle.Dashed),
       ),
+      ...marks.alerts.map(({ level }) => line(level, "Alert", colour("--kp-brand"), LineStyle.Solid)),
     ];
+    const drawnAt = (time) => data[barAt(data, time + shift)]?.time;
     markers.setMarkers(
-      marks.fills
-        .map(({ time, price, quantity, side }) => ({
-          bar: data[barAt(data, time + shift)],
-          text: `${side} ${formats.quantity(quantity)} @ ${formats.price(price)}`,
-          buys: side === "BUY",
-          side,
-        }))
-        .filter(({ bar }) => bar)
-        .map(({ bar, text, buys, side }) => ({
-          time: bar.time,
-          position: buys ? "belowBar" : "aboveBar",
-          shape: buys ? "arrowUp" : "arrowDown",
+      [
+        ...marks.fills.map(({ time, price, quantity, side }) => ({
+          time: drawnAt(time),
+          position: side === "BUY" ? "belowBar" : "aboveBar",
+          shape: side === "BUY" ? "arrowUp" : "arrowDown",
           color: tone(side),
-          text,
+          text: `${side} ${formats.quantity(quantity)} @ ${formats.price(price)}`,
         })),
+        ...marks.fired.map(({ time, price }) => ({
+          time: drawnAt(time),
+          position: "atPriceMiddle",
+          price,
+          shape: "circle",
+          color: colour("--kp-brand"),
+        })),
+      ]
+        .filter(({ time }) => time !== undefined)
+        .sort((a, b) => a.time - b.time),
     );
     bands.update();
   }
@@ -76,7 +81,14 @@ export function overlays(chart, series, { shift, colour }) {
     },
     draw,
     get drawn() {
-      return { lines: lines.length, fills: markers.markers().length, gaps: marks.gaps.length };
+      const fired = markers.markers().filter(({ shape }) => shape === "circle").length;
+      return {
+        lines: lines.length,
+        fills: markers.markers().length - fired,
+        fired,
+        gaps: marks.gaps.length,
+        alerts: marks.alerts.map(({ level }) => [level, series.priceToCoordinate(level)]),
+      };
     },
   };
 }

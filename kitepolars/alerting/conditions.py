@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -21,6 +22,7 @@ UNKNOWN: Final = 2
 _NUMBER_TYPE: Final = re.compile(r"dyn (?:int|float): ")
 _COLUMN_NAME: Final = re.compile(r'col\("(\w+)"\)')
 _TWO: Final = 2
+_LAST_PRICE: Final = pl.col("last_price")
 _OF_ONE_ROW: Final = (
     "a condition on the row itself, because it is evaluated on new rows only: use kp.crosses(...) "
     "for a crossing, and every=..., indicators=[...] for what depends on earlier rows"
@@ -47,6 +49,10 @@ class Crossing:
     value: pl.Expr
     level: pl.Expr
     direction: Direction
+
+    def at(self, level: float) -> Crossing:
+        """Return the crossing of another level."""
+        return replace(self, level=_number(level))
 
     def __str__(self) -> str:
         ways = {"up": "crosses above", "down": "crosses below", "both": "crosses"}
@@ -102,6 +108,28 @@ def crosses(
 def condition_text(condition: Condition) -> str:
     """Return a condition as text."""
     return str(condition) if isinstance(condition, Crossing) else _short(condition)
+
+
+def price_level(condition: Condition) -> float | None:
+    """Return the price that a condition compares the last price with; None if it is another.
+
+    Examples
+    --------
+    >>> price_level(crosses("last_price", 1500)), price_level(pl.col("last_price") > 1500)
+    (1500.0, 1500.0)
+    >>> price_level(crosses("last_price", "average_traded_price"))
+    """
+    if isinstance(condition, Crossing):
+        sides = [condition.value, condition.level]
+    else:
+        sides = condition.meta.pop()
+    if len(sides) != _TWO or not any(side.meta.eq(_LAST_PRICE) for side in sides):
+        return None
+    level = next((side for side in sides if side.meta.is_literal()), None)
+    found = None if level is None else pl.select(level).item()
+    if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
+        return None
+    return float(found)
 
 
 def _short(expression: pl.Expr) -> str:

@@ -24,7 +24,7 @@ _ANSWER_TIMEOUT: Final = 10.0
 
 
 class Fired(Protocol):
-    """An alert that fired, as far as a message needs it."""
+    """An alert that fired: what messages and widgets need of it."""
 
     @property
     def name(self) -> str:
@@ -32,8 +32,13 @@ class Fired(Protocol):
         ...
 
     @property
+    def instrument_token(self) -> int | None:
+        """The instrument; None for a strike of a chain."""
+        ...
+
+    @property
     def symbol(self) -> str | None:
-        """The instrument."""
+        """The instrument's name."""
         ...
 
     @property

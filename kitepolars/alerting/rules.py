@@ -7,8 +7,10 @@ once or in any number of parts, and fires at the same rows.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ from kitepolars.alerting.conditions import (
     check_condition,
     codes,
     condition_text,
+    price_level,
     tests,
 )
 from kitepolars.analytics import Clock, Hours, candles
@@ -61,10 +64,12 @@ class Rule:
 
     Parameters
     ----------
-    name
-        The alert's name.
     condition
         What it waits for.
+    given_name
+        The alert's name; None for one made of the condition.
+    about
+        The instruments it is about, as that name begins; "" for all.
     lasting, cooldown
         Microseconds for which it has to hold; and that have to pass before the same instrument
         fires again.
@@ -72,11 +77,37 @@ class Rule:
         Whether an instrument fires once only.
     """
 
-    name: str
     condition: Condition
+    given_name: str | None
+    about: str
     lasting: int
     cooldown: int
     once: bool
+
+    @cached_property
+    def text(self) -> str:
+        """Its condition as text."""
+        return condition_text(self.condition)
+
+    @cached_property
+    def name(self) -> str:
+        """The alert's name."""
+        return self.given_name or f"{self.about} {self.text}".strip()[:_LONGEST_NAME]
+
+    def at(self, level: float) -> Rule:
+        """Return the rule for another price, if it is about crossing one.
+
+        Raises
+        ------
+        ConfigError
+            If the condition is another, or the price is not a finite number.
+        """
+        if not isinstance(self.condition, Crossing) or price_level(self.condition) is None:
+            expected = "of an alert made with kp.crosses('last_price', a price)"
+            raise ConfigError("level", level, expected)
+        if not math.isfinite(level):
+            raise ConfigError("level", level, "a finite number")
+        return replace(self, condition=self.condition.at(level))
 
     @classmethod
     def make(
@@ -88,14 +119,16 @@ class Rule:
         lasting: str | float | dt.timedelta | None,
         cooldown: str | float | dt.timedelta | None,
         once: bool,
+        about: str = "",
     ) -> Rule:
         """Return a rule for rows of a schema; raise `ConfigError` if it cannot be evaluated."""
         checked = check_condition(condition, schema)
         if name is not None and (not isinstance(name, str) or not name):
             raise ConfigError("name", name, "a text, or None")
         return cls(
-            name=condition_text(checked)[:_LONGEST_NAME] if name is None else name,
             condition=checked,
+            given_name=name,
+            about=about,
             lasting=duration("lasting", lasting),
             cooldown=duration("cooldown", cooldown),
             once=once,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import polars as pl
 
@@ -20,7 +20,10 @@ from kitepolars.instruments import SomeInstruments
 from kitepolars.source import LiveSource
 from kitepolars.ticker.answers import TickerAnswers
 from kitepolars.ticker.callbacks import Callbacks
-from kitepolars.ticker.watched import Alert, FiredAlert, WatchedAlerts
+from kitepolars.ticker.watched import Alert, FiredAlert, FiredAlerts, WatchedAlerts
+
+_NAMED: Final = 3
+"""Instruments that the default name of an alert begins with."""
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -64,8 +67,8 @@ class TickerAlerts(TickerAnswers):
             An expression over a row that is true or false, such as ``kp.change() > 2``, or
             `kitepolars.crosses`. A null is neither: nothing changes.
         name
-            Its name; by default the condition's text. An alert of the same name is replaced, as
-            when a notebook's cell is run again.
+            Its name; by default the condition's text, after the instruments if some are named. An
+            alert of the same name is replaced, as when a notebook's cell is run again.
         instruments
             Names or tokens; all by default.
         lasting
@@ -138,9 +141,21 @@ class TickerAlerts(TickerAnswers):
         else:
             source, schema = TickSource(tokens, snapshots=snapshots), SCHEMA
         rule = Rule.make(
-            condition, schema, name=name, lasting=lasting, cooldown=cooldown, once=once
+            condition,
+            schema,
+            name=name,
+            lasting=lasting,
+            cooldown=cooldown,
+            once=once,
+            about="" if tokens is None else self._about(tokens),
         )
         return self._alerts.add(rule, source, notify)
+
+    def _about(self, tokens: Sequence[int]) -> str:
+        """Return the first instruments of some by name, and the number of the others."""
+        symbols = [self.instruments.symbol(token) or str(token) for token in tokens[:_NAMED]]
+        more = [f"and {len(tokens) - _NAMED:,} more"] if len(tokens) > _NAMED else []
+        return " ".join([", ".join(symbols), *more])
 
     def alerts(self) -> pl.DataFrame:
         """Return what fired, in order: one row for each time that an alert fired.
@@ -162,6 +177,10 @@ class TickerAlerts(TickerAnswers):
             Those that are set now; a snapshot.
         """
         return self._alerts.active()
+
+    def _fired_alerts(self, most: int) -> FiredAlerts:
+        """Return the last of what fired so far; it evaluates nothing."""
+        return self._alerts.newest(most)
 
     def on_alert(self, function: F) -> F:
         """Call a function each time that an alert fires, on a thread of its own.

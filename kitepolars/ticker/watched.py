@@ -10,14 +10,14 @@ import datetime as dt
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.alerting.conditions import condition_text
+from kitepolars.alerting.conditions import price_level
 from kitepolars.alerting.rules import (
     ALERTS,
     RowsToCheck,
@@ -61,6 +61,21 @@ class FiredAlert(NamedTuple):
     price: float | None
 
 
+class FiredAlerts(NamedTuple):
+    """The last of what fired.
+
+    Parameters
+    ----------
+    number
+        How many fired so far; going back in a replay does not make it less.
+    rows
+        The last ones, the oldest first.
+    """
+
+    number: int
+    rows: list[FiredAlert]
+
+
 @dataclass(eq=False)
 class _Watched:
     """An alert that is set."""
@@ -71,6 +86,7 @@ class _Watched:
     last_fired: dt.datetime | None = None
     snoozed_until: int = 0
     error: str | None = None
+    listeners: Listeners[FiredAlert] = field(default_factory=Listeners)
     end_notification: Callable[[], None] = lambda: None
 
     @property
@@ -107,12 +123,27 @@ class Alert:
     @property
     def condition(self) -> str:
         """Its condition, as text."""
-        return condition_text(self._watched.watch.rule.condition)
+        return self._watched.watch.rule.text
 
     @property
     def instruments(self) -> tuple[int, ...] | None:
         """The tokens of the instruments it is about; None for all."""
         return self._watched.source.tokens
+
+    @property
+    def level(self) -> float | None:
+        """The price that its condition compares the last price with, in rupees; None without one.
+
+        Of candles it is None: those of a chart may have another interval.
+        """
+        if isinstance(self._watched.source, LookedAt):
+            return None
+        return price_level(self._watched.watch.rule.condition)
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether `move` can change its level."""
+        return self.level is not None and self._watched.watch.is_crossing
 
     @property
     def fired(self) -> int:
@@ -155,6 +186,23 @@ class Alert:
         """
         self._watched.snoozed_until = self._alerts.now() + duration("time", time)
 
+    def move(self, level: float) -> None:
+        """Watch another price, with the other settings as they are.
+
+        A name that was made of the condition changes with it.
+
+        Parameters
+        ----------
+        level
+            In rupees.
+
+        Raises
+        ------
+        ConfigError
+            If the alert is not about crossing a price, or the level is not a finite number.
+        """
+        self._alerts.move(self._watched, level)
+
     def remove(self) -> None:
         """Remove it; what fired stays in `Ticker.alerts`. Harmless when it is removed."""
         self._alerts.remove(self._watched)
@@ -183,6 +231,7 @@ class WatchedAlerts:
         self._set: dict[str, _Watched] = {}
         self._next = self._begins = 0
         self._fired: deque[FiredAlert] = deque(maxlen=ALERTS_KEPT)
+        self._count = 0
         self._listeners = Listeners[FiredAlert]()
         self._lock = threading.Lock()  # never taken by the loop thread
 
@@ -209,8 +258,24 @@ class WatchedAlerts:
         if before is not None:
             before.end_notification()
         if notify is not None:
-            alert.end_notification = self._notify(rule.name, notify)
+            alert.end_notification = self._notify(alert, notify)
         return Alert(alert, self)
+
+    def move(self, alert: _Watched, level: float) -> None:
+        """Let a crossing watch another price."""
+        rule = alert.watch.rule.at(level)
+        held = self._runtime.held()
+        with self._lock:
+            self._take(held)
+            if not self.is_set(alert):
+                return
+            del self._set[alert.name]
+            alert.watch = Watch(rule)
+            self._look_before(alert, held)
+            replaced = self._set.pop(rule.name, None)
+            self._set[rule.name] = alert
+        if replaced is not None:
+            replaced.end_notification()
 
     def remove(self, alert: _Watched) -> None:
         """Stop watching one."""
@@ -242,17 +307,23 @@ class WatchedAlerts:
             self._take(held)
             return pl.DataFrame(list(self._fired), schema=ALERTS, orient="row")
 
-    def _notify(self, name: str, notify: Callable[[FiredAlert], object]) -> Callable[[], None]:
-        """Call a function with each time that the alert of a name fires."""
+    def newest(self, most: int) -> FiredAlerts:
+        """Return the last of what fired so far; it evaluates nothing."""
+        with self._lock:
+            held = len(self._fired)
+            rows = [self._fired[place] for place in range(max(0, held - most), held)]
+            return FiredAlerts(self._count, rows)
+
+    def _notify(
+        self, alert: _Watched, notify: Callable[[FiredAlert], object]
+    ) -> Callable[[], None]:
+        """Call a function each time that an alert fires; what is returned ends that."""
 
         def called(fired: FiredAlert) -> None:
             notify(fired)
 
-        def listen(put: Callable[[FiredAlert], object]) -> Callable[[], None]:
-            return self.listen(lambda fired: put(fired) if fired.name == name else None)
-
-        called.__qualname__ = f"the notification of {name!r}"
-        self._callbacks.on_item(called, listen)
+        called.__qualname__ = f"the notification of {alert.name!r}"
+        self._callbacks.on_item(called, alert.listeners.add)
         return lambda: self._callbacks.off(called)
 
     def _woken(self, _: object) -> None:
@@ -383,4 +454,6 @@ class WatchedAlerts:
             alert.fired += 1
             alert.last_fired = fired.fired_at
             self._fired.append(fired)
+            self._count += 1
+            alert.listeners.tell(fired)
             self._listeners.tell(fired)

@@ -12,6 +12,7 @@ from kitepolars.instruments import SomeInstruments
 
 if TYPE_CHECKING:
     from kitepolars.widgets import (
+        AlertsPanel,
         Chart,
         Controls,
         Dashboard,
@@ -253,6 +254,28 @@ class TickerWidgets:
             rate=rate,
             height=height,
         )
+
+    def alerts_panel(
+        self: WatchedTicker, instrument: str | int | None = None, *, height: int = 168
+    ) -> AlertsPanel:
+        """Return the alerts by hand: set, snooze, remove; what fired, with a toast and a sound.
+
+        Parameters
+        ----------
+        instrument
+            What the form is about at first, a name or a token; what is selected in a table or a
+            chain next, if None.
+        height
+            Greatest height of each of its two lists in pixels.
+
+        Raises
+        ------
+        UnknownInstrument
+            If the name is unknown.
+        """
+        from kitepolars.widgets import AlertsPanel  # noqa: PLC0415 - loaded on use
+
+        return AlertsPanel(self, instrument, height=height)
 
     def monitor(self: WatchedTicker) -> Monitor:
         """Return the health of the feed: connections, rates, losses, gaps, events.

@@ -4,6 +4,7 @@ Each is made by a method of `kitepolars.Ticker`, or from its class here. One thr
 the views, another runs what controls ask for (`threads`); the feed never calls anything here.
 """
 
+from kitepolars.widgets.alerts import AlertsPanel
 from kitepolars.widgets.chain import OptionChain
 from kitepolars.widgets.chart import Chart
 from kitepolars.widgets.controls import Controls
@@ -15,6 +16,7 @@ from kitepolars.widgets.tape import DepthMap, TimeAndSales
 from kitepolars.widgets.transport import Transport
 
 __all__ = [
+    "AlertsPanel",
     "Chart",
     "Controls",
     "Dashboard",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 import traitlets
 
+from kitepolars.alerting.conditions import crosses
 from kitepolars.analytics import CandleBuilder, Clock, Hours
 from kitepolars.analytics.bars import parse_interval
 from kitepolars.calendar import SECOND
@@ -21,7 +22,14 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
-from kitepolars.widgets.marks import fills_of, gaps_of, levels_of, working_orders
+from kitepolars.widgets.marks import (
+    alert_levels,
+    alerts_fired,
+    fills_of,
+    gaps_of,
+    levels_of,
+    working_orders,
+)
 from kitepolars.widgets.reading import (
     HeldTicks,
     Reading,
@@ -226,7 +234,7 @@ class Chart(InstrumentView):
         self._publisher.wake()
 
     def handle(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Take an interval, an instrument, studies, a query; a wish to subscribe or for history."""
+        """Take what was chosen in the view: what it shows, a subscription, history, an alert."""
         if kind == "every":
             self.interval = content["every"]
         elif kind == "instrument":
@@ -237,6 +245,8 @@ class Chart(InstrumentView):
             self.studies = [str(text) for text in content["studies"]]
         elif kind == "older":
             self._ask_older()
+        elif kind in {"alert", "move", "remove"}:
+            COMMANDS.post(partial(self.attempt, partial(self._change_alert, kind, content)))
         elif kind == "query":
             self._hits = {"hits": find(self.ticker, str(content["text"]))}
 
@@ -310,6 +320,9 @@ class Chart(InstrumentView):
             "fills": fills_of(reading.orders, token),
             "working": working_orders(reading.last_orders, token),
             "gaps": gaps_of(reading.gaps),
+            "alerts": alert_levels(reading.active_alerts, token),
+            "fired": alerts_fired(reading.fired, token),
+            "number": reading.fired.number,
         }
 
     def _new_marks(self, reading: Reading) -> dict[str, Any]:
@@ -320,6 +333,22 @@ class Chart(InstrumentView):
             return {}
         self._marks = marks
         return {"marks": marks}
+
+    def _change_alert(self, kind: str, content: Mapping[str, Any]) -> None:
+        """Make an alert at a price, move one there, or remove it. Command thread."""
+        if kind == "alert":
+            price = crosses("last_price", float(content["price"]))
+            self.ticker.alert(price, instruments=[self.instrument_token])
+        else:
+            alert = next(
+                (one for one in self.ticker.active_alerts() if one.name == content["name"]), None
+            )
+            if alert is not None and kind == "move":
+                alert.move(float(content["price"]))
+            elif alert is not None:
+                alert.remove()
+        self._marked_at = float("-inf")
+        self._publisher.wake()
 
     # -- bars --------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Everything in one cell, ``ticker.dashboard()``: chart, ladder, table, panel, health."""
+"""Everything in one cell, ``ticker.dashboard()``: chart, ladder, table, panels, health."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets
 
 from kitepolars.errors import ConfigError
+from kitepolars.widgets.alerts import AlertsPanel
 from kitepolars.widgets.chart import Chart
 from kitepolars.widgets.controls import Controls
 from kitepolars.widgets.ladder import Ladder
@@ -62,13 +63,15 @@ class Dashboard(Composite):
         self.chart = Chart(ticker, shown, every=every, publisher=publisher)
         self.ladder = Ladder(ticker, shown, publisher=publisher)
         self.table = LiveTable(ticker, columns=columns, publisher=publisher)
+        self.alerts = AlertsPanel(ticker, shown, publisher=publisher)
         self.monitor = Monitor(ticker, publisher=publisher)
         self.table.selected = self.chart.instrument_token
         self.table.observe(self._select, "selected")
-        for part in (self.chart, self.ladder):
+        for part in (self.chart, self.ladder, self.alerts):
             part.observe(self._select, "instrument_token")
         panel = ipywidgets.Accordion(
-            [self.controls, self.monitor], titles=("Subscriptions", "Health")
+            [self.controls, self.alerts, self.monitor],
+            titles=("Subscriptions", "Alerts", "Health"),
         )
         market = _box("kp-wrap", _box("kp-main", self.chart), _box("kp-side", self.ladder))
         super().__init__([market, self.table, panel])
@@ -76,14 +79,14 @@ class Dashboard(Composite):
         self.add_class("kp-dashboard")
 
     def pictures(self) -> list[LiveWidget]:
-        """Return everything but the panel, which needs a kernel."""
+        """Return everything but the panels, which need a kernel."""
         return [self.chart, self.ladder, self.table, self.monitor]
 
     def _select(self, change: Any) -> None:
         """Show the instrument that was chosen in one part in all of them."""
         if token := change["new"]:
             self.table.selected = token
-            self.chart.instrument = self.ladder.instrument = token
+            self.chart.instrument = self.ladder.instrument = self.alerts.instrument = token
 
 
 def _first(ticker: WatchedTicker) -> int:

@@ -31,7 +31,7 @@ class InstrumentView(LiveWidget):
     ticker
         The ticker.
     instrument
-        A name or a token.
+        A name or a token; None for none yet.
     publisher
         The UI thread; tests pass another one.
     traits
@@ -44,19 +44,19 @@ class InstrumentView(LiveWidget):
     """
 
     instrument_token = traitlets.Int()
-    """Token of the instrument shown."""
+    """Token of the instrument shown; 0 for none."""
     follows = traitlets.Bool(default_value=True).tag(sync=True)
     """Whether a click on another instrument, in a table or a chain, shows it here."""
 
     def __init__(
         self,
         ticker: WatchedTicker,
-        instrument: str | int,
+        instrument: str | int | None,
         *,
         publisher: Publisher | None,
         traits: Mapping[str, Any],
     ) -> None:
-        (token,) = tokens_of(ticker, instrument)
+        (token,) = [0] if instrument is None else tokens_of(ticker, instrument)
         traits = {**traits, "instrument_token": token}
         super().__init__(ticker, publisher=publisher, traits=traits)
         for other in _views_of(ticker):

@@ -1,4 +1,4 @@
-"""What a chart draws besides bars: levels of the day, orders, fills, gaps. Pure; any thread.
+"""What a chart draws besides bars: levels of the day, orders, fills, gaps, alerts. Any thread.
 
 Times are seconds since the Unix epoch, as the view reads them.
 """
@@ -6,10 +6,13 @@ Times are seconds since the Unix epoch, as the view reads them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import polars as pl
+
+from kitepolars.alerting.messages import Fired
+from kitepolars.widgets.reading import ActiveAlert, LastFired
 
 DAY_LEVELS: Final = {"close": "Prev. close", "high": "High", "low": "Low"}
 """Columns of a tick that are drawn as levels, and what they are called."""
@@ -94,6 +97,54 @@ def working_orders(latest: pl.DataFrame, instrument_token: int) -> list[dict[str
         price=price, quantity="pending_quantity", side="transaction_type"
     ).drop_nulls("price")
     return rows.filter(pl.col("price") > 0).to_dicts()
+
+
+def alert_levels(
+    alerts: Iterable[ActiveAlert], instrument_token: int
+) -> list[dict[str, str | float | bool]]:
+    """Return the alerts that are about a price of an instrument: name, level, what can be done.
+
+    Parameters
+    ----------
+    alerts
+        Those of ``ticker.active_alerts()``.
+    instrument_token
+        The instrument.
+    """
+    return [
+        {"name": alert.name, "level": alert.level, "movable": alert.is_movable}
+        for alert in alerts
+        if alert.level is not None
+        and (alert.instruments is None or instrument_token in alert.instruments)
+    ]
+
+
+def fired_rows(fired: LastFired) -> list[tuple[int, Fired]]:
+    """Return alerts that fired with their numbers, the oldest first."""
+    return list(enumerate(fired.rows, fired.number - len(fired.rows)))
+
+
+def alerts_fired(fired: LastFired, instrument_token: int) -> list[dict[str, Any]]:
+    """Return when alerts fired for an instrument: number, time, price, name.
+
+    Parameters
+    ----------
+    fired
+        The last alerts that fired.
+    instrument_token
+        The instrument.
+    """
+    return [
+        {
+            "number": number,
+            "time": _seconds(row.fired_at),
+            "price": row.price,
+            "name": row.name,
+            "symbol": row.symbol,
+        }
+        for number, row in fired_rows(fired)
+        if row.instrument_token == instrument_token
+    ]
 
 
 def gaps_of(gaps: pl.DataFrame) -> list[tuple[float, float | None]]:

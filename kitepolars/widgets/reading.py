@@ -8,12 +8,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import polars as pl
 
+from kitepolars.alerting.conditions import Condition
+from kitepolars.alerting.messages import Fired
 from kitepolars.analytics import Hours
 from kitepolars.options import ListedChain
+
+FIRED_SHOWN: Final = 200
+"""Most alerts that fired and are shown: the last ones."""
 
 
 class InstrumentLookup(Protocol):
@@ -50,6 +55,81 @@ class HeldTicks(Protocol):
 
     def latest(self) -> pl.DataFrame:
         """Return the last tick of each instrument, in any order."""
+        ...
+
+
+class ActiveAlert(Protocol):
+    """An alert that is set: the part of `kitepolars.Alert` used here."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def condition(self) -> str:
+        """Its condition, as text."""
+        ...
+
+    @property
+    def instruments(self) -> tuple[int, ...] | None:
+        """The instruments it is about; None for all."""
+        ...
+
+    @property
+    def level(self) -> float | None:
+        """The price that it is about; None if there is none."""
+        ...
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether another price can be chosen."""
+        ...
+
+    @property
+    def fired(self) -> int:
+        """How often it fired."""
+        ...
+
+    @property
+    def last_fired(self) -> dt.datetime | None:
+        """When it fired last."""
+        ...
+
+    @property
+    def snoozed_until(self) -> dt.datetime | None:
+        """Until when it does not fire."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """Why it is not evaluated any more."""
+        ...
+
+    def snooze(self, time: Any) -> None:
+        """Do not fire for a number of seconds."""
+        ...
+
+    def move(self, level: float) -> None:
+        """Choose another price."""
+        ...
+
+    def remove(self) -> None:
+        """Remove it."""
+        ...
+
+
+class LastFired(Protocol):
+    """The last alerts that fired."""
+
+    @property
+    def number(self) -> int:
+        """How many fired so far."""
+        ...
+
+    @property
+    def rows(self) -> Sequence[Fired]:
+        """The last ones, the oldest first."""
         ...
 
 
@@ -114,6 +194,27 @@ class WatchedTicker(Protocol):
         """Return the instruments of an option chain."""
         ...
 
+    def alert(
+        self,
+        condition: Condition,
+        *,
+        name: str | None = ...,
+        instruments: Any = ...,
+        lasting: str | float | dt.timedelta | None = ...,
+        cooldown: str | float | dt.timedelta | None = ...,
+        once: bool = ...,
+    ) -> Any:
+        """Watch a condition."""
+        ...
+
+    def active_alerts(self) -> tuple[ActiveAlert, ...]:
+        """Return the alerts that are set."""
+        ...
+
+    def _fired_alerts(self, most: int) -> LastFired:
+        """Return the last of what fired."""
+        ...
+
     def subscriptions(self) -> pl.DataFrame:
         """Return one row per subscribed instrument."""
         ...
@@ -169,6 +270,16 @@ class Reading:
     def latest(self) -> pl.DataFrame:
         """The last tick of each instrument, with the columns of ``frame()``, in any order."""
         return self.held.latest()
+
+    @cached_property
+    def active_alerts(self) -> tuple[ActiveAlert, ...]:
+        """The alerts that are set."""
+        return self.ticker.active_alerts()
+
+    @cached_property
+    def fired(self) -> LastFired:
+        """The last `FIRED_SHOWN` alerts that fired."""
+        return self.ticker._fired_alerts(FIRED_SHOWN)  # noqa: SLF001 - as for `held`
 
     @cached_property
     def subscriptions(self) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import kitepolars as kp
-from kitepolars.alerting.conditions import check_condition
+from kitepolars.alerting.conditions import check_condition, price_level
 from kitepolars.frames.schema import SCHEMA
 
 
@@ -58,3 +58,24 @@ def test_a_direction_is_one_of_three() -> None:
 
 def test_a_crossing_says_what_it_is() -> None:
     assert str(kp.crosses("last_price", 1_500, "up")) == "last_price crosses above 1500"
+
+
+@pytest.mark.parametrize(
+    ("condition", "level"),
+    [
+        (kp.crosses("last_price", 1_500, "up"), 1500.0),
+        (kp.crosses("last_price", pl.lit(1499.5)), 1499.5),
+        (kp.crosses("last_price", "average_traded_price"), None),
+        (kp.crosses("volume_traded", 1_500), None),
+        (kp.crosses("last_price", float("inf")), None),
+        (pl.col("last_price") > 1_500, 1500.0),
+        (pl.lit(3) < pl.col("last_price"), 3.0),
+        (pl.col("last_price") * 2 > 3, None),
+        (pl.col("last_price").is_between(1, 2), None),
+        (pl.col("last_price").is_in([1.0]), None),
+        (pl.col("last_price") > pl.lit(None), None),
+        (kp.change() > 2, None),
+    ],
+)
+def test_the_price_that_a_condition_is_about_is_known(condition: Any, level: float | None) -> None:
+    assert price_level(condition) == level

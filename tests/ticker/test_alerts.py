@@ -176,6 +176,65 @@ def test_snooze_remove_and_replace(subscribed: kp.Ticker, kite: SimulatedKite) -
         alert.snooze("10 parsecs")
 
 
+def test_an_alert_moves_to_another_price_with_all_its_settings(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    told: list[kp.FiredAlert] = []
+    crossing = kp.crosses("last_price", 1e6)
+    alert = subscribed.alert(crossing, instruments=INFY, notify=told.append, once=True)
+    named = subscribed.alert(crossing, name="ceiling")
+    other = subscribed.alert(kp.change() > 900, name="no price")
+    above = subscribed.alert(pl.col("last_price") > 1e6, name="a price, but no crossing")
+    assert (alert.name, alert.level) == ("NSE:INFY last_price crosses 1000000", 1e6)
+    price = subscribed.latest().filter(symbol="NSE:INFY")["last_price"][0]
+    alert.move(price + 1e-6)  # the next tick that is higher crosses it
+    named.move(2e6)
+    assert alert.level == price + 1e-6
+    assert alert.name.startswith(f"NSE:INFY last_price crosses {price:.0f}"[:-1])
+    assert (named.name, named.level, alert.is_movable) == ("ceiling", 2e6, True)
+    assert (above.level, above.is_movable, other.level) == (1e6, False, None)
+    assert {one.name for one in subscribed.active_alerts()} == {
+        alert.name,
+        "ceiling",
+        "no price",
+        "a price, but no crossing",
+    }
+    for _ in range(200):
+        step(subscribed, kite)
+        if alert.fired:
+            break
+    assert subscribed.wait(until=lambda _: len(told) == 1, timeout=PATIENCE)
+    assert told[0].name == alert.name
+    for fixed, level in ((other, 1.0), (above, 1.0), (alert, float("nan"))):
+        with pytest.raises(kp.ConfigError, match="level"):
+            fixed.move(level)
+    alert.remove()
+    alert.move(price)
+    assert not alert.is_set
+
+
+def test_alerts_without_a_name_are_told_apart_by_their_instruments(ticker: kp.Ticker) -> None:
+    names = ["NSE:INFY", ["NSE:INFY", "NSE:SBIN"], None]
+    for instruments in names:
+        ticker.alert(pl.col("last_price") > 5, instruments=instruments)
+    ticker.alert(pl.col("last_price") > 5, instruments=[INFY, SBIN, NIFTY, 738561, 1270529])
+    assert [one.name for one in ticker.active_alerts()] == [
+        "NSE:INFY [(last_price) > (5)]",
+        "NSE:INFY, NSE:SBIN [(last_price) > (5)]",
+        "[(last_price) > (5)]",
+        "NSE:INFY, NSE:SBIN, NSE:NIFTY 50 and 2 more [(last_price) > (5)]",
+    ]
+
+
+def test_the_last_that_fired_keep_their_numbers(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
+    subscribed.alert(pl.col("last_price") > 0, name="a")
+    step(subscribed, kite)
+    assert subscribed.alerts().height == 3
+    newest = subscribed._alerts.newest(2)
+    assert newest.number == 3
+    assert [tuple(row) for row in newest.rows] == subscribed.alerts().rows()[1:]
+
+
 def test_what_fails_is_reported_and_stops_nobody_else(
     subscribed: kp.Ticker, kite: SimulatedKite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,7 +87,7 @@ def test_no_text_is_ever_taken_for_markup(source: Path) -> None:
 
 
 def test_what_is_bundled_keeps_its_licence() -> None:
-    assert len(WIDGETS) == 10
+    assert len(WIDGETS) == 11
     assert "Lightweight Charts" in (STATIC / "chart.js").read_text("utf-8")
     licences = (STATIC / "THIRD_PARTY_LICENSES.txt").read_text("utf-8")
     assert "lightweight-charts 5." in licences

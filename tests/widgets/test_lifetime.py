@@ -12,7 +12,7 @@ import pytest
 from ipywidgets.widgets import widget as registry
 
 import kitepolars as kp
-from kitepolars.widgets import Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
+from kitepolars.widgets import AlertsPanel, Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
 from kitepolars.widgets.threads import CommandQueue, Publisher
 from patience import PATIENCE
 from widgets.page import INFY, Page
@@ -23,6 +23,7 @@ WIDGETS: dict[type, Callable[..., Any]] = {
     Ladder: lambda ticker, **settings: Ladder(ticker, INFY, **settings),
     Monitor: Monitor,
     Controls: Controls,
+    AlertsPanel: AlertsPanel,
     Dashboard: Dashboard,
 }
 
