@@ -6,7 +6,7 @@
 # Uses: `demo`, `Ticker.watch`, `Ticker.chart`, `Ticker.ladder`, `Ticker.controls`,
 # `Ticker.monitor`, `Ticker.dashboard`, `Ticker.tape`, `Ticker.depth_map`, `Ticker.chain`,
 # `LiveTable`, `Chart`, `Ladder`, `Controls`, `Monitor`, `Dashboard`, `TimeAndSales`, `DepthMap`,
-# `OptionChain`, `Ticker.alerts_panel`, `AlertsPanel`, `AlertsPanel.set_alert`
+# `OptionChain`, `Ticker.alerts_panel`, `AlertsPanel`
 #
 # Open this file as a notebook: a cell that ends with a widget shows it. On the documentation's
 # page the widgets play a recording.

@@ -18,7 +18,6 @@ import { announcer } from "./toasts.js";
 const FIELDS = 6; // time, open, high, low, close, volume
 const IST = 5.5 * 3600; // the library shows times as UTC, so they are shifted to Indian Standard Time
 const DAY = 86400;
-const NARROW = 640; // pixels below which the bar takes two lines
 const OLDER_AT = 10; // bars left of the screen at which older ones are asked for
 const CROSSHAIR = "kitepolars-crosshair"; // an event of the page: charts show one time
 
@@ -365,7 +364,8 @@ function render({ model, el }) {
     menu.hidden = true;
   });
   const size = new ResizeObserver(() => {
-    root.classList.toggle("kp-narrow", root.clientWidth < NARROW);
+    root.classList.remove("kp-narrow"); // the bar takes two lines where one has no room
+    root.classList.toggle("kp-narrow", bar.scrollWidth > bar.clientWidth);
   });
   size.observe(root);
   const away = (event) => {

@@ -323,6 +323,11 @@ def test_a_dashboard_has_one_selection_and_says_what_is_missing(open_notebook: O
     shown = "document.querySelector('.kp-dashboard .kp-ladder .kp-title')?.textContent"
     chosen = "document.querySelector('.kp-table [aria-selected=true]')?.textContent"
     notebook.wait_for(f"{shown} === 'INFY NSE' && {chosen}?.startsWith('INFY NSE')")
+    chips = "[...document.querySelectorAll('.kp-chart .kp-chips button')]"
+    heights = page.evaluate(
+        f"new Set({chips}.map((chip) => chip.getBoundingClientRect().top)).size"
+    )
+    assert heights == 1, "the intervals stand in one line at 1280 pixels"
     box = page.get_by_label("Instrument", exact=True)
     box.fill("reliance")
     notebook.wait_for("document.querySelector('.kp-menu .kp-hit')?.textContent.includes('RELI')")
