@@ -268,6 +268,11 @@ class TickerWidgets:
         height
             Greatest height of each of its two lists in pixels.
 
+        Returns
+        -------
+        AlertsPanel
+            A widget that refreshes four times a second while it is displayed.
+
         Raises
         ------
         UnknownInstrument

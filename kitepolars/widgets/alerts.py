@@ -144,6 +144,11 @@ class AlertsPanel(InstrumentView):
         lasting, cooldown, once
             As for `kitepolars.Ticker.alert`, in seconds.
 
+        Returns
+        -------
+        kitepolars.Alert
+            The alert.
+
         Raises
         ------
         ConfigError
