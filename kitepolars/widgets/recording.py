@@ -116,6 +116,15 @@ class Recordable:
             If `seconds` is out of range.
         KitePolarsError
             If a widget fails to show anything.
+
+        Examples
+        --------
+        >>> import kitepolars as kp
+        >>> with kp.demo() as ticker:
+        ...     ladder = ticker.ladder("NSE:INFY")
+        ...     ladder.record()
+        >>> len(ladder.recording["messages"])
+        1
         """
         if not 0 <= seconds <= LONGEST:
             raise ConfigError("seconds", seconds, f"0 to {LONGEST:g}")
@@ -153,6 +162,8 @@ class Recordable:
         ------
         ConfigError
             If `seconds` is out of range.
+        KitePolarsError
+            If a widget fails to show anything.
         OSError
             If the file cannot be written.
 

@@ -75,6 +75,8 @@ def members(path: str) -> Iterator[str]:
 PUBLIC: Final = [
     *(f"{space}.{name}" for space, (_, names) in SPACES.items() for name in names),
     "kitepolars.analytics.KiteNamespace",
+    "kitepolars.widgets.LiveTable.export_html",
+    "kitepolars.widgets.LiveTable.record",
     *(member for path in WITH_MEMBERS for member in members(path)),
 ]
 PLUMBING: Final = {"kitepolars.CandleBuilder.begin_at", "kitepolars.indicators"}
