@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import struct
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from kitepolars.wire.scan import Scanner
 from kitepolars.wire.stream import RawMessages, StreamWalker
 
 LARGEST = 2_000
+
+_log = logging.getLogger(__name__)
 
 FINAL, TEXT, BINARY, CONTINUATION = 0x80, 0x1, 0x2, 0x0
 CLOSE, PING, PONG = 0x8, 0x9, 0xA
@@ -300,10 +303,12 @@ def random_stream(rng: random.Random) -> Iterator[bytes]:
     yield from cut(stream, places)
 
 
-def fuzz(streams: int, seed: int) -> None:
-    """Compare the walker with the machine on random streams; `python tests/wire/test_stream.py`."""
+def fuzz(streams: int, seed: int, *, progress: int = 0) -> None:
+    """Compare the walker with the machine on random streams; log every `progress` of them."""
     rng = random.Random(seed)
     for number in range(streams):
+        if progress and number % progress == 0:
+            _log.info("%s of %s streams are alike (seed %s)", number, streams, seed)
         pieces = list(random_stream(rng))
         expected = without_heartbeats(by_machine(pieces))
         assert without_heartbeats(by_walker(pieces)) == expected, (seed, number)
@@ -360,6 +365,13 @@ def test_a_large_message_is_put_together_once() -> None:
 
 
 if __name__ == "__main__":
-    import sys
+    import argparse
 
-    fuzz(int(sys.argv[1]), seed=int(sys.argv[2]))
+    parser = argparse.ArgumentParser(description="Compare both on random streams.")
+    parser.add_argument("streams", type=int)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--progress", type=int, default=10_000, help="streams between two lines")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    fuzz(arguments.streams, arguments.seed, progress=arguments.progress)
+    _log.info("all %s streams are alike (seed %s)", arguments.streams, arguments.seed)
