@@ -19,6 +19,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from kitepolars.errors import NotRunning
@@ -156,12 +157,35 @@ class LoopThread:
         args, keywords
             Its arguments.
         """
+        return self.call_after(None, function, *args, **keywords)
+
+    def call_after(
+        self,
+        preparing: Callable[[Callable[[], object]], object] | None,
+        function: Callable[..., T],
+        *args: Any,
+        **keywords: Any,
+    ) -> T:
+        """Call a function as `call` does, when `preparing` says so.
+
+        Parameters
+        ----------
+        preparing
+            Called on the loop thread with what it has to call in the end, at once or later. Skipped
+            where the function is called in the calling thread, which cannot wait for the loop.
+        function, args, keywords
+            As for `call`.
+        """
         with self._lock:
             loop = self._loop
             if loop is None or self.is_current:
                 return function(*args, **keywords)
             future: Future[T] = Future()
-            loop.call_soon_threadsafe(_fulfil, future, function, args, keywords)
+            fulfil = partial(_fulfil, future, function, args, keywords)
+            if preparing is None:
+                loop.call_soon_threadsafe(fulfil)
+            else:
+                loop.call_soon_threadsafe(preparing, fulfil)
         return future.result()
 
     def post(self, function: Callable[..., object], *args: Any) -> None:

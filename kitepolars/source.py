@@ -385,6 +385,10 @@ class Source(ABC):
         """Return the time of the source: the wall clock, or that of the recording."""
         return now_us()
 
+    def catch_up(self, then: Callable[[], object]) -> None:
+        """Deliver what has arrived at this machine but waits to be delivered, then call `then`."""
+        then()
+
     def note(self, kind: str, detail: str, connection: int | None = None) -> None:
         """Deliver an event of this moment."""
         self.deliver(Event(self.now(), connection, kind, detail))

@@ -28,6 +28,7 @@ from websockets.protocol import State
 
 from kitepolars.feed.account import HEADERS, Account, handshake_query, is_loopback
 from kitepolars.feed.clock import FeedClock
+from kitepolars.feed.pace import ReadPace
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 from kitepolars.wire.control import MAX_TEXT, printable
 from kitepolars.wire.stream import RawMessages, StreamWalker
@@ -88,6 +89,8 @@ class Connection(ClientConnection):
         Its credentials are removed from the server's texts.
     clock
         Gives the time of each read.
+    pace
+        May hold back reads that bring little.
     options
         Passed on to the transport.
     """
@@ -99,12 +102,14 @@ class Connection(ClientConnection):
         receiver: Receiver,
         account: Account,
         clock: FeedClock,
+        pace: ReadPace,
         **options: Any,
     ) -> None:
         super().__init__(protocol, **options)
         self._receiver = receiver
         self._account = account
         self._clock = clock
+        self._pace = pace
         self._read_at = 0
         self._answer = b""  # the end of what has come of the answer to the handshake
         self._walker = StreamWalker(MAX_MESSAGE)
@@ -190,11 +195,17 @@ class Connection(ClientConnection):
             self.transport.abort()  # when the peer reads nothing, not even the close frame leaves
         await closing
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the socket; called by the event loop."""
+        self._socket = transport.get_extra_info("socket")
+        super().connection_made(transport)
+
     def data_received(self, data: bytes) -> None:
         """Stamp and pass on; called by the event loop."""
         self._read_at = self._clock.stamp()
         if self.response is None and not (data := self._shake_hands(data)):
             return
+        self._pace.after_read(self._socket, len(data), self._read_at)
         self._since_alive += len(data)
         if self._since_alive >= PROGRESS:
             self._show_life()
@@ -290,7 +301,13 @@ class Connection(ClientConnection):
 
 
 async def open_connection(
-    base: str, account: Account, receiver: Receiver, policy: ReconnectPolicy, clock: FeedClock
+    base: str,
+    account: Account,
+    receiver: Receiver,
+    policy: ReconnectPolicy,
+    clock: FeedClock,
+    *,
+    pace: ReadPace | None = None,
 ) -> Connection | Failure:
     """Open a connection, or return why that failed. It raises nothing.
 
@@ -306,7 +323,12 @@ async def open_connection(
         The timeouts.
     clock
         Gives the time of each read.
+    pace
+        May hold back reads that bring little; by default none is.
     """
+    create = partial(
+        Connection, receiver=receiver, account=account, clock=clock, pace=pace or ReadPace()
+    )
     try:
         opening = _Connect(
             base,
@@ -318,10 +340,7 @@ async def open_connection(
             close_timeout=CLOSE_TIMEOUT,
             max_size=MAX_MESSAGE,
             logger=_log,
-            create_connection=cast(
-                "type[ClientConnection]",
-                partial(Connection, receiver=receiver, account=account, clock=clock),
-            ),
+            create_connection=cast("type[ClientConnection]", create),
         )
         connection = cast("Connection", await opening)
     except Exception as error:  # noqa: BLE001 - each becomes a Failure, which is reported

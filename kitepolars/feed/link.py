@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from kitepolars.errors import AuthenticationError
 from kitepolars.feed.account import Account
 from kitepolars.feed.clock import FeedClock
+from kitepolars.feed.pace import ReadPace
 from kitepolars.feed.plan import Action, Command
 from kitepolars.feed.reconnect import (
     Backoff,
@@ -135,6 +136,8 @@ class Link:
         Delays and timeouts.
     clock
         Gives the time.
+    pace
+        May hold back reads that bring little.
     owner
         Whom to report to.
     """
@@ -147,12 +150,14 @@ class Link:
         url: str,
         policy: ReconnectPolicy,
         clock: FeedClock,
+        pace: ReadPace,
         owner: Owner,
     ) -> None:
         self.index = index
         self.account = account
         self.state = ConnectionState.IDLE
         self._clock = clock
+        self._pace = pace
         self.since = clock.now()
         self.failure: Failure | None = None
         self.reconnects = 0
@@ -301,7 +306,9 @@ class Link:
         from kitepolars.feed.connection import open_connection  # noqa: PLC0415
 
         credentials = account.credentials
-        opened = await open_connection(self._url, credentials, self, self._policy, self._clock)
+        opened = await open_connection(
+            self._url, credentials, self, self._policy, self._clock, pace=self._pace
+        )
         if isinstance(opened, Failure) and opened.kind is FailureKind.FATAL:
             if credentials is not account.credentials:  # there are newer ones
                 return Failure(opened.reason)

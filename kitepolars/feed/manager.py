@@ -22,6 +22,7 @@ from kitepolars.errors import (
 from kitepolars.feed.account import Account, check_accounts, public_url
 from kitepolars.feed.clock import PULSE, SETTLING, STALL, FeedClock, Stall
 from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
+from kitepolars.feed.pace import ReadPace
 from kitepolars.feed.plan import Limits, Plan, Planner, plain_tokens
 from kitepolars.feed.reconnect import Failure, FailureKind, ReconnectPolicy
 from kitepolars.ledger import FeedStats, Ledger
@@ -70,6 +71,9 @@ class TickerManager(LiveSource):
         What Kite allows per account.
     reconnect
         Delays and timeouts.
+    read_interval
+        Seconds for which what arrives in small pieces may wait to be read together. By default
+        everything is read at once.
 
     Raises
     ------
@@ -94,6 +98,7 @@ class TickerManager(LiveSource):
         url: str = "wss://ws.kite.trade/",
         limits: Limits | None = None,
         reconnect: ReconnectPolicy | None = None,
+        read_interval: float = 0.0,
     ) -> None:
         limits = limits or Limits()
         check_accounts(accounts, limits)
@@ -104,11 +109,20 @@ class TickerManager(LiveSource):
             self.deliver_to(sink)
         self.deliver_to(self.ledger)
         self._policy = reconnect or ReconnectPolicy()
+        self._pace = ReadPace(read_interval)
         self._public_url = public_url(url)
         self._planner = Planner(len(accounts), limits)
         self._accounts = {account.name: AccountInUse(account) for account in accounts}
         self._links = [
-            Link(index, account, url=url, policy=self._policy, clock=self._clock, owner=self)
+            Link(
+                index,
+                account,
+                url=url,
+                policy=self._policy,
+                clock=self._clock,
+                pace=self._pace,
+                owner=self,
+            )
             for index, account in enumerate(
                 account for account in self._accounts.values() for _ in range(limits.connections)
             )
@@ -140,6 +154,14 @@ class TickerManager(LiveSource):
     def now(self) -> int:
         """Return the time of the feed: the wall clock, but never backwards. Any thread."""
         return self._clock.now()
+
+    def catch_up(self, then: Callable[[], object]) -> None:
+        """Deliver first what has arrived at this machine; see `Source.catch_up`."""
+        if self._pace.release():  # it is read in the next turn of the loop, after what waits there
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, then)
+        else:
+            then()
 
     async def start(self, *, strict: bool = False) -> None:
         """Connect; return when every account that can has its first connection.
@@ -184,6 +206,7 @@ class TickerManager(LiveSource):
             if timer is not None:
                 timer.cancel()
         self._clock.stop()
+        self._pace.release()
         await asyncio.gather(*(link.stop() for link in self._links))
         self.deliver(Stopped(self.now()))
         for link in self._links:

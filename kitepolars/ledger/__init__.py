@@ -13,7 +13,7 @@ from kitepolars.ledger.connections import Connections
 from kitepolars.ledger.events import Events
 from kitepolars.ledger.gaps import Gaps
 from kitepolars.ledger.orders import Orders
-from kitepolars.source import Event, Record, Text, now_us
+from kitepolars.source import Event, Messages, Record, Text, now_us
 from kitepolars.wire.control import TextKind, TextMessage, parse, unreadable_times
 
 
@@ -71,6 +71,10 @@ class Ledger:
 
     def take(self, record: Record) -> None:
         """Take a record; see `Sink.take`."""
+        if isinstance(record, Messages):  # nearly all are: only these two folds have a use for them
+            self.connections.count(record)
+            self.gaps.hear(record)
+            return
         self.connections.take(record)
         self.gaps.take(record)
         self.events.take(record)

@@ -99,7 +99,7 @@ class Connections:
     def take(self, record: Record) -> None:
         """Take a record; those that say nothing about connections are ignored."""
         if isinstance(record, Messages):
-            self._count(record)
+            self.count(record)
         elif isinstance(record, MessageBlock):
             self._count_block(record)
         elif isinstance(record, Heartbeats):
@@ -120,6 +120,15 @@ class Connections:
                 self.modes.pop(token, None)
                 self._places.pop(token, None)
             self._subscriptions = None
+
+    def count(self, record: Messages) -> None:
+        """Count the messages of a read."""
+        counters, messages = self._of(record.connection, record.received_at), record.messages
+        counters.messages += len(messages)
+        if isinstance(messages, RawMessages):
+            counters.bytes += messages.size
+        else:
+            counters.bytes += sum(map(len, messages))
 
     def clear(self) -> None:
         """Reset everything but the listeners."""
@@ -186,17 +195,11 @@ class Connections:
         return self._listeners.add(listener)
 
     def _of(self, connection: int, at: int) -> Counters:
-        counters = self._counters.setdefault(connection, Counters())
+        counters = self._counters.get(connection)
+        if counters is None:
+            counters = self._counters[connection] = Counters()
         counters.last_message_at = at
         return counters
-
-    def _count(self, record: Messages) -> None:
-        counters, messages = self._of(record.connection, record.received_at), record.messages
-        counters.messages += len(messages)
-        if isinstance(messages, RawMessages):
-            counters.bytes += messages.size
-        else:
-            counters.bytes += sum(map(len, messages))
 
     def _count_block(self, block: MessageBlock) -> None:
         for connection, reads in block.by_connection():

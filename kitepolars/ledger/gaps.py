@@ -111,8 +111,8 @@ class Gaps:
 
     def take(self, record: Record) -> None:
         """Take a record; those that say nothing about gaps are ignored."""
-        if isinstance(record, Messages | Heartbeats | Text):
-            self._hear(record)
+        if isinstance(record, (Messages, Heartbeats, Text)):
+            self.hear(record)
         elif isinstance(record, MessageBlock):
             self._hear_block(record)
         elif isinstance(record, ConnectionChanged):
@@ -130,6 +130,18 @@ class Gaps:
             self._close()
         elif isinstance(record, Stopped):
             self._stop(record.at)
+
+    def hear(self, record: Messages | Heartbeats | Text) -> None:
+        """Take note that a connection delivered something."""
+        connection, at = record.connection, record.received_at
+        if connection in self._unheard:
+            self._unheard.remove(connection)
+            for entry in self._open:
+                if not entry.gap.instruments and entry.gap.connection == connection:
+                    entry.forget((), at)
+            self._close()
+        if self._subscribed and isinstance(record, Messages):
+            self.arrived(dict.fromkeys(self._subscribed.pop(connection, ()), at))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -186,21 +198,10 @@ class Gaps:
         elif not self.decoded and record.connection in self._connected:
             self._subscribed[record.connection].update(tokens)
 
-    def _hear(self, record: Messages | Heartbeats | Text) -> None:
-        connection, at = record.connection, record.received_at
-        if connection in self._unheard:
-            self._unheard.remove(connection)
-            for entry in self._open:
-                if not entry.gap.instruments and entry.gap.connection == connection:
-                    entry.forget((), at)
-            self._close()
-        if self._subscribed and isinstance(record, Messages):
-            self.arrived(dict.fromkeys(self._subscribed.pop(connection, ()), at))
-
     def _hear_block(self, block: MessageBlock) -> None:
         if self._unheard or self._subscribed:
             for connection, reads in block.by_connection():
-                self._hear(Messages(int(reads[0, 0]), connection, ()))
+                self.hear(Messages(int(reads[0, 0]), connection, ()))
 
     def _stop(self, at: int) -> None:
         self._subscribed.clear()

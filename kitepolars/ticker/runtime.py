@@ -183,8 +183,7 @@ class Runtime:
 
     def held(self) -> Held:
         """Decode what waits, and return the immutable state of this moment."""
-        self.call(self.pipeline.flush)
-        return self.store.held
+        return self.flushed(lambda: self.store.held)
 
     def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
         """Call `listener` on the loop thread after each flush; return a function that ends this."""
@@ -206,13 +205,13 @@ class Runtime:
         return [*standing, *self.pipeline.records(self.ledger.connections.place)]
 
     def flushed(self, function: Callable[[], T]) -> T:
-        """Call a function on the loop thread, when all that waits has been decoded."""
+        """Call a function on the loop thread, when all that has arrived has been decoded."""
 
         def after_flush() -> T:
             self.pipeline.flush()
             return function()
 
-        return self.call(after_flush)
+        return self._loop.call_after(self.source.catch_up, after_flush)
 
     def stats(self) -> Stats:
         """Return the counters of this moment."""

@@ -14,6 +14,7 @@ from typing import Any
 from kitepolars.errors import ConfigError
 from kitepolars.feed.account import Account, public_url
 from kitepolars.feed.manager import TickerManager
+from kitepolars.feed.pace import READ_INTERVAL
 from kitepolars.frames.store import Retention
 from kitepolars.instruments import Instruments
 from kitepolars.pipeline import Flush
@@ -35,12 +36,21 @@ def connected_runtime(
 ) -> Runtime:
     """Return the parts of a ticker that opens its own connections."""
     manager = TickerManager(
-        accounts, url=request.url, limits=request.limits, reconnect=request.reconnect
+        accounts,
+        url=request.url,
+        limits=request.limits,
+        reconnect=request.reconnect,
+        read_interval=read_interval(flush or Flush()),
     )
     claims: dict[Hashable, int] = {
         (request.url, Secret(account.api_key)): request.limits.connections for account in accounts
     }
     return Runtime(manager, ledger=manager.ledger, retention=retention, flush=flush, claims=claims)
+
+
+def read_interval(flush: Flush) -> float:
+    """Return for how long reads may be held back where ticks are decoded so often."""
+    return READ_INTERVAL if flush.interval is None else min(READ_INTERVAL, flush.interval / 2)
 
 
 def following_runtime(

@@ -13,6 +13,7 @@ import pytest
 from kitepolars.feed.account import Account
 from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.link import AccountInUse, Link, requests
+from kitepolars.feed.pace import ReadPace
 from kitepolars.feed.plan import Action, Command
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 from kitepolars.source import ConnectionState, Heartbeats, Messages, Record, SnapshotsExpected
@@ -77,7 +78,11 @@ async def make_link(owner: Watching) -> AsyncIterator[Callable[[str], Link]]:
 
     def make(url: str) -> Link:
         account = AccountInUse(Account("main", "my_api_key", "token"))
-        links.append(Link(2, account, url=url, policy=POLICY, clock=FeedClock(), owner=owner))
+        links.append(
+            Link(
+                2, account, url=url, policy=POLICY, clock=FeedClock(), pace=ReadPace(), owner=owner
+            )
+        )
         return links[-1]
 
     yield make

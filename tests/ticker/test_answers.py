@@ -203,3 +203,14 @@ def test_candles_with_indicators_are_those_of_the_whole_frame(
     assert not finished["is_partial"].any()
     with pytest.raises(ConfigError, match=r"rsi\(14\)"):
         subscribed.candles("1s", indicators=[pl.col("close")])  # type: ignore[list-item]
+
+
+def test_a_frame_has_what_has_arrived_though_reads_wait_for_more(
+    kite: SimulatedKite, make_ticker: MakeTicker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitepolars.ticker.sources.READ_INTERVAL", 3_600.0)
+    ticker = make_ticker(flush=kp.Flush(interval=None)).start()
+    ticker.subscribe([INFY])
+    for rows in range(1, 6):  # the first is the cached value
+        assert ticker.wait(until=lambda it, rows=rows: it.frame().height == rows, timeout=PATIENCE)
+        kite.step()

@@ -8,7 +8,7 @@ import pytest
 
 import kitepolars as kp
 from kitepolars.secret import Secret
-from kitepolars.ticker.sources import as_instruments, chosen_accounts
+from kitepolars.ticker.sources import as_instruments, chosen_accounts, read_interval
 
 KEY, TOKEN = Secret("some_key"), Secret("some_token")
 ACCOUNT = kp.Account("main", KEY, TOKEN)
@@ -79,3 +79,12 @@ def test_accounts_come_from_the_environment_or_the_official_client(
         api_key, access_token = "key", "hush"
 
     assert not kp.Ticker.from_kite(Kite()).is_running
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"), [(None, 0.004), (0.05, 0.004), (0.002, 0.001), (0, 0.0)]
+)
+def test_reads_wait_for_a_part_of_the_time_that_decoding_may_wait(
+    interval: float | None, expected: float
+) -> None:
+    assert read_interval(kp.Flush(interval=interval)) == expected

@@ -1,0 +1,172 @@
+"""What arrives in small pieces waits to be read together, but never for somebody who asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kitepolars.feed.account import Account
+from kitepolars.feed.clock import FeedClock
+from kitepolars.feed.connection import Connection, open_connection
+from kitepolars.feed.manager import TickerManager
+from kitepolars.feed.pace import ENOUGH, IS_SUPPORTED, ReadPace
+from kitepolars.feed.reconnect import ReconnectPolicy
+from kitepolars.source import Messages, Record
+from kitepolars.wire.layouts import Mode
+from kitepolars.wire.stream import RawMessages
+from patience import PATIENCE
+
+if TYPE_CHECKING:
+    from feed.conftest import Peer, Serve
+
+BINARY = 2
+ACCOUNT = Account("main", "key", "token")
+POLICY = ReconnectPolicy(silence=PATIENCE, connect_timeout=60.0)
+FOREVER = 3_600.0
+
+pytestmark = pytest.mark.skipif(not IS_SUPPORTED, reason="the system reports every byte at once")
+
+
+@dataclass
+class Line:
+    """A server that sends what it is told, and what a client of it has heard."""
+
+    messages: list[bytes] = field(default_factory=list)
+    peer: asyncio.Future[Peer] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def script(self, peer: Peer) -> None:
+        self.peer.set_result(peer)
+        await self.ending.wait()
+
+    def binary(self, _: int, messages: RawMessages) -> None:
+        self.messages += messages
+        self.came.set()
+
+    def text(self, received_at: int, text: str) -> None:
+        raise AssertionError((received_at, text))
+
+    async def send(self, data: bytes) -> None:
+        """Send a message; when this returns, it has arrived at this machine."""
+        peer = await self.peer
+        peer.send(BINARY, data)
+        await peer.writer.drain()
+        for _ in range(5):  # turns of the loop, in which it would be read
+            await asyncio.sleep(0)
+
+    async def heard(self, last: bytes) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self.messages[-1:] != [last]:
+                self.came.clear()
+                await self.came.wait()
+
+
+async def opened(serve: Serve, pace: ReadPace) -> tuple[Line, Connection]:
+    """Return a connection that has read twice."""
+    line = Line()
+    url = (await serve(line.script)).url
+    connection = await open_connection(url, ACCOUNT, line, POLICY, FeedClock(), pace=pace)
+    assert isinstance(connection, Connection), connection
+    for message in (b"one", b"two"):
+        await line.send(message)
+        await line.heard(message)
+    return line, connection
+
+
+async def test_small_reads_in_quick_succession_wait_until_they_are_released(serve: Serve) -> None:
+    pace = ReadPace(FOREVER)
+    line, connection = await opened(serve, pace)
+    await line.send(b"three")
+    await line.send(b"four")
+    assert line.messages == [b"one", b"two"]
+    assert pace.release()
+    await line.heard(b"four")
+    assert not ReadPace(FOREVER).release()
+    line.ending.set()
+    await connection.shut()
+
+
+async def test_without_an_interval_everything_is_read_at_once(serve: Serve) -> None:
+    pace = ReadPace()
+    line, connection = await opened(serve, pace)
+    await line.send(b"three")
+    await line.heard(b"three")
+    assert not pace.release()
+    line.ending.set()
+    await connection.shut()
+
+
+async def test_what_waits_is_read_after_the_interval(serve: Serve) -> None:
+    line, connection = await opened(serve, ReadPace(0.01))
+    for message in (b"three", b"four", b"five"):
+        await line.send(message)
+    await line.heard(b"five")
+    line.ending.set()
+    await connection.shut()
+
+
+async def test_much_data_is_not_held_back(serve: Serve) -> None:
+    line, connection = await opened(serve, ReadPace(FOREVER))
+    await line.send(bytes(ENOUGH))
+    await line.heard(bytes(ENOUGH))
+    line.ending.set()
+    await connection.shut()
+
+
+async def test_the_end_of_a_connection_is_noticed_at_once_and_with_what_came_before(
+    serve: Serve,
+) -> None:
+    line, connection = await opened(serve, ReadPace(FOREVER))
+    await line.send(b"last")
+    line.ending.set()
+    async with asyncio.timeout(PATIENCE):
+        await connection.ended()
+    assert line.messages == [b"one", b"two", b"last"]
+
+
+async def test_a_socket_that_was_closed_meanwhile_is_let_go(serve: Serve) -> None:
+    pace = ReadPace(FOREVER)
+    line, connection = await opened(serve, pace)
+    line.ending.set()
+    await connection.shut()
+    assert pace.release()
+    assert not pace.release()
+
+
+async def test_a_manager_reads_what_has_arrived_before_it_goes_on(serve: Serve) -> None:
+    line = Line()
+
+    class Sink:
+        def take(self, record: Record) -> None:
+            if isinstance(record, Messages):
+                line.messages += record.messages
+                line.came.set()
+
+    url = (await serve(line.script)).url
+    manager = TickerManager([ACCOUNT], sink=Sink(), url=url, read_interval=FOREVER)
+    manager.subscribe([408065], Mode.FULL)
+    await manager.start()
+    for message in (b"one", b"two"):
+        await line.send(message)
+        await line.heard(message)
+    await line.send(b"three")
+    assert line.messages == [b"one", b"two"]
+    assert await caught_up(manager, lambda: line.messages[-1]) == b"three"
+    line.ending.set()
+    await manager.stop()
+    assert await caught_up(manager, lambda: "nothing waits") == "nothing waits"
+
+
+async def caught_up(manager: TickerManager, function: Callable[[], object]) -> object:
+    """Return what a function says when the manager has caught up."""
+    result: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    manager.catch_up(lambda: result.set_result(function()))
+    async with asyncio.timeout(PATIENCE):
+        return await result
