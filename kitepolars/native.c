@@ -665,16 +665,12 @@ PUBLIC void last_rows(const uint32_t *slots, int64_t rows, int64_t *last)
 
 #define GATHER(BYTES)                                                                              \
     for (int64_t i = 0; i < count; i++)                                                            \
-        memcpy(target + i * (BYTES), source(first, second, rows[i], (BYTES)), (size_t)(BYTES));    \
+        memcpy(target + i * (BYTES), sources[origins[i] * columns] + rows[i] * (BYTES),            \
+               (size_t)(BYTES));                                                                   \
     break;
 
-static const uint8_t *source(const uint8_t *first, const uint8_t *second, int64_t row, int64_t width)
-{
-    return row < 0 ? first + ~row * width : second + row * width;
-}
-
-static void gather_values(const uint8_t *first, const uint8_t *second, const int64_t *rows,
-                          int64_t count, int64_t width, uint8_t *target)
+static void gather_values(const uint8_t *const *sources, int64_t columns, const int32_t *origins,
+                          const int64_t *rows, int64_t count, int64_t width, uint8_t *target)
 {
     switch (width) { /* the sizes that occur: a copy of constant size is one or two instructions */
     case 1:
@@ -694,33 +690,34 @@ static void gather_values(const uint8_t *first, const uint8_t *second, const int
     }
 }
 
-static int gather_bits(const uint8_t *first, const uint8_t *second, const int64_t *rows,
-                       int64_t count, uint8_t *target)
+static int gather_bits(const uint8_t *const *sources, int64_t columns, const int32_t *origins,
+                       const int64_t *rows, int64_t count, uint8_t *target)
 {
     unsigned all = 1;
     for (int64_t i = 0; i < count; i++) {
-        const int64_t row = rows[i] < 0 ? ~rows[i] : rows[i];
-        const unsigned bit = (rows[i] < 0 ? first : second)[row / 8] >> row % 8 & 1;
+        const int64_t row = rows[i];
+        const unsigned bit = sources[origins[i] * columns][row / 8] >> row % 8 & 1;
         target[i / 8] |= (uint8_t)(bit << i % 8);
         all &= bit;
     }
     return (int)all;
 }
 
-/* Copy rows of two sets of columns to one: row n of the second, or ~n of the first.
+/* Copy rows of several sets of columns to one.
  *
- * A width is in bytes, or 0 for bits, whose destination must be zeroed; sets `has_zero` of the bit
+ * `sources` is the columns of the first set, then those of the second, and so on; `origins` and
+ * `rows` say which row of which set. A width is in bytes, or 0 for bits, whose destination must be zeroed; sets `has_zero` of the bit
  * columns that have a zero.
  */
-PUBLIC void gather(int64_t columns, const int64_t *widths, const uint8_t *const *first,
-                   const uint8_t *const *second, const int64_t *rows, int64_t count,
+PUBLIC void gather(int64_t columns, const int64_t *widths, const uint8_t *const *sources,
+                   const int32_t *origins, const int64_t *rows, int64_t count,
                    uint8_t *const *targets, uint8_t *has_zero)
 {
     for (int64_t i = 0; i < columns; i++)
         if (widths[i])
-            gather_values(first[i], second[i], rows, count, widths[i], targets[i]);
+            gather_values(sources + i, columns, origins, rows, count, widths[i], targets[i]);
         else
-            has_zero[i] = !gather_bits(first[i], second[i], rows, count, targets[i]);
+            has_zero[i] = !gather_bits(sources + i, columns, origins, rows, count, targets[i]);
 }
 
 /* Instrument tokens → slots --------------------------------------------------------------------*/

@@ -190,8 +190,8 @@ last_rows: Final = _function("last_rows", None, _Memory, _Number, _Memory)
 """``(slots, rows, → last)``: finds the last row of each slot; see `frames.buffers`."""
 
 gather: Final = _function("gather", None, _Number, *[_Memory] * 4, _Number, *[_Memory] * 2)
-"""``(columns, widths, first, second, rows, count, → targets, → has_zero)``: merges rows of two sets
-of columns; see `frames.buffers`."""
+"""``(columns, widths, sources, origins, rows, count, → targets, → has_zero)``: merges rows of
+several sets of columns; see `frames.buffers`."""
 
 find: Final = _function("find", _Number, _Memory, _Number, _Memory, _Number, _Memory)
 """``(tokens, count, entries, shift, → slots) → missing``: looks up tokens; see `frames.index`."""

@@ -42,6 +42,12 @@ TIMES_REPORTED: Final = 10
 _SINGLE_MESSAGE: Final = (0, -1)
 """The bounds of an item that is a single message."""
 
+LISTENED: Final = 0.007
+"""The default interval of flushes in seconds while anything listens, such as a callback.
+
+A callback then has half of the ticks within 5 ms, at less than 5 % of a core in a busy market.
+"""
+
 FLUSH_BYTES: Final = 1024 * 1024
 """A batch of this size still fits a core's cache; larger ones are decoded no faster."""
 
@@ -53,8 +59,9 @@ class Flush:
     Parameters
     ----------
     interval
-        The longest time that a message waits, in seconds, 0 to 60. 0 decodes each message on
-        arrival; None decodes only for readers, at `max_bytes`, or when the source says so.
+        The time between two flushes, and so the longest that a message waits, in seconds, 0 to 60.
+        0 decodes each message on arrival; None decodes only for readers, at `max_bytes`, or when
+        the source says so.
     max_bytes
         Decode as soon as this many bytes wait; 1 and up.
 
@@ -130,7 +137,7 @@ class Pipeline:
     events
         Where rejections are reported.
     flush
-        When to decode.
+        When to decode; by default every 50 ms, and every 7 ms while anything listens.
     arrived
         Called with the first packets of instruments after a loss: token → when it was read.
     only
@@ -149,6 +156,8 @@ class Pipeline:
         self.store = store
         self._events = events
         self._flush = flush or Flush()
+        self._listened = LISTENED if flush is None else flush.interval
+        self._flushed_at = 0.0  # by the timer, in the loop's time
         self._arrived = arrived
         self._only = only
         self._scanner = Scanner()
@@ -264,15 +273,17 @@ class Pipeline:
 
     def _flush_in_time(self) -> None:
         """Flush or decode when enough waits; otherwise make sure that the timer runs."""
-        interval = self._flush.interval
+        interval = self._listened if self._listeners.registered else self._flush.interval
         if self._bytes >= self._flush.max_bytes:
             (self._decode_inbox if interval is None else self.flush)()
         elif self._timer is None and interval is not None:
-            self._timer = asyncio.get_running_loop().call_later(interval, self._due)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(self._flushed_at + interval, self._due)
 
     def _due(self) -> None:
         """Flush for the timer, which a flush for another reason does not stop: that costs more."""
         self._timer = None
+        self._flushed_at = asyncio.get_running_loop().time()
         self.flush()
 
     def flush(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames.store import Retention, TickStore
 from kitepolars.ledger.events import Events
 from kitepolars.loop import LoopThread
-from kitepolars.pipeline import Flush, Pipeline, PipelineStats
+from kitepolars.pipeline import LISTENED, Flush, Pipeline, PipelineStats
 from kitepolars.source import ClockMoved, Messages, SnapshotsExpected
 from kitepolars.wire.layouts import FULL, LTP
 from patience import PATIENCE
@@ -63,6 +64,43 @@ async def test_the_timer_flushes_and_listeners_hear_of_it(events: Events) -> Non
     pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
     pipeline.flush()
     assert not published.is_set()
+
+
+@pytest.mark.parametrize(
+    ("flush", "listeners", "interval"),
+    [
+        (None, 0, 0.05),
+        (None, 1, LISTENED),
+        (Flush(interval=0.05), 1, 0.05),
+    ],
+)
+async def test_flushes_are_more_frequent_by_default_while_anything_listens(
+    events: Events,
+    monkeypatch: pytest.MonkeyPatch,
+    flush: Flush | None,
+    listeners: int,
+    interval: float,
+) -> None:
+    loop = asyncio.get_running_loop()
+    call_at, scheduled = loop.call_at, list[float]()
+
+    def recorded(when: float, *arguments: Any) -> asyncio.TimerHandle:
+        scheduled.append(when)
+        return call_at(when, *arguments)
+
+    monkeypatch.setattr(loop, "call_at", recorded)
+    pipeline = Pipeline(TickStore(), events, flush)
+    for _ in range(listeners):
+        pipeline.listen(lambda: None)
+    before = loop.time()
+    pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
+    assert scheduled.pop() <= before + interval  # none was flushed before it: it need not wait
+    for _ in range(3):  # turns of the loop
+        await asyncio.sleep(0)
+    assert pipeline.store.held.height == 1
+    after = loop.time()
+    pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
+    assert before <= scheduled.pop() - interval <= after
 
 
 async def test_many_bytes_flush_at_once(events: Events) -> None:

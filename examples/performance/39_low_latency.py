@@ -5,8 +5,9 @@
 #
 # Uses: `Ticker`, `Flush`, `Ticker.on_batch`, `Ticker.off`, `SimulatedKite`, `Ticker.subscribe`
 #
-# Messages may wait 50 ms by default to be decoded together: that is cheapest. `Flush(interval=…)`
-# is the longest that one waits. A reader that asks (`frame()`, `latest()`) never waits for it.
+# Messages may wait to be decoded together: by default 50 ms, which is cheapest, and 7 ms while
+# there is a callback. `Flush(interval=…)` is the longest that one waits. A reader that asks
+# (`frame()`, `latest()`) never waits for it.
 
 # %%
 import time

@@ -311,30 +311,33 @@ class Rows(NamedTuple):
         return self.stop - self.start
 
 
-def merge_latest(settled: TickBuffer, live: TickBuffer, stop: int, slots: int) -> TickBuffer:
+def merge_latest(parts: Sequence[tuple[TickBuffer, int]], slots: int) -> TickBuffer:
     """Return a buffer with the last tick of each instrument, in the order of slots. Any thread.
 
     Parameters
     ----------
-    settled
-        One row per instrument: the last ticks before `live` began.
-    live
-        The buffer with the ticks since then.
-    stop
-        The number of its rows to consider.
+    parts
+        Buffers in the order of their ticks, each with the number of its rows to consider.
     slots
         The number of instruments.
     """
-    old, new = settled.last_rows(settled.length, slots), live.last_rows(stop, slots)
-    rows = np.where(new >= 0, new, ~old)
-    rows = rows[(new >= 0) | (old >= 0)]
+    rows = np.full(slots, -1, np.int64)
+    origins = np.zeros(slots, np.int32)
+    for number, (buffer, stop) in enumerate(parts):
+        last = buffer.last_rows(stop, slots)
+        is_newer = last >= 0
+        np.copyto(rows, last, where=is_newer)
+        origins[is_newer] = number
+    seen = np.flatnonzero(rows >= 0)
+    rows, origins = rows[seen], origins[seen]
     merged = TickBuffer(len(rows))
     has_zero = np.zeros(len(_WIDTHS.array), np.uint8)
+    sources = np.concatenate([buffer.addresses.array for buffer, _ in parts])
     native.gather(
         len(has_zero),
         _WIDTHS,
-        settled.addresses,
-        live.addresses,
+        native.address(sources),
+        native.address(origins),
         native.address(rows),
         len(rows),
         merged.addresses,

@@ -77,8 +77,8 @@ class Held(NamedTuple):
         The live tail, and its published rows.
     symbols, naming
         The Categorical symbol by slot, and how often the symbols have been replaced.
-    settled
-        The last tick of each instrument before the live tail.
+    settled, unsettled
+        The last tick of each instrument before the latest chunks, and the buffers of these.
     sealed
         The frame of the chunks, cached.
     are_reused
@@ -93,6 +93,7 @@ class Held(NamedTuple):
     symbols: pl.Series
     naming: int
     settled: TickBuffer
+    unsettled: tuple[TickBuffer, ...]
     sealed: SealedFrames
     are_reused: bool = False
 
@@ -143,4 +144,5 @@ class Held(NamedTuple):
 
     def merge_latest(self) -> TickBuffer:
         """Return the rows of `latest` as a buffer."""
-        return merge_latest(self.settled, self.buffer, self.length, len(self.symbols))
+        before = [(buffer, buffer.length) for buffer in (self.settled, *self.unsettled)]
+        return merge_latest([*before, (self.buffer, self.length)], len(self.symbols))

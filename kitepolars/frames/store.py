@@ -32,6 +32,9 @@ TICK_BYTES: Final = 1 + sum(column.nbytes for column in TickBuffer(64).columns.v
 SMALLEST_CHUNK: Final = 65_536
 """Rows of the first chunk; each chunk is twice as large as the previous, up to `CHUNK_ROWS`."""
 
+SETTLING_CHUNKS: Final = 8
+"""Chunks at most whose last ticks are merged together, which takes as long as for one chunk."""
+
 RETENTION_CHUNKS: Final = 16
 """The least number of chunks of a bounded history, of which one is dropped at a time."""
 
@@ -160,7 +163,7 @@ class TickStore:
         self.before_drop: Callable[[Held], None] = lambda held: None  # noqa: ARG005
         """Called with all that is held before some of it is dropped; must not raise."""
         buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
-        self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), SealedFrames())
+        self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), (), SealedFrames())
         """The published state, replaced in a single assignment."""
 
     def name_instruments(self, symbol_of: SymbolOf) -> None:
@@ -218,6 +221,7 @@ class TickStore:
             buffer=buffer,
             length=0,
             settled=TickBuffer(1),
+            unsettled=(),
             sealed=SealedFrames(),
         )
 
@@ -276,8 +280,12 @@ class TickStore:
             sealed_rows=held.sealed_rows + held.length,
             buffer=TickBuffer(capacity, self._slabs),
             length=0,
-            settled=held.merge_latest(),
+            unsettled=(*held.unsettled, held.buffer),
         )
+        unsettled = self.held.unsettled
+        rows = sum(buffer.length for buffer in unsettled)
+        if rows >= CHUNK_ROWS or len(unsettled) >= SETTLING_CHUNKS:
+            self._settle()
 
     def _drop(self, room: int) -> None:
         """Drop chunks from the front until the history plus `room` rows is within its bounds."""
@@ -295,6 +303,8 @@ class TickStore:
             dropped += 1
         if dropped:
             self.before_drop(held)
+            if dropped > len(held.chunks) - len(held.unsettled):
+                held = self._settle()
             gone = sum(chunk.height for chunk in held.chunks[:dropped])
             self.held = held._replace(
                 chunks=held.chunks[dropped:],
@@ -302,3 +312,8 @@ class TickStore:
                 first=held.first + gone,
                 sealed=SealedFrames(),
             )
+
+    def _settle(self) -> Held:
+        """Merge the last ticks of the latest chunks, and of the buffer so far."""
+        self.held = self.held._replace(settled=self.held.merge_latest(), unsettled=())
+        return self.held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames import buffers as buffers_module
 from kitepolars.frames import store as store_module
 from kitepolars.frames.buffers import TickBuffer
+from kitepolars.frames.held import Held
 from kitepolars.frames.schema import FILLS, SCHEMA
 from kitepolars.frames.store import TICK_BYTES, Retention, TickStore
 from kitepolars.wire.layouts import FULL, INDEX_FULL, INDEX_QUOTE, LAYOUTS, LTP, QUOTE, Layout
@@ -196,6 +198,53 @@ def test_retention_by_rows_never_holds_more_and_forgets_no_instrument() -> None:
     ]
     push(store, [packet_message([NIFTY], [24001.0], INDEX_FULL)])
     assert sorted(store.held.latest()["last_price"]) == [999.0, 24001.0]
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize(
+    "retention",
+    [
+        Retention(),
+        Retention(max_rows=64),
+        Retention(max_rows=160),
+        Retention(max_age=dt.timedelta(seconds=5)),
+    ],
+)
+def test_the_latest_ticks_are_the_last_ones_ever_whatever_was_dropped(
+    retention: Retention,
+) -> None:
+    rng = random.Random(5)
+    expected: dict[int, float] = {}
+    store = TickStore(retention)
+    tokens = [256 * number + 1 for number in range(1, 30)]
+    at = 0
+    for number in range(600):
+        at += rng.choice((1, 500_000))
+        # Some instruments tick all the time, others hardly ever; some pushes are large.
+        chosen = [rng.choice(tokens[: rng.choice((3, 29))]) for _ in range(rng.choice((1, 3, 40)))]
+        prices = [float(100 * number + place) for place in range(len(chosen))]
+        push(store, [packet_message(chosen, prices)], at=at)
+        expected.update(zip(chosen, prices, strict=True))
+        if rng.random() < 0.3:
+            latest = store.held.latest()
+            assert dict(latest.select("instrument_token", "last_price").iter_rows()) == expected
+    assert store.held.total > 3_000
+    assert len(store.held.chunks) > 2
+
+
+def test_few_seals_of_small_chunks_merge_the_latest_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    merges: list[int] = []
+    merge = Held.merge_latest
+
+    def counted(held: Held) -> Any:
+        merges.append(held.total)
+        return merge(held)
+
+    monkeypatch.setattr(Held, "merge_latest", counted)
+    store = TickStore(Retention(max_rows=1_600))
+    for _ in range(1_000):
+        push(store, [packet_message([INFY] * 10, [1.0] * 10)])
+    assert len(merges) <= 10_000 // 100 // store_module.SETTLING_CHUNKS + 1
 
 
 @pytest.mark.usefixtures("small_chunks")

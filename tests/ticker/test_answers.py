@@ -211,6 +211,10 @@ def test_a_frame_has_what_has_arrived_though_reads_wait_for_more(
     monkeypatch.setattr("kitepolars.ticker.sources.READ_INTERVAL", 3_600.0)
     ticker = make_ticker(flush=kp.Flush(interval=None)).start()
     ticker.subscribe([INFY])
+
+    def has(rows: int) -> Callable[[kp.Ticker], bool]:
+        return lambda it: it.frame().height == rows
+
     for rows in range(1, 6):  # the first is the cached value
-        assert ticker.wait(until=lambda it, rows=rows: it.frame().height == rows, timeout=PATIENCE)
+        assert ticker.wait(until=has(rows), timeout=PATIENCE)
         kite.step()
