@@ -23,8 +23,6 @@ ENOUGH: Final = 64 * 1024
 """Bytes that are read at once: half of what Linux buffers for a socket without being asked."""
 
 _ANY: Final = 1
-_MICROSECONDS: Final = 1_000_000
-
 IS_SUPPORTED: Final = sys.platform == "linux"
 """Whether an event loop heeds the low-water mark: kqueue and Windows have none for sockets."""
 
@@ -58,7 +56,7 @@ class ReadPace:
             When, in microseconds.
         """
         since, self._last = read_at - self._last, read_at
-        if since < self._interval * _MICROSECONDS and size < ENOUGH:
+        if since < self._interval * 1e6 and size < ENOUGH:
             self._hold(connection)
 
     def release(self) -> bool:
