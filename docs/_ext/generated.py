@@ -15,9 +15,9 @@ from numpydoc.docscrape import ClassDoc
 from rich.console import Console
 
 import kitepolars as kp
-from frames import FRAMES, Frame
 from kitepolars.cli import build_parser
 from kitepolars.wire.layouts import DEPTH_FIELDS, LAYOUTS
+from returned_frames import FRAMES, Frame
 
 SETTINGS: Final = (kp.Limits, kp.ReconnectPolicy, kp.Retention, kp.Flush)
 """The settings of a `Ticker` that have classes of their own."""

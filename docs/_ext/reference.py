@@ -7,8 +7,8 @@ A block looks like this in Markdown, and reads as a list of names where the page
     unsubscribe
     ```
 
-Below each description stand the columns of what it returns (`frames.py`), its cost (the table of
-the page "What a call costs"), and how examples use it (`usage.py`).
+Below each description stand the columns of what it returns (`returned_frames.py`), its cost (the
+table of the page "What a call costs"), and how examples use it (`usage.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import frames
+import returned_frames
 import usage
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _append(
     _app: Sphinx, _what: str, name: str, _thing: object, _options: object, lines: list[str]
 ) -> None:
     """Write columns, cost and examples below a description."""
-    if frame := frames.returned().get(name):
+    if frame := returned_frames.returned().get(name):
         lines += ["", f"**Columns**: :ref:`{frame.anchor}`.", ""]
     if name in costs():
         lines += ["", f"**Cost**: {costs()[name]}.", ""]

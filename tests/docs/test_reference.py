@@ -15,7 +15,6 @@ import pytest
 from numpydoc.docscrape import NumpyDocString
 
 import columns
-import frames
 import generated
 import kitepolars as kp
 import kitepolars.options
@@ -23,6 +22,7 @@ import kitepolars.relay
 import kitepolars.sim
 import kitepolars.widgets
 import reference
+import returned_frames
 import usage
 from docs import raising
 from kitepolars.playback import SAMPLE
@@ -199,8 +199,8 @@ def test_the_columns_of_every_frame_are_linked() -> None:
     formatted = {"kitepolars.Ticker.show", "kitepolars.analytics.KiteNamespace.show"}
     other = {"kitepolars.analytics.KiteNamespace.flat"}  # of any frame
     formatted.add("kitepolars.map_days")  # the columns of the user's function
-    assert returns_frame - set(frames.returned()) - formatted - other == set()
-    assert set(frames.returned()) <= set(PUBLIC)
+    assert returns_frame - set(returned_frames.returned()) - formatted - other == set()
+    assert set(returned_frames.returned()) <= set(PUBLIC)
 
 
 def returned(called: Callable[..., object]) -> object:
@@ -211,8 +211,8 @@ def returned(called: Callable[..., object]) -> object:
 # -- columns -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("frame", frames.FRAMES, ids=lambda frame: frame.anchor)
-def test_every_column_is_described(frame: frames.Frame) -> None:
+@pytest.mark.parametrize("frame", returned_frames.FRAMES, ids=lambda frame: frame.anchor)
+def test_every_column_is_described(frame: returned_frames.Frame) -> None:
     schema = frame.schema()
     for name in schema:
         assert frame.column(name).meaning
@@ -257,14 +257,14 @@ def test_the_page_has_what_a_running_ticker_returns(ticker: kp.DemoTicker, tmp_p
         "schema-scan": published(tmp_path),
         "schema-alerts": ticker.alerts(),
     }
-    page = {frame.anchor: frame.schema() for frame in frames.FRAMES}
+    page = {frame.anchor: frame.schema() for frame in returned_frames.FRAMES}
     assert {anchor: frame.schema for anchor, frame in returned.items()} == page
 
 
 def test_columns_are_null_in_the_modes_that_the_page_says(ticker: kp.DemoTicker) -> None:
     share = ticker.frame().filter(symbol="NSE:INFY", mode="full")
     index = ticker.frame().filter(symbol="NSE:NIFTY 50", mode="full")
-    for name in frames.FRAMES[0].schema():
+    for name in returned_frames.FRAMES[0].schema():
         carried = generated.modes(name)
         if carried == "all":
             assert share[name].null_count() == index[name].null_count() == 0
