@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo docs test test-slow test-browser test-docs lint format bench soak lab screenshots clean force
+.PHONY: help demo docs test test-slow test-browser test-docs lint format bench soak lab screenshots wheels clean force
 
 # The interpreter for .venv; `make demo PYTHON=python3.12` chooses another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
@@ -20,6 +20,7 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 LAB := $(VENV)/.installed-lab
 DOCS := $(VENV)/.installed-docs
+RELEASE := $(VENV)/.installed-release
 
 # An editable installation points to this folder, so a clone that was moved is reinstalled.
 MOVED := $(shell [ ! -e $(VENV)/.clone ] || [ "$$(cat $(VENV)/.clone)" = "$$PWD" ] || echo force)
@@ -31,7 +32,7 @@ help: ## show this list
 demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the terminal
 	@$(VENV_PYTHON) -m kitepolars demo $(ARGS)
 
-SLOW := tests/notebooks tests/examples tests/benchmarks tests/widgets/test_memory.py tests/cli/test_demo.py \
+SLOW := tests/notebooks tests/examples tests/benchmarks tests/release tests/widgets/test_memory.py tests/cli/test_demo.py \
 	tests/test_process.py tests/cluster tests/days/test_storage.py tests/faults/test_soak.py tests/test_canary.py
 
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
@@ -81,6 +82,9 @@ screenshots: $(DEV) ## the pictures of README and docs; needs Chromium
 	$(VENV_PYTHON) -m kitepolars demo --svg docs/images/demo.svg
 	$(VENV_PYTHON) tests/browser/screenshots.py docs/images
 
+wheels: $(RELEASE) ## the distributions of a release, checked, into dist/; ARGS="win musllinux" for some
+	$(VENV_PYTHON) release/wheels.py $(ARGS)
+
 clean: ## remove .venv, caches and artefacts
 	rm -rf $(VENV) build dist artifacts docs/_build docs/_browser/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f kitepolars/_native.*
@@ -91,12 +95,13 @@ $(DEV): EXTRAS := [dev]
 $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
 $(DOCS): EXTRAS := [docs]
+$(RELEASE): EXTRAS := [release]
 
 # Installing compiles native.c and builds the front end of the widgets, so it depends on these, too.
 BUILT := hatch_build.py $(wildcard kitepolars/*.c kitepolars/*.h) \
 	$(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 
-$(RUNTIME) $(DEV) $(BENCH) $(LAB) $(DOCS): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)
+$(RUNTIME) $(DEV) $(BENCH) $(LAB) $(DOCS) $(RELEASE): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)
 	@echo "Installing kitepolars$(EXTRAS) into $(VENV); the first time takes about a minute"
 	@$(PIP) install --editable '.$(EXTRAS)'
 	@echo "$$PWD" > $(VENV)/.clone

