@@ -18,3 +18,8 @@ def test_the_top_entry_is_the_version_of_the_package() -> None:
 def test_no_version_has_two_entries() -> None:
     entries = re.findall(r"^## (\S+)", CHANGELOG.read_text("utf-8"), flags=re.MULTILINE)
     assert len(entries) == len(set(entries))
+
+
+def test_the_citation_names_the_version() -> None:
+    citation = CHANGELOG.with_name("CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {__version__}\n" in citation

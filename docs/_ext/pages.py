@@ -75,6 +75,7 @@ def found() -> list[Page]:
         ),
         Page(ROOT / "CHANGELOG.md", "project/changelog"),
         Page(ROOT / "CONTRIBUTING.md", "project/contributing"),
+        Page(ROOT / "SECURITY.md", "project/security-policy"),
     ]
 
 
