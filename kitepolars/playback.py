@@ -298,6 +298,7 @@ def replay(
 def attach(
     folder: str | PathLike[str],
     *,
+    publish: str | PathLike[str] | None = None,
     instruments: Instruments | None = None,
     retention: Retention | None = None,
     flush: Flush | None = None,
@@ -312,6 +313,8 @@ def attach(
     ----------
     folder
         The folder that ``kitepolars record`` or ``Ticker(..., recorder=folder)`` records into.
+    publish
+        The table of days that the recorder publishes to from now on; see `Ticker`.
     instruments
         The list that gives names to tokens; by default the recording's own.
     retention
@@ -330,8 +333,17 @@ def attach(
         When no recorder runs there, or its journal cannot be read.
     ConfigError
         If `retention` or `flush` is out of range.
+    TableError
+        When `publish` can be no table, or what writes it is not installed.
+    KitePolarsError
+        When the recorder publishes to another table.
     """
-    source = FollowSource(folder)
+    table = None
+    if publish is not None:
+        from kitepolars.days.manifest import table_path  # noqa: PLC0415 - loaded on use
+
+        table = table_path(publish)
+    source = FollowSource(folder, publish=table)
     names = Instruments(DUMP_SCHEMA.to_frame()) if instruments is None else instruments
     ticker = Ticker._over(  # noqa: SLF001 - it is made for other sources
         source, instruments=names, retention=retention, flush=flush

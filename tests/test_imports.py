@@ -74,7 +74,7 @@ PARTS: Final = {
         "deltalake numpy obstore polars pyarrow",
     ),
     "playback": part(
-        "errors calendar feed frames instruments journal pipeline recordings source ticker "
+        "errors calendar days feed frames instruments journal pipeline recordings source ticker "
         "widgets wire",
         "rich",
     ),

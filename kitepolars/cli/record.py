@@ -8,12 +8,13 @@ import getpass
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from kitepolars import Instruments, Limits, Mode
 from kitepolars.calendar import IST
+from kitepolars.days.manifest import table_path
 from kitepolars.errors import ConfigError
 from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.places import require_posix
@@ -37,6 +38,7 @@ A recorder that runs is controlled with
   kitepolars record ctl status --out FOLDER
   kitepolars record ctl subscribe NAME … --out FOLDER [--mode MODE]
   kitepolars record ctl unsubscribe NAME … --out FOLDER
+  kitepolars record ctl publish TABLE --out FOLDER
   kitepolars record ctl token --out FOLDER    (asks for the access token, or reads it from a pipe)
   kitepolars record ctl stop --out FOLDER
 """
@@ -64,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--instruments", metavar="FILE", help="the instruments dump, instead of Kite's of today"
     )
+    parser.add_argument(
+        "--publish",
+        metavar="TABLE",
+        help="publish meanwhile: to a folder, or an s3:// URL (see kitepolars publish)",
+    )
     parser.add_argument("--url", default=KITE_URL, help=f"the server (default: {KITE_URL})")
 
 
@@ -83,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         url=arguments.url,
         subscriptions=dict.fromkeys(tokens, arguments.mode),
         listing=instruments.to_csv(),
+        publish="" if arguments.publish is None else table_path(arguments.publish),
     )
     become(arguments.out, [account], request)
     return 1  # not reached: this process is the recorder now
@@ -131,6 +139,8 @@ def _control(arguments: argparse.Namespace) -> int:
     if action not in _CONTROL_ACTIONS:
         raise ConfigError(CONTROL, action, f"one of {', '.join(_CONTROL_ACTIONS)}")
     arguments.names = words[2:]
+    if action == "publish" and len(arguments.names) != 1:
+        raise ConfigError("publish", " ".join(arguments.names), "one table: a folder or a URL")
     _CONTROL_ACTIONS[action](Recorder(arguments.out), arguments)
     return 0
 
@@ -140,8 +150,18 @@ def _status(recorder: Recorder, _: argparse.Namespace) -> None:
     for event in status.pop("events"):
         at = dt.datetime.fromtimestamp(event["at"] / 1_000_000, IST)
         print(f"{at:%H:%M:%S}  {event['kind']}: {event['detail']}")
+    status["published"] = _published(status.get("published"))
     for name, value in status.items():
         print(f"{name.replace('_', ' ')}: {value}")
+
+
+def _published(status: Mapping[str, Any] | None) -> str:
+    if status is None:
+        return "no"
+    until, failure = status["until"], status["failure"]
+    at = None if until is None else dt.datetime.fromtimestamp(until / 1_000_000, IST)
+    said = f"to {status['table']}, " + ("nothing yet" if at is None else f"until {at:%H:%M:%S}")
+    return said if failure is None else f"{said}; not at present: {failure}"
 
 
 def _subscribe(recorder: Recorder, arguments: argparse.Namespace) -> None:
@@ -154,6 +174,11 @@ def _unsubscribe(recorder: Recorder, arguments: argparse.Namespace) -> None:
     tokens = _tokens_for(arguments)
     recorder.ask("unsubscribe", tokens=tokens)
     print(f"{len(tokens):,} instruments are not subscribed any more")
+
+
+def _publish(recorder: Recorder, arguments: argparse.Namespace) -> None:
+    recorder.ask("publish", table=table_path(arguments.names[0]))
+    print(f"the recorder publishes to {arguments.names[0]}")
 
 
 def _token(recorder: Recorder, _: argparse.Namespace) -> None:
@@ -183,6 +208,7 @@ _CONTROL_ACTIONS: Final[Mapping[str, Callable[[Recorder, argparse.Namespace], No
     "status": _status,
     "subscribe": _subscribe,
     "unsubscribe": _unsubscribe,
+    "publish": _publish,
     "token": _token,
     "stop": _stop,
 }

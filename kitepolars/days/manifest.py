@@ -14,10 +14,12 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
+from kitepolars.days.parquet import pyarrow_parquet
 from kitepolars.days.storage import Storage, StorageOptions, open_storage
 from kitepolars.errors import TableError
 
@@ -268,6 +270,20 @@ class Table:
         if stored is None:
             return None, None
         return Manifest.decode(stored.data, self.storage.url(name)), stored.version
+
+
+def table_path(table: str | os.PathLike[str]) -> str:
+    """Return a table's folder or URL as another process can use it, which is to write there.
+
+    Raises
+    ------
+    TableError
+        When it can be neither, or what writes it is not installed.
+    """
+    pyarrow_parquet()
+    open_storage(table)
+    path = os.fspath(table)
+    return path if "://" in path else str(Path(path).absolute())
 
 
 def _manifest_name(day: dt.date) -> str:

@@ -44,6 +44,8 @@ class Request:
         What Kite allows per account.
     reconnect
         Delays and time-outs.
+    publish
+        The table of days to publish to meanwhile; empty for none.
     """
 
     url: str = KITE_URL
@@ -51,6 +53,7 @@ class Request:
     listing: bytes = b""
     limits: Limits = field(default_factory=Limits)
     reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
+    publish: str = ""
 
     def save(self, folder: Path) -> None:
         """Put it where the recorder of a folder looks for it."""
@@ -61,6 +64,7 @@ class Request:
             "subscriptions": by_mode,
             "limits": asdict(self.limits),
             "reconnect": asdict(self.reconnect),
+            "publish": self.publish,
         }
         path = folder / REQUEST
         with open(path.with_name(f".{REQUEST}"), "wb", opener=private) as file:
@@ -92,6 +96,7 @@ class Request:
             listing=listing,
             limits=Limits(**values["limits"]),
             reconnect=ReconnectPolicy(**values["reconnect"]),
+            publish=values["publish"],
         )
 
 

@@ -22,6 +22,7 @@ from kitepolars.feed.manager import TickerManager
 from kitepolars.journal.writer import JournalWriter
 from kitepolars.recorder.control import ControlServer
 from kitepolars.recorder.places import claims
+from kitepolars.recorder.publishing import Publishing
 from kitepolars.recorder.request import Request
 from kitepolars.source import Event, Listing
 from kitepolars.wire.layouts import Mode
@@ -82,13 +83,18 @@ class RecorderService:
         AuthenticationError, ConnectionLost
             When no connection can be opened at first.
         """
-        with claims([account.api_key for account in self._accounts], self._folder):
-            self._loop = asyncio.get_running_loop()
-            self._writer = JournalWriter(self._folder, alarm=self._alarm)
-            try:
-                await self._record(self._writer)
-            finally:
-                await self._loop.run_in_executor(None, self._writer.close)
+        self._loop = asyncio.get_running_loop()
+        self._publishing = Publishing(self._folder, self._note)
+        try:
+            with claims([account.api_key for account in self._accounts], self._folder):
+                self._writer = JournalWriter(self._folder, alarm=self._alarm)
+                try:
+                    await self._record(self._writer)
+                finally:
+                    await self._loop.run_in_executor(None, self._writer.close)
+        finally:  # another recorder may start meanwhile
+            if (failure := await self._publishing.end()) is not None:
+                self._output.write(f"not everything is published: {failure}\n")
 
     async def _record(self, writer: JournalWriter) -> None:
         manager = self._manager = TickerManager(
@@ -108,6 +114,8 @@ class RecorderService:
             self._subscribe(writer.resumed | dict(self._request.subscriptions))
             await manager.start()
             await control.start()
+            if self._request.publish:
+                self._publishing.begin(self._request.publish)
             self._on_ready()
             showing = self._loop.create_task(self._show())
             await self._stopping.wait()
@@ -125,6 +133,7 @@ class RecorderService:
             "unwritten": self._unwritten,
             "subscribe": self._on_subscribe,
             "unsubscribe": self._on_unsubscribe,
+            "publish": self._on_publish,
             "set_access_token": self._on_token,
             "stop": self._on_stop,
         }
@@ -145,6 +154,7 @@ class RecorderService:
             "lag": journal.lag / 1_000_000,
             "not_recorded": journal.not_recorded,
             "failure": journal.failure,
+            "published": self._publishing.status(),
             "events": [_plain(event) for event in self._manager.events()[-EVENTS_REPORTED:]],
         }
 
@@ -162,6 +172,10 @@ class RecorderService:
         self._manager.unsubscribe([int(token) for token in values["tokens"]])
         return {}
 
+    def _on_publish(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._publishing.begin(str(values["table"]))
+        return {}
+
     def _on_token(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         self._manager.set_access_token(values["token"], values.get("account"))
         return {}
@@ -176,6 +190,9 @@ class RecorderService:
                 self._manager.subscribe(tokens, mode)
 
     # -- reporting ------------------------------------------------------------------------
+
+    def _note(self, kind: str, detail: str) -> None:
+        self._manager.note(kind, detail)
 
     def _alarm(self, line: str) -> None:
         """Report what the writer's thread found; called there."""
@@ -197,6 +214,9 @@ class RecorderService:
                 f"{journal.bytes / 1e6:,.1f} MB  {journal.lag / 1e6:.1f} s behind  "
                 f"{feed.gaps:,} gaps  {journal.not_recorded:,} not recorded"
             )
+            published = self._publishing.status()
+            if published is not None and published["failure"] is not None:
+                line += f"  NOT PUBLISHED: {published['failure']}"
             if journal.failure is not None:
                 line += f"  DISK: {journal.failure}"
             self._output.write(f"\r\x1b[K{line}" if is_terminal else f"{line}\n")

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kitepolars.errors import JournalError, KitePolarsError, NotRunning
 from kitepolars.journal.folder import trading_day
@@ -61,6 +61,8 @@ class FollowSource(LiveSource):
         The journal's folder.
     launch
         Starts a recorder if none runs there. By default `start` fails then.
+    publish
+        The table of days that the recorder is to publish to.
     access_tokens
         Name of an account, or None where there is one, → the token that a recorder which runs
         already is to use from now on.
@@ -76,6 +78,7 @@ class FollowSource(LiveSource):
         folder: str | PathLike[str],
         *,
         launch: Launch | None = None,
+        publish: str | None = None,
         access_tokens: Mapping[str | None, Secret] | None = None,
         is_alone: bool = False,
     ) -> None:
@@ -83,6 +86,8 @@ class FollowSource(LiveSource):
         self._is_alone = is_alone
         self._folder = Path(folder)
         self._launch = launch
+        self._publish = publish
+        self._published: Mapping[str, Any] | None = None
         self._access_tokens = dict(access_tokens or {})
         self._redacted = list(self._access_tokens.values())
         self._recorder: Recorder | None = None
@@ -112,6 +117,15 @@ class FollowSource(LiveSource):
             raise NotRunning(f"the recorder in {self._folder} is found by start()")
         return self._recorder
 
+    @property
+    def published(self) -> Mapping[str, Any] | None:
+        """What the recorder said last of its publishing; None while it does not publish.
+
+        ``"table"``; ``"until"``, the arrival of the last published record in microseconds since the
+        epoch, UTC, or None; ``"rows"`` since the recorder started; ``"failure"``, or None.
+        """
+        return self._published
+
     async def start(self, *, strict: bool = False) -> None:  # noqa: ARG002 - one recorder, one answer
         """Find the recorder, or start it; return when the journal of today has been read.
 
@@ -126,6 +140,8 @@ class FollowSource(LiveSource):
             return
         loop = asyncio.get_running_loop()
         self._recorder = await loop.run_in_executor(None, self._find)
+        status = await loop.run_in_executor(None, self._recorder.ask, "status")
+        self._published = status.get("published")
         if self._tail is None:
             self._tail = Tail(self._folder, _first_of_today(self._folder, self.now()))
         self._caught_up = asyncio.Event()
@@ -191,6 +207,8 @@ class FollowSource(LiveSource):
                     path=self._folder,
                 )
             return self._launch(dict(self._wanted))
+        if self._publish is not None:
+            recorder.ask("publish", table=self._publish)
         for account, token in self._access_tokens.items():
             recorder.ask("set_access_token", token=token, account=account)
         for mode in dict.fromkeys(self._wanted.values()):
@@ -257,6 +275,7 @@ class FollowSource(LiveSource):
             except KitePolarsError as error:
                 self._report(str(error))
             else:
+                self._published = status.get("published")
                 failure = status["failure"]
                 self._is_failing = failure is not None
                 self._report(None if failure is None else f"the recorder cannot write: {failure}")

@@ -89,6 +89,9 @@ class Ticker(TickerAlerts, TickerWidgets):
     recorder
         A folder. A separate process, started if it does not run, connects and records there, and
         the ticker follows it.
+    publish
+        With `recorder`: a folder or an ``s3://`` URL. A third process, at a low priority, publishes
+        there what is recorded, as a table of days that `kitepolars.scan` reads.
 
     Raises
     ------
@@ -98,6 +101,8 @@ class Ticker(TickerAlerts, TickerWidgets):
         If `recorder` is a folder that cannot be written.
     NotRunning
         If the process of `recorder` cannot be started, or ended.
+    TableError
+        When `publish` can be no table, or what writes it is not installed.
 
     Examples
     --------
@@ -120,6 +125,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         instruments: Instruments | str | bytes | None = None,
         default_mode: str = Mode.QUOTE,
         recorder: str | PathLike[str] | None = None,
+        publish: str | PathLike[str] | None = None,
     ) -> None:
         # Tracebacks may show the locals of any frame: from here on these show nothing.
         key = None if api_key is None else as_secret(api_key)
@@ -130,6 +136,9 @@ class Ticker(TickerAlerts, TickerWidgets):
         request = Request(
             url=url, limits=limits or Limits(), reconnect=reconnect or ReconnectPolicy()
         )
+        if publish is not None and recorder is None:
+            alone = "publish needs a recorder: Ticker(..., recorder=FOLDER, publish=TABLE)"
+            raise ConfigError("publish", publish, message=alone)
         if recorder is None:
             runtime = connected_runtime(accounts, request, retention=retention, flush=flush)
         else:
@@ -137,6 +146,7 @@ class Ticker(TickerAlerts, TickerWidgets):
                 recorder,
                 accounts,
                 request,
+                publish=publish,
                 names=lambda: self._instruments,
                 retention=retention,
                 flush=flush,
@@ -187,6 +197,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         instruments: Instruments | str | bytes | None = None,
         default_mode: str = Mode.QUOTE,
         recorder: str | PathLike[str] | None = None,
+        publish: str | PathLike[str] | None = None,
     ) -> Self:
         """Return a ticker for the account in ``KITE_API_KEY`` and ``KITE_ACCESS_TOKEN``.
 
@@ -194,7 +205,7 @@ class Ticker(TickerAlerts, TickerWidgets):
 
         Parameters
         ----------
-        url, limits, reconnect, retention, flush, instruments, default_mode, recorder
+        url, limits, reconnect, retention, flush, instruments, default_mode, recorder, publish
             As for `Ticker`.
 
         Raises
@@ -214,6 +225,7 @@ class Ticker(TickerAlerts, TickerWidgets):
             instruments=instruments,
             default_mode=default_mode,
             recorder=recorder,
+            publish=publish,
         )
 
     @classmethod
@@ -229,6 +241,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         instruments: Instruments | str | bytes | None = None,
         default_mode: str = Mode.QUOTE,
         recorder: str | PathLike[str] | None = None,
+        publish: str | PathLike[str] | None = None,
     ) -> Self:
         """Return a ticker for the account of an official `kiteconnect.KiteConnect` object.
 
@@ -236,7 +249,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         ----------
         kite
             An object with ``api_key`` and ``access_token``, logged in.
-        url, limits, reconnect, retention, flush, instruments, default_mode, recorder
+        url, limits, reconnect, retention, flush, instruments, default_mode, recorder, publish
             As for `Ticker`.
 
         Raises
@@ -254,6 +267,7 @@ class Ticker(TickerAlerts, TickerWidgets):
             instruments=instruments,
             default_mode=default_mode,
             recorder=recorder,
+            publish=publish,
         )
 
     # -- life ------------------------------------------------------------------------------
@@ -454,7 +468,7 @@ class Ticker(TickerAlerts, TickerWidgets):
 
     def scan(
         self,
-        table: str | PathLike[str],
+        table: str | PathLike[str] | None = None,
         *,
         start: Moment | None = None,
         end: Moment | None = None,
@@ -463,14 +477,15 @@ class Ticker(TickerAlerts, TickerWidgets):
     ) -> pl.LazyFrame:
         """Return all recorded ticks until now: those in a table of days, and those not in it yet.
 
-        The recording may be published to the table at the same time (``kitepolars publish
-        --follow``): each tick is returned exactly once. The first call reads the unpublished
-        part of the recording and keeps it in memory until it is published.
+        The recording may be published to the table at the same time (``Ticker(..., publish=)``,
+        ``kitepolars publish --follow``): each tick is returned exactly once. The first call reads
+        the unpublished part of the recording and keeps it in memory until it is published.
 
         Parameters
         ----------
         table
-            Where the ticker's recording is published: a folder, or an ``s3://`` URL.
+            Where the ticker's recording is published: a folder, or an ``s3://`` URL. By default
+            where its recorder publishes.
         start, end, instruments, storage_options
             As for `kitepolars.scan`.
 
@@ -482,7 +497,8 @@ class Ticker(TickerAlerts, TickerWidgets):
         Raises
         ------
         ConfigError
-            When the ticker records nowhere, or `end` is not after `start`.
+            When the ticker records nowhere, it is not known where that is published, or `end` is
+            not after `start`.
         UnknownInstrument
             When a name is not known.
         JournalError
@@ -504,11 +520,21 @@ class Ticker(TickerAlerts, TickerWidgets):
         """
         from kitepolars.days.recorded import GrowingTable  # noqa: PLC0415 - loaded on use
 
-        folder = self._recorded_in()
-        place = (folder, os.fspath(table))
-        if place not in self._scans:
-            self._scans[place] = GrowingTable(folder, table, storage_options)
-        return self._scans[place].scan(start=start, end=end, instruments=instruments)
+        folder, path = self._recorded_in(), self._published_to(table)
+        if (folder, path) not in self._scans:
+            self._scans[folder, path] = GrowingTable(folder, path, storage_options)
+        return self._scans[folder, path].scan(start=start, end=end, instruments=instruments)
+
+    def _published_to(self, table: str | PathLike[str] | None) -> str:
+        """Return a table, by default the one that the recorder publishes to."""
+        if table is not None:
+            return os.fspath(table)
+        source = self._runtime.source
+        published = source.published if isinstance(source, FollowSource) else None
+        if published is None:
+            where = "name the table: the recorder of this ticker publishes to none"
+            raise ConfigError("table", None, message=where)
+        return str(published["table"])
 
     def _recorded_in(self) -> Path:
         """Return the folder of the ticker's recording, with all that it has received in it."""

@@ -58,6 +58,7 @@ def following_runtime(
     accounts: Sequence[Account],
     request: Request,
     *,
+    publish: str | PathLike[str] | None,
     names: Callable[[], Instruments],
     retention: Retention | None,
     flush: Flush | None,
@@ -70,22 +71,29 @@ def following_runtime(
         The recorder's folder.
     accounts, request
         What a recorder that is started connects with.
+    publish
+        The table of days that the recorder publishes to meanwhile.
     names
         Returns the instruments that such a recorder stores, so that a replay knows the names.
     retention, flush
         As for `Runtime`.
     """
     public_url(request.url)  # raises here, not in another process
+    table = None
+    if publish is not None:
+        from kitepolars.days.manifest import table_path  # noqa: PLC0415 - loaded on use
+
+        table = table_path(publish)
 
     def start(subscriptions: Mapping[int, Mode]) -> Recorder:
         instruments = names()
         listing = instruments.to_csv() if len(instruments) else b""
-        wanted = replace(request, subscriptions=subscriptions, listing=listing)
+        wanted = replace(request, subscriptions=subscriptions, listing=listing, publish=table or "")
         return launch(Path(folder), accounts, wanted)
 
     known = [None] if len(accounts) == 1 else [account.name for account in accounts]
     tokens = {name: account.secret for name, account in zip(known, accounts, strict=True)}
-    source = FollowSource(Path(folder), launch=start, access_tokens=tokens)
+    source = FollowSource(Path(folder), launch=start, publish=table, access_tokens=tokens)
     return Runtime(source, retention=retention, flush=flush)
 
 

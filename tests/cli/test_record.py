@@ -13,7 +13,7 @@ import pytest
 
 from journal.recorded import read_records
 from journal.test_writer import eventually
-from kitepolars import Instruments, Mode
+from kitepolars import Instruments, Mode, scan
 from kitepolars.cli import main
 from kitepolars.recorder.control import Recorder
 from kitepolars.sim import SimulatedKite
@@ -105,6 +105,27 @@ def test_it_is_controlled_from_the_command_line(
     assert "instruments: 1\n" in said
     assert "connected" in said
     assert "tomorrow" not in said
+
+
+def test_it_publishes_meanwhile(
+    kite: SimulatedKite, dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, days, other = tmp_path / "ticks", tmp_path / "days", tmp_path / "other"
+    with recording(kite, dump, folder, "NSE:INFY", "--publish", str(days)):
+        kite.wait_for(lambda kite: bool(kite.subscribed()))
+        kite.step()
+        eventually(lambda: Recorder(folder).ask("status")["messages"] == kite.packets_sent >= 1)
+        assert control(folder, "status") == 0
+        assert f"published: to {days}, " in capsys.readouterr().out
+        assert control(folder, "publish", str(days)) == 0
+        assert control(folder, "publish", str(other)) == 1
+        assert "already" in capsys.readouterr().err
+    assert scan(days).collect().height == kite.packets_sent  # the command ends after publishing
+
+
+def test_ctl_publish_names_one_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert control(tmp_path, "publish", "one", "two") == 1
+    assert "publish must be one table" in capsys.readouterr().err
 
 
 def test_ctl_stop_ends_it(kite: SimulatedKite, dump: Path, tmp_path: Path) -> None:
