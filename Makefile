@@ -49,7 +49,7 @@ docs: $(DOCS) ## the documentation, into docs/_build/html; ARGS=PAGE executes so
 
 test-docs: $(DEV) ## build the documentation and open it in Chromium
 	$(VENV_PYTHON) docs/build.py
-	$(VENV_PYTHON) -P -m pytest tests/docs $(ARGS)
+	$(VENV_PYTHON) -P -m pytest tests/docs/test_site.py $(ARGS)
 
 lint: $(DEV) ## ruff check, ruff format --check, mypy --strict
 	$(VENV_PYTHON) -m ruff check .
