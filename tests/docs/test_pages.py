@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,6 +85,24 @@ def test_an_example_begins_with_badges_and_links() -> None:
     assert "{bdg-info-line}`account`" in shown
     assert "{py:obj}`Ticker.wait <kitepolars.Ticker.wait>`" in shown
     assert "stand-in" in shown
+
+
+def test_the_extra_of_the_documentation_has_what_the_examples_need() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = set(project["optional-dependencies"])
+    texts = [path.read_text("utf-8") for path in (ROOT / "examples").glob("*/*.py")]
+    needed = {
+        name
+        for text in texts
+        for names in re.findall(r"kitepolars\[([\w,]+)\]|extra `(\w+)`", text)
+        for name in ",".join(filter(None, names)).split(",")
+    }
+    assert needed <= extras
+    installed = {"docs"}
+    for requirement in project["optional-dependencies"]["docs"]:
+        if match := re.match(r"kitepolars\[([\w,]+)\]", requirement):
+            installed |= set(match[1].split(","))
+    assert needed - installed == set()
 
 
 def notebook(*outputs: dict[str, Any]) -> Any:
