@@ -68,15 +68,21 @@ class ClockChange(NamedTuple):
 
     Parameters
     ----------
+    step
+        Microseconds by which it was set forward, or back if negative.
     shift
         Microseconds by which this clock was moved forward with it; 0 where the wall clock was set
         back.
     ahead
         Seconds by which this clock is ahead of the wall clock from now on.
+    since
+        The pulse before, when the wall clock had not been set: the time by this clock as it was.
     """
 
+    step: int
     shift: int
     ahead: float
+    since: int
 
     def __str__(self) -> str:
         """Return the text for `events()`."""
@@ -84,9 +90,10 @@ class ClockChange(NamedTuple):
             seconds = self.shift / 1_000_000
             return f"the wall clock was set forward: received_at moves {seconds:,.3f} s with it"
         if self.ahead:
+            direction = "forward" if self.step > 0 else "back"
             return (
-                f"the wall clock was set back: received_at stays {self.ahead:,.3f} s ahead of it "
-                "until the next start, so that no row is earlier than the one before"
+                f"the wall clock was set {direction}: received_at stays {self.ahead:,.3f} s ahead "
+                "of it until the next start, so that no row is earlier than the one before"
             )
         return "the wall clock was set: received_at agrees with it again"
 
@@ -116,7 +123,7 @@ class FeedClock:
     >>> elapsed[0] += 2 * 10**9
     >>> wall[0] -= 60 * 10**9
     >>> clock.stamp(), clock.pulse()
-    (3000000, ClockChange(shift=0, ahead=62.0))
+    (3000000, ClockChange(step=-62000000, shift=0, ahead=62.0, since=1000000))
     """
 
     def __init__(
@@ -164,21 +171,23 @@ class FeedClock:
 
     def pulse(self) -> ClockChange | None:
         """Show that the loop runs, every `PULSE` seconds; return a step of the wall clock."""
+        since = (self._pulse_at + self._offset) // 1_000
         self.stamp()
         before, wall, after = self._elapsed(), self._wall(), self._elapsed()
         self._expect_pulse(after)
         if after - before > _STEP:  # interrupted between the readings: they say nothing
             return None
         difference = wall - (before + self._offset)
+        step = (difference + self._ahead) // 1_000
         if difference > _STEP:
             self._offset += difference
             self._ahead = 0
-            return ClockChange(difference // 1_000, 0.0)
+            return ClockChange(step, difference // 1_000, 0.0, since)
         ahead = -difference if difference < -_STEP else 0
         if abs(ahead - self._ahead) <= _STEP:
             return None
         self._ahead = ahead
-        return ClockChange(0, ahead / _NANOSECONDS)
+        return ClockChange(step, 0, ahead / _NANOSECONDS, since)
 
     def _expect_pulse(self, elapsed: int) -> None:
         self._pulse_at = elapsed

@@ -400,8 +400,10 @@ class TickerManager(LiveSource):
             if change.shift:
                 self.deliver(ClockMoved(self.now(), change.shift))
             self.note("clock", str(change))
-            if change.shift > STALL * 1_000_000:  # a paused virtual machine looks the same
-                self._suspect_all(0, f"{change}, as after a pause of a virtual machine")
+            if change.step > STALL * 1_000_000:  # a paused virtual machine looks the same
+                # Not since the last message: that may have come after the pause, before this pulse.
+                since, reason = change.since, f"{change}, as after a pause of a virtual machine"
+                self._suspect_all(lambda _: since, reason)
         self._pulse = asyncio.get_running_loop().call_later(PULSE, self._beat)
 
     def _stalled(self, stall: Stall) -> None:
@@ -412,9 +414,9 @@ class TickerManager(LiveSource):
                 "held, or the machine was suspended"
             )
             self.note("stalled", reason)
-            self._suspect_all(stall.since, reason)
+            self._suspect_all(lambda link: max(stall.since, link.heard_at), reason)
 
-    def _suspect_all(self, since: int, reason: str) -> None:
+    def _suspect_all(self, since: Callable[[Link], int], reason: str) -> None:
         """Suspect a loss on every open connection: servers drop what is not read in time.
 
         It is delivered at once, and again when the buffers are empty: what they held comes before
@@ -423,7 +425,7 @@ class TickerManager(LiveSource):
         for link in self._links if self._is_started else ():
             if link.state is ConnectionState.OPEN and link.index not in self._suspected:
                 tokens = self._planner.tokens(link.index)
-                suspected = (max(since, link.heard_at), reason, tokens)
+                suspected = (since(link), reason, tokens)
                 self._suspected[link.index] = suspected
                 self._deliver_loss(link, *suspected)
         if self._settling is not None:

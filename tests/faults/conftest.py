@@ -124,6 +124,11 @@ class Trial:
         await self.clock.run(0.2)
         await asyncio.sleep(0.001)
 
+    async def pulse(self) -> None:
+        """Let time pass until the feed has looked at its clock, less than a turn ago."""
+        looked_at = self.manager._clock._pulse_at
+        await self.until(lambda: self.manager._clock._pulse_at != looked_at)
+
     @property
     def gaps(self) -> tuple[Gap, ...]:
         return self.manager.gaps()

@@ -76,7 +76,7 @@ class LargeMarket(NumberedMarket):
         while True:
             self.number += 1
             part = self.number % PARTS
-            for connection, modes in tuple(self.open.items()):
+            for connection, modes in tuple(self.open.items()) if self.is_heard else ():
                 self._send(connection, [token for token in modes if part_of(token) == part])
                 if not modes:
                     self._put(connection, b"\x00")
@@ -100,6 +100,8 @@ def break_something(market: LargeMarket, proxy: Proxy, fault: str, *values: Any)
         getattr(proxy, fault)()
     elif fault == "close":
         market.close()
+    elif fault == "hear":
+        market.is_heard = values[0]
     elif fault == "refuse":
         market.refusals = list(values)
     elif fault == "inject":
@@ -124,7 +126,11 @@ async def main() -> None:
     async with LargeMarket(interval=INTERVAL, number=PARTS) as market, Proxy(market.url) as proxy:
         answer(proxy.url)
         while line := await reader.readline():
-            break_something(market, proxy, *json.loads(line))
+            fault, *values = json.loads(line)
+            if fault == "pass":
+                await asyncio.sleep(values[0] * INTERVAL)
+            else:
+                break_something(market, proxy, fault, *values)
             answer(market.number)
 
 

@@ -47,8 +47,13 @@ def actions(trial: Trial, chance: random.Random) -> list[Callable[[], object]]:
         market.number += 100  # which nobody takes in time
         trial.machine.stop(chance.choice([4, 60, 3_600]))
 
+    def pause_the_virtual_machine() -> None:
+        market.number += 100
+        trial.machine.set(chance.choice([4, 60, 3_600]))
+
     return [
         pause,
+        pause_the_virtual_machine,
         lambda: trial.machine.set(chance.choice([-3_600, -1, 1, 3_600])),
         cut_one,
         freeze_one,

@@ -57,9 +57,14 @@ def test_by_default_it_gives_the_real_time() -> None:
 
 def test_it_moves_forward_with_the_wall_clock_and_says_so_once(machine: Machine) -> None:
     clock = machine.clock()
+    machine.run(PULSE)
+    clock.pulse()
+    looked_at = clock.stamp()
+    machine.run(PULSE)
     machine.set(3600)
+    assert clock.stamp() == looked_at + PULSE * 1_000_000  # what comes before the next pulse
     step = clock.pulse()
-    assert step == ClockChange(3_600_000_000, 0.0)
+    assert step == ClockChange(3_600_000_000, 3_600_000_000, 0.0, looked_at)
     assert clock.now() == machine.wall // 1_000
     assert clock.pulse() is None
     assert "3,600.000 s" in str(step)
@@ -69,12 +74,22 @@ def test_it_does_not_go_back_with_the_wall_clock_and_says_so_once(machine: Machi
     clock = machine.clock()
     machine.set(-3600)
     step = clock.pulse()
-    assert step == ClockChange(0, 3600.0)
+    assert step == ClockChange(-3_600_000_000, 0, 3600.0, NOON // 1_000)
     assert clock.now() == NOON // 1_000
     assert clock.pulse() is None
     assert "stays 3,600.000 s ahead" in str(step)
     machine.set(3600)
     assert str(clock.pulse()) == "the wall clock was set: received_at agrees with it again"
+
+
+def test_a_step_forward_that_leaves_it_ahead_is_a_step_forward(machine: Machine) -> None:
+    clock = machine.clock()
+    machine.set(-3600)
+    clock.pulse()
+    machine.set(60)
+    step = clock.pulse()
+    assert step == ClockChange(60_000_000, 0, 3540.0, NOON // 1_000)
+    assert "set forward: received_at stays 3,540.000 s ahead" in str(step)
 
 
 def test_a_slight_difference_is_no_setting(machine: Machine) -> None:
@@ -83,7 +98,7 @@ def test_a_slight_difference_is_no_setting(machine: Machine) -> None:
         machine.set(0.01)
         assert clock.pulse() is None
     machine.set(0.03)
-    assert clock.pulse() == ClockChange(60_000, 0.0)
+    assert clock.pulse() == ClockChange(60_000, 60_000, 0.0, NOON // 1_000)
 
 
 def test_a_new_start_agrees_with_the_wall_clock_but_not_before_the_last_stop(
