@@ -28,11 +28,14 @@ class OrderUpdate:
         Index of the connection that delivered it first.
     data
         The order's fields as sent. Times in it are IST without an offset.
+    size
+        Characters of it as JSON: its part of what may wait for a callback.
     """
 
     received_at: int
     connection: int
     data: Mapping[str, Any]
+    size: int = 0
 
 
 class Orders:
@@ -67,11 +70,13 @@ class Orders:
         message
             The message.
         """
-        key = blake2b(message.canonical.encode(), digest_size=16).digest()
+        text = message.canonical
+        key = blake2b(text.encode(), digest_size=16).digest()
         if message.order is None or key in self._seen:
             return False
         self._seen.add(key)
-        update = OrderUpdate(at, connection, MappingProxyType(dict(message.order)))
+        fields = MappingProxyType(dict(message.order))
+        update = OrderUpdate(at, connection, fields, len(text))
         self._updates.append(update)
         self._listeners.tell(update)
         return True

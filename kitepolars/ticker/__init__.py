@@ -721,7 +721,9 @@ class Ticker(TickerAlerts, TickerWidgets):
         Callable
             `function` itself, so that it works as a decorator.
         """
-        self._callbacks.on_item(function, self._runtime.ledger.orders.listen)
+        self._callbacks.on_item(
+            function, self._runtime.ledger.orders.listen, size=lambda update: update.size
+        )
         return function
 
     def on_event(self, function: F) -> F:
@@ -737,7 +739,9 @@ class Ticker(TickerAlerts, TickerWidgets):
         Callable
             `function` itself, so that it works as a decorator.
         """
-        self._callbacks.on_item(function, self._runtime.ledger.events.listen)
+        self._callbacks.on_item(
+            function, self._runtime.ledger.events.listen, size=lambda event: len(event.detail)
+        )
         return function
 
     def on_message(self, function: F) -> F:

@@ -179,6 +179,34 @@ def test_a_slow_callback_misses_with_a_count_and_the_feed_does_not(
     assert seen.size < 21
 
 
+def test_orders_that_wait_for_a_slow_callback_are_bounded_in_bytes(
+    subscribed: kp.Ticker, kite: SimulatedKite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitepolars.ticker.callbacks.Queue", partial(Queue, max_bytes=7_000))
+    busy, release, seen = threading.Event(), threading.Event(), Collector()
+
+    @subscribed.on_order
+    def slow(update: kp.OrderUpdate) -> None:
+        seen(update)
+        busy.set()
+        release.wait(PATIENCE)
+
+    kite.order_update(order_id="0")
+    assert busy.wait(PATIENCE)
+    for number in range(1, 11):
+        kite.order_update(order_id=str(number), tag="x" * 2_000)
+    assert subscribed.wait(
+        until=lambda ticker: ticker.orders()["order_id"].n_unique() == 11, timeout=PATIENCE
+    )
+    release.set()
+    assert subscribed.wait(
+        until=lambda ticker: (ticker.events()["kind"] == "callback").any(), timeout=PATIENCE
+    )
+    assert "missed 8" in subscribed.events().filter(kind="callback")["detail"][0]
+    assert seen.has(3)  # the one in hand, and two that had room behind it
+    assert [update.size > 2_000 for update in seen.items] == [False, True, True]
+
+
 def test_orders_come_once_as_they_are(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
     orders = Collector()
     subscribed.on_order(orders)
