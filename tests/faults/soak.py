@@ -1,8 +1,9 @@
 """A soak: the rate of a market, with faults throughout, and an account of every packet.
 
 `test_soak.py` plays it, by default for two minutes. The server (`market_server.py`) numbers its
-packets. At the end nothing may be missing outside gaps,
-nothing may be there twice, memory must be flat, and no thread, file, socket or process may be left.
+packets. At the end nothing may be missing outside gaps, nothing may be there twice, memory must be
+flat, and no thread, file, socket or process may be left. With a recorder, which is killed now and
+then, the journal must have the same ticks as the notebook that follows it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +26,11 @@ import polars as pl
 import psutil
 
 import kitepolars as kp
+from kitepolars.feed.account import Account as Credentials
 from kitepolars.process import ServerProcess
+from kitepolars.recorder.control import Recorder
+from kitepolars.recorder.process import launch
+from kitepolars.recorder.request import Request
 
 TOKENS = tuple(range(257, 257 + 8_970 * 256, 256))
 """The instruments of which every packet is accounted for."""
@@ -115,19 +122,26 @@ class Result:
     growth: float
     resident: float
     left: dict[str, int]
+    unlike: int = 0
+    """By how many ticks the recording and the notebook differ."""
+    recorder: float = 0.0
+    """The largest resident set of a recorder that was seen, in MiB."""
 
     @property
     def is_good(self) -> bool:
         """Whether all holds but for memory, whose bound depends on the duration."""
         wrong = (self.unexplained, self.twice, self.backwards, self.open_gaps, self.behind)
-        return not any(wrong) and not any(self.left.values())
+        return not any(wrong) and not any(self.left.values()) and not self.unlike
 
 
 class Soak:
     """A ticker, a market that breaks, and a seed that decides how."""
 
-    def __init__(self, server: ServerProcess, ticker: kp.Ticker, seed: int) -> None:
-        self.server, self.ticker = server, ticker
+    def __init__(
+        self, server: ServerProcess, ticker: kp.Ticker, seed: int, folder: Path | None = None
+    ) -> None:
+        self.server, self.ticker, self.folder = server, ticker, folder
+        self.recorder_resident = 0
         self.chance = random.Random(seed)
         self.account = Account()
         self.done: dict[str, int] = {}
@@ -161,7 +175,27 @@ class Soak:
             "token": lambda: ticker.set_access_token(f"token{chance.randrange(10)}"),
             "questions": self.ask,
             "failing callbacks": self.fail,
-        }
+        } | ({} if self.folder is None else {"recorder killed": self.kill})
+
+    def kill(self) -> None:
+        """Kill the recorder, and start another, which finds the subscriptions in the journal."""
+        assert self.folder is not None
+        recorder = psutil.Process(Recorder(self.folder).ask("status")["pid"])
+        self.recorder_resident = max(self.recorder_resident, recorder.memory_info().rss)
+        os.kill(recorder.pid, signal.SIGKILL)
+        launch(self.folder, [Credentials("default", "key", "token")], Request(url=self.server.url))
+
+    def stop_recorder(self) -> None:
+        """Stop the recorder, and wait until the notebook has read all that it wrote."""
+        assert self.folder is not None
+        recorder = Recorder(self.folder)
+        process = psutil.Process(recorder.ask("status")["pid"])
+        recorder.ask("stop")
+        process.wait(PATIENCE)
+        self.ticker.wait(
+            until=lambda ticker: ticker.events()["detail"].str.contains("was stopped").any(),
+            timeout=PATIENCE,
+        )
 
     def ask(self) -> None:
         """Ask for what a user looks at."""
@@ -249,8 +283,15 @@ def here() -> dict[str, int]:
     }
 
 
-def soak(*, seconds: float, seed: int, between: float = 4.0, warm_up: float = 40.0) -> Result:
-    """Play one."""
+def soak(
+    *,
+    seconds: float,
+    seed: int,
+    between: float = 4.0,
+    warm_up: float = 40.0,
+    folder: Path | None = None,
+) -> Result:
+    """Play one, with a recorder in a folder if one is given."""
     names = kp.Instruments.from_records([])
     with ServerProcess(Path(__file__).with_name("market_server.py")) as server:
         with kp.Ticker(  # a first one loads what stays loaded: thread pools, lazy imports
@@ -266,8 +307,9 @@ def soak(*, seconds: float, seed: int, between: float = 4.0, warm_up: float = 40
             instruments=names,
             retention=kp.Retention(max_rows=HELD),
             default_mode="full",
+            recorder=folder,
         )
-        play = Soak(server, ticker, seed)
+        play = Soak(server, ticker, seed, folder)
         ticker.on_batch(play.account.take)
         with ticker:
             ticker.subscribe(list(TOKENS))
@@ -275,6 +317,8 @@ def soak(*, seconds: float, seed: int, between: float = 4.0, warm_up: float = 40
             resident = play.play(seconds, between)
             behind = play.settle()
             gaps = ticker.gaps()
+            if folder is not None:
+                play.stop_recorder()
             ticks = ticker.stats().ticks
         ticker.off(play.account.take)
         result = Result(
@@ -291,9 +335,16 @@ def soak(*, seconds: float, seed: int, between: float = 4.0, warm_up: float = 40
             growth=growth(resident),
             resident=resident[-1] / 2**20,
             left=left_over(before),
+            unlike=0 if folder is None else abs(recorded(folder) - ticks),
+            recorder=play.recorder_resident / 2**20,
         )
         del ticker
     return result
+
+
+def recorded(folder: Path) -> int:
+    """Return how many ticks a recording has."""
+    return int(kp.read_journal(folder).select(pl.len()).collect().item())
 
 
 def growth(resident: list[int]) -> float:
