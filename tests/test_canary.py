@@ -27,18 +27,24 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import polars as pl
 import pytest
 
 import kitepolars as kp
+from cli.test_relay import relay
 from journal.recorded import read_records
 from journal.test_writer import eventually
-from kitepolars.errors import KitePolarsError
+from kitepolars.days.manifest import Table
+from kitepolars.days.publish import JournalPublisher
+from kitepolars.errors import AuthenticationError, KitePolarsError
 from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.process import find
 from kitepolars.recorder.request import without_credentials
+from kitepolars.relay import RelayTokens
 from kitepolars.rest import credentials_from_env
 from kitepolars.secret import Secret
 from kitepolars.sim import SimulatedKite
+from kitepolars.source import now_us
 from patience import PATIENCE
 from recorder.test_recorder import stop
 from rest.stand_in import Answer, KiteApi
@@ -115,6 +121,12 @@ def ways(token: Secret) -> list[str]:
     return [*bodies, bodies[0].replace("/", "\\/"), bodies[0].replace("c4n", "\\u0063\\u0034n")]
 
 
+def other_kinds(token: Secret) -> list[str]:
+    """Return its texts of the other kinds that repeat a token."""
+    kinds = ("message", "instruments_meta", f"new {token.reveal()}")
+    return [json.dumps({"type": kind, "data": f"for {token.reveal()}"}) for kind in kinds]
+
+
 def held_texts(*roots: object) -> Iterator[str | bytes]:
     """Yield every text that objects refer to, through closures, slots and running tasks too."""
     namespaces = {id(vars(module)) for module in tuple(sys.modules.values()) if module is not None}
@@ -150,7 +162,7 @@ def test_a_day_of_a_ticker_leaves_no_trace(
     ticker.subscribe([INFY, NIFTY], mode="full")
     kite.reject(500, times=1, body=json.dumps({"message": f"no access for {token.reveal()}"}))
     with ticker:
-        for text in (*ways(token), f"unheard of: {token.reveal()}"):
+        for text in (*ways(token), *other_kinds(token), f"unheard of: {token.reveal()}"):
             kite.send(text)
         kite.order_update(tag=token.reveal(), order_id="1")
         kite.close(reason=f"bad {token.reveal()}")
@@ -177,11 +189,41 @@ def test_a_day_of_a_ticker_leaves_no_trace(
         assert_absent(*held_texts(ticker))
         with pytest.raises((TypeError, AttributeError)):
             pickle.dumps(ticker)
-    assert_absent(*(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()))
     records = read_records(tmp_path / "ticks")
     assert any("bad …" in repr(record) for record in records)
     assert_absent(*records)
+    publisher = JournalPublisher(
+        tmp_path / "ticks", Table(tmp_path / "days"), clock=lambda: now_us() + 3_600_000_000
+    )
+    assert publisher.publish().rows > 0
+    published = {path.stem: pl.read_parquet(path) for path in tmp_path.rglob("*.parquet")}
+    assert any("bad …" in repr(frame.rows()) for frame in published.values())
+    assert_absent(*(frame.rows() for frame in published.values()))
+    assert_absent(*(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()))
     assert_absent(logged(log))
+
+
+def test_an_alert_whose_message_is_refused_does_not_show_its_address(
+    kite: SimulatedKite, api: KiteApi, token: Secret, log: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    api.answer = lambda request: Answer(403, f"{request.path} is not known".encode())
+    webhook = kp.Webhook(f"{api.url}/{quote(token.reveal(), safe='')}")
+    ticker = kp.Ticker("my_api_key", "another", url=kite.url)
+    alert = ticker.alert(pl.col("last_price") > 0, name="any", snapshots=True, notify=webhook)
+    ticker.record(tmp_path / "ticks")
+    ticker.subscribe([INFY], mode="full")
+    with ticker:
+        assert ticker.wait(until=lambda t: "callback" in set(t.events()["kind"]), timeout=PATIENCE)
+        assert api.requests[0].path.startswith("/a")
+        assert ticker.alerts()["name"].to_list() == ["any"]
+        shown = [ticker.alerts().write_json(), ticker.active_alerts(), alert, webhook]
+        assert "it answered 403" in ticker.events().write_json()
+        assert_absent(*shown, *map(vars, (ticker, webhook)), *tables(ticker))
+        assert_absent(*held_texts(ticker, alert))
+        with pytest.raises(TypeError):
+            pickle.dumps(webhook)
+    assert_absent(*(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()))
+    assert_absent(*read_records(tmp_path / "ticks"), logged(log))
 
 
 def fails_with(token: Secret) -> Callable[[object], None]:
@@ -382,6 +424,45 @@ def test_a_recorder_keeps_it_in_its_memory_only(
         stop(folder)
     assert_absent(*(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()))
     assert_absent(*read_records(folder), logged(log))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_relay_keeps_neither_the_accounts_token_nor_its_own(
+    kite: SimulatedKite,
+    token: Secret,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("kitepolars.relay.tokens.secrets.token_urlsafe", lambda _: token.reveal())
+    folder, key = tmp_path / "ticks", f"key{abs(hash(tmp_path))}"
+    tokens = RelayTokens(folder)
+    own = tokens.add("laptop", orders=True)
+    try:
+        with (
+            kp.Ticker(key, token.reveal(), url=kite.url, recorder=folder),
+            relay(folder) as (url, running),
+        ):
+            assert_absent(url)
+            with kp.Ticker("laptop", own.reveal(), url=url) as client:
+                client.subscribe([INFY], mode="full")
+                assert client.wait(rows=2, timeout=PATIENCE)
+                for text in ways(token):
+                    kite.send(text)
+                eventually(lambda: is_told(folder, ways(token)))
+                kite.order_update(order_id="1", tag=token.reveal())
+                assert client.wait(until=lambda t: t.orders().height == 1, timeout=PATIENCE)
+                assert_absent(*tables(client), *processes(), Recorder(folder).ask("status"))
+            with pytest.raises(AuthenticationError) as refused:
+                kp.Ticker("laptop", f"{token.reveal()}!", url=url).start()
+            assert_absent(refused.value, tokens.list())
+            running.send_signal(signal.SIGTERM)
+            assert_absent(*running.communicate(timeout=PATIENCE))
+    finally:
+        stop(folder)
+    assert_absent(logged(log))
+    assert_absent(*(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()))
+    assert_absent(*read_records(folder))
 
 
 def is_told(folder: Path, texts: list[str]) -> bool:

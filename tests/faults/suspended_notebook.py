@@ -31,8 +31,8 @@ def answer(line: str) -> None:
 
 def main(url: str) -> None:
     """Follow the market."""
-    clock._STALL_AFTER = int(NOTICED_AFTER * 1e9)
-    manager.SETTLING = 0.3
+    vars(clock)["_STALL_AFTER"] = int(NOTICED_AFTER * 1e9)  # three seconds are long
+    vars(manager)["SETTLING"] = 0.3
     account = Account()
     ticker = kp.Ticker("key", "token", url=url, instruments=kp.Instruments.from_records([]))
     ticker.on_batch(account.take)
