@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def _read(results: harness.Results, folder: Path) -> None:
         rebuilds.append(_rebuild(segment))
         selections.append(_rebuild(segment, [messages.tokens()[0]]))
     [closed] = segments(compress(segment.path))
-    decompressing = min(_rebuild(closed) for _ in scans)
+    decompressing = min(_rebuild(closed, clock=time.perf_counter) for _ in scans)
     results.add(
         "Scanning a journal",
         size / min(scans) / 1e6,
@@ -144,7 +145,8 @@ def _read(results: harness.Results, folder: Path) -> None:
         "Rebuilding the frame from a compressed journal",
         TICKS_READ / decompressing / 1e6,
         form="{:.2f} million ticks/s",
-        note="likewise; half of it is zstd, in a thread of its own",
+        target=harness.at_least(3.0),
+        note="likewise; elapsed time on two cores: threads decompress and check ahead",
     )
     results.add(
         "Passing the ticks of 9,000 instruments to read one of them",
@@ -154,13 +156,17 @@ def _read(results: harness.Results, folder: Path) -> None:
     )
 
 
-def _rebuild(segment: SegmentFile, instruments: list[int] | None = None) -> float:
-    """Return the processor time in which ticks of a segment become frames."""
-    begin = time.process_time()
+def _rebuild(
+    segment: SegmentFile,
+    instruments: list[int] | None = None,
+    clock: Callable[[], float] = time.process_time,
+) -> float:
+    """Return the time in which ticks of a segment become frames."""
+    begin = clock()
     reader = TickReader(instruments=instruments)
     rows = sum(batch.ticks.height for batch in chain(reader.read(segment), reader.finish()))
     assert rows == TICKS_READ if instruments is None else 0 < rows < TICKS_READ / 5_000
-    return time.process_time() - begin
+    return clock() - begin
 
 
 if __name__ == "__main__":

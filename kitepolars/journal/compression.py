@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from itertools import accumulate
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from itertools import accumulate, islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from struct import Struct
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, TypeVar
 
 from kitepolars.journal.folder import BLOCK, closed_path, private, read_blocks, sync_folder
 from kitepolars.journal.format import (
@@ -32,11 +34,17 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 FRAME: Final = 256 * 2**10
 """Bytes of records that are compressed together at least: the cost of a flipped bit."""
 
 FRAMES_TOGETHER: Final = 8
 """Frames that a reader returns together: the size of a block that is scanned at once."""
+
+GROUPS_AHEAD: Final = 4
+"""How many of those blocks are decompressed before they are needed."""
 
 LEVEL: Final = 1
 """zstd's level: on market data level 3 is no smaller and takes 1.7 times as long."""
@@ -191,32 +199,73 @@ def _read_table(file: BinaryIO) -> list[_CompressedPart] | None:
     return [_CompressedPart(place, *pair) for place, pair in zip(places, sizes, strict=True)]
 
 
-def read_frames(path: Path) -> Iterator[bytes | Damage]:
+def read_frames(path: Path, *, threads: int = 0) -> Generator[bytes | Damage]:
     """Yield the decompressed content of a segment, several frames at a time.
 
     A frame that is damaged is yielded by itself, as its size.
+
+    Parameters
+    ----------
+    path
+        A compressed segment.
+    threads
+        How many threads decompress ahead, `GROUPS_AHEAD` times what is yielded at once; the
+        interpreter's lock is not held meanwhile. Without any, the calling thread does.
     """
     with path.open("rb") as file:
         frames = _read_table(file)
         if frames is None:
             yield Damage(0, 0, BAD_TABLE)
             frames = _walk(path.read_bytes())
-        intact: list[bytes] = []
-        for place, stored, plain in frames:
+        groups = _groups(file, frames)
+        here = (_decompressed(group) for group in groups)
+        with closing(_ahead(_decompressed, groups, threads) if threads else here) as done:
+            for blocks in done:
+                yield from blocks
+
+
+class _Frame(NamedTuple):
+    """A frame of a compressed segment: its bytes, and what is lost if they are damaged."""
+
+    stored: bytes
+    lost: Damage
+
+
+def _groups(file: BinaryIO, frames: list[_CompressedPart]) -> Generator[list[_Frame]]:
+    """Read frames, `FRAMES_TOGETHER` at a time."""
+    for first in range(0, len(frames), FRAMES_TOGETHER):
+        group = []
+        for place, stored, plain in frames[first : first + FRAMES_TOGETHER]:
             file.seek(place)
-            damage = None
-            try:
-                intact.append(zstd.decompress(file.read(stored)))
-            except zstd.ZstdError:
-                where = f"{stored:,} bytes at {place:,} of the file"
-                damage = Damage(0, plain, f"{BAD_FRAME} ({where})")
-            if intact and (damage or len(intact) == FRAMES_TOGETHER):
-                yield b"".join(intact)
-                intact.clear()
-            if damage:
-                yield damage
-        if intact:
-            yield b"".join(intact)
+            reason = f"{BAD_FRAME} ({stored:,} bytes at {place:,} of the file)"
+            group.append(_Frame(file.read(stored), Damage(0, plain, reason)))
+        yield group
+
+
+def _decompressed(group: list[_Frame]) -> list[bytes | Damage]:
+    """Decompress frames: those between two damaged ones become one block. Any thread."""
+    blocks: list[bytes | Damage] = []
+    intact: list[bytes] = []
+    for stored, lost in group:
+        try:
+            intact.append(zstd.decompress(stored))
+        except zstd.ZstdError:
+            blocks += [b"".join(intact), lost] if intact else [lost]
+            intact.clear()
+    return [*blocks, b"".join(intact)] if intact else blocks
+
+
+def _ahead(function: Callable[[T], R], items: Iterator[T], threads: int) -> Generator[R]:
+    """Yield what a function returns for each item, in order; threads call it ahead."""
+    with ThreadPoolExecutor(threads, "kitepolars-journal-decompressor") as pool:
+        waiting = deque(pool.submit(function, item) for item in islice(items, GROUPS_AHEAD))
+        try:
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(items, 1))
+                yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _walk(data: bytes) -> list[_CompressedPart]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,10 @@ from kitepolars.journal.format import (
 )
 
 TABLES_AHEAD: Final = 8
-"""Blocks that `SegmentFile.tables_ahead` reads before they are needed: 2 MiB if compressed."""
+"""Blocks of 2 MiB that `SegmentFile.tables_ahead` checks before they are needed."""
+
+DECOMPRESSORS: Final = 2
+"""Threads that decompress a segment ahead: one keeps up with decoding on a core of its own."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -86,9 +90,14 @@ class SegmentFile:
         JournalError
             When a newer version of the format was used.
         """
-        scan = scan or Scan()
+        is_compressed = self.is_compressed
+        blocks = read_frames(self.path) if is_compressed else read_blocks(self.path)
+        yield from self._scanned(blocks, scan or Scan())
+
+    def _scanned(self, blocks: Iterable[bytes | Damage], scan: Scan) -> Generator[RecordTable]:
+        """Yield the intact records of a segment's blocks; see `tables`."""
         is_first = True
-        for block in read_frames(self.path) if self.is_compressed else read_blocks(self.path):
+        for block in blocks:
             if isinstance(block, Damage):
                 scan.skip(block.length, block.reason)
                 is_first = is_first and not block.length
@@ -105,12 +114,14 @@ class SegmentFile:
         scan.finish()
 
     def tables_ahead(self) -> Generator[RecordTable]:
-        """Yield what `tables` does, read, decompressed and checked ahead by another thread.
+        """Yield what `tables` does for a compressed segment, made ahead by other threads.
 
-        Most of that work releases the interpreter lock, so it costs the caller little time.
+        One checks what `DECOMPRESSORS` others decompress. They hold the interpreter's lock for
+        little of that time.
         """
-        tables = self.tables()
-        with ThreadPoolExecutor(1, "kitepolars-journal-reader") as thread:
+        blocks = read_frames(self.path, threads=DECOMPRESSORS)
+        tables = self._scanned(blocks, Scan())
+        with ThreadPoolExecutor(1, "kitepolars-journal-reader") as thread, closing(blocks):
             waiting = deque(thread.submit(next, tables, None) for _ in range(TABLES_AHEAD))
             try:
                 while (table := waiting.popleft().result()) is not None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kitepolars.errors import JournalError
 from kitepolars.journal import compression
-from kitepolars.journal.compression import Compressor, compress
+from kitepolars.journal.compression import GROUPS_AHEAD, Compressor, compress
 from kitepolars.journal.folder import CLOSED, OPEN, closed_path, tidy, trading_day
 from kitepolars.journal.format import (
     BAD_SEGMENT,
@@ -25,7 +25,7 @@ from kitepolars.journal.format import (
     Scan,
     SegmentHeader,
 )
-from kitepolars.journal.segments import SegmentFile, segments
+from kitepolars.journal.segments import TABLES_AHEAD, SegmentFile, segments
 
 ENTRIES = [Entry(n, 1_000 + n, 3, 0, random.Random(n).randbytes(1_000)) for n in range(40)]
 STORED = SegmentHeader(VERSION, 0, 1_000).encode() + b"".join(e.encode() for e in ENTRIES)
@@ -82,6 +82,47 @@ def test_a_flipped_bit_of_a_compressed_segment_costs_one_frame(
     assert missing == list(range(missing[0], missing[-1] + 1)) if missing else True
     if missing:
         assert damages
+
+
+@SMALL
+@pytest.mark.parametrize("place", [None, 2_000, 13_000, 22_000, 30_000])
+def test_reading_ahead_finds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int | None
+) -> None:
+    monkeypatch.setattr(compression, "FRAMES_TOGETHER", 3)
+    closed = compress(write(tmp_path))
+    if place is not None:
+        stored = bytearray(closed.read_bytes())
+        stored[place] ^= 1
+        closed.write_bytes(stored)
+    ahead = [entry for table in SegmentFile(0, closed).tables_ahead() for entry in table]
+    assert ahead == read(closed)[0]
+    assert (len(ahead) < len(ENTRIES)) == (place is not None)
+
+
+@SMALL
+def test_reading_ahead_is_bounded_and_ends_with_its_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decompressed: list[int] = []
+    zstd = vars(compression)["zstd"]
+    original = zstd.decompress
+
+    def decompress(data: bytes) -> bytes:
+        decompressed.append(len(data))
+        whole: bytes = original(data)
+        return whole
+
+    monkeypatch.setattr(compression, "FRAMES_TOGETHER", 1)
+    monkeypatch.setattr(zstd, "decompress", decompress)
+    many = [entry._replace(sequence=n) for n, entry in enumerate(ENTRIES * 20)]
+    stored = SegmentHeader(VERSION, 0, 1_000).encode() + b"".join(e.encode() for e in many)
+    threads = threading.active_count()
+    tables = SegmentFile(0, compress(write(tmp_path, stored))).tables_ahead()
+    assert next(tables)
+    tables.close()
+    assert threading.active_count() == threads
+    assert len(decompressed) <= 1 + TABLES_AHEAD + GROUPS_AHEAD + 1
 
 
 @given(bit=st.integers(0, 8 * SEGMENT_HEADER_SIZE - 1))
