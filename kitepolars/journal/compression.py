@@ -224,25 +224,25 @@ def read_frames(path: Path, *, threads: int = 0) -> Generator[bytes | Damage]:
                 yield from blocks
 
 
-class _Frame(NamedTuple):
+class _StoredPart(NamedTuple):
     """A frame of a compressed segment: its bytes, and what is lost if they are damaged."""
 
     stored: bytes
     lost: Damage
 
 
-def _groups(file: BinaryIO, frames: list[_CompressedPart]) -> Generator[list[_Frame]]:
+def _groups(file: BinaryIO, frames: list[_CompressedPart]) -> Generator[list[_StoredPart]]:
     """Read frames, `FRAMES_TOGETHER` at a time."""
     for first in range(0, len(frames), FRAMES_TOGETHER):
         group = []
         for place, stored, plain in frames[first : first + FRAMES_TOGETHER]:
             file.seek(place)
             reason = f"{BAD_FRAME} ({stored:,} bytes at {place:,} of the file)"
-            group.append(_Frame(file.read(stored), Damage(0, plain, reason)))
+            group.append(_StoredPart(file.read(stored), Damage(0, plain, reason)))
         yield group
 
 
-def _decompressed(group: list[_Frame]) -> list[bytes | Damage]:
+def _decompressed(group: list[_StoredPart]) -> list[bytes | Damage]:
     """Decompress frames: those between two damaged ones become one block. Any thread."""
     blocks: list[bytes | Damage] = []
     intact: list[bytes] = []
