@@ -16,7 +16,7 @@ import polars as pl
 
 from kitepolars import native
 from kitepolars.frames.arrow import BatchSchema, RecordBatch
-from kitepolars.frames.memory import Bitmap, Slabs, allocate
+from kitepolars.frames.memory import Bitmap, Slabs, allocate, prepare
 from kitepolars.frames.schema import FILLS, SCHEMA
 from kitepolars.wire.decode import Target
 from kitepolars.wire.layouts import DEPTH_FIELDS, LAYOUTS, MODES, TIME_FIELDS, Layout
@@ -124,6 +124,11 @@ class TickBuffer:
             ],
             [self.valid[_GROUP[column]].bytes if column in _GROUP else None for column in _SHARED],
         )
+
+    @staticmethod
+    def prepare(capacity: int, slabs: Slabs) -> None:
+        """Prepare the memory of the next buffer of a capacity; see `Slabs.prepare`."""
+        prepare(_ARRAYS, capacity, slabs)
 
     @property
     def room(self) -> int:

@@ -1,13 +1,15 @@
 """The memory of columns: arrays in slabs that are reused, and bitmaps as Arrow has them.
 
-Written by one thread, read by any.
+Written by one thread, read by any. A short thread of its own prepares new memory.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -18,12 +20,21 @@ from kitepolars.frames.arrow import numpy_dtype
 
 _ALIGNMENT: Final = 64  # a cache line
 
+_PAGE_BYTES: Final = 4_096
+
+_PIECE_BYTES: Final = 2**22
+"""Bytes that are prepared in one step, after which they may be taken: a millisecond."""
+
+PREPARED_FROM: Final = 4 * 2**20
+"""Bytes from which on a thread prepares new memory: less is filled in a millisecond."""
+
 
 class Slabs:
     """The memory of buffers, reused once no frame shares it. One thread.
 
     A bounded history then stays in memory that the process already has: in new memory, the first
-    write to a page costs a page fault, and the system must fill the page with zeros.
+    write to a page costs a page fault, and the system must fill the page with zeros. For a large
+    buffer that takes a tenth of a second, so new memory can be prepared before it is needed.
 
     Examples
     --------
@@ -39,6 +50,19 @@ class Slabs:
 
     def __init__(self) -> None:
         self._leases: list[tuple[npt.NDArray[np.uint8], weakref.ref[npt.NDArray[np.uint8]]]] = []
+        self._prepared: _PreparedSlab | None = None
+
+    def prepare(self, size: int) -> None:
+        """Have memory ready for the next `take` of this size; another thread writes to its pages.
+
+        Parameters
+        ----------
+        size
+            Bytes.
+        """
+        is_prepared = self._prepared is not None and self._prepared.size == size
+        if size >= PREPARED_FROM and not is_prepared:
+            self._prepared = _PreparedSlab(size)
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         """Return memory with any content, and give back to the system what is free and not used.
@@ -56,12 +80,49 @@ class Slabs:
             else:
                 leases.append((slab, lease))
         fitting = [slab for slab in free if len(slab) == size]
+        prepared, self._prepared = self._prepared, None
+        if not fitting and prepared is not None and prepared.size == size:
+            fitting = prepared.slabs()
         slab = fitting[0] if fitting else np.zeros(size, np.uint8)
         # A view of a view refers to the array at the bottom. `frombuffer` puts a memoryview in
         # between: all views then refer to `leased`, which lives exactly as long as they do.
         leased = np.frombuffer(slab.data, np.uint8)
         self._leases = [*leases, (slab, weakref.ref(leased))]
         return leased
+
+
+class _PreparedSlab:
+    """New memory whose pages a thread makes present, one after the other.
+
+    Parameters
+    ----------
+    size
+        Bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._made: list[npt.NDArray[np.uint8]] = []
+        self._is_taken = False
+        self._thread = threading.Thread(target=self._make, name="kitepolars-memory", daemon=True)
+        self._thread.start()
+
+    def slabs(self) -> list[npt.NDArray[np.uint8]]:
+        """Return it, prepared as far as it is; nothing if the system has no such memory."""
+        self._is_taken = True
+        self._thread.join()
+        return self._made
+
+    def _make(self) -> None:
+        with suppress(MemoryError):  # whoever takes it tries again, and raises it
+            slab = np.zeros(self.size, np.uint8)
+            for start in range(0, self.size, _PIECE_BYTES):
+                if self._is_taken:
+                    break
+                slab[start : start + _PIECE_BYTES : _PAGE_BYTES] = (
+                    0  # without the interpreter's lock
+                )
+            self._made.append(slab)
 
 
 class Bitmap:
@@ -102,13 +163,28 @@ def allocate(
         A dtype has no fixed width.
     """
     shapes = {name: _shape(name, dtype, capacity) for name, dtype in schema.items()}
-    sizes = [dtype.itemsize * math.prod(shape) for dtype, shape in shapes.values()]
-    starts = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)])
-    slab = slabs.take(int(starts[-1]))
+    sizes, starts = _places(shapes)
+    slab = slabs.take(starts[-1])
     return {
         name: slab[start : start + size].view(dtype).reshape(shape)
         for (name, (dtype, shape)), start, size in zip(shapes.items(), starts, sizes, strict=False)
     }
+
+
+def prepare(schema: Mapping[str, pl.DataType], capacity: int, slabs: Slabs) -> None:
+    """Prepare the memory of an `allocate` with the same arguments."""
+    shapes = {name: _shape(name, dtype, capacity) for name, dtype in schema.items()}
+    slabs.prepare(_places(shapes)[1][-1])
+
+
+_Shapes = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+
+
+def _places(shapes: _Shapes) -> tuple[list[int], list[int]]:
+    """Return the size of each array in bytes, and where each begins and the last one ends."""
+    sizes = [dtype.itemsize * math.prod(shape) for dtype, shape in shapes.values()]
+    starts = np.cumsum([0, *(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)])
+    return sizes, starts.tolist()
 
 
 def _shape(name: str, dtype: pl.DataType, capacity: int) -> tuple[np.dtype[Any], tuple[int, ...]]:

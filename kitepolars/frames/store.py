@@ -267,12 +267,24 @@ class TickStore:
         self.held = held._replace(length=buffer.length, symbols=self._symbols)
         if not buffer.room:
             self._seal()
+        elif first < buffer.capacity // 2 <= buffer.length:
+            self._prepare()
         codes_unknown: list[int] = unknown.tolist()
         return codes_unknown
 
+    @property
+    def _next_capacity(self) -> int:
+        return min(self.retention.chunk_rows, self.held.buffer.capacity * 2)
+
+    def _prepare(self) -> None:
+        """Prepare the memory of the next buffer, unless that of a dropped chunk will be reused."""
+        capacity = self._next_capacity
+        if not self._dropped(self.held.sealed_rows + self.held.buffer.capacity + capacity):
+            TickBuffer.prepare(capacity, self._slabs)
+
     def _seal(self) -> None:
         """Turn the full buffer into a chunk, apply the retention, and start a new buffer."""
-        capacity = min(self.retention.chunk_rows, self.held.buffer.capacity * 2)
+        capacity = self._next_capacity
         self._drop(capacity)  # first, so that the new buffer can reuse the memory
         held = self.held
         self.held = held._replace(
@@ -287,10 +299,9 @@ class TickStore:
         if rows >= CHUNK_ROWS or len(unsettled) >= SETTLING_CHUNKS:
             self._settle()
 
-    def _drop(self, room: int) -> None:
-        """Drop chunks from the front until the history plus `room` rows is within its bounds."""
+    def _dropped(self, rows: int) -> int:
+        """Return how many chunks must go from the front until `rows` rows are within the bounds."""
         held = self.held
-        rows = held.height + room
         # Age counts from the newest tick, not from now: a quiet market must not lose its history.
         newest = held.buffer.newest
         dropped = 0
@@ -301,6 +312,12 @@ class TickStore:
                 break
             rows -= chunk.height
             dropped += 1
+        return dropped
+
+    def _drop(self, room: int) -> None:
+        """Drop chunks from the front until the history plus `room` rows is within its bounds."""
+        held = self.held
+        dropped = self._dropped(held.height + room)
         if dropped:
             self.before_drop(held)
             if dropped > len(held.chunks) - len(held.unsettled):

@@ -218,6 +218,9 @@ class _BatchStore(TickStore):
         self._sequences = [sequence[ticks.height :]]
         return TickBatch(ticks, sequence[: ticks.height])
 
+    def _prepare(self) -> None:
+        """Nothing: the memory of a batch is reused when its reader has done with it."""
+
     def _seal(self) -> None:
         self._full.append(self.held.tail())
         self._begin()

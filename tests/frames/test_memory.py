@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitepolars.frames.memory import Bitmap, Slabs, allocate
+from kitepolars.frames.memory import PREPARED_FROM, Bitmap, Slabs, allocate
 
 
 def test_memory_in_use_is_not_given_twice() -> None:
@@ -27,6 +27,28 @@ def test_only_memory_of_the_same_size_is_reused() -> None:
     place = slabs.take(64).ctypes.data
     larger = slabs.take(128)
     assert (len(larger), larger.ctypes.data != place) == (128, True)
+
+
+def test_prepared_memory_is_taken_when_it_fits_and_nothing_can_be_reused() -> None:
+    slabs = Slabs()
+    slabs.prepare(PREPARED_FROM)
+    prepared = slabs._prepared
+    assert prepared is not None
+    [slab] = prepared.slabs()
+    assert not slab.any()
+    slabs.prepare(PREPARED_FROM)  # it is
+    assert slabs._prepared is prepared
+    taken = slabs.take(PREPARED_FROM)
+    assert taken.ctypes.data == slab.ctypes.data
+    assert slabs._prepared is None
+    slabs.prepare(PREPARED_FROM)
+    del taken
+    assert slabs.take(PREPARED_FROM).ctypes.data == slab.ctypes.data  # it is present already
+    assert slabs._prepared is None
+    slabs.prepare(PREPARED_FROM)
+    assert len(slabs.take(PREPARED_FROM + 1)) == PREPARED_FROM + 1
+    slabs.prepare(PREPARED_FROM - 1)  # too little to be worth a thread
+    assert slabs._prepared is None
 
 
 @given(st.lists(st.lists(st.booleans(), max_size=20), max_size=8))

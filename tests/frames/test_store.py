@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from polars.testing import assert_frame_equal
 from frames.ticks import packet_message, push
 from kitepolars.errors import ConfigError
 from kitepolars.frames import buffers as buffers_module
+from kitepolars.frames import memory as memory_module
 from kitepolars.frames import store as store_module
 from kitepolars.frames.buffers import TickBuffer
 from kitepolars.frames.held import Held
@@ -40,6 +42,39 @@ def test_an_empty_store_has_the_contracts_columns() -> None:
     assert frame.height == 0
     assert frame.schema == SCHEMA
     assert TickStore().held.latest().schema == SCHEMA
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_the_next_buffers_memory_is_prepared_when_half_of_this_one_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_module, "PREPARED_FROM", 1)
+    store = TickStore()
+    for row in range(200):
+        prepared = store._slabs._prepared
+        buffer, length = store.held.buffer, store.held.length
+        assert (prepared is not None) == (length >= buffer.capacity // 2), row
+        push(store, [packet_message([INFY], [float(row)])])
+        if store.held.buffer is not buffer:
+            assert prepared is not None
+            [slab] = prepared.slabs()
+            prices = store.held.buffer.columns["last_price"]
+            assert np.shares_memory(prices, slab)
+    assert store.held.frame()["last_price"].to_list() == [float(row) for row in range(200)]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_no_memory_is_prepared_where_that_of_a_dropped_chunk_is_reused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_module, "PREPARED_FROM", 1)
+    store = TickStore(Retention(max_rows=160))
+    prepared = []
+    for row in range(480):
+        push(store, [packet_message([INFY], [float(row)])])
+        prepared.append(store._slabs._prepared is not None)
+    assert any(prepared[:160])
+    assert not any(prepared[160:])
 
 
 def test_polars_knows_numpy_before_two_threads_can_race_for_it() -> None:
