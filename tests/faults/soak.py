@@ -80,7 +80,8 @@ class Account:
         spans = np.column_stack([before_at, times])[missing]
         unique, which_span = np.unique(spans, axis=0, return_inverse=True)
         packets = np.bincount(which_span.ravel(), (steps // STRIDE - 1)[missing], len(unique))
-        self.holes.append(np.column_stack([unique, packets.astype(np.int64)]))
+        if len(unique):  # or our own list would grow with every batch
+            self.holes.append(np.column_stack([unique, packets.astype(np.int64)]))
         is_last = np.diff(which, append=-1) != 0
         self.last[which[is_last]] = np.maximum(numbers, before)[is_last]
         self.at[which[is_last]] = times[is_last]
