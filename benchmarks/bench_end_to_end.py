@@ -24,6 +24,15 @@ def measure(results: harness.Results) -> None:
     most = harness.room_for(int(seconds * 3e6), ROW_BYTES) / seconds
     ours = throughput.run(Workload(seconds=seconds, rate=most), connections=CONNECTIONS)
     paced = ours.rate > 0.98 * most
+    singles = throughput.run(Workload(seconds=0.5 * seconds, packets=1), connections=CONNECTIONS)
+    results.add(
+        "Socket to row: processor time a tick, 1 packet a message, as fast as they come",
+        1e9 * singles.cpu * singles.seconds / singles.ticks,
+        form="{:,.0f} ns",
+        target=harness.at_most(400),
+        note=f"{singles.rate:,.0f} ticks/s, as many as the server makes; 100 packets a message "
+        f"take {1e9 * ours.cpu * ours.seconds / ours.ticks:,.0f} ns",
+    )
     theirs = official_client.run(seconds=4.0 if results.quick else 10.0, connections=CONNECTIONS)
     results.add(
         "End to end: sockets to frame, 3 connections, 100 packets a message, all retained",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import harness
 import latency
 from kitepolars.loop import SWITCH_INTERVAL
-from kitepolars.pipeline import Flush
+from kitepolars.pipeline import LISTENED, Flush
 
 RUNS = 3
 """Runs with the defaults: other programs delay some runs by tens of milliseconds."""
@@ -27,6 +27,26 @@ def measure(results: harness.Results) -> None:
         _report(results, sleeping, quantile, "the main thread sleeps", target)
     for quantile in ("p50", "p99"):
         _report(results, busy, quantile, "the main thread is in a Python loop", None)
+    bursts = latency.run(seconds=seconds, burst=latency.BURST)
+    for quantile in ("p50", "p99"):
+        _report(results, [bursts], quantile, "6,000 packets at once, the last of them", None)
+    results.add(
+        "Callback by default: processor time while every flush ends in one, 18,000 ticks/s",
+        100 * min(run.cpu for run in sleeping),
+        form="{:.1f} % of a core",
+        target=harness.at_most(5.0),
+        note="half of the ticks are in the callback after "
+        f"{1e3 * min(run.flushed.p50 for run in sleeping):.1f} ms (target: 5)",
+    )
+    cost = latency.callback_cost()
+    results.add(
+        "Callback: processor time of a flush of 100 ticks and of the frame that a callback gets",
+        1e3 * sum(cost.values()),
+        form="{:.2f} ms",
+        target=harness.at_most(0.2),
+        note=f"flush {1e3 * cost['flush']:.2f} ms, frame {1e3 * cost['frame']:.2f} ms, one after "
+        "the other; the wake-up of the thread is not included",
+    )
     sweep = [
         _row(busy=False, interval=interval, switch=None, seconds=0.4 * seconds)
         for interval in INTERVALS[:: 3 if results.quick else 1]
@@ -38,6 +58,7 @@ def measure(results: harness.Results) -> None:
     results.series["sweep"] = sweep
     results.series["defaults"] = {
         "interval": Flush().interval,
+        "listened": LISTENED,
         "switch_interval": SWITCH_INTERVAL,
         "probes": seconds * latency.PROBES,
     }

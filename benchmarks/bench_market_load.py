@@ -10,6 +10,8 @@ import time
 import harness
 import messages
 import official_client
+import throughput
+from firehose import Workload
 from kitepolars import Instruments, Ticker
 from kitepolars.process import ServerProcess
 from kitepolars.sim import SimulatedKite
@@ -49,6 +51,14 @@ def measure(results: harness.Results) -> None:
         target=harness.at_most(4.0),
         note=f"{rate:,.0f} ticks/s in {(after.messages - before.messages) / elapsed:,.0f} messages "
         "over 3 connections",
+    )
+    singles = throughput.run(Workload(seconds=seconds / 2, rate=expected, packets=1))
+    results.add(
+        "Market load with one packet a message",
+        100 * singles.cpu,
+        form="{:.2f} % of a core",
+        target=harness.at_most(4.0),
+        note=f"{singles.rate:,.0f} ticks/s in as many messages, 16 at a time, over 3 connections",
     )
     theirs = official_client.run(seconds=seconds / 2, rate=expected)
     results.add(

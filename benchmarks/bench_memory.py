@@ -36,6 +36,15 @@ def measure(results: harness.Results) -> None:
         target=harness.at_most(1.25),
         note=f"{held['peak'] / 2**30:.2f} GiB",
     )
+    small = harness.in_process(SCRIPT, {"what": "turnover", "rows": 1_000_000})
+    results.add(
+        "Retention: processor time a tick with `max_rows=1_000_000`",
+        small["bounded"] / small["unbounded"],
+        against="an unbounded history",
+        form="{:.2f}×",
+        target=harness.at_most(1.1),
+        note=f"{small['bounded']:.0f} against {small['unbounded']:.0f} ns",
+    )
     turned = harness.in_process(SCRIPT, {"what": "constancy", "rows": 15 if results.quick else 65})
     resident = turned["resident"][WARM_UP:]
     ticks = turned["ticks"]

@@ -12,6 +12,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import math
 import socket
 import struct
 import sys
@@ -56,12 +57,27 @@ class Workload:
     probes
         Probes per second on the first connection: one-packet messages that carry the time at
         which they were sent, in microseconds since the epoch, split over two fields.
+    burst
+        Messages that each connection sends at once, on all connections at the same time; the first
+        connection adds a probe that carries the time before the burst. 0 for even intervals.
     """
 
     seconds: float
     rate: float | None = None
     packets: int = PACKETS
     probes: float = 0.0
+    burst: int = 0
+
+    def burst_interval(self, clients: int) -> float:
+        """Return the seconds between two bursts."""
+        assert self.rate is not None
+        return clients * self.burst * self.packets / self.rate
+
+    def expected_probes(self, clients: int) -> int:
+        """Return how many probes are sent."""
+        if self.burst:
+            return int(self.seconds / self.burst_interval(clients))
+        return int(self.probes * self.seconds)
 
 
 def frame(data: bytes, opcode: int = _BINARY) -> bytes:
@@ -186,7 +202,7 @@ class _Server:
             )
         ]
         self._busy = True
-        send = _flood if workload.rate is None else _pace
+        send = _flood if workload.rate is None else _burst if workload.burst else _pace
         threads = [
             threading.Thread(target=send, args=(client, source, workload, len(clients), place))
             for place, (client, source) in enumerate(zip(clients, sources, strict=True))
@@ -203,6 +219,24 @@ def _flood(client: _Client, source: FullMessages, workload: Workload, *_: int) -
     deadline = time.monotonic() + workload.seconds
     while client.is_open and time.monotonic() < deadline:
         client.send(b"".join(map(frame, source.round())))
+
+
+def _burst(
+    client: _Client, source: FullMessages, workload: Workload, clients: int, place: int
+) -> None:
+    """Send many messages at once, and then a probe with the time before."""
+    gap = workload.burst_interval(clients)
+    probe = FullMessages([PROBE], packets=1, messages=1)
+    begin = time.monotonic()
+    for number in range(workload.expected_probes(clients)):
+        rounds = range(math.ceil(workload.burst / BURST))
+        waiting = [message for _ in rounds for message in source.round()][: workload.burst]
+        source.sent -= (len(rounds) * BURST - workload.burst) * workload.packets
+        _sleep_until(begin + number * gap)
+        stamp = time.time_ns() // 1000
+        if place == 0:
+            waiting.append(probe.stamped(stamp))
+        client.send(b"".join(map(frame, waiting)))
 
 
 def _pace(
@@ -236,7 +270,7 @@ def _pace(
 
 def _probe_times(workload: Workload) -> list[float]:
     """Return when to send probes: at random, so as not to run in step with the client."""
-    count = int(workload.probes * workload.seconds)
+    count = workload.expected_probes(0)
     return sorted(np.random.default_rng(1).uniform(0, workload.seconds, count).tolist())
 
 

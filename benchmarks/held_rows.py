@@ -189,10 +189,34 @@ def constancy(turnovers: int, rows: int = 1_000_000) -> dict[str, Any]:
     return {"rows": rows, "ticks": fed, "resident": sizes}
 
 
+def turnover(rows: int, turns: int = 5) -> dict[str, float]:
+    """Time a small bounded history and an unbounded one, in turn.
+
+    Returns nanoseconds of processor time a tick, of the best turn.
+    """
+    source = filling.batch_messages()
+    pipelines = {
+        "bounded": filling.new_pipeline(Retention(max_rows=rows)),
+        "unbounded": filling.new_pipeline(),
+    }
+    found: dict[str, list[float]] = {name: [] for name in pipelines}
+    for _ in range(turns + 1):
+        for name, pipeline in pipelines.items():
+            ticks, spent = 0, 0.0
+            while ticks < rows:
+                sent = source.round()
+                begin = time.thread_time()
+                ticks += filling.feed(pipeline, sent)
+                spent += time.thread_time() - begin
+            found[name].append(1e9 * spent / ticks)
+    return {name: min(times[1:]) for name, times in found.items()}  # the first turn fills them
+
+
 def main() -> None:
     """Measure one thing and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--what", choices=("full", "mixed", "memory", "constancy"), required=True)
+    kinds = ("full", "mixed", "memory", "constancy", "turnover")
+    parser.add_argument("--what", choices=kinds, required=True)
     parser.add_argument("--rows", type=int, required=True, help="for constancy: turnovers")
     given = parser.parse_args()
     work: dict[str, Callable[[], Any]] = {
@@ -200,6 +224,7 @@ def main() -> None:
         "mixed": lambda: snapshots(given.rows, mixed=True),
         "memory": lambda: filling.within_loop(lambda: memory(given.rows)),
         "constancy": lambda: filling.within_loop(lambda: constancy(given.rows)),
+        "turnover": lambda: filling.within_loop(lambda: turnover(given.rows)),
     }
     print(json.dumps(work[given.what]()))
 

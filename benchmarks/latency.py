@@ -17,14 +17,22 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+import filling
 from firehose import PROBE, Firehose, Workload
 from kitepolars.pipeline import Flush
+from kitepolars.source import Messages, now_us
+from kitepolars.streams import BatchCursor
 from kitepolars.ticker import Ticker
-from messages import stamp_of
+from messages import FullMessages, stamp_of, tokens
 from throughput import PATIENCE, LostTicksError, connected
+
+BURST: Final = 20
+"""Messages of a burst on each of three connections: 6,000 packets."""
 
 MARKET: Final = 18_000
 """Ticks per second of 9,000 instruments."""
+
+CONNECTIONS: Final = 3
 
 PROBES: Final = 50
 """Probes per second."""
@@ -80,6 +88,7 @@ def run(
     flush: Flush | None = None,
     switch_interval: float | None = None,
     rate: float = MARKET,
+    burst: int = 0,
 ) -> Latency:
     """Measure with a main thread that sleeps or runs a Python loop.
 
@@ -97,16 +106,19 @@ def run(
         For `sys.setswitchinterval`; by default that of a running ticker.
     rate
         Ticks per second besides the probes.
+    burst
+        Messages that each connection sends at once; the only probe is then the last packet of each
+        burst, timed from its beginning. 0 for even intervals, and probes at random.
 
     Raises
     ------
     LostTicksError
         A probe did not arrive.
     """
-    workload = Workload(seconds=seconds, rate=rate, probes=PROBES)
+    workload = Workload(seconds=seconds, rate=rate, probes=PROBES, burst=burst)
     with (
         Firehose() as server,
-        connected(server, flush=flush) as ticker,
+        connected(server, CONNECTIONS, flush=flush) as ticker,
         _switching(switch_interval),  # after the ticker, which has its own while it runs
     ):
         flushed: list[float] = []
@@ -138,6 +150,36 @@ def run(
         cpu=cpu,
         work=work / seconds if busy else 0.0,
     )
+
+
+def callback_cost(rows: int = 100, repeats: int = 1_000) -> dict[str, float]:
+    """Return the processor time of a flush and of a callback's frame of it, in seconds, medians.
+
+    Parameters
+    ----------
+    rows
+        Ticks of a flush, in one message.
+    repeats
+        Flushes.
+    """
+    pipeline = filling.within_loop(filling.settled_pipeline)
+    cursor = BatchCursor(pipeline.store)
+    source = FullMessages(tokens(), packets=rows, messages=BURST)
+    times: dict[str, list[float]] = {"flush": [], "frame": []}
+
+    def run() -> None:
+        for number in range(repeats):
+            pipeline.take(Messages(now_us(), 0, [source.round()[number % BURST]]))
+            begin = time.thread_time()
+            pipeline.flush()
+            flushed = time.thread_time()
+            (batch,), _ = cursor.take()
+            times["frame"].append(time.thread_time() - flushed)
+            times["flush"].append(flushed - begin)
+            assert batch.height == rows
+
+    filling.within_loop(run)
+    return {name: float(np.median(found)) for name, found in times.items()}
 
 
 def _latencies(ticks: pl.DataFrame, now: float) -> list[float]:
@@ -172,7 +214,7 @@ def _settle(server: Firehose, workload: Workload, found: list[float]) -> None:
     """Wait until all probes have arrived."""
     server.sent()
     deadline = time.monotonic() + PATIENCE
-    expected = int(workload.probes * workload.seconds)
+    expected = workload.expected_probes(CONNECTIONS)
     while len(found) < expected:
         if time.monotonic() > deadline:
             raise LostTicksError(f"{len(found)} of {expected} probes arrived")

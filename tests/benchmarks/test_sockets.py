@@ -8,6 +8,7 @@ import throughput
 from firehose import Firehose, Workload
 from kitepolars.frames.store import Retention
 from messages import COUNTER
+from patience import PATIENCE
 
 
 @pytest.mark.parametrize("rate", [None, 30_000])
@@ -24,6 +25,27 @@ def test_every_probe_is_found_both_ways() -> None:
     found = latency.run(seconds=0.4, rate=5_000)
     for quantiles in (found.asked, found.flushed):
         assert 0 < quantiles.p50 <= quantiles.p99 <= quantiles.worst
+
+
+def test_the_last_packet_of_every_burst_is_found_both_ways() -> None:
+    found = latency.run(seconds=0.4, rate=5_000, burst=3)
+    for quantiles in (found.asked, found.flushed):
+        assert 0 < quantiles.p50 <= quantiles.p99 <= quantiles.worst
+
+
+def test_the_cost_of_a_callback_has_two_parts() -> None:
+    cost = latency.callback_cost(rows=10, repeats=5)
+    assert all(seconds > 0 for seconds in cost.values())
+
+
+def test_bursts_are_sent_whole() -> None:
+    workload = Workload(seconds=0.4, rate=10_000, packets=5, burst=20)
+    bursts = workload.expected_probes(clients=2)
+    with Firehose() as server, throughput.connected(server, 2) as ticker:
+        server.begin(workload)
+        sent = server.sent()
+        assert sent == [bursts * 20 * 5] * 2
+        assert ticker.wait(rows=sum(sent) + bursts, timeout=PATIENCE)
 
 
 def test_a_busy_main_thread_works() -> None:
