@@ -52,6 +52,10 @@ def measure(results: harness.Results) -> None:
         note=f"it took {theirs['rate']:,.0f} ticks/s at {theirs['cpu']:.0%} of a core; "
         "9,000 instruments at 2/s are 18,000",
     )
+    results.series["socket to row"] = {
+        name: 1e9 * run.cpu * run.seconds / run.ticks
+        for name, run in (("100 packets", ours), ("1 packet", singles))
+    }
     results.series["ours"] = {"ticks_per_second": ours.rate, "cpu": ours.cpu}
     results.series["official"] = theirs
     results.series["polars_threads"] = pl.thread_pool_size()

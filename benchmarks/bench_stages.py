@@ -31,7 +31,8 @@ from timing import best_of
 RATE: Final = 400_000
 """Ticks per second while sockets are measured: far above a market, below saturation."""
 
-MESSAGE_BYTES: Final = COUNT.itemsize + messages.PACKETS * FULL.framed_dtype.itemsize
+SINGLES_RATE: Final = 100_000
+"""The same with one packet a message: the server makes no more than some hundred thousand."""
 
 
 class _Sized(Protocol):
@@ -93,8 +94,13 @@ async def _websocket(url: str) -> tuple[_Sized, Callable[[], None]]:
 def measure(results: harness.Results) -> None:
     """Measure each stage and its share."""
     seconds = 2.0 if results.quick else 5.0
-    socket = asyncio.run(_received(_raw, seconds))
-    through_message = asyncio.run(_received(_websocket, seconds))
+    socket = asyncio.run(_received(_raw, Workload(seconds=seconds, rate=RATE)))
+    through_message = asyncio.run(_received(_websocket, Workload(seconds=seconds, rate=RATE)))
+    singles = Workload(seconds=seconds, rate=SINGLES_RATE, packets=1)
+    results.series["singles"] = {
+        "socket": asyncio.run(_received(_raw, singles)),
+        "message": asyncio.run(_received(_websocket, singles)),
+    }
     timings = _in_memory(5 if results.quick else 15)
     stages = {
         "socket": socket,
@@ -115,23 +121,24 @@ def measure(results: harness.Results) -> None:
     results.series["stages"] = stages
 
 
-async def _received(connect: Connect, seconds: float) -> float:
+async def _received(connect: Connect, workload: Workload) -> float:
     """Return nanoseconds of processor time of this thread per tick received."""
+    tick_bytes = COUNT.itemsize / workload.packets + FULL.framed_dtype.itemsize
     with Firehose() as server:
         counter, abort = await connect(server.url)
         await asyncio.sleep(0.2)
-        server.begin(Workload(seconds=seconds, rate=RATE))
+        server.begin(workload)
         loop = asyncio.get_running_loop()
         ended = loop.run_in_executor(None, server.sent)
         await asyncio.sleep(0.5)
         cpu, size = time.thread_time(), counter.size
-        await asyncio.sleep(seconds - 1.0)
+        await asyncio.sleep(workload.seconds - 1.0)
         cpu, size = time.thread_time() - cpu, counter.size - size
         sent = await ended
         await asyncio.sleep(0.2)
-        assert counter.size >= sum(sent) // messages.PACKETS * MESSAGE_BYTES, "bytes are missing"
+        assert counter.size >= sum(sent) * tick_bytes, "bytes are missing"
         abort()
-    return 1e9 * cpu / (size / MESSAGE_BYTES * messages.PACKETS)
+    return 1e9 * cpu / (size / tick_bytes)
 
 
 def _in_memory(repeats: int) -> dict[str, float]:

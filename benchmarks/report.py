@@ -42,6 +42,10 @@ OPTIONAL: Final = ("widgets", "hour")
 TEMPLATE: Final = Path(__file__).with_name("performance.md.in")
 PAGE: Final = ROOT / "docs" / "performance.md"
 PICTURE: Final = ROOT / "docs" / "images" / "performance.svg"
+STAGES: Final = PICTURE.with_name("stages.svg")
+
+BEFORE: Final = Path(__file__).with_name("version_0_1_0.json")
+"""What the same measurements gave with version 0.1.0; see ``measured`` in it."""
 
 Results = dict[str, dict[str, Any]]
 
@@ -185,6 +189,50 @@ def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
+def draw_stages(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw where the time of a tick goes, with version 0.1.0 and now, and save it as SVG."""
+    mpl.rcParams.update({"svg.hashsalt": "kitepolars", "font.size": 10})
+    before = json.loads(BEFORE.read_text("utf-8"))
+    singles = results["stages"]["series"]["singles"]
+    now = results["end_to_end"]["series"]["socket to row"]
+    figure = Figure(figsize=(13, 3.2), layout="constrained")
+    stages, totals = figure.subplots(1, 2)
+    for place, found in enumerate((results["stages"]["series"]["stages"], before["stages"])):
+        start = 0.0
+        for number, (name, nanoseconds) in enumerate(found.items()):
+            label = name if place == 0 else None
+            stages.barh(place, nanoseconds, left=start, color=f"C{number}", label=label)
+            start += nanoseconds
+        stages.annotate(
+            f"{start:,.0f}", (start, place), xytext=(5, 0), textcoords="offset points", va="center"
+        )
+    stages.set_yticks((0, 1), ("now", "0.1.0"))
+    stages.set_ylim(-0.6, 2.2)  # room for the legend
+    stages.set_title("ns a tick, 100 packets a message")
+    stages.legend(frameon=False, fontsize=8, ncols=6, loc="upper left")
+    bars = {
+        "asyncio, bytes only": (singles["socket"], THEIRS),
+        "now, socket to row": (now["1 packet"], OURS),
+        "0.1.0, socket to row": (before["socket to row"]["1 packet"], THEIRS),
+    }
+    drawn = totals.barh(list(bars), [nanoseconds for nanoseconds, _ in bars.values()])
+    for bar, (nanoseconds, colour) in zip(drawn, bars.values(), strict=True):
+        bar.set_color(colour)
+        totals.annotate(
+            f"{nanoseconds:,.0f}",
+            (nanoseconds, bar.get_y() + bar.get_height() / 2),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    totals.set_title("ns a tick, 1 packet a message")
+    for axes in (stages, totals):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+
+
 def _draw_rates(axes: Axes, results: Mapping[str, Mapping[str, Any]]) -> None:
     decode, sockets = results["decode"]["series"][FULL], results["end_to_end"]["series"]
     bars = {
@@ -287,6 +335,7 @@ def main() -> None:
         text = text.replace("{" + place + "}", render(results))
     page.write_text(text, "utf-8")
     draw(results, picture)
+    draw_stages(results, picture.with_name(STAGES.name))
     print(f"wrote {page.relative_to(ROOT)}")
 
 

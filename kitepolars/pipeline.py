@@ -174,15 +174,27 @@ class Pipeline:
         self._unknown_segments: set[int] = set()
         self._counters = PipelineStats()
         self._listeners = Listeners[None]()
+        self._patient = Listeners[None]()
         self._taps = Listeners[Message]()
 
     def stats(self) -> PipelineStats:
         """Return the counters of this moment."""
         return replace(self._counters)
 
-    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener` after each flush; return a function that ends this."""
-        return self._listeners.add(lambda _: listener())
+    def listen(
+        self, listener: Callable[[], object], *, patient: bool = False
+    ) -> Callable[[], None]:
+        """Call `listener` after each flush; return a function that ends this.
+
+        Parameters
+        ----------
+        listener
+            Called without arguments.
+        patient
+            Whether it makes do with the flushes that come anyway: no flush comes sooner for it.
+        """
+        listeners = self._patient if patient else self._listeners
+        return listeners.add(lambda _: listener())
 
     def tap(self, listener: Callable[[Message], object]) -> Callable[[], None]:
         """Call `listener` with each message on arrival; return a function that ends this."""
@@ -292,6 +304,7 @@ class Pipeline:
         if self._is_untold:
             self._is_untold = False
             self._listeners.tell(None)
+            self._patient.tell(None)
 
     def _decode_inbox(self) -> None:
         """Decode and publish every waiting message; listeners are called at the next flush."""

@@ -67,18 +67,18 @@ async def test_the_timer_flushes_and_listeners_hear_of_it(events: Events) -> Non
 
 
 @pytest.mark.parametrize(
-    ("flush", "listeners", "interval"),
+    ("flush", "patient", "interval"),
     [
-        (None, 0, 0.05),
-        (None, 1, LISTENED),
-        (Flush(interval=0.05), 1, 0.05),
+        (None, True, 0.05),
+        (None, False, LISTENED),
+        (Flush(interval=0.05), False, 0.05),
     ],
 )
 async def test_flushes_are_more_frequent_by_default_while_anything_listens(
     events: Events,
     monkeypatch: pytest.MonkeyPatch,
     flush: Flush | None,
-    listeners: int,
+    patient: bool,  # noqa: FBT001 - a parameter of the test
     interval: float,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -90,14 +90,14 @@ async def test_flushes_are_more_frequent_by_default_while_anything_listens(
 
     monkeypatch.setattr(loop, "call_at", recorded)
     pipeline = Pipeline(TickStore(), events, flush)
-    for _ in range(listeners):
-        pipeline.listen(lambda: None)
+    told: list[int] = []
+    pipeline.listen(lambda: told.append(pipeline.store.held.height), patient=patient)
     before = loop.time()
     pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
     assert scheduled.pop() <= before + interval  # none was flushed before it: it need not wait
     for _ in range(3):  # turns of the loop
         await asyncio.sleep(0)
-    assert pipeline.store.held.height == 1
+    assert told == [pipeline.store.held.height] == [1]
     after = loop.time()
     pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
     assert before <= scheduled.pop() - interval <= after

@@ -185,9 +185,11 @@ class Runtime:
         """Decode what waits, and return the immutable state of this moment."""
         return self.flushed(lambda: self.store.held)
 
-    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener` on the loop thread after each flush; return a function that ends this."""
-        unlisten = self.call(self.pipeline.listen, listener)
+    def listen(
+        self, listener: Callable[[], object], *, patient: bool = False
+    ) -> Callable[[], None]:
+        """Call `listener` on the loop thread after each flush; see `Pipeline.listen`."""
+        unlisten = self.call(self.pipeline.listen, listener, patient=patient)
         return lambda: self.call(unlisten)
 
     def note(self, kind: str, detail: str) -> None:

@@ -23,7 +23,7 @@ POLL: Final = 0.05
 def wait(runtime: Runtime, holds: Callable[[], bool], timeout: float | None) -> bool:
     """Block until a condition holds, or for `timeout` seconds; say whether it does."""
     left, published = _time_left(timeout), threading.Event()
-    unlisten = runtime.listen(published.set)
+    unlisten = runtime.listen(published.set, patient=True)
     try:
         while not (held := holds()) and (pause := left()) > 0:
             published.wait(pause)
@@ -48,7 +48,7 @@ async def wait_async(
         except RuntimeError as error:
             raise Gone from error
 
-    unlisten = runtime.listen(wake)
+    unlisten = runtime.listen(wake, patient=True)
     try:
         while not (held := holds()) and (pause := left()) > 0:
             await _wait_for(published, pause)
