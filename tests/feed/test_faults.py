@@ -645,8 +645,8 @@ async def test_a_refusal_of_the_old_token_does_not_count_against_the_new_one(
     rig = make_rig(kite.url)
     kite.reject(403, times=1)
 
-    async def open_and_be_overtaken(*arguments: Any) -> Connection | Failure:
-        opened = await open_connection(*arguments)
+    async def open_and_be_overtaken(*arguments: Any, **options: Any) -> Connection | Failure:
+        opened = await open_connection(*arguments, **options)
         monkeypatch.undo()
         rig.manager.set_access_token("the token of today")
         return opened
