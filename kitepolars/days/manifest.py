@@ -141,6 +141,18 @@ class Manifest:
         tidied = self.by_time if in_time_order and self.by_time else self.by_instrument
         return (*tidied, *self.published)
 
+    def current(self, kind: str) -> list[TableFile] | None:
+        """Return the files of a kind beside the ticks; None unless they cover all that is there.
+
+        They are written after the ticks, so publishing may have been killed in between.
+        """
+        files = self.beside.get(kind, {})
+        is_current = all(
+            recorder in files and files[recorder].last + 1 >= progress.next_sequence
+            for recorder, progress in self.progress.items()
+        )
+        return list(files.values()) if is_current else None
+
     def names(self) -> set[str]:
         """Return the names of all files that it names."""
         ticks = (*self.published, *self.by_instrument, *self.by_time)

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from hashlib import blake2b
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -25,34 +21,26 @@ import numpy as np
 import polars as pl
 
 from kitepolars.calendar import SECOND
-from kitepolars.days.manifest import DAY_FOLDER, Manifest, Progress, Table, TableFile, retire
-from kitepolars.days.parquet import TABLE_SCHEMA, ends, write_frame, write_sorted
+from kitepolars.days.beside import Beside, edges
+from kitepolars.days.journals import (
+    DURABLE_AFTER,
+    batches_of,
+    is_settled,
+    journal_days,
+    recorder_id,
+    state_of,
+)
+from kitepolars.days.manifest import Manifest, Progress, Table, TableFile, retire
+from kitepolars.days.parquet import ends, write_sorted
+from kitepolars.days.pieces import Piece, Pieces
 from kitepolars.days.storage import StorageOptions
 from kitepolars.errors import TableError
-from kitepolars.journal.folder import FILE_MODE, sync_folder, trading_day
 from kitepolars.journal.segments import SegmentFile, segments
-from kitepolars.ledger import Ledger
-from kitepolars.recordings.ticks import TickBatch, TickReader, names_of
-from kitepolars.source import Listing, Record, now_us
-from kitepolars.tables import events_frame, gaps_frame, orders_frame
-
-QUARTER: Final = 15 * 60 * SECOND
-"""Microseconds that a published file spans at most. India's offset is a multiple of it."""
-
-FILE_ROWS: Final = 1_000_000
-"""Rows of a published file at most, about: the memory that publishing takes follows from it."""
-
-DURABLE_AFTER: Final = 10.0
-"""Seconds after which what a recorder wrote is on the disk for certain; it takes 0.1 s."""
-
-OVERLAP: Final = SECOND
-"""How far `received_at` may go back between two records before that is an error."""
+from kitepolars.recordings.ticks import TickBatch, TickReader
+from kitepolars.source import now_us
 
 FOLLOW_INTERVAL: Final = 1.0
 """Seconds between two looks at a journal that is followed."""
-
-SOURCE_NAME: Final = "recorder.id"
-"""The file in a journal's folder that identifies it in tables."""
 
 _WRITERS: Final = 2
 """Files that are sorted and written at the same time as the next one is read."""
@@ -197,7 +185,7 @@ class JournalPublisher:
         seen: object = None
         while True:
             now = self._clock()
-            state = _state(self._journal, now)
+            state = state_of(self._journal, now)
             if state != seen:
                 seen = state
                 yield self.publish()
@@ -210,7 +198,14 @@ class JournalPublisher:
             done = manifest.progress.get(self.recorder) if manifest is not None else None
             if is_over and done is not None and done.is_complete:
                 return Published()
-            self._days[day] = _Day(self, day, done)
+            self._days[day] = _Day(
+                self.table,
+                self.recorder,
+                day,
+                done or Progress(),
+                accept_overlap=self._accept_overlap,
+                clock=self._clock,
+            )
         try:
             return self._days[day].publish(some, is_over=is_over)
         except BaseException:
@@ -221,22 +216,28 @@ class JournalPublisher:
 class _Day:
     """A day of a journal on its way into a table."""
 
-    def __init__(self, publisher: JournalPublisher, day: date, done: Progress | None) -> None:
-        self._table = publisher.table
-        self._recorder = publisher.recorder
-        self._accept_overlap = publisher._accept_overlap  # noqa: SLF001 - a part of it
-        self._clock = publisher._clock  # noqa: SLF001 - a part of it
+    def __init__(
+        self,
+        table: Table,
+        recorder: str,
+        day: date,
+        progress: Progress,
+        *,
+        accept_overlap: bool,
+        clock: Callable[[], int],
+    ) -> None:
+        self._table = table
+        self._recorder = recorder
         self._day = day
-        self._progress = done or Progress()
-        self._from = self._progress.next_sequence  # earlier ticks are published already
+        self._clock = clock
+        self._progress = progress
+        self._from = progress.next_sequence  # earlier ticks are published already
+        self._pieces = Pieces(self._from, day=day, accept_overlap=accept_overlap, table=table.path)
+        self._beside = Beside(recorder)
         self._beside_of: Progress | None = None
-        self._is_growing = False
-        self._beside = _Beside()
         self._reader = TickReader(also=self._beside)
         self._read: set[int] = set()  # segments that are closed and have been read
-        self._piece = _Piece(self._progress.next_sequence)
-        self._latest = 0  # the arrival of the row before
-        self._last: pl.DataFrame | None = None
+        self._is_growing = False
         self._waiting: deque[Future[tuple[TableFile, pl.DataFrame]]] = deque()
 
     def publish(self, some: list[SegmentFile], *, is_over: bool) -> Published:
@@ -244,93 +245,46 @@ class _Day:
         before, files = self._progress.rows, 0
         growing = None if is_over or some[-1].is_compressed else some[-1]
         with ThreadPoolExecutor(_WRITERS, "kitepolars-publish") as threads:
-            for segment in some:
-                if segment.sequence not in self._read:
-                    files += self._read_segment(threads, segment)
-                    if segment is not growing:
-                        self._read.add(segment.sequence)
-            for batch in self._reader.finish():
-                files += self._write_complete(threads, batch)
-            self._is_growing = growing is not None and self._is_written(growing)
-            if not self._is_growing or self._has_ended(self._piece):
-                files += self._write(threads, self._take_piece())
+            for batch in self._new_batches(some, growing):
+                for piece in self._pieces.cut(batch):
+                    files += self._write(threads, piece)
+            self._is_growing = growing is not None and self._may_grow(growing)
+            settled = self._clock() - int(DURABLE_AFTER * SECOND)
+            if not self._is_growing or self._pieces.has_ended(settled):
+                files += self._write(threads, self._pieces.take())
             self._commit_waiting(0)
         if files or not self._is_growing:
             self._write_beside(is_complete=is_over)
         return Published(self._progress.rows - before, files)
 
-    def _read_segment(self, threads: ThreadPoolExecutor, segment: SegmentFile) -> int:
-        return sum(
-            self._write_complete(threads, batch) for batch in _batches(self._reader, segment)
-        )
+    def _new_batches(
+        self, some: list[SegmentFile], growing: SegmentFile | None
+    ) -> Iterator[TickBatch]:
+        """Yield the ticks that are not published."""
+        for segment in some:
+            if segment.sequence not in self._read:
+                yield from map(self._unpublished, batches_of(segment, self._reader))
+                if segment is not growing:
+                    self._read.add(segment.sequence)
+        yield from map(self._unpublished, self._reader.finish())
 
-    def _write_complete(self, threads: ThreadPoolExecutor, batch: TickBatch) -> int:
-        return sum(self._write(threads, piece) for piece in self._pieces(batch))
+    def _unpublished(self, batch: TickBatch) -> TickBatch:
+        """Return those ticks of a batch; the others are only noted."""
+        ticks, sequence = batch
+        done = int(np.searchsorted(sequence, self._from))
+        if done:
+            earlier = Piece(0)
+            earlier.add(ticks[:done], sequence[:done])
+            self._beside.note(edges(earlier.sorted(self._recorder)))
+        return TickBatch(ticks[done:], sequence[done:])
 
-    def _is_written(self, segment: SegmentFile) -> bool:
+    def _may_grow(self, segment: SegmentFile) -> bool:
         """Whether a recorder may still add to a segment that has been read."""
-        return not self._reader.is_stopped and _age(segment) < DURABLE_AFTER
-
-    def _has_ended(self, piece: _Piece) -> bool:
-        """Whether nothing more can come for the quarter of an hour that a piece is of."""
-        if not piece.parts:
-            return False
-        end = (self._latest // QUARTER + 1) * QUARTER
-        return self._clock() > end + DURABLE_AFTER * SECOND
-
-    # -- pieces ---------------------------------------------------------------------------------
-
-    def _pieces(self, batch: TickBatch) -> Iterator[_Piece]:
-        """Add ticks to the piece that grows; yield each that is complete."""
-        done = int(np.searchsorted(batch.sequence, self._from))
-        ticks, sequence = batch.ticks[done:], batch.sequence[done:]
-        if not len(sequence):
-            return
-        at = ticks["received_at"].to_physical().to_numpy()
-        self._check_clock(at, sequence)
-        start = 0
-        for stop in self._cuts(at, sequence):
-            self._piece.add(ticks[start:stop], sequence[start:stop])
-            yield self._take_piece()
-            start = stop
-        self._piece.add(ticks[start:], sequence[start:])
-        self._latest = int(at[-1])
-
-    def _cuts(self, at: np.ndarray, sequence: np.ndarray) -> list[int]:
-        """Return the rows before which a piece ends: a new quarter, or enough rows."""
-        quarters = at // QUARTER
-        before = quarters[0] if not self._piece.parts else self._latest // QUARTER
-        is_new = np.diff(quarters, prepend=before) != 0
-        # a record stays in one piece, so that a position in the journal says what is in which
-        begins = np.flatnonzero(np.diff(sequence, prepend=self._piece.last) != 0)
-        cuts, held = [], self._piece.rows
-        start = 0
-        for begin in begins.tolist():
-            is_full = held + begin - start >= FILE_ROWS
-            if (is_new[begin] or is_full) and held + begin - start:
-                cuts.append(begin)
-                held, start = 0, begin
-        return cuts
-
-    def _check_clock(self, at: np.ndarray, sequence: np.ndarray) -> None:
-        steps = np.diff(at, prepend=max(self._latest, 0) or at[0])
-        worst = int(steps.argmin())
-        if steps[worst] < -OVERLAP and not self._accept_overlap:
-            raise TableError(
-                f"received_at goes back by {-steps[worst] / SECOND:.1f} s at record "
-                f"{sequence[worst]:,} of {self._day}: the clock was set back between two "
-                "recorders, so their times overlap; accept_overlap=True (--accept-overlap) "
-                "publishes the ticks in the order in which they were recorded",
-                path=self._table.path,
-            )
-
-    def _take_piece(self) -> _Piece:
-        piece, self._piece = self._piece, _Piece(self._piece.last + 1)
-        return piece
+        return not self._reader.is_stopped and not is_settled(segment)
 
     # -- files ----------------------------------------------------------------------------------
 
-    def _write(self, threads: ThreadPoolExecutor, piece: _Piece) -> int:
+    def _write(self, threads: ThreadPoolExecutor, piece: Piece) -> int:
         """Have a piece written, and name the ones before it in the manifest."""
         if not piece.parts:
             return 0
@@ -338,7 +292,8 @@ class _Day:
         self._commit_waiting(_WRITERS - 1)
         return 1
 
-    def _write_piece(self, piece: _Piece) -> tuple[TableFile, pl.DataFrame]:
+    def _write_piece(self, piece: Piece) -> tuple[TableFile, pl.DataFrame]:
+        """Write a file; return it with the `edges` of its ticks. Any thread."""
         ticks = piece.sorted(self._recorder)
         name = (
             f"{self._day.isoformat()}/{self._recorder}-{piece.first:012}-{piece.last:012}.parquet"
@@ -348,7 +303,6 @@ class _Day:
         write_sorted(unfinished, [ticks])
         size = unfinished.stat().st_size
         storage.put(name, unfinished)
-        arrived = ticks["received_at"].to_physical()
         file = TableFile(
             name=name,
             recorder=self._recorder,
@@ -357,17 +311,16 @@ class _Day:
             rows=ticks.height,
             bytes=size,
             tokens=ends(ticks["instrument_token"]),
-            times=ends(arrived),
+            times=ends(ticks["received_at"].to_physical()),
         )
-        return file, _last_of_each(ticks)
+        return file, edges(ticks)
 
     def _commit_waiting(self, most: int) -> None:
         """Name files in the manifest, in order, until only some are being written."""
         while len(self._waiting) > most:
-            file, last = self._waiting.popleft().result()
+            file, edge = self._waiting.popleft().result()
             self._commit(file)
-            earlier = [] if self._last is None else [self._last]
-            self._last = _last_of_each(pl.concat([*earlier, last]), is_sorted=False)
+            self._beside.note(edge)
 
     def _commit(self, file: TableFile) -> None:
         done = self._progress
@@ -396,22 +349,13 @@ class _Day:
         self._table.update(self._day, change)
         self._progress = after
 
-    # -- beside the ticks -----------------------------------------------------------------------
-
     def _write_beside(self, *, is_complete: bool) -> None:
-        """Write gaps, orders, events, instruments, and the last tick of each instrument."""
+        """Write what is beside the ticks so far, and name it in the manifest."""
         progress = replace(self._progress, is_complete=is_complete)
         if self._beside_of == progress:
             return
         known = self._table.manifest(self._day) or Manifest(day=self._day.isoformat())
-        marked = {kind: (str(progress.next_sequence), f) for kind, f in self._frames(known)}
-        marked |= self._beside.instruments()
-        files = {}
-        for kind, (mark, frame) in marked.items():
-            name = f"{self._day.isoformat()}/{kind}-{self._recorder}-{mark}.parquet"
-            have = known.beside.get(kind, {}).get(self._recorder)
-            is_there = have is not None and have.name == name and kind == "instruments"
-            files[kind] = have if have and is_there else self._put_frame(name, frame)
+        files = self._beside.write(self._table, self._day, known, progress.next_sequence)
 
         def change(manifest: Manifest) -> Manifest:
             beside = {kind: dict(some) for kind, some in manifest.beside.items()}
@@ -428,174 +372,3 @@ class _Day:
 
         self._table.update(self._day, change)
         self._beside_of = self._progress = progress
-
-    def _frames(self, known: Manifest) -> Iterator[tuple[str, pl.DataFrame]]:
-        yield from self._beside.frames()
-        yield "last", self._last_ticks(known.beside.get("last", {}).get(self._recorder))
-
-    def _last_ticks(self, known: TableFile | None) -> pl.DataFrame:
-        """Return the last published tick of each instrument, earlier processes' included."""
-        parts = [] if self._last is None else [self._last]
-        if known is not None:
-            parts.insert(0, self._table.read(known))
-        if not parts:
-            return TABLE_SCHEMA.to_frame()
-        self._last = _last_of_each(pl.concat(parts), is_sorted=False)
-        return self._last
-
-    def _put_frame(self, name: str, frame: pl.DataFrame) -> TableFile:
-        storage = self._table.storage
-        unfinished = storage.workspace(name)
-        write_frame(unfinished, frame)
-        size = unfinished.stat().st_size
-        storage.put(name, unfinished)
-        done = self._progress
-        return TableFile(
-            name=name,
-            recorder=self._recorder,
-            last=done.next_sequence - 1,
-            rows=frame.height,
-            bytes=size,
-        )
-
-
-@dataclass(slots=True)
-class _Piece:
-    """Ticks of consecutive records that become a file.
-
-    Parameters
-    ----------
-    first
-        The first sequence number that it covers.
-    """
-
-    first: int
-    last: int = -1
-    rows: int = 0
-    parts: list[pl.DataFrame] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.last = self.first - 1
-
-    def add(self, ticks: pl.DataFrame, sequence: np.ndarray) -> None:
-        """Append ticks."""
-        if not len(sequence):
-            return
-        self.parts.append(ticks.with_columns(pl.Series("sequence", sequence, pl.UInt64)))
-        self.rows += ticks.height
-        self.last = int(sequence[-1])
-
-    def sorted(self, recorder: str) -> pl.DataFrame:
-        """Return the ticks by instrument and arrival, with the columns of `TABLE_SCHEMA`."""
-        parts, self.parts = self.parts, []
-        ticks = pl.concat(parts).sort("instrument_token", maintain_order=True)
-        name = pl.lit(recorder).cast(pl.Categorical).alias("recorder")
-        return ticks.with_columns(name).select(TABLE_SCHEMA.names())
-
-
-class _Beside:
-    """What a day has beside the ticks; a `Sink`."""
-
-    def __init__(self) -> None:
-        self._ledger = Ledger()
-        self._listing: Listing | None = None
-
-    def take(self, record: Record) -> None:
-        """Take a record."""
-        self._ledger.take(record)
-        if isinstance(record, Listing):
-            self._listing = record
-
-    def frames(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Yield what there is of each kind."""
-        yield "gaps", gaps_frame(self._ledger.gaps.snapshot())
-        yield "orders", orders_frame(self._ledger.orders.snapshot())
-        yield "events", events_frame(self._ledger.events.snapshot())
-
-    def instruments(self) -> dict[str, tuple[str, pl.DataFrame]]:
-        """Return the day's instruments, marked by their content; empty without a listing."""
-        if self._listing is None:
-            return {}
-        mark = blake2b(self._listing.csv, digest_size=6).hexdigest()
-        return {"instruments": (mark, names_of(self._listing).frame)}
-
-
-def recorder_id(journal: Path) -> str:
-    """Return what identifies a journal in tables; the first call makes it.
-
-    Raises
-    ------
-    TableError
-        When it cannot be made.
-    """
-    place = journal if journal.is_dir() else journal.parent
-    if DAY_FOLDER.fullmatch(place.name):
-        place = place.parent
-    elif journal.is_file():  # a segment by itself
-        [segment] = segments(journal)
-        return blake2b(repr(segment.header()).encode(), digest_size=6).hexdigest()
-    path = place / SOURCE_NAME
-    with suppress(FileNotFoundError):
-        return path.read_text("ascii").strip()
-    unfinished = path.with_name(f".{SOURCE_NAME}-{os.getpid()}")
-    try:
-        with open(unfinished, "w", encoding="ascii", opener=_private) as file:
-            file.write(uuid.uuid4().hex[:12])
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first
-            os.link(unfinished, path)
-        sync_folder(place)
-    except OSError as error:
-        raise TableError(f"{SOURCE_NAME} cannot be made: {error}", path=journal) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path.read_text("ascii").strip()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, FILE_MODE)
-
-
-def journal_days(journal: Path) -> list[tuple[date, list[SegmentFile]]]:
-    """Return the days of a journal with the segments of each, in order."""
-    dated: list[tuple[date, SegmentFile]] = []
-    for segment in segments(journal):
-        header = segment.header()
-        if header is not None:  # without one there is nothing in it that can be read
-            dated.append((trading_day(header.at), segment))
-    grouped = groupby(dated, key=lambda one: one[0])
-    return [(day, [segment for _, segment in some]) for day, some in grouped]
-
-
-def _batches(reader: TickReader, segment: SegmentFile) -> Iterator[TickBatch]:
-    """Yield the batches of a segment, which may be compressed and renamed meanwhile."""
-    try:
-        yield from reader.read(segment)
-    except FileNotFoundError:
-        folder = segment.path.parent
-        [now] = [one for one in segments(folder) if one.sequence == segment.sequence]
-        yield from reader.read(now)  # what was read already, the reader passes over
-
-
-def _age(segment: SegmentFile) -> float:
-    try:
-        return time.time() - segment.path.stat().st_mtime
-    except FileNotFoundError:  # it has just been compressed
-        return 0.0
-
-
-def _state(journal: Path, now: int) -> object:
-    """Return what changes when there may be more to publish."""
-    found = segments(journal)
-    settled = (now - int(DURABLE_AFTER * SECOND)) // QUARTER
-    is_quiet = bool(found) and _age(found[-1]) > DURABLE_AFTER
-    return [segment.sequence for segment in found], settled, is_quiet
-
-
-def _last_of_each(ticks: pl.DataFrame, *, is_sorted: bool = True) -> pl.DataFrame:
-    """Return the last row of each instrument."""
-    if is_sorted:
-        token = ticks["instrument_token"]
-        return ticks.filter((token != token.shift(-1)).fill_null(value=True))
-    return ticks.unique("instrument_token", keep="last", maintain_order=True)

@@ -16,10 +16,11 @@ from threading import Lock
 import numpy as np
 import polars as pl
 
+from kitepolars.days.journals import journal_days, recorder_id
 from kitepolars.days.manifest import Manifest, Progress, Table
 from kitepolars.days.parquet import TABLE_SCHEMA
-from kitepolars.days.publish import journal_days, recorder_id
-from kitepolars.days.scan import Moment, bounds, day_of, scan_files, tokens_of
+from kitepolars.days.scan import Moment, bounds, day_of, tokens_of
+from kitepolars.days.selection import TickSelection
 from kitepolars.days.storage import StorageOptions
 from kitepolars.errors import TableError, UnknownInstrument
 from kitepolars.instruments import SomeInstruments
@@ -80,7 +81,9 @@ class GrowingTable:
         published = [manifest for manifest in manifests.values() if manifest is not None]
         tokens = None if instruments is None else self._tokens(published, tails, instruments)
         frames = [tail.frame(self._recorder) for tail in tails]
-        return scan_files(self._table, published, begin, stop, tokens, also=frames)
+        return TickSelection(
+            table=self._table, days=published, begin=begin, stop=stop, tokens=tokens, also=frames
+        ).lazy()
 
     def _tail(
         self, day: dt.date, some: list[SegmentFile], manifest: Manifest | None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Sequence
-from typing import Final
 
 import polars as pl
 
 from kitepolars.calendar import IST, SECOND
-from kitepolars.days.manifest import Manifest, Table, TableFile
+from kitepolars.days.beside import LAST, LISTING
+from kitepolars.days.manifest import Manifest, Table
 from kitepolars.days.parquet import TABLE_SCHEMA
+from kitepolars.days.selection import FAR_FUTURE, FAR_PAST, TickSelection
 from kitepolars.days.storage import StorageOptions
 from kitepolars.errors import ConfigError, TableError, UnknownInstrument
 from kitepolars.instruments import Instruments, SomeInstruments
@@ -20,11 +21,6 @@ from kitepolars.journal.folder import OPEN
 Moment = dt.datetime | dt.date
 """A time, with a time zone or else in India's; or a whole day in India."""
 
-NARROW: Final = 90 * 60 * SECOND
-"""Microseconds of a day up to which a question about all instruments is read by time."""
-
-_FAR_PAST, _FAR_FUTURE = 0, 2**62
-
 
 def scan(
     path: str | os.PathLike[str],
@@ -32,12 +28,14 @@ def scan(
     start: Moment | None = None,
     end: Moment | None = None,
     instruments: SomeInstruments | None = None,
+    last: bool = False,
     storage_options: StorageOptions | None = None,
 ) -> pl.LazyFrame:
     """Return the ticks of a table of days, to be read when they are collected.
 
-    Only the files and the row groups that can have such ticks are read, so state times and
-    instruments here rather than in a filter: a filter by ``symbol`` cannot skip any.
+    Only the files and row groups that can have the ticks asked for are read, whether instruments
+    are stated here or in a filter by ``symbol`` or ``instrument_token``. A minute of all
+    instruments is found fastest by `start` and `end`. ``tail`` and ``slice`` read everything.
 
     Parameters
     ----------
@@ -48,6 +46,9 @@ def scan(
         India's. A date means the whole day, so the same date twice is that day.
     instruments
         Only these: names of the table's own instruments, or tokens.
+    last
+        Only the last tick of each instrument on each day: a small file has them. `start` and `end`
+        are then dates.
     storage_options
         Settings of the object store, as Polars takes them; by default those of the environment.
 
@@ -64,7 +65,7 @@ def scan(
     UnknownInstrument
         When a name is not known on any of the days.
     ConfigError
-        When `end` is not after `start`.
+        When `end` is not after `start`, or one is no date where `last` needs it.
 
     Examples
     --------
@@ -75,13 +76,44 @@ def scan(
     ...     _ = publish(SAMPLE, days)
     ...     ticks = scan(days, start=dt.date(2026, 11, 20), instruments=["NSE:INFY"])
     ...     ticks.select(pl.len()).collect().item()
+    ...     scan(days, last=True).select("symbol", "last_price").collect().row(0)
     236
+    ('NSE:NIFTY 50', 24850.0)
     """
     table = Table(path, storage_options)
     begin, stop = bounds(start, end)
+    if last:
+        _check_dates(start=start, end=end)
     days = manifests(table, start, end)
     tokens = None if instruments is None else tokens_of(table, days, instruments)
-    return scan_files(table, days, begin, stop, tokens)
+    if last:
+        return pl.concat([last_ticks(table, manifest, tokens) for manifest in days])
+    return TickSelection(table=table, days=days, begin=begin, stop=stop, tokens=tokens).lazy()
+
+
+def last_ticks(
+    table: Table, manifest: Manifest, tokens: frozenset[int] | None = None
+) -> pl.LazyFrame:
+    """Return the last tick of each instrument on a day, sorted by instrument."""
+    files = manifest.current(LAST)
+    if files is not None:
+        ticks = table.scan(files)
+    else:  # publishing was interrupted before it wrote them
+        ticks = TickSelection(table=table, days=[manifest]).lazy()
+        ticks = ticks.group_by("recorder", "instrument_token").last().select(TABLE_SCHEMA.names())
+    if tokens is not None:
+        ticks = ticks.filter(pl.col("instrument_token").is_in(tokens))
+    # of several recorders only the clock says who heard it last
+    newest = ticks.sort("received_at", "recorder", "sequence").unique(
+        "instrument_token", keep="last"
+    )
+    return newest.sort("instrument_token")
+
+
+def _check_dates(**moments: Moment | None) -> None:
+    for name, moment in moments.items():
+        if isinstance(moment, dt.datetime):
+            raise ConfigError(name, moment, "a date: the last ticks are those of whole days")
 
 
 def manifests(
@@ -135,7 +167,7 @@ def tokens_of(
     listings = {
         file.name.rpartition("-")[2]: file  # by content: most days have that of the day before
         for manifest in days
-        for file in manifest.beside.get("instruments", {}).values()
+        for file in manifest.beside.get(LISTING, {}).values()
     }
     found: set[int] = set()
     failure: UnknownInstrument | None = None
@@ -153,65 +185,10 @@ def tokens_of(
     return frozenset(found)
 
 
-def scan_files(
-    table: Table,
-    days: Sequence[Manifest],
-    begin: int = _FAR_PAST,
-    stop: int = _FAR_FUTURE,
-    tokens: frozenset[int] | None = None,
-    *,
-    also: Sequence[pl.DataFrame] = (),
-) -> pl.LazyFrame:
-    """Return the ticks of days between two times in microseconds, of some instruments.
-
-    After those of the table come those of `also`, frames of the same columns.
-    """
-    in_time_order = tokens is None and stop - begin <= NARROW
-    files = [
-        file
-        for manifest in days
-        for file in manifest.files(in_time_order=in_time_order)
-        if _may_have(file, begin, stop, tokens)
-    ]
-    frames = [frame.lazy() for frame in also if frame.height]
-    if not files and not frames:
-        return TABLE_SCHEMA.to_frame().lazy()
-    arrived = pl.col("received_at")
-    conditions = []
-    if begin > _FAR_PAST:
-        conditions.append(arrived >= _literal(begin))
-    if stop < _FAR_FUTURE:
-        conditions.append(arrived < _literal(stop))
-    if tokens is not None:
-        conditions.append(_is_one_of(tokens))
-    parts = [table.scan(files), *frames] if files else frames
-    parts = [part.filter(*conditions) if conditions else part for part in parts]
-    return pl.concat(parts) if len(parts) > 1 else parts[0]
-
-
-def _may_have(file: TableFile, begin: int, stop: int, tokens: frozenset[int] | None) -> bool:
-    if file.times[1] < begin or file.times[0] >= stop:
-        return False
-    least, greatest = file.tokens
-    return tokens is None or any(least <= token <= greatest for token in tokens)
-
-
-def _is_one_of(tokens: frozenset[int]) -> pl.Expr:
-    """Return a condition that prunes row groups by their statistics, also for several tokens."""
-    column = pl.col("instrument_token")
-    if len(tokens) == 1:
-        return column == pl.lit(next(iter(tokens)), pl.UInt32)
-    return column.is_in(pl.Series(sorted(tokens), dtype=pl.UInt32))
-
-
-def _literal(at: int) -> pl.Expr:
-    return pl.lit(at, pl.Int64).cast(TABLE_SCHEMA["received_at"])
-
-
 def bounds(start: Moment | None, end: Moment | None) -> tuple[int, int]:
     """Return two moments in microseconds since the epoch, UTC; the end is excluded."""
-    begin = _FAR_PAST if start is None else _time_us("start", start)
-    stop = _FAR_FUTURE if end is None else _time_us("end", end, is_end=True)
+    begin = FAR_PAST if start is None else _time_us("start", start)
+    stop = FAR_FUTURE if end is None else _time_us("end", end, is_end=True)
     if begin >= stop:
         raise ConfigError("end", end, "after start")
     return begin, stop

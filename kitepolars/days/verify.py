@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
+from kitepolars.days.journals import journal_days, recorder_id
 from kitepolars.days.manifest import Manifest, Table, TableFile
 from kitepolars.days.parquet import pyarrow_parquet
-from kitepolars.days.publish import journal_days, recorder_id
 from kitepolars.errors import TableError
 from kitepolars.journal.segments import SegmentFile
 from kitepolars.recordings.ticks import TickReader

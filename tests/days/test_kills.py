@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -10,21 +11,20 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-import pytest
 from polars.testing import assert_frame_equal
 
 from days.market import DAY
 from kitepolars.days.manifest import Table
-from kitepolars.days.scan import scan_files
+from kitepolars.days.selection import TickSelection
 from patience import PATIENCE
 
 CHILD: Final = """
 import datetime as dt, os, signal, sys
-from kitepolars.days import publish, tidy
+from kitepolars.days import pieces, publish, tidy
 from kitepolars.days.manifest import Table
 
 journal, folder, action, moment = sys.argv[1:]
-publish.FILE_ROWS, tidy.MERGE_ROWS = 30, 50
+pieces.FILE_ROWS, tidy.MERGE_ROWS = 30, 50
 table = Table(folder)
 left = int(moment)
 
@@ -43,6 +43,9 @@ else:
     tidy.tidy(table, today=dt.date(2026, 11, 21), grace=0)
 print(int(moment) - left)
 """
+KILLS: Final = int(os.environ.get("DAYS_KILLS", "8"))
+"""``DAYS_KILLS=40 make test ARGS=tests/days/test_kills.py`` is the long form."""
+
 KEYS: Final = ["sequence", "instrument_token", "received_at"]
 
 
@@ -61,15 +64,26 @@ def run(journal: Path, table: Path, action: str, moment: int = 0) -> int | None:
     return int(finished.stdout)
 
 
+def beside(folder: Path, kind: str) -> pl.DataFrame:
+    manifest = Table(folder).manifest(DAY)
+    assert manifest is not None
+    [file] = manifest.beside[kind].values()
+    return Table(folder).read(file)
+
+
 def content(folder: Path) -> pl.DataFrame:
     table = Table(folder)
     manifest = table.manifest(DAY)
-    return scan_files(table, [] if manifest is None else [manifest]).collect().sort(KEYS)
+    return (
+        TickSelection(table=table, days=[] if manifest is None else [manifest])
+        .ticks()
+        .collect()
+        .sort(KEYS)
+    )
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.thorough)])
 def test_whatever_is_killed_when_each_tick_is_there_once(
-    journal: Path, ticks: pl.DataFrame, tmp_path: Path, kills: int
+    journal: Path, ticks: pl.DataFrame, tmp_path: Path
 ) -> None:
     moments = {}
     for action in ("publish", "tidy"):
@@ -77,8 +91,8 @@ def test_whatever_is_killed_when_each_tick_is_there_once(
         assert moments[action] > 50
     whole = content(tmp_path / "days")
     assert whole.height == ticks.height
-    choose, killed = random.Random(kills), 0
-    for number in range(kills):
+    choose, killed = random.Random(KILLS), 0
+    for number in range(KILLS):
         table = tmp_path / f"days{number // 4}"
         action = choose.choice(["publish", "publish", "tidy"])
         killed += run(journal, table, action, choose.randint(1, moments[action])) is None
@@ -89,4 +103,7 @@ def test_whatever_is_killed_when_each_tick_is_there_once(
             for action in ("publish", "tidy"):
                 run(journal, table, action)
             assert_frame_equal(content(table), whole)
-    assert killed >= kills // 4
+            for kind in ("last", "symbols", "gaps", "orders"):
+                assert_frame_equal(beside(table, kind), beside(tmp_path / "days", kind))
+    print(f"killed {killed} of {KILLS} processes")  # noqa: T201 - shown with -s
+    assert killed >= KILLS // 2

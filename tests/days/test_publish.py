@@ -9,8 +9,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import kitepolars as kp
-from days.market import DAY, INFY, record_market
-from kitepolars.days import publish
+from days.market import DAY, INFY, NAMES, record_market
+from kitepolars.days import pieces
 from kitepolars.days.manifest import Manifest, Table
 from kitepolars.days.parquet import TABLE_SCHEMA
 from kitepolars.days.publish import JournalPublisher, Published
@@ -86,7 +86,7 @@ def test_the_size_of_files_does_not_change_the_rows(
     monkeypatch: pytest.MonkeyPatch,
     rows: int,
 ) -> None:
-    monkeypatch.setattr(publish, "FILE_ROWS", rows)
+    monkeypatch.setattr(pieces, "FILE_ROWS", rows)
     JournalPublisher(journal, Table(tmp_path / "days")).publish()
     assert len(manifest(tmp_path / "days").published) > ticks.height / rows / 2
     assert_frame_equal(in_arrival_order(tmp_path / "days"), as_ordered(ticks))
@@ -100,12 +100,13 @@ def test_gaps_orders_events_and_instruments_are_beside_the_ticks(
     beside = {
         kind: pl.read_parquet(table / some[recorder].name) for kind, some in day.beside.items()
     }
-    assert set(beside) == {"gaps", "orders", "events", "instruments", "last"}
+    assert set(beside) == {"gaps", "orders", "events", "instruments", "last", "symbols"}
     with kp.replay(journal, speed=None) as replayed:
         assert replayed.wait()
         assert_frame_equal(beside["orders"], replayed.orders())
         assert beside["gaps"]["reason"].to_list() == replayed.gaps()["reason"].to_list()
     assert all(beside[kind].height for kind in ("gaps", "orders", "events"))
+    assert dict(beside["symbols"].rows()) == NAMES
     assert INFY in beside["instruments"]["instrument_token"]
 
 

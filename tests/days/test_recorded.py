@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 import kitepolars as kp
 from days.market import INFY, SBIN, record_market
-from kitepolars.days import publish
+from kitepolars.days import pieces
 from kitepolars.days.manifest import Table
 from kitepolars.days.publish import JournalPublisher
 from kitepolars.days.recorded import GrowingTable
@@ -29,7 +29,7 @@ def content(recorded: GrowingTable) -> pl.DataFrame:
 def test_published_and_unpublished_ticks_are_one_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "FILE_ROWS", 50)
+    monkeypatch.setattr(pieces, "FILE_ROWS", 50)
     folder, table = tmp_path / "ticks", tmp_path / "days"
     record_market(folder, begin=dt.time(10, 0), seconds=60)
     recorded = GrowingTable(folder, table)

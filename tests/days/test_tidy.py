@@ -13,7 +13,7 @@ from days.market import DAY, INFY, record_market
 from kitepolars.days import tidy as tidying
 from kitepolars.days.manifest import Manifest, Table
 from kitepolars.days.publish import JournalPublisher
-from kitepolars.days.scan import scan_files
+from kitepolars.days.selection import TickSelection
 from kitepolars.days.tidy import Tidied, tidy
 from kitepolars.days.verify import delete_published, faults
 
@@ -28,7 +28,12 @@ def manifest(table: Table) -> Manifest:
 
 
 def content(table: Table) -> pl.DataFrame:
-    return scan_files(table, [manifest(table)]).collect().sort(KEYS, maintain_order=True)
+    return (
+        TickSelection(table=table, days=[manifest(table)])
+        .lazy()
+        .collect()
+        .sort(KEYS, maintain_order=True)
+    )
 
 
 @pytest.fixture
@@ -74,7 +79,7 @@ def test_the_day_that_is_not_over_is_left_as_it_is(table: Table) -> None:
 
 def test_replaced_files_stay_for_their_readers_and_go_after_that(table: Table) -> None:
     before = content(table)
-    reading = scan_files(table, [manifest(table)])
+    reading = TickSelection(table=table, days=[manifest(table)]).lazy()
     assert tidy(table, today=TOMORROW).removed == 0
     assert_frame_equal(reading.collect().sort(KEYS, maintain_order=True), before)
     assert tidy(table, today=TOMORROW, grace=0).removed == 2
