@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo docs test test-slow test-browser test-docs lint format bench soak lab screenshots wheels clean force
+.PHONY: help demo docs test test-slow test-browser test-docs lint format bench bench-days soak lab screenshots wheels clean force
 
 # The interpreter for .venv; `make demo PYTHON=python3.12` chooses another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
@@ -60,14 +60,19 @@ format: $(DEV) ## apply ruff's fixes and its formatting
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
-# That of the widgets needs Chromium and the extra dev.
-WITHOUT_BROWSER := $(filter-out benchmarks/bench_widgets.py,$(sort $(wildcard benchmarks/bench_*.py)))
+# That of the widgets needs Chromium and the extra dev; that of days takes half an hour.
+SELDOM := benchmarks/bench_widgets.py benchmarks/bench_days.py
+WITHOUT_BROWSER := $(filter-out $(SELDOM),$(sort $(wildcard benchmarks/bench_*.py)))
 BENCHMARKS = $(WITHOUT_BROWSER) $(if $(wildcard $(DEV)),benchmarks/bench_widgets.py)
 
 bench: $(BENCH) ## all benchmarks, then docs/performance.md; ARGS=--quick for a short run
-	@rm -f $(patsubst benchmarks/bench_%.py,artifacts/bench/%.json,$(wildcard benchmarks/bench_*.py))
+	@rm -f $(patsubst benchmarks/bench_%.py,artifacts/bench/%.json,$(BENCHMARKS))
 	@set -e; for script in $(BENCHMARKS); do \
 		echo "== $$script"; $(VENV_PYTHON) $$script $(ARGS); done
+	@$(VENV_PYTHON) benchmarks/report.py
+
+bench-days: $(DEV) ## a table of 60 million ticks, beside other stores; then docs/performance.md
+	@$(VENV_PYTHON) benchmarks/bench_days.py $(ARGS)
 	@$(VENV_PYTHON) benchmarks/report.py
 
 soak: $(BENCH) ## memory over an hour of a market; then docs/performance.md

@@ -200,14 +200,20 @@ def _commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def in_process(script: Path, arguments: Mapping[str, object]) -> Any:
+def in_process(
+    script: Path, arguments: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> Any:
     """Run a script in a separate process, and return the JSON in its last line of output.
 
     Its memory is freed when it ends, and its peak is not that of this process.
     """
     words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
     done = subprocess.run(
-        [sys.executable, str(script), *words], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, str(script), *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env={**os.environ, **(environment or {})},
     )
     return json.loads(done.stdout.splitlines()[-1])
 
