@@ -14,7 +14,7 @@ from rich.text import Text
 
 from kitepolars.calendar import IST, SECOND
 from kitepolars.days.manifest import Manifest, Table
-from kitepolars.days.register import register_delta
+from kitepolars.days.register import copy_to_delta, register_delta
 from kitepolars.days.scan import manifests
 from kitepolars.days.tidy import FILE_GRACE, KEEP_BOTH, tidy
 from kitepolars.days.verify import delete_published, faults
@@ -49,7 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help=f"keep replaced files so long for readers (default: {FILE_GRACE:.0f})",
             )
         if action is _register:
-            command.add_argument("--to", required=True, metavar="FOLDER", help="the Delta table")
+            command.add_argument(
+                "--copy-to",
+                metavar="FOLDER",
+                help="copy the ticks into a new Delta table there, whose files have the log's "
+                "dtypes: for Polars' scan_delta, and others that do not convert",
+            )
         if action is _delete:
             command.add_argument(
                 "--recording", required=True, metavar="FOLDER", help="whose segments to delete"
@@ -119,8 +124,14 @@ def _verify(table: Table, _: argparse.Namespace, console: Console) -> int:
 
 
 def _register(table: Table, arguments: argparse.Namespace, console: Console) -> int:
-    rows = register_delta(table, arguments.to)
-    console.print(f"{arguments.to}: a Delta table of {rows:,} ticks")
+    if arguments.copy_to is not None:
+        rows = copy_to_delta(table, arguments.copy_to)
+        console.print(f"{arguments.copy_to}: a Delta table of {rows:,} ticks")
+        return 0
+    added, removed = register_delta(table)
+    console.print(
+        f"{table.path}: a Delta table; {added:,} files were added to its log, {removed:,} removed"
+    )
     return 0
 
 
@@ -139,7 +150,11 @@ DAY_ACTIONS: Final[Mapping[str, tuple[DayAction, str]]] = {
     "verify": (_verify, "read every file, and say which is damaged"),
     "register": (
         _register,
-        "copy the ticks into a Delta table, without unsigned integers, arrays, categories, zones",
+        (
+            "make the table's own files a Delta table, for engines that read one; do it again "
+            "after publishing or tidying. Delta has no unsigned integers, arrays, categories and "
+            "time zones: its readers get wider integers, lists, text and UTC"
+        ),
     ),
     "delete-published": (
         _delete,
