@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from struct import Struct
 from typing import BinaryIO, Final, NamedTuple, TypeVar
 
-from kitepolars.journal.folder import BLOCK, closed_path, private, read_blocks, sync_folder
+from kitepolars.journal.folder import closed_path, private, read_blocks, sync_folder
 from kitepolars.journal.format import (
     BAD_FRAME,
     BAD_TABLE,
@@ -160,7 +160,7 @@ def _parameters(level: int) -> dict[int, int]:
 def first_bytes(path: Path, size: int) -> bytes:
     """Return the beginning of a compressed segment; nothing if it is damaged."""
     with path.open("rb") as file:
-        stored = file.read(BLOCK)
+        stored = file.read(FRAME)  # the first block of the first frame, at least
     try:
         return zstd.ZstdDecompressor().decompress(stored, max_length=size)
     except zstd.ZstdError:
