@@ -43,20 +43,20 @@ class ReadPace:
         self._held: set[TransportSocket] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def after_read(self, connection: TransportSocket, size: int, read_at: int) -> None:
+    def after_read(self, connection: TransportSocket | None, size: int, read_at: int) -> None:
         """Hold a socket back, if it was read soon after another read and brought little.
 
         Parameters
         ----------
         connection
-            The socket that was read.
+            The socket that was read, or None if the event loop shows none.
         size
             The bytes that it brought.
         read_at
             When, in microseconds.
         """
         since, self._last = read_at - self._last, read_at
-        if since < self._interval * 1e6 and size < ENOUGH:
+        if since < self._interval * 1e6 and size < ENOUGH and connection is not None:
             self._hold(connection)
 
     def release(self) -> bool:

@@ -170,3 +170,10 @@ async def caught_up(manager: TickerManager, function: Callable[[], object]) -> o
     manager.catch_up(lambda: result.set_result(function()))
     async with asyncio.timeout(PATIENCE):
         return await result
+
+
+def test_a_loop_that_shows_no_socket_has_every_read_at_once() -> None:
+    pace = ReadPace(FOREVER)
+    for read_at in (1, 2, 3):
+        pace.after_read(None, 1, read_at)
+    assert not pace.release()
