@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -150,6 +150,27 @@ def run(
         cpu=cpu,
         work=work / seconds if busy else 0.0,
     )
+
+
+def callback_load(seconds: float) -> dict[str, float]:
+    """Return the processor time over elapsed time without a callback, and with one that returns.
+
+    What a callback computes is the user's: `run` includes the filter that finds its probes.
+    """
+    return {"without": _load(seconds, None), "with": _load(seconds, lambda batch: batch.height)}
+
+
+def _load(seconds: float, callback: Callable[[pl.DataFrame], object] | None) -> float:
+    with Firehose() as server, connected(server, CONNECTIONS) as ticker:
+        if callback is not None:
+            ticker.on_batch(callback)
+        server.begin(Workload(seconds=seconds + 1.0, rate=MARKET))
+        ticker.wait(rows=MARKET // 2, timeout=PATIENCE)  # the server generates messages first
+        begin, cpu = time.perf_counter(), time.process_time()
+        time.sleep(seconds)
+        cpu, elapsed = time.process_time() - cpu, time.perf_counter() - begin
+        server.sent()
+    return cpu / elapsed
 
 
 def callback_cost(rows: int = 100, repeats: int = 1_000) -> dict[str, float]:

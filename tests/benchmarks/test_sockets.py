@@ -38,6 +38,12 @@ def test_the_cost_of_a_callback_has_two_parts() -> None:
     assert all(seconds > 0 for seconds in cost.values())
 
 
+def test_the_load_of_a_callback_is_compared_with_none() -> None:
+    load = latency.callback_load(seconds=0.2)
+    assert load.keys() == {"without", "with"}
+    assert all(share > 0 for share in load.values())
+
+
 def test_bursts_are_sent_whole() -> None:
     workload = Workload(seconds=0.4, rate=10_000, packets=5, burst=20)
     bursts = workload.expected_probes(clients=2)
