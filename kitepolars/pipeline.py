@@ -43,7 +43,7 @@ _SINGLE_MESSAGE: Final = (0, -1)
 """The bounds of an item that is a single message."""
 
 LISTENED: Final = 0.007
-"""The default interval of flushes in seconds while anything listens, such as a callback.
+"""The default interval of flushes in seconds while a callback or a stream listens.
 
 A callback then has half of the ticks within 5 ms, at less than 5 % of a core in a busy market.
 """
@@ -137,7 +137,7 @@ class Pipeline:
     events
         Where rejections are reported.
     flush
-        When to decode; by default every 50 ms, and every 7 ms while anything listens.
+        When to decode; by default every 50 ms, and every 7 ms while a listener is not patient.
     arrived
         Called with the first packets of instruments after a loss: token → when it was read.
     only

@@ -95,8 +95,9 @@ class Callbacks:
         self._add(function, cursor, lambda wake: self._runtime.pipeline.listen(lambda: wake(None)))
 
     def on_flush(self, function: Callable[[object], object]) -> None:
-        """Call a function, with None, when ticks have been flushed."""
-        self._add(function, _Wake(), lambda wake: self._runtime.pipeline.listen(lambda: wake(None)))
+        """Call a function, with None, at each flush; none comes sooner for it."""
+        listen = partial(self._runtime.pipeline.listen, patient=True)
+        self._add(function, _Wake(), lambda wake: listen(lambda: wake(None)))
 
     def on_item(
         self,
