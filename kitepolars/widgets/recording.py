@@ -99,6 +99,10 @@ class Recordable:
         """Return the live widgets that make up the picture, in the order of a page."""
         raise NotImplementedError
 
+    def recorded(self) -> Sequence[LiveWidget]:
+        """Return the live widgets that are recorded: all that a notebook's page shows."""
+        return self.pictures()
+
     def record(self, seconds: float = 0.0) -> None:
         """Keep what the widget shows in its state, for pages without a kernel.
 
@@ -128,7 +132,7 @@ class Recordable:
         """
         if not 0 <= seconds <= LONGEST:
             raise ConfigError("seconds", seconds, f"0 to {LONGEST:g}")
-        started = [(widget, widget.start_recording()) for widget in self.pictures()]
+        started = [(widget, widget.start_recording()) for widget in self.recorded()]
         try:
             for widget, recording in started:
                 if not recording.wait(FIRST_MESSAGE_TIMEOUT):

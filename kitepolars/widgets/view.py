@@ -311,6 +311,10 @@ class Composite(Recordable, ipywidgets.VBox):  # type: ignore[misc]
         yield from _inside(self)
         yield self
 
+    def recorded(self) -> list[LiveWidget]:
+        """Return every live widget inside it, those of its panels too."""
+        return [part for part in self.parts() if isinstance(part, LiveWidget)]
+
     def close(self) -> None:
         """Close the widget and all its parts for good."""
         for part in tuple(self.parts()):

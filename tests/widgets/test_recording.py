@@ -123,6 +123,15 @@ def test_a_page_holds_its_widgets_and_nothing_from_elsewhere(
         dashboard.ladder.export_html(tmp_path / "no folder" / "ladder.html")
 
 
+def test_what_is_made_of_several_records_its_panels_too(
+    ticker: kp.Ticker, publisher: Publisher
+) -> None:
+    dashboard = Dashboard(ticker, INFY, publisher=publisher)
+    dashboard.record()
+    kept = [dashboard.table, dashboard.controls.search, dashboard.controls.subscribed]
+    assert all(part.recording["messages"] for part in kept)
+
+
 def test_a_page_of_the_panel_shows_what_is_subscribed(
     ticker: kp.Ticker, publisher: Publisher, tmp_path: Path
 ) -> None:
