@@ -12,7 +12,7 @@ import polars as pl
 
 from firehose import Firehose, Workload
 from kitepolars.errors import KitePolarsError
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.frames.store import Retention
 from kitepolars.pipeline import Flush
 from kitepolars.ticker import Ticker

@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from kitepolars.days.scan import scan
     from kitepolars.demonstration import DemoTicker, demo
     from kitepolars.feed.account import Account
+    from kitepolars.feed.limits import Limits
     from kitepolars.feed.manager import TickerManager
-    from kitepolars.feed.plan import Limits
     from kitepolars.feed.reconnect import ReconnectPolicy
     from kitepolars.frames.store import Retention
     from kitepolars.instruments import Instruments
@@ -163,7 +163,7 @@ _LOADED_LATE: Final = {
     "Flush": "kitepolars.pipeline",
     "Gap": "kitepolars.ledger.gaps",
     "Instruments": "kitepolars.instruments",
-    "Limits": "kitepolars.feed.plan",
+    "Limits": "kitepolars.feed.limits",
     "Message": "kitepolars.pipeline",
     "OrderUpdate": "kitepolars.ledger.orders",
     "PacketRun": "kitepolars.wire.views",

@@ -7,8 +7,8 @@ import weakref
 from typing import Final
 
 from kitepolars.feed.account import Account
+from kitepolars.feed.limits import Limits
 from kitepolars.feed.manager import TickerManager
-from kitepolars.feed.plan import Limits
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.sim import SimulatedKite
 from kitepolars.ticker import Ticker

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError, NotRunning
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.frames.store import Retention
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.instruments.dump import DUMP_SCHEMA

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from kitepolars.errors import ConfigError
-from kitepolars.feed.plan import MAX_PLACES, Limits
+from kitepolars.feed.limits import MAX_PLACES, Limits
 from kitepolars.secret import Secret, as_secret, redacted
 
 HEADERS: Final = {"X-Kite-Version": "3"}

@@ -106,9 +106,6 @@ class FeedClock:
 
     Parameters
     ----------
-    on_stall
-        Called by the first stamp after a stall of more than `STALL` seconds, before the data that
-        arrived meanwhile is processed.
     wall
         The wall clock in nanoseconds since the Unix epoch.
     elapsed
@@ -128,12 +125,13 @@ class FeedClock:
 
     def __init__(
         self,
-        on_stall: Callable[[Stall], object] = lambda _: None,
         *,
         wall: Callable[[], int] = time.time_ns,
         elapsed: Callable[[], int] = _ELAPSED,
     ) -> None:
-        self._on_stall = on_stall
+        self.on_stall: Callable[[Stall], object] = lambda _: None
+        """Called by the first stamp after a stall of more than `STALL` seconds, before the data
+        that arrived meanwhile is processed."""
         self._wall = wall
         self._elapsed = elapsed
         self._offset = wall() - elapsed()
@@ -196,4 +194,4 @@ class FeedClock:
     def _report_stall(self, elapsed: int) -> None:
         since = self._pulse_at
         self._expect_pulse(elapsed)
-        self._on_stall(Stall((since + self._offset) // 1_000, (elapsed - since) / _NANOSECONDS))
+        self.on_stall(Stall((since + self._offset) // 1_000, (elapsed - since) / _NANOSECONDS))

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
-from kitepolars.errors import AuthenticationError
-from kitepolars.feed.account import Account
+from kitepolars.feed.accounts import AccountInUse
 from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.pace import ReadPace
 from kitepolars.feed.plan import Action, Command
@@ -43,58 +40,11 @@ from kitepolars.wire.stream import RawMessages
 if TYPE_CHECKING:
     from kitepolars.feed.connection import Connection
 
-GATE_PATIENCE: Final = 1.0
-"""Seconds for which a handshake waits for another while the account has a connection."""
-
 ATTEMPTS_BEFORE_LOST: Final = 2
 """Attempts in a row after which a connection counts as lost, so that its instruments move."""
 
 REFUSED_BEFORE: Final = Failure("the credentials were rejected before", HTTPStatus.FORBIDDEN)
 """The failure of a link that does not try, because another one was rejected."""
-
-
-@dataclass(slots=True)
-class AccountInUse:
-    """An account, and what its connections share.
-
-    Parameters
-    ----------
-    credentials
-        The current ones.
-    error
-        Why they were rejected; while it is set they are not tried again.
-    live
-        The number of open connections.
-    gate
-        Serialises handshakes, so that bad credentials are tried only once.
-    """
-
-    credentials: Account
-    error: AuthenticationError | None = None
-    live: int = 0
-    gate: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def reset(self) -> None:
-        """Clear the error, and bind to the running event loop."""
-        self.error, self.live, self.gate = None, 0, asyncio.Lock()
-
-    @asynccontextmanager
-    async def admission(self) -> AsyncIterator[None]:
-        """Wait for the gate; not for long while a connection is open.
-
-        A handshake that hangs then is hardly the fault of the credentials.
-        """
-        admitted = False
-        try:
-            async with asyncio.timeout(GATE_PATIENCE if self.live else None):
-                admitted = await self.gate.acquire()
-        except TimeoutError:
-            pass
-        try:
-            yield
-        finally:
-            if admitted:
-                self.gate.release()
 
 
 class Owner(Protocol):

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
-from kitepolars.errors import (
-    AuthenticationError,
-    ConfigError,
-    ConnectionLost,
-    KitePolarsError,
-    NotRunning,
-)
+from kitepolars.errors import KitePolarsError, NotRunning
 from kitepolars.feed.account import Account, check_accounts, public_url
-from kitepolars.feed.clock import PULSE, SETTLING, STALL, FeedClock, Stall
-from kitepolars.feed.link import REFUSED_BEFORE, AccountInUse, Link
+from kitepolars.feed.accounts import AccountInUse, Accounts
+from kitepolars.feed.clock import FeedClock
+from kitepolars.feed.limits import Limits
+from kitepolars.feed.link import REFUSED_BEFORE, Link
+from kitepolars.feed.losses import Losses
 from kitepolars.feed.pace import ReadPace
-from kitepolars.feed.plan import Limits, Plan, Planner, plain_tokens
+from kitepolars.feed.plan import Plan, Planner, plain_tokens
 from kitepolars.feed.reconnect import Failure, FailureKind, ReconnectPolicy
 from kitepolars.ledger import FeedStats, Ledger
 from kitepolars.ledger.connections import ConnectionStatus
@@ -31,12 +27,10 @@ from kitepolars.ledger.gaps import Gap
 from kitepolars.ledger.orders import OrderUpdate
 from kitepolars.secret import Secret, as_secret
 from kitepolars.source import (
-    ClockMoved,
     ConnectionChanged,
     ConnectionState,
     Event,
     LiveSource,
-    Lost,
     Sink,
     SnapshotsExpected,
     Stopped,
@@ -103,7 +97,7 @@ class TickerManager(LiveSource):
         limits = limits or Limits()
         check_accounts(accounts, limits)
         super().__init__()
-        self._clock = FeedClock(self._stalled)
+        self._clock = FeedClock()
         self.ledger = Ledger(self.now)
         if sink is not None:
             self.deliver_to(sink)
@@ -112,7 +106,7 @@ class TickerManager(LiveSource):
         self._pace = ReadPace(read_interval)
         self._public_url = public_url(url)
         self._planner = Planner(len(accounts), limits)
-        self._accounts = {account.name: AccountInUse(account) for account in accounts}
+        self._accounts = Accounts(accounts)
         self._links = [
             Link(
                 index,
@@ -124,17 +118,15 @@ class TickerManager(LiveSource):
                 owner=self,
             )
             for index, account in enumerate(
-                account for account in self._accounts.values() for _ in range(limits.connections)
+                account for account in self._accounts for _ in range(limits.connections)
             )
         ]
+        for link in self._links:
+            link.account.links.append(link)
+        self._losses = Losses(self, self._clock, self._links, self._planner)
         self._loads: dict[int, int] = {}  # instruments by connection, as delivered last
         self._is_running = False
-        self._is_started = False  # the first connections have been open: now a loss is a gap
         self._state_change = asyncio.Event()
-        self._pulse: asyncio.TimerHandle | None = None
-        self._settling: asyncio.TimerHandle | None = None
-        self._suspected: dict[int, tuple[int, str, tuple[int, ...]]] = {}  # by connection
-        self._redacted = list(accounts)
         self._server_ahead = 0.0  # seconds, as last reported
 
     def __repr__(self) -> str:
@@ -142,7 +134,7 @@ class TickerManager(LiveSource):
             return "<TickerManager: not made>"
         stats = self.stats()
         return (
-            f"<TickerManager {self._public_url} accounts={list(self._accounts)} "
+            f"<TickerManager {self._public_url} accounts={self._accounts.names} "
             f"connected={stats.connected} instruments={stats.instruments}>"
         )
 
@@ -193,19 +185,15 @@ class TickerManager(LiveSource):
             if fresh:
                 await self.stop()
             raise
-        self._is_started = True
+        self._losses.is_watching = True
 
     async def stop(self) -> None:
         """Close all connections, within about a second whatever the server does.
 
         Subscriptions are remembered for the next `start()`. Harmless when not running.
         """
-        self._is_running = self._is_started = False
-        self._settle_all()
-        for timer in (self._pulse, self._settling):
-            if timer is not None:
-                timer.cancel()
-        self._clock.stop()
+        self._is_running = False
+        self._losses.stop()
         self._pace.release()
         await asyncio.gather(*(link.stop() for link in self._links))
         self.deliver(Stopped(self.now()))
@@ -228,7 +216,7 @@ class TickerManager(LiveSource):
         plan = self._planner.subscribe(wanted, Mode(mode))
         self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
         self._execute(plan)
-        self._miss(new)
+        self._losses.miss(new)
 
     def unsubscribe(self, tokens: Collection[int]) -> None:
         """Unsubscribe instruments; those that are not subscribed are ignored."""
@@ -270,7 +258,13 @@ class TickerManager(LiveSource):
         """
         secret = as_secret(token)
         del token  # a traceback may show the locals of any frame
-        self._renew(self._account(account), secret)
+        renewed = self._accounts.named(account)
+        self._accounts.renew(renewed, secret)
+        for link in renewed.links:
+            if link.state is not ConnectionState.OPEN:
+                self._planner.revived(link.index)
+                if self._is_running and link.index in self._planner.needed:
+                    link.retry()
 
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
         """Return the desired state: instrument token → mode and connection index. Immutable.
@@ -298,7 +292,7 @@ class TickerManager(LiveSource):
 
     def note(self, kind: str, detail: str, connection: int | None = None) -> None:
         """Deliver an event, without any credential that its text may hold."""
-        super().note(kind, self._redact(detail), connection)
+        super().note(kind, self._accounts.redact(detail), connection)
 
     def gaps(self) -> tuple[Gap, ...]:
         """Return every gap in the data, by its start; those still open have no end."""
@@ -312,7 +306,7 @@ class TickerManager(LiveSource):
         AuthenticationError, ConnectionLost or None
             Rejected credentials, or exhausted attempts.
         """
-        return self._error(self._account(account))
+        return self._accounts.named(account).failure()
 
     def on_order(self, listener: Callable[[OrderUpdate], object]) -> Callable[[], None]:
         """Call `listener` on the loop thread with each distinct order update.
@@ -336,7 +330,7 @@ class TickerManager(LiveSource):
 
     def text(self, link: Link, received_at: int, text: str) -> None:
         """Deliver a text message, without any credential that it may hold, and what it entails."""
-        redacted = self._redact(text)
+        redacted = self._accounts.redact(text)
         self.deliver(Text(received_at, link.index, redacted))
         if is_relayed(redacted):
             self._take_relayed(link, parse(redacted))
@@ -351,7 +345,7 @@ class TickerManager(LiveSource):
     def ended(self, link: Link, failure: Failure, *, was_open: bool) -> None:
         """Deliver what ended, and move its instruments when it will not be back soon."""
         self._planner.closed(link.index)
-        self._lose(link, failure, was_open=was_open)
+        self._losses.lose(link, failure, was_open=was_open)
         if failure is not REFUSED_BEFORE:
             self.note(*link.describe_end(failure, was_open=was_open), link.index)
         if link.is_lost:
@@ -383,66 +377,15 @@ class TickerManager(LiveSource):
         if message.kind is TextKind.SNAPSHOTS and tokens:
             self.deliver(SnapshotsExpected(now, link.index, tokens))
         elif message.kind is TextKind.GAP and (tokens or not message.instrument_tokens):
-            self._deliver_loss(link, min(message.since, now), message.detail, tokens)
+            self._losses.deliver(link, min(message.since, now), message.detail, tokens)
 
     def _prepare(self) -> None:
         """Prepare a start: clear errors, and bind to the running event loop."""
         self._is_running = True
         self._state_change = asyncio.Event()
-        self._clock.start()
-        self._beat()
-        for account in self._accounts.values():
+        self._losses.start()
+        for account in self._accounts:
             account.reset()
-
-    def _beat(self) -> None:
-        """Pulse the clock, and deliver a step of the wall clock, if any."""
-        if (change := self._clock.pulse()) is not None:
-            if change.shift:
-                self.deliver(ClockMoved(self.now(), change.shift))
-            self.note("clock", str(change))
-            if change.step > STALL * 1_000_000:  # a paused virtual machine looks the same
-                # Not since the last message: that may have come after the pause, before this pulse.
-                since, reason = change.since, f"{change}, as after a pause of a virtual machine"
-                self._suspect_all(lambda _: since, reason)
-        self._pulse = asyncio.get_running_loop().call_later(PULSE, self._beat)
-
-    def _stalled(self, stall: Stall) -> None:
-        """Report a stall, unless it was before the first connections were open."""
-        if self._is_started:
-            reason = (
-                f"the event loop stood still for {stall.seconds:.1f} s: the interpreter lock was "
-                "held, or the machine was suspended"
-            )
-            self.note("stalled", reason)
-            self._suspect_all(lambda link: max(stall.since, link.heard_at), reason)
-
-    def _suspect_all(self, since: Callable[[Link], int], reason: str) -> None:
-        """Suspect a loss on every open connection: servers drop what is not read in time.
-
-        It is delivered at once, and again when the buffers are empty: what they held comes before
-        the messages that are missing, and does not end the gap.
-        """
-        for link in self._links if self._is_started else ():
-            if link.state is ConnectionState.OPEN and link.index not in self._suspected:
-                tokens = self._planner.tokens(link.index)
-                suspected = (since(link), reason, tokens)
-                self._suspected[link.index] = suspected
-                self._deliver_loss(link, *suspected)
-        if self._settling is not None:
-            self._settling.cancel()
-        self._settling = asyncio.get_running_loop().call_later(SETTLING, self._settle_all)
-
-    def _settle_all(self) -> None:
-        for link in self._links:
-            self._settle(link)
-
-    def _settle(self, link: Link) -> None:
-        """Deliver again a loss that was suspected on a connection, if any."""
-        if (suspected := self._suspected.pop(link.index, None)) is not None:
-            since, reason, tokens = suspected
-            wanted = tuple(token for token in tokens if token in self._planner)
-            if wanted or not tokens:
-                self._deliver_loss(link, since, reason, wanted)
 
     def _compare_clocks(self, link: Link) -> None:
         """Report the difference between the server's clock and this machine's, when it is new."""
@@ -468,59 +411,20 @@ class TickerManager(LiveSource):
             if self._loads.get(index) != self._planner.load(index):
                 self.changed(self._links[index])
 
-    def _renew(self, account: AccountInUse, token: Secret) -> None:
-        """Use new credentials for an account; retry connections that failed with the old ones."""
-        account.credentials, account.error = replace(account.credentials, access_token=token), None
-        self._redacted.append(account.credentials)
-        for link in self._links_of(account):
-            if link.state is not ConnectionState.OPEN:
-                self._planner.revived(link.index)
-                if self._is_running and link.index in self._planner.needed:
-                    link.retry()
-
-    def _lose(self, link: Link, failure: Failure, *, was_open: bool) -> None:
-        """Deliver the loss of a connection's instruments, or of order updates alone."""
-        self._settle(link)
-        tokens = self._planner.tokens(link.index)
-        if self._is_started and (tokens or was_open):
-            self._deliver_loss(link, link.heard_at, failure.reason, tokens)
-
-    def _miss(self, tokens: Collection[int]) -> None:
-        """Deliver the loss of new instruments whose connection is down."""
-        for link in self._links if self._is_started else ():
-            if link.failure is not None and link.state is not ConnectionState.OPEN:
-                members = self._planner.tokens(link.index)
-                waiting = tuple(set(tokens).intersection(members))
-                if waiting:
-                    reason = f"subscribed while the connection was down ({link.failure.reason})"
-                    self._deliver_loss(link, self.now(), reason, waiting)
-
-    def _deliver_loss(self, link: Link, since: int, reason: str, tokens: tuple[int, ...]) -> None:
-        account = link.account.credentials.name
-        self.deliver(Lost(self.now(), link.index, account, since, reason, tokens))
-
     def _give_up(self, account: AccountInUse) -> None:
         """Treat all connections of an account that are down as lost, and stop retrying them."""
-        for link in self._links_of(account):
+        for link in account.links:
             if link.state is not ConnectionState.OPEN:
                 self._execute(self._planner.lost(link.index))
             if link.state is ConnectionState.WAITING:
                 link.retry()  # finds the account refused, without a handshake
 
-    def _links_of(self, account: AccountInUse) -> list[Link]:
-        return [link for link in self._links if link.account is account]
-
-    def _redact(self, text: str) -> str:
-        for account in self._redacted:
-            text = account.redact(text)
-        return text
-
     async def _first_connections(self, *, strict: bool) -> None:
         """Wait until every account has a connection or cannot have one; raise as in `start`."""
         try:
             async with asyncio.timeout(self._policy.connect_timeout):
-                while waiting := self._without_connection():
-                    errors = [error for one in waiting if (error := self._error(one)) is not None]
+                while waiting := self._unconnected():
+                    errors = [error for one in waiting if (error := one.failure()) is not None]
                     if errors and (strict or len(errors) == len(self._accounts)):
                         raise errors[0]
                     if len(errors) == len(waiting):
@@ -528,43 +432,16 @@ class TickerManager(LiveSource):
                     self._state_change.clear()
                     await self._state_change.wait()
         except TimeoutError:
-            waiting = self._without_connection()
+            waiting = self._unconnected()
+            what = f"no connection within {self._policy.connect_timeout:g} s"
             if waiting and (strict or len(waiting) == len(self._accounts)):
-                error = self._lost(waiting[0], self._no_connection())
+                error = waiting[0].connection_lost(what)
                 raise error from error.__cause__
             for account in waiting:
-                if self._error(account) is None:  # it is tried further
-                    self.note("start", str(self._lost(account, self._no_connection())))
+                if account.failure() is None:  # its connections are still being tried
+                    self.note("start", str(account.connection_lost(what)))
 
-    def _without_connection(self) -> list[AccountInUse]:
+    def _unconnected(self) -> list[AccountInUse]:
         if not self.is_running:
             raise NotRunning("the manager was stopped while it was starting")
-        return [account for account in self._accounts.values() if not account.live]
-
-    def _no_connection(self) -> str:
-        return f"no connection within {self._policy.connect_timeout:g} s"
-
-    def _error(self, account: AccountInUse) -> KitePolarsError | None:
-        if account.error is not None:
-            return AuthenticationError(str(account.error))
-        links = [link for link in self._links_of(account) if link.is_wanted]
-        if links and all(link.state is ConnectionState.FAILED for link in links):
-            return self._lost(account, "attempts exhausted")
-        return None
-
-    def _lost(self, account: AccountInUse, what: str) -> ConnectionLost:
-        links = self._links_of(account)
-        attempts = max(1, *(link.attempts for link in links))
-        reasons = [link.failure.reason for link in links if link.failure is not None]
-        reason = reasons[-1] if reasons else "no answer"
-        message = f"account {account.credentials.name!r}: {what} ({reason})"
-        error = ConnectionLost(message, attempts=attempts)
-        error.__cause__ = ConnectionError(reason)
-        return error
-
-    def _account(self, name: str | None) -> AccountInUse:
-        if name is None and len(self._accounts) == 1:
-            return next(iter(self._accounts.values()))
-        if name is None or name not in self._accounts:
-            raise ConfigError("account", name, f"one of {', '.join(map(repr, self._accounts))}")
-        return self._accounts[name]
+        return self._accounts.unconnected()

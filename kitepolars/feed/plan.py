@@ -7,59 +7,17 @@ instrument. It does no I/O: every change returns a `Plan` for the manager to car
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from operator import index as as_int
 from types import MappingProxyType
-from typing import Final
 
-from kitepolars.errors import CapacityExceeded, ConfigError, UnknownInstrument
+from kitepolars.errors import CapacityExceeded, UnknownInstrument
+from kitepolars.feed.limits import Limits, spread
 from kitepolars.wire.control import TOKEN_RANGE
 from kitepolars.wire.layouts import Mode
-
-MAX_PLACES: Final = 256
-"""Connections over all accounts: their index is a UInt8 column of a frame."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """What Kite allows per account (API key). Source: Kite Connect v3, "WebSocket streaming".
-
-    Parameters
-    ----------
-    connections
-        Simultaneous WebSocket connections, 1 to 256; Kite rejects a further one with HTTP 429.
-    instruments_per_connection
-        Instruments per connection, 1 and up; the server ignores further ones.
-
-    Raises
-    ------
-    ConfigError
-        When a value is out of range.
-
-    Examples
-    --------
-    >>> Limits().connections * Limits().instruments_per_connection
-    9000
-    """
-
-    connections: int = 3
-    instruments_per_connection: int = 3000
-
-    def __post_init__(self) -> None:
-        for name in ("connections", "instruments_per_connection"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ConfigError(name, value, "a whole number of at least 1")
-        if self.connections > MAX_PLACES:
-            raise ConfigError("connections", self.connections, f"at most {MAX_PLACES}")
-
-    @property
-    def instruments_per_opening(self) -> int:
-        """The number of instruments per opened connection: 1,000 with Kite's limits."""
-        return -(-self.instruments_per_connection // self.connections)
 
 
 class Action(StrEnum):
@@ -130,41 +88,6 @@ class _Place:
     needed: bool = False
     is_open: bool = False
     is_lost: bool = False
-
-
-def spread(loads: Collection[int], count: int, limit: int) -> list[int]:
-    """Return how many of `count` new instruments each connection gets, to balance the loads.
-
-    Parameters
-    ----------
-    loads
-        Instruments per connection.
-    count
-        Instruments to add. Those that do not fit are left out.
-    limit
-        The most instruments per connection.
-
-    Examples
-    --------
-    >>> spread([0, 0, 0], 9_000, limit=3_000)
-    [3000, 3000, 3000]
-    >>> spread([10, 2, 5], 6, limit=3_000)
-    [0, 5, 1]
-    """
-    if not loads:
-        return []
-    low, high = min(loads), limit
-    while low < high:  # the highest level to which all can be filled
-        level = (low + high + 1) // 2
-        fits = sum(max(0, level - load) for load in loads) <= count
-        low, high = (level, high) if fits else (low, level - 1)
-    shares = [max(0, low - load) for load in loads]
-    rest = count - sum(shares)
-    for n, load in enumerate(loads):
-        if rest and load <= low < limit:
-            shares[n] += 1
-            rest -= 1
-    return shares
 
 
 class Planner:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kitepolars.feed.account import Account
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.journal.folder import make_private, private
 from kitepolars.wire.control import KITE_URL

@@ -19,7 +19,7 @@ import polars as pl
 
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.feed.account import Account
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.frames.store import Retention
 from kitepolars.instruments import Instruments, SomeInstruments

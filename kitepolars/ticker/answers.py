@@ -17,7 +17,7 @@ from kitepolars.analytics.market import with_market
 from kitepolars.analytics.technical import Indicator
 from kitepolars.calendar import IST
 from kitepolars.errors import UnknownInstrument
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.frames.held import Held
 from kitepolars.instruments import Instrument, Instruments, SomeInstruments
 from kitepolars.options import MAX_AGE, ChainListings, ListedChain, join_chain

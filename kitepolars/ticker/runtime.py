@@ -14,7 +14,7 @@ from dataclasses import asdict, fields
 from typing import Any, Final, Protocol, TypeVar
 
 from kitepolars.errors import NotLive, NotRunning
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.frames.held import Held
 from kitepolars.frames.index import InstrumentFilter
 from kitepolars.frames.store import Retention, TickStore

@@ -15,8 +15,8 @@ from feed.conftest import Clock
 from feed.conftest import clock as clock  # noqa: PLC0414 - the fixture is used here, too
 from kitepolars.feed.account import Account
 from kitepolars.feed.clock import PULSE, SETTLING
+from kitepolars.feed.limits import Limits
 from kitepolars.feed.manager import TickerManager
-from kitepolars.feed.plan import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.frames.store import TickStore
 from kitepolars.ledger.gaps import Gap
@@ -193,7 +193,7 @@ async def trial(
     market: NumberedMarket, proxy: Proxy, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Trial]:
     # However slow the machine is, a handshake under way does not count as one that hangs.
-    monkeypatch.setattr("kitepolars.feed.link.GATE_PATIENCE", PATIENCE)
+    monkeypatch.setattr("kitepolars.feed.accounts.GATE_PATIENCE", PATIENCE)
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", proxy.resolve)
     trial = Trial(market, proxy, clock=clock)
     yield trial

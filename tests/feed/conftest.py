@@ -22,7 +22,15 @@ from kitepolars.feed.connection import LATE
 from kitepolars.feed.manager import TickerManager
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.sim import SimulatedKite
-from kitepolars.source import ClockMoved, Messages, Record, SnapshotsExpected, Unsubscribed
+from kitepolars.source import (
+    ClockMoved,
+    ConnectionState,
+    Messages,
+    Record,
+    SnapshotsExpected,
+    Unsubscribed,
+)
+from kitepolars.wire.layouts import Mode
 from patience import PATIENCE
 
 TURN = LATE * 0.8
@@ -79,6 +87,15 @@ class Rig:
         self.manager.on_state(lambda _: self.sink.pulse.set())
         self.manager.on_order(lambda _: self.sink.pulse.set())
 
+    async def streaming(self, kite: Kite, count: int, mode: Mode = Mode.FULL) -> list[int]:
+        """Start, subscribe, and wait until every connection that is needed delivers."""
+        tokens = kite.listed(count)
+        self.manager.subscribe(tokens, mode)
+        await self.manager.start()
+        await self.until(lambda: all(status.messages for status in self.manager.connections()))
+        await kite.happens(lambda kite: kite.subscribed() == dict.fromkeys(tokens, mode))
+        return tokens
+
     async def until(self, predicate: Callable[[], object]) -> None:
         """Wait until a predicate holds; looked at again whenever the feed does something."""
         try:
@@ -89,6 +106,9 @@ class Rig:
         except TimeoutError:
             events = "\n".join(map(str, self.manager.events()))
             pytest.fail(f"it did not happen: {self.manager.stats()}\n{events}")
+
+    def states(self) -> list[ConnectionState]:
+        return [status.state for status in self.manager.connections()]
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.manager.events()]
@@ -153,7 +173,7 @@ def sink() -> RecordingSink:
 @pytest.fixture
 async def make_rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeRig]:
     # However slow the machine is, a handshake under way does not count as one that hangs.
-    monkeypatch.setattr("kitepolars.feed.link.GATE_PATIENCE", PATIENCE)
+    monkeypatch.setattr("kitepolars.feed.accounts.GATE_PATIENCE", PATIENCE)
     rigs: list[Rig] = []
 
     def make(url: str, *accounts: Account, **settings: Any) -> Rig:

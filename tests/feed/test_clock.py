@@ -24,7 +24,8 @@ class Machine:
     stalls: list[Stall] = field(default_factory=list)
 
     def clock(self) -> FeedClock:
-        clock = FeedClock(self.stalls.append, wall=lambda: self.wall, elapsed=lambda: self.elapsed)
+        clock = FeedClock(wall=lambda: self.wall, elapsed=lambda: self.elapsed)
+        clock.on_stall = self.stalls.append
         clock.start()
         return clock
 

@@ -12,39 +12,25 @@ import pytest
 from kitepolars.errors import AuthenticationError, ConnectionLost
 from kitepolars.feed.account import Account
 from kitepolars.feed.connection import Connection, open_connection
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
 from kitepolars.ledger.connections import ConnectionStatus
 from kitepolars.source import ConnectionState, Messages, Record, SnapshotsExpected
 from kitepolars.wire.layouts import Mode
 
 if TYPE_CHECKING:
-    from feed.conftest import Clock, Kite, MakeRig, Rig
+    from feed.conftest import Clock, Kite, MakeRig
 
 QUICK = ReconnectPolicy(initial_delay=0.02, max_delay=0.2, silence=60.0, connect_timeout=60.0)
 SMALL = Limits(connections=3, instruments_per_connection=10)
 NOWHERE = "ws://127.0.0.1:1/"
 
 
-def states(rig: Rig) -> list[ConnectionState]:
-    return [status.state for status in rig.manager.connections()]
-
-
-async def streaming(rig: Rig, kite: Kite, count: int, mode: Mode = Mode.FULL) -> list[int]:
-    """Start, subscribe, and wait until every connection that is needed delivers."""
-    tokens = kite.listed(count)
-    rig.manager.subscribe(tokens, mode)
-    await rig.manager.start()
-    await rig.until(lambda: all(status.messages for status in rig.manager.connections()))
-    await kite.happens(lambda kite: kite.subscribed() == dict.fromkeys(tokens, mode))
-    return tokens
-
-
 async def test_an_aborted_connection_comes_back_as_it_was_and_the_gap_is_told(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url)
-    tokens = await streaming(rig, kite, 3)
+    tokens = await rig.streaming(kite, 3)
     rig.manager.set_mode(tokens[:1], Mode.LTP)
     kite.abort()
     await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
@@ -68,7 +54,7 @@ async def test_changes_made_while_disconnected_take_effect_on_return(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url)
-    a, b, c, d = await streaming(rig, kite, 4)
+    a, b, c, d = await rig.streaming(kite, 4)
     e = kite.listed(5)[4]
     kite.reject(503)
     kite.abort()
@@ -91,7 +77,7 @@ async def test_a_silent_connection_is_replaced(
     kite: Kite, make_rig: MakeRig, clock: Clock, *, pongs: bool
 ) -> None:
     rig = make_rig(kite.url)
-    await streaming(rig, kite, 1)
+    await rig.streaming(kite, 1)
     kite.silence(pongs=pongs)
     await clock.run(QUICK.silence + 5)  # what was under way arrives in the first turns
     await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
@@ -129,17 +115,17 @@ async def test_a_token_that_expires_while_a_connection_lives_is_tried_once(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url, limits=SMALL)
-    tokens = await streaming(rig, kite, 15)
+    tokens = await rig.streaming(kite, 15)
     kite.expire_tokens()
     for connection in kite.connections[1:]:
         kite.abort(connection.id)
-    await rig.until(lambda: states(rig).count(ConnectionState.EXPIRED) == 2)
+    await rig.until(lambda: rig.states().count(ConnectionState.EXPIRED) == 2)
     assert [shake.status for shake in kite.handshakes].count(403) == 1
     assert sorted(one.instruments for one in rig.manager.connections()) == [0, 5, 10]
     assert rig.manager.stats().connected == 1
     rig.manager.set_access_token("the token of today")
     await kite.happens(lambda kite: kite.subscribed() == dict.fromkeys(tokens, Mode.FULL))
-    await rig.until(lambda: states(rig) == [ConnectionState.OPEN] * 3)
+    await rig.until(lambda: rig.states() == [ConnectionState.OPEN] * 3)
     assert sum(shake.status == 101 for shake in kite.handshakes) == 5
 
 
@@ -147,10 +133,10 @@ async def test_a_server_that_accepts_and_drops_is_called_a_few_times_only(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url, reconnect=replace(QUICK, max_attempts=4))
-    await streaming(rig, kite, 1)
+    await rig.streaming(kite, 1)
     kite.flap()
     kite.abort()
-    await rig.until(lambda: states(rig) == [ConnectionState.FAILED])
+    await rig.until(lambda: rig.states() == [ConnectionState.FAILED])
     assert len(kite.handshakes) == 4
     error = rig.manager.error()
     assert isinstance(error, ConnectionLost)
@@ -166,10 +152,10 @@ async def test_an_expired_token_is_tried_once_however_many_connections_want_it(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url)
-    tokens = await streaming(rig, kite, 2_001)
+    tokens = await rig.streaming(kite, 2_001)
     kite.expire_tokens()
     kite.abort()
-    await rig.until(lambda: states(rig) == [ConnectionState.EXPIRED] * 3)
+    await rig.until(lambda: rig.states() == [ConnectionState.EXPIRED] * 3)
     assert [shake.status for shake in kite.handshakes] == [101] * 3 + [403]
     error = rig.manager.error()
     assert isinstance(error, AuthenticationError)
@@ -188,14 +174,14 @@ async def test_an_expired_token_is_tried_once_however_many_connections_want_it(
     await kite.happens(lambda kite: kite.subscribed() == dict.fromkeys(tokens, Mode.FULL))
     await rig.until(lambda: all(gap.ended_at for gap in rig.manager.gaps()))
     assert rig.manager.error() is None
-    assert states(rig) == [ConnectionState.OPEN] * 3
+    assert rig.states() == [ConnectionState.OPEN] * 3
 
 
 async def test_what_is_subscribed_while_expired_is_there_afterwards(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url)
-    await streaming(rig, kite, 1)
+    await rig.streaming(kite, 1)
     kite.expire_tokens()
     kite.abort()
     await rig.until(lambda: rig.manager.error() is not None)
@@ -233,7 +219,7 @@ async def test_one_account_of_two_that_expires_leaves_its_instruments_to_the_oth
         await rig.manager.start(strict=True)
     assert not rig.manager.is_running
     rig.manager.set_access_token("better", "two")
-    tokens = await streaming(rig, kite, 10)
+    tokens = await rig.streaming(kite, 10)
     assert [one.instruments for one in rig.manager.connections()] == [5, 5]
     kite.reject(403, times=1)
     kite.abort(
@@ -262,7 +248,7 @@ async def test_an_account_that_is_refused_at_the_start_does_not_stop_the_other(
     (told,) = [event.detail for event in rig.manager.events() if event.kind == "expired"]
     assert "'two'" in told
     rig.manager.set_access_token("better", "two")
-    await rig.until(lambda: states(rig) == [ConnectionState.OPEN] * 2)
+    await rig.until(lambda: rig.states() == [ConnectionState.OPEN] * 2)
     assert kite.subscribed().keys() == set(tokens)
 
 
@@ -291,112 +277,6 @@ async def test_an_account_that_is_not_connected_in_time_is_tried_further(
     await rig.until(lambda: rig.manager.stats().connected == 2)
 
 
-async def test_instruments_subscribed_while_their_connection_is_down_are_in_a_gap(
-    kite: Kite, make_rig: MakeRig
-) -> None:
-    rig = make_rig(kite.url, limits=Limits(connections=1))
-    a, b = kite.listed(2)
-    rig.manager.subscribe([a], Mode.FULL)
-    await rig.manager.start()
-    await rig.until(lambda: rig.sink.received)
-    kite.reject(503)
-    kite.abort()
-    await rig.until(lambda: "refused" in rig.kinds())
-    rig.manager.subscribe([a, b], Mode.FULL)
-    lost, late = rig.manager.gaps()
-    assert (lost.instruments, late.instruments) == (1, 1)
-    assert late.started_at > lost.started_at
-    assert "subscribed while the connection was down" in late.reason
-    kite.accept()
-    await rig.until(lambda: all(gap.ended_at for gap in rig.manager.gaps()))
-    assert len(rig.manager.gaps()) == 2
-
-
-async def test_a_loop_that_stood_still_is_a_gap_of_all_instruments(
-    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = make_rig(kite.url)
-    await streaming(rig, kite, 2_001)
-    before, reads = rig.manager.now(), len(rig.sink.received)
-    monkeypatch.setattr("kitepolars.feed.manager.SETTLING", 0.1)
-    monkeypatch.setattr(rig.manager._clock, "_deadline", 0)  # the next pulse is overdue
-    await rig.until(rig.manager.gaps)
-    assert "stalled" in rig.kinds()
-    assert [gap.instruments for gap in rig.manager.gaps()] == [667] * 3
-    await rig.until(lambda: all(gap.ended_at for gap in rig.manager.gaps()))
-    for gap in rig.manager.gaps():
-        assert "stood still" in gap.reason
-        assert gap.started_at <= before + 10_000_000
-        assert gap.ended_at is not None
-        assert gap.ended_at >= gap.started_at
-    assert len(rig.sink.received) > reads
-    assert rig.manager.stats().reconnects == 0
-
-
-async def test_a_loop_that_stood_still_may_have_missed_order_updates(
-    make_rig: MakeRig, quiet_kite: Kite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = make_rig(quiet_kite.url)
-    await rig.manager.start()
-    monkeypatch.setattr("kitepolars.feed.manager.SETTLING", 0.1)
-    monkeypatch.setattr(rig.manager._clock, "_deadline", 0)
-    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
-    assert [gap.instruments for gap in rig.manager.gaps()] == [0]
-
-
-async def test_a_clock_set_back_moves_no_row_back_and_is_told(
-    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = make_rig(kite.url)
-    real = rig.manager._clock._wall
-    await streaming(rig, kite, 2)
-    monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() - 3_600 * 10**9)
-    await rig.until(lambda: "clock" in rig.kinds())
-    kite.abort()
-    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
-    times = [at for at, _, _ in rig.sink.received]
-    assert times == sorted(times)
-    (gap,) = rig.manager.gaps()
-    assert gap.ended_at is not None
-    assert gap.ended_at >= gap.started_at
-    told, behind = [event.detail for event in rig.manager.events() if event.kind == "clock"]
-    assert "stays 3,6" in told
-    assert "behind the server's" in behind
-    assert rig.sink.moved == []
-
-
-async def test_a_clock_set_forward_moves_the_rows_forward_and_is_told(
-    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = make_rig(kite.url)
-    real = rig.manager._clock._wall
-    await streaming(rig, kite, 2)
-    monkeypatch.setattr("kitepolars.feed.manager.SETTLING", 0.1)
-    monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() + 3_600 * 10**9)
-    await rig.until(lambda: "clock" in rig.kinds())
-    (moved,) = rig.sink.moved
-    assert moved == pytest.approx(3_600e6, abs=60e6)
-    count = len(rig.sink.received)
-    await rig.until(lambda: len(rig.sink.received) > count)
-    assert rig.sink.received[-1][0] - rig.sink.received[0][0] >= moved
-    await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
-    (gap,) = rig.manager.gaps()  # a virtual machine that was paused looks the same
-    assert gap.reason.startswith("the wall clock was set forward")
-    assert gap.ended_at is not None
-    assert gap.ended_at - gap.started_at >= moved
-
-
-async def test_a_clock_that_is_set_forward_a_little_is_no_gap(
-    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = make_rig(kite.url)
-    real = rig.manager._clock._wall
-    await streaming(rig, kite, 2)
-    monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() + 10**9)
-    await rig.until(lambda: rig.sink.moved)
-    assert [gap for gap in rig.manager.gaps() if "wall clock" in gap.reason] == []
-
-
 @pytest.mark.parametrize(
     ("hours", "told"), [(1, "3,6.. s ahead of the server's"), (-1, "3,6.. s behind the server's")]
 )
@@ -406,7 +286,7 @@ async def test_a_clock_that_differs_from_the_servers_is_told_once(
     rig = make_rig(kite.url)
     real = rig.manager._clock._wall
     monkeypatch.setattr(rig.manager._clock, "_wall", lambda: real() + hours * 3_600 * 10**9)
-    await streaming(rig, kite, 2_001)
+    await rig.streaming(kite, 2_001)
     kite.abort()
     await rig.until(lambda: rig.manager.stats().reconnects == 3)
     (detail,) = [event.detail for event in rig.manager.events() if event.kind == "clock"]
@@ -417,7 +297,7 @@ async def test_a_clock_that_agrees_with_the_servers_is_not_mentioned(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url)
-    await streaming(rig, kite, 2)
+    await rig.streaming(kite, 2)
     assert rig.manager._links[0].server_time is not None
     assert "clock" not in rig.kinds()
 
@@ -432,7 +312,7 @@ async def test_too_many_connections_wait_longer_and_their_instruments_move(
     await rig.manager.start()
     await kite.happens(lambda kite: len(kite.subscribed()) == 2_001)
     assert [shake.status for shake in kite.handshakes] == [101, 101, 429]
-    assert states(rig) == [ConnectionState.OPEN, ConnectionState.OPEN, ConnectionState.WAITING]
+    assert rig.states() == [ConnectionState.OPEN, ConnectionState.OPEN, ConnectionState.WAITING]
     assert [one.instruments for one in rig.manager.connections()] == [1_001, 1_000, 0]
     (refused,) = [event for event in rig.manager.events() if event.kind == "refused"]
     assert "HTTP 429" in refused.detail
@@ -468,12 +348,12 @@ async def test_a_start_ends_when_nothing_answers_in_time(make_rig: MakeRig, cloc
         await starting
     assert caught.value.attempts >= 1
     assert "ConnectionRefusedError" in str(caught.value.__cause__)
-    assert states(rig) == [ConnectionState.IDLE]
+    assert rig.states() == [ConnectionState.IDLE]
 
 
 async def test_a_lost_connections_instruments_move_to_others(kite: Kite, make_rig: MakeRig) -> None:
     rig = make_rig(kite.url, limits=SMALL)
-    tokens = await streaming(rig, kite, 15)
+    tokens = await rig.streaming(kite, 15)
     assert [one.instruments for one in rig.manager.connections()] == [5, 5, 5]
     kite.reject(503)
     kite.abort(1)
@@ -485,7 +365,7 @@ async def test_a_lost_connections_instruments_move_to_others(kite: Kite, make_ri
     assert gap.reason == "closed (code 1006)"
     assert rig.count("failover") == 2
     kite.accept()
-    await rig.until(lambda: states(rig) == [ConnectionState.OPEN] * 3)
+    await rig.until(lambda: rig.states() == [ConnectionState.OPEN] * 3)
     assert kite.subscribed() == dict.fromkeys(tokens, Mode.FULL)
 
 
@@ -493,7 +373,7 @@ async def test_without_room_they_wait_and_come_back_with_the_connection(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url, limits=SMALL)
-    tokens = await streaming(rig, kite, 30)
+    tokens = await rig.streaming(kite, 30)
     kite.reject(503)
     kite.abort(1)
     await rig.until(lambda: rig.count("refused") >= 3)
@@ -506,46 +386,32 @@ async def test_without_room_they_wait_and_come_back_with_the_connection(
     assert rig.count("failover") == 0
 
 
-async def test_a_gap_whose_instruments_are_unwanted_ends_with_the_return(
-    kite: Kite, make_rig: MakeRig
-) -> None:
-    rig = make_rig(kite.url)
-    tokens = await streaming(rig, kite, 2)
-    kite.reject(503)
-    kite.abort()
-    await rig.until(lambda: "refused" in rig.kinds())
-    rig.manager.unsubscribe(tokens)
-    kite.accept()
-    await rig.until(lambda: states(rig) == [ConnectionState.OPEN])
-    assert rig.manager.gaps()[0].ended_at is not None
-
-
 async def test_a_stop_ends_open_gaps_and_attempts(kite: Kite, make_rig: MakeRig) -> None:
     rig = make_rig(kite.url)
-    await streaming(rig, kite, 2)
+    await rig.streaming(kite, 2)
     kite.reject(503)
     kite.abort()
     await rig.until(lambda: "refused" in rig.kinds())
     await rig.manager.stop()
     assert [gap.ended_at is None for gap in rig.manager.gaps()] == [False]
-    assert states(rig) == [ConnectionState.IDLE]
+    assert rig.states() == [ConnectionState.IDLE]
 
 
 async def test_a_stop_waits_for_nobody(kite: Kite, make_rig: MakeRig, clock: Clock) -> None:
     rig = make_rig(kite.url)
-    await streaming(rig, kite, 2_001)
+    await rig.streaming(kite, 2_001)
     kite.silence(pongs=False)
     stopping = asyncio.create_task(rig.manager.stop())
     await clock.run(2.0, turn=0.01)
     assert stopping.done()
-    assert states(rig) == [ConnectionState.IDLE] * 3
+    assert rig.states() == [ConnectionState.IDLE] * 3
 
 
 async def test_a_close_by_the_server_is_a_loss_like_any_other(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url)
-    await streaming(rig, kite, 1)
+    await rig.streaming(kite, 1)
     kite.close(code=1001, reason="maintenance\n")
     await rig.until(lambda: rig.manager.gaps() and rig.manager.gaps()[0].ended_at)
     assert rig.manager.gaps()[0].reason == "closed (code 1001: maintenance\\n)"
@@ -555,7 +421,7 @@ async def test_states_are_told_as_they_change(kite: Kite, make_rig: MakeRig) -> 
     rig = make_rig(kite.url)
     told: list[ConnectionStatus] = []
     rig.manager.on_state(told.append)
-    await streaming(rig, kite, 1)
+    await rig.streaming(kite, 1)
     kite.abort()
     await rig.until(lambda: rig.manager.stats().reconnects == 1)
     await rig.manager.stop()
@@ -623,7 +489,7 @@ async def test_a_defect_in_the_feed_is_told_and_a_new_start_mends_it(
     rig = make_rig(kite.url)
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-    await streaming(rig, kite, 1)
+    await rig.streaming(kite, 1)
 
     def broken(*_: object, **__: object) -> None:
         monkeypatch.undo()
@@ -631,7 +497,7 @@ async def test_a_defect_in_the_feed_is_told_and_a_new_start_mends_it(
 
     monkeypatch.setattr(rig.manager, "ended", broken)
     kite.abort()
-    await rig.until(lambda: states(rig) == [ConnectionState.FAILED])
+    await rig.until(lambda: rig.states() == [ConnectionState.FAILED])
     assert [str(context["exception"]) for context in told] == ["a defect"]
     assert isinstance(rig.manager.error(), ConnectionLost)
     assert "defect: RuntimeError" in str(rig.manager.error())

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kitepolars.feed.account import Account
+from kitepolars.feed.accounts import AccountInUse
 from kitepolars.feed.clock import FeedClock
-from kitepolars.feed.link import AccountInUse, Link, requests
+from kitepolars.feed.link import Link, requests
 from kitepolars.feed.pace import ReadPace
 from kitepolars.feed.plan import Action, Command
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
@@ -206,15 +207,3 @@ async def test_what_waits_when_a_connection_ends_is_forgotten(
     link.send(Command(2, Action.SUBSCRIBE, (257,), Mode.QUOTE))
     await owner.until(lambda: owner.told.count("opened") == 2)
     assert owner.records == []
-
-
-async def test_a_handshake_that_hangs_does_not_hold_up_the_others_for_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("kitepolars.feed.link.GATE_PATIENCE", 0.01)
-    account = AccountInUse(Account("main", "my_api_key", "token"), live=1)
-    async with account.admission():
-        async with account.admission():
-            assert account.gate.locked()
-        assert account.gate.locked()
-    assert not account.gate.locked()

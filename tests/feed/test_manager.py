@@ -10,8 +10,8 @@ import pytest
 
 from kitepolars.errors import CapacityExceeded, ConfigError, NotRunning, UnknownInstrument
 from kitepolars.feed.account import Account
+from kitepolars.feed.limits import Limits
 from kitepolars.feed.manager import TickerManager
-from kitepolars.feed.plan import Limits
 from kitepolars.source import ConnectionState
 from kitepolars.wire.layouts import Mode
 
@@ -269,12 +269,3 @@ def test_accounts_that_cannot_be_are_refused(
         TickerManager(accounts, sink=sink, limits=limits)
     assert caught.value.field == "accounts"
     assert "token_of" not in str(caught.value)
-
-
-async def test_an_account_must_be_named_where_there_are_several(make_rig: MakeRig) -> None:
-    manager = make_rig("ws://127.0.0.1:1/", *TWO).manager
-    for account in (None, "three"):
-        with pytest.raises(ConfigError, match="'one', 'two'"):
-            manager.set_access_token("new", account)
-    manager.set_access_token("new", "two")
-    assert manager.error("one") is None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kitepolars.errors import CapacityExceeded, ConfigError, UnknownInstrument
-from kitepolars.feed.plan import Action, Command, Limits, Move, Plan, Planner, spread
+from kitepolars.errors import CapacityExceeded, UnknownInstrument
+from kitepolars.feed.limits import Limits
+from kitepolars.feed.plan import Action, Command, Move, Plan, Planner
 from kitepolars.wire.layouts import Mode
 
 SMALL = Limits(connections=3, instruments_per_connection=10)
@@ -36,36 +36,6 @@ def subscribe(planner: Planner, tokens: range, mode: Mode = Mode.QUOTE) -> Plan:
 
 def loads(planner: Planner) -> list[int]:
     return [planner.load(connection) for connection in planner.needed]
-
-
-@pytest.mark.parametrize("field", ["connections", "instruments_per_connection"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", None])
-def test_a_wrong_limit_is_named(field: str, value: Any) -> None:
-    with pytest.raises(ConfigError) as caught:
-        Limits(**{field: value})
-    assert (caught.value.field, caught.value.value) == (field, value)
-
-
-def test_connections_are_numbered_in_a_byte() -> None:
-    with pytest.raises(ConfigError, match="at most 256"):
-        Limits(connections=257)
-
-
-@given(
-    st.lists(st.integers(0, 50), min_size=1, max_size=8),
-    st.integers(0, 500),
-)
-def test_a_spread_is_level_complete_and_within_the_limit(load: list[int], count: int) -> None:
-    shares = spread(load, count, limit=50)
-    after = [a + b for a, b in zip(load, shares, strict=True)]
-    assert sum(shares) == min(count, sum(50 - one for one in load))
-    assert max(after) <= 50
-    got = [total for total, share in zip(after, shares, strict=True) if share]
-    assert not got or max(got) - min(after) <= 1
-
-
-def test_nothing_is_spread_over_nothing() -> None:
-    assert spread([], 5, limit=10) == []
 
 
 @pytest.mark.parametrize(
@@ -371,4 +341,3 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-test_histories = Histories.TestCase

@@ -21,7 +21,7 @@ from kitepolars.errors import (
     NotRunning,
 )
 from kitepolars.feed.account import Account
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.journal.writer import JournalWriter
 from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.process import find, launch

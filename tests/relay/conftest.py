@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from kitepolars.feed.account import Account
+from kitepolars.feed.limits import Limits
 from kitepolars.feed.manager import TickerManager
-from kitepolars.feed.plan import Limits
 from kitepolars.relay import Relay, RelayTokens
 from kitepolars.relay.service import WRITE_BUFFER
 from kitepolars.sim import SimulatedKite

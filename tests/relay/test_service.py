@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kitepolars.errors import ConfigError
 from kitepolars.feed.account import Account
+from kitepolars.feed.limits import Limits
 from kitepolars.feed.manager import TickerManager
-from kitepolars.feed.plan import Limits
 from kitepolars.relay import Relay, RelayTokens
 from kitepolars.relay.service import MAX_MALFORMED
 from kitepolars.relay.tokens import TOKENS

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import kitepolars as kp
-from kitepolars.feed.plan import Limits
+from kitepolars.feed.limits import Limits
 from kitepolars.instruments import Instruments
 from kitepolars.sim import SimulatedKite
 from kitepolars.source import Event, Messages, Source
