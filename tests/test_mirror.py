@@ -23,8 +23,6 @@ ELSEWHERE: Final = {
     "recorder/process.py": "recorder/test_recorder.py",
     "recorder/request.py": "recorder/test_recorder.py",
     "recorder/service.py": "recorder/test_recorder.py",
-    "relay/tokens.py": "relay/test_service.py",
-    "relay/upstream.py": "relay/test_service.py",
     # the server's side of the protocol is tested with clients, through the simulator that uses it
     "server/clients.py": "sim/test_exchange.py",
     "server/endpoint.py": "sim/test_faults.py",

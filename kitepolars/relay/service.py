@@ -1,8 +1,6 @@
-"""The relay: a sink that serves what it takes to any number of clients. Loop thread.
+"""The relay's port: who may connect, and what clients want. Loop thread.
 
-Records wait a few milliseconds for others. Then their packets are found once for all clients, and
-what is sent is made once for all clients that want the same. Nothing here waits for a client: what
-it does not read is held for it up to a limit, and beyond that it is dropped.
+What they are sent is the concern of `Broadcast`.
 """
 
 from __future__ import annotations
@@ -15,30 +13,19 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-import numpy as np
 from websockets.asyncio.server import ServerConnection
 
 from kitepolars.errors import ConfigError
-from kitepolars.ledger.orders import Orders
-from kitepolars.relay.clients import Group, Groups, OpenGaps, RelayClient
-from kitepolars.relay.packets import LastPackets, bytes_of
+from kitepolars.relay.broadcast import Broadcast
+from kitepolars.relay.clients import RelayClient
 from kitepolars.relay.tokens import RelayTokens
 from kitepolars.relay.upstream import Upstream
 from kitepolars.server.clients import Subscriptions
 from kitepolars.server.endpoint import Endpoint, app_code, error
 from kitepolars.server.handshake import Login, Refusal, refusal
 from kitepolars.source import (
-    Lost,
-    MessageBlock,
-    Messages,
-    Record,
-    SnapshotsExpected,
     Source,
-    Text,
-    Unsubscribed,
 )
-from kitepolars.wire import control
-from kitepolars.wire.control import TextKind, parse
 
 INSTRUMENTS_PER_CLIENT: Final = 9_000
 """All that an API key can have: three connections with 3,000 each."""
@@ -55,12 +42,6 @@ MAX_MALFORMED: Final = 100
 REFUSED: Final = 1008
 """The WebSocket close code "policy violation": not to be tried again as it is."""
 
-COLLECT: Final = 0.005
-"""Seconds that messages wait for others to be sent with them."""
-
-COLLECT_BYTES: Final = 4 * 2**20
-"""Bytes of messages that do not wait for more."""
-
 SETTLE: Final = 0.02
 """Seconds that requests wait for others: a client subscribes first, and sets modes then."""
 
@@ -69,8 +50,6 @@ BEAT: Final = 0.5
 
 HEARTBEAT_AFTER: Final = 1.0
 """Seconds without a message after which a client gets a heartbeat."""
-
-IN_GAP: Final = "no packet since a loss before the subscription"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +81,7 @@ class RelayStats:
 
 
 class Relay(Endpoint[RelayClient]):
-    """Serves what a source delivers on a Kite-compatible WebSocket. A `Sink`.
+    """Serves what a source delivers on a Kite-compatible WebSocket.
 
     It takes records from the moment when it is made, so that it has the last packet of each
     instrument when the first client asks. The caller starts and stops the source.
@@ -158,20 +137,14 @@ class Relay(Endpoint[RelayClient]):
         self._source = source
         self._tokens = tokens
         self._write_buffer = write_buffer
-        self._last = LastPackets()
-        self._upstream = Upstream(source, self._last.index, self._refuse)
-        self._gaps = OpenGaps()
-        self._orders = Orders()
-        self._greeting: str | None = None
-        self._inbox: list[Messages] = []
-        self._inbox_bytes = 0
-        self._flushing: asyncio.TimerHandle | None = None
+        self._broadcast = Broadcast(self.clients)
+        self._upstream = Upstream(source, self._broadcast.last.index, self._refuse)
         self._settling: asyncio.TimerHandle | None = None
         self._beating: asyncio.TimerHandle | None = None
         self._unsettled: set[RelayClient] = set()
-        self._groups = Groups(self._last.index)
-        self._packets = self._bytes = self._dropped = 0
-        self._detach = source.deliver_to(self)
+        self._dropped = 0
+        sinks = self._broadcast, self._upstream
+        self._detach = [source.deliver_to(sink) for sink in sinks]
 
     def __repr__(self) -> str:
         return f"<Relay {self.url} {len(self._clients)} clients>"
@@ -190,117 +163,26 @@ class Relay(Endpoint[RelayClient]):
 
     async def close(self) -> None:
         """Close the port and every connection, and take back what clients added."""
-        for timer in (self._flushing, self._settling, self._beating):
+        self._broadcast.stop()
+        for timer in (self._settling, self._beating):
             if timer is not None:
                 timer.cancel()
         await super().close()
         if self._settling is not None:
             self._settling.cancel()
         await self._upstream.stop()
-        self._detach()
+        for detach in self._detach:
+            detach()
 
     def stats(self) -> RelayStats:
         """Return the counters of this moment."""
         return RelayStats(
             clients=len(self._clients),
             instruments=len(self._upstream),
-            packets=self._packets,
-            bytes=self._bytes,
+            packets=self._broadcast.packets,
+            bytes=self._broadcast.bytes,
             dropped=self._dropped,
         )
-
-    # Records
-
-    def take(self, record: Record) -> None:
-        """Take a record; see `Sink.take`."""
-        if isinstance(record, MessageBlock):
-            for read in record.each():
-                self.take(read)
-            return
-        if isinstance(record, Messages):
-            self._inbox.append(record)
-            self._inbox_bytes += bytes_of(record.messages)
-            if self._inbox_bytes > COLLECT_BYTES:
-                self._flush()
-            elif self._flushing is None:
-                self._flushing = asyncio.get_running_loop().call_later(COLLECT, self._flush)
-            return
-        self._flush()
-        self._upstream.take(record)
-        if isinstance(record, Text):
-            self._take_text(record)
-        elif isinstance(record, Lost):
-            self._tell_lost(record)
-        elif isinstance(record, SnapshotsExpected):
-            self._tell_snapshots(record)
-        elif isinstance(record, Unsubscribed):
-            tokens = np.fromiter(record.instrument_tokens, np.uint32)
-            self._last.forget(self._last.index.slots(tokens))
-
-    def _flush(self) -> None:
-        """Send the packets that wait."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-            self._flushing = None
-        if not self._inbox:
-            return
-        records, self._inbox, self._inbox_bytes = self._inbox, [], 0
-        batch = self._last.read(records)
-        self._last.keep(batch)
-        self._gaps.arrived(batch.selection.slots)
-        for group in self._groups.all():
-            packets, frames = batch.frames(group.cover(len(self._last.index)))
-            for client in tuple(group.clients) if packets else ():
-                self._send(client, packets, frames)
-
-    def _send(self, client: RelayClient, packets: int, frames: bytes) -> None:
-        if frames and client.write_frames(frames):
-            self._packets += packets
-            self._bytes += len(frames)
-
-    def _take_text(self, record: Text) -> None:
-        """Pass orders and alerts on to those allowed, each once however many connections had it."""
-        message = parse(record.text)
-        if message.kind is TextKind.INSTRUMENTS_META:
-            self._greeting = record.text
-        elif message.kind is TextKind.MESSAGE or (
-            message.kind is TextKind.ORDER
-            and self._orders.add(record.received_at, record.connection, message)
-        ):
-            for client in self.clients():
-                if client.gets_orders:
-                    client.write(record.text)
-
-    def _tell_lost(self, record: Lost) -> None:
-        """Tell clients which of their instruments may have missed ticks, and who may orders."""
-        tokens = np.array(record.instrument_tokens, np.uint32)
-        slots = self._last.index.slots(tokens)
-        self._gaps.lose(slots, record.since)
-        if len(tokens):
-            for group in self._groups.all():
-                mine = tokens[group.wants(slots)].tolist()
-                self._tell(group, control.gap(record.since, record.reason, mine), mine)
-        else:
-            for client in self.clients():
-                if client.gets_orders:
-                    client.write(control.gap(record.since, record.reason, []))
-
-    def _tell_snapshots(self, record: SnapshotsExpected) -> None:
-        """Tell clients that have instruments already of cached values that are sent anew."""
-        tokens = np.array(record.instrument_tokens, np.uint32)
-        slots = self._last.index.slots(tokens)
-        for group in self._groups.all():
-            mine = tokens[group.wants(slots)].tolist()
-            self._tell(group, control.snapshots(mine), mine)
-
-    @staticmethod
-    def _tell(group: Group, text: str, instrument_tokens: list[int]) -> None:
-        """Send a text to a group, if it is about any of its instruments."""
-        if instrument_tokens:
-            for client in tuple(group.clients):
-                client.write(text)
-
-    # Clients
 
     def admit(self, login: Login) -> Refusal | None:
         """Return why a client may not connect, or None if it may."""
@@ -326,8 +208,8 @@ class Relay(Endpoint[RelayClient]):
 
     def greet(self, client: RelayClient) -> None:
         """Send what Kite sends first."""
-        if self._greeting is not None:
-            client.write(self._greeting)
+        if self._broadcast.greeting is not None:
+            client.write(self._broadcast.greeting)
         client.write(app_code(time.time()))
         self._note(client, "connected")
 
@@ -347,7 +229,7 @@ class Relay(Endpoint[RelayClient]):
     def forget(self, client: RelayClient) -> None:
         """Drop what is kept for a client that has left."""
         self._unsettled.discard(client)
-        self._groups.leave(client)
+        self._broadcast.groups.leave(client)
         self._settle_soon()
         code, reason = client.socket.close_code, client.socket.close_reason
         self._note(client, f"disconnected (code {code}{': ' if reason else ''}{reason or ''})")
@@ -376,22 +258,12 @@ class Relay(Endpoint[RelayClient]):
     def _settle(self) -> None:
         """Give effect to what clients asked for: selections, cached packets, subscriptions."""
         self._settling = None
-        self._flush()
+        self._broadcast.flush()
         unsettled, self._unsettled = self._unsettled, set()
+        groups = self._broadcast.groups
         for client in unsettled:
-            self._send_snapshots(client, self._groups.join(client))
-        self._upstream.want(self._groups.highest())
-
-    def _send_snapshots(self, client: RelayClient, group: Group) -> None:
-        """Send the last packets of what was subscribed, and what gaps they are in."""
-        owed = client.subscriptions.snapshots_owed
-        tokens = np.fromiter(owed, np.uint32, len(owed))
-        slots = self._last.index.slots(tokens)
-        owed.clear()  # those without a packet yet will come as they are received
-        self._send(client, *self._last.of(slots).frames(group.cover(len(self._last.index))))
-        since = self._gaps.of(slots)
-        for begin in np.unique(since[since > 0]).tolist():
-            client.write(control.gap(begin, IN_GAP, tokens[since == begin].tolist()))
+            self._broadcast.send_snapshots(client, groups.join(client))
+        self._upstream.want(groups.highest())
 
     # Time
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from kitepolars.feed.account import Account
 from kitepolars.feed.limits import Limits
@@ -56,6 +57,41 @@ async def until(predicate: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not predicate():  # noqa: ASYNC110 - of what has no event
             await asyncio.sleep(0.005)
+
+
+async def subscribe(client: Client, mode: str, *tokens: int) -> None:
+    await client.ask("subscribe", list(tokens))
+    await client.ask("mode", [mode, list(tokens)])
+
+
+async def closed(client: Client) -> tuple[int | None, str]:
+    """Read until the relay closes; return its code and reason."""
+    with suppress(ConnectionClosed):
+        while True:
+            await client.receive()
+    return client.socket.close_code, client.socket.close_reason or ""
+
+
+async def packets(client: Client, count: int) -> list[tuple[int, str]]:
+    """Return (token, kind) of the next packets, in as many messages as they come."""
+    found: list[tuple[int, str]] = []
+    async with asyncio.timeout(PATIENCE):  # heartbeats come for ever
+        while len(found) < count:
+            found += await client.packets()
+    return found
+
+
+async def next_packets(client: Client) -> bytes:
+    while True:
+        message = await client.receive()
+        if isinstance(message, bytes) and len(message) > 1:
+            return message
+
+
+async def next_text(client: Client) -> dict[str, Any]:
+    while (text := await client.text())["type"] in {"instruments_meta", "app_code"}:
+        pass
+    return text
 
 
 @pytest.fixture
