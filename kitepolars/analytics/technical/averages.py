@@ -6,19 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kitepolars.analytics.indicators import indicator
 from kitepolars.analytics.technical.indicator import (
-    Indicator,
-    Study,
+    Recipe,
     check_multiple,
     check_period,
+    study,
 )
 from kitepolars.analytics.technical.scan import BarScan, Floats
 from kitepolars.errors import ConfigError
 
 
-@indicator()
-def sma(period: int = 20, *, of: str = "close") -> Indicator:
+@study()
+def sma(period: int = 20, *, of: str = "close") -> Recipe:
     """Return the simple moving average: the mean of the last bars.
 
     Parameters
@@ -50,15 +49,11 @@ def sma(period: int = 20, *, of: str = "close") -> Indicator:
     [None, 10.5, 12.0]
     """
     check_period("period", period)
-
-    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
-        return (scan.window(values, period, "mean"),)
-
-    return Indicator(Study("sma", (of,), compute, ("sma", period)))
+    return (of,), lambda scan, values: scan.window(values, period, "mean")
 
 
-@indicator()
-def ema(period: int = 20, *, of: str = "close") -> Indicator:
+@study()
+def ema(period: int = 20, *, of: str = "close") -> Recipe:
     """Return the exponential moving average, with the weight ``2 / (period + 1)``.
 
     Parameters
@@ -90,15 +85,11 @@ def ema(period: int = 20, *, of: str = "close") -> Indicator:
     [None, 11.0, 13.0]
     """
     check_period("period", period)
-
-    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
-        return (scan.smooth(values, period, 2 / (period + 1)),)
-
-    return Indicator(Study("ema", (of,), compute, ("ema", period)))
+    return (of,), lambda scan, values: scan.smooth(values, period, 2 / (period + 1))
 
 
-@indicator()
-def wma(period: int = 20, *, of: str = "close") -> Indicator:
+@study()
+def wma(period: int = 20, *, of: str = "close") -> Recipe:
     """Return the weighted moving average, in which the latest bar has the largest weight.
 
     Parameters
@@ -130,15 +121,11 @@ def wma(period: int = 20, *, of: str = "close") -> Indicator:
     [None, 12.0]
     """
     check_period("period", period)
-
-    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
-        return (scan.window(values, period, "weighted"),)
-
-    return Indicator(Study("wma", (of,), compute, ("wma", period)))
+    return (of,), lambda scan, values: scan.window(values, period, "weighted")
 
 
-@indicator()
-def bollinger(period: int = 20, width: float = 2.0, *, of: str = "close") -> Indicator:
+@study("_lower", "_middle", "_upper")
+def bollinger(period: int = 20, width: float = 2.0, *, of: str = "close") -> Recipe:
     """Return the Bollinger bands: the simple average, and lines a number of deviations from it.
 
     Parameters
@@ -180,19 +167,11 @@ def bollinger(period: int = 20, width: float = 2.0, *, of: str = "close") -> Ind
         distance = width * scan.window(values, period, "deviation")
         return middle - distance, middle, middle + distance
 
-    return Indicator(
-        Study(
-            "bollinger",
-            (of,),
-            compute,
-            ("bollinger", period, width),
-            ("_lower", "_middle", "_upper"),
-        )
-    )
+    return (of,), compute
 
 
-@indicator()
-def macd(fast: int = 12, slow: int = 26, signal: int = 9, *, of: str = "close") -> Indicator:
+@study("", "_signal", "_histogram")
+def macd(fast: int = 12, slow: int = 26, signal: int = 9, *, of: str = "close") -> Recipe:
     """Return the moving average convergence/divergence, its signal line and their difference.
 
     Parameters
@@ -239,6 +218,4 @@ def macd(fast: int = 12, slow: int = 26, signal: int = 9, *, of: str = "close") 
         line = np.where(np.isnan(average), np.nan, line)
         return line, average, line - average
 
-    return Indicator(
-        Study("macd", (of,), compute, ("macd", fast, slow, signal), ("", "_signal", "_histogram"))
-    )
+    return (of,), compute

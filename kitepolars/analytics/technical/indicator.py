@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Self, TypeAlias
+from typing import Final, ParamSpec, Self, TypeAlias
 
 import numpy as np
 import polars as pl
 
+from kitepolars.analytics.indicators import indicator
 from kitepolars.analytics.technical.scan import BarScan, Floats, Sessions
 from kitepolars.calendar import IST_OFFSET
 from kitepolars.errors import ConfigError
@@ -18,8 +21,13 @@ START_COLUMN: Final = "start"
 LONGEST_PERIOD: Final = 10_000
 """Bars that a window may have at most."""
 
-Compute: TypeAlias = Callable[..., Sequence[Floats]]
-"""Computes the outputs of the next rows from a `BarScan` and the input columns."""
+Compute: TypeAlias = Callable[..., Floats | Sequence[Floats]]
+"""Computes the output or outputs of the next rows from a `BarScan` and the input columns."""
+
+Recipe: TypeAlias = tuple[tuple[str, ...], Compute]
+"""The columns that an indicator is computed of, and how."""
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -38,14 +46,14 @@ class Study:
         The name of the function that made it, and what it was called with: what `compute` depends
         on, so that two of them can be compared.
     outputs
-        What is appended to the name for each of its columns; one column by default.
+        What is appended to the name for each of its columns.
     """
 
     name: str
     columns: tuple[str, ...]
     compute: Compute = field(compare=False)
     settings: tuple[object, ...]
-    outputs: tuple[str, ...] = ("",)
+    outputs: tuple[str, ...]
 
     @property
     def names(self) -> list[str]:
@@ -58,7 +66,8 @@ class Study:
         """Return its columns for the next rows."""
         scan.begin(tokens.cast(pl.UInt32).to_numpy())
         arrays = [_times(one) if one.dtype == pl.Datetime else _floats(one) for one in columns]
-        outputs = self.compute(scan, *arrays)
+        computed = self.compute(scan, *arrays)
+        outputs = (computed,) if isinstance(computed, np.ndarray) else computed
         return [
             pl.Series(name, output, nan_to_null=True)
             for name, output in zip(self.names, outputs, strict=True)
@@ -113,6 +122,35 @@ class Indicator(pl.Expr):
         ['trend', 'trend_signal', 'trend_histogram']
         """
         return type(self)(replace(self.study, name=name))
+
+
+def study(*outputs: str) -> Callable[[Callable[P, Recipe]], Callable[P, Indicator]]:
+    """Make a function that returns a recipe one that returns an `Indicator` of its name.
+
+    Parameters
+    ----------
+    outputs
+        As for `Study`; none for one column.
+    """
+
+    def decorate(function: Callable[P, Recipe]) -> Callable[P, Indicator]:
+        signature = inspect.signature(function)
+        name = function.__name__
+
+        @functools.wraps(function)
+        def made(*args: P.args, **kwargs: P.kwargs) -> Indicator:
+            columns, compute = function(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            settings = (name, *bound.arguments.values())
+            return Indicator(Study(name, columns, compute, settings, outputs or ("",)))
+
+        # What help and the reference show is what the caller gets.
+        made.__annotations__ = {**function.__annotations__, "return": "Indicator"}
+        vars(made)["__signature__"] = signature.replace(return_annotation="Indicator")
+        return indicator()(made)
+
+    return decorate
 
 
 def _expression(study: Study) -> pl.Expr:

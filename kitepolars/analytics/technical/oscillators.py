@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kitepolars.analytics.indicators import indicator
-from kitepolars.analytics.technical.indicator import Indicator, Study, check_period
+from kitepolars.analytics.technical.indicator import Recipe, check_period, study
 from kitepolars.analytics.technical.scan import BarScan, Floats
 
 
-@indicator()
-def rsi(period: int = 14, *, of: str = "close") -> Indicator:
+@study()
+def rsi(period: int = 14, *, of: str = "close") -> Recipe:
     """Return the relative strength index, with Wilder's smoothing, from 0 to 100.
 
     Parameters
@@ -45,19 +44,19 @@ def rsi(period: int = 14, *, of: str = "close") -> Indicator:
     """
     check_period("period", period)
 
-    def compute(scan: BarScan, values: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, values: Floats) -> Floats:
         step = values - scan.before(values)
         up = scan.smooth(np.maximum(step, 0), period, 1 / period)
         down = scan.smooth(np.maximum(-step, 0), period, 1 / period)
         both = up + down
         with np.errstate(invalid="ignore"):
-            return (np.where(both == 0, 0.0, 100 * up / both),)
+            return np.where(both == 0, 0.0, 100 * up / both)
 
-    return Indicator(Study("rsi", (of,), compute, ("rsi", period)))
+    return (of,), compute
 
 
-@indicator()
-def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Indicator:
+@study("_k", "_d")
+def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Recipe:
     """Return the slow stochastic oscillator: where the close is in the latest range, 0 to 100.
 
     Parameters
@@ -105,19 +104,11 @@ def stochastic(period: int = 14, smooth: int = 3, signal: int = 3) -> Indicator:
         average = scan.window(slow, signal, "mean")
         return np.where(np.isnan(average), np.nan, slow), average
 
-    return Indicator(
-        Study(
-            "stochastic",
-            ("high", "low", "close"),
-            compute,
-            ("stochastic", period, smooth, signal),
-            ("_k", "_d"),
-        )
-    )
+    return ("high", "low", "close"), compute
 
 
-@indicator()
-def obv() -> Indicator:
+@study()
+def obv() -> Recipe:
     """Return the on-balance volume: the sum of the volumes of rising bars less falling ones.
 
     Returns
@@ -139,9 +130,9 @@ def obv() -> Indicator:
     [100.0, 130.0, 80.0]
     """
 
-    def compute(scan: BarScan, close: Floats, volume: Floats) -> Sequence[Floats]:
+    def compute(scan: BarScan, close: Floats, volume: Floats) -> Floats:
         before = scan.before(close)
         sign = np.where(np.isnan(before), 1.0, np.sign(close - before))
-        return (scan.since(sign * volume, np.zeros(len(close), np.int64), "sum"),)
+        return scan.since(sign * volume, np.zeros(len(close), np.int64), "sum")
 
-    return Indicator(Study("obv", ("close", "volume"), compute, ("obv",)))
+    return ("close", "volume"), compute

@@ -12,13 +12,12 @@ from typing import Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from kitepolars.analytics.indicators import indicator
 from kitepolars.analytics.technical.indicator import (
     START_COLUMN,
     TOKEN_COLUMN,
-    Indicator,
-    Study,
+    Recipe,
     check_multiple,
+    study,
 )
 from kitepolars.analytics.technical.scan import BarScan, Floats, Sessions
 from kitepolars.calendar import DAY, SECOND, market_of_token
@@ -28,6 +27,7 @@ from kitepolars.wire.layouts import SEGMENT_MASK
 PivotKind = Literal["classic", "fibonacci", "camarilla"]
 """How support and resistance are computed of the day before."""
 
+_PIVOTS: Final = ("_p", "_r1", "_r2", "_r3", "_s1", "_s2", "_s3", "_bc", "_tc")
 _MINUTE: Final = 60 * SECOND
 _MINUTES_OF_A_DAY: Final = DAY // _MINUTE
 
@@ -42,8 +42,8 @@ _OPENS: Final = np.array(
 """When the market of a segment opens, by segment code: microseconds since midnight in India."""
 
 
-@indicator()
-def vwap_bands(width: float = 2.0) -> Indicator:
+@study("_lower", "_middle", "_upper")
+def vwap_bands(width: float = 2.0) -> Recipe:
     """Return the volume-weighted average price of the day so far, with bands, in rupees.
 
     Each bar's typical price, the mean of its high, low and close, has the weight of its volume.
@@ -101,16 +101,11 @@ def vwap_bands(width: float = 2.0) -> Indicator:
         distance = width * np.sqrt(np.maximum(squares - middle**2, 0))
         return first + middle - distance, first + middle, first + middle + distance
 
-    columns = (START_COLUMN, "volume", "high", "low", "close")
-    return Indicator(
-        Study(
-            "vwap_bands", columns, compute, ("vwap_bands", width), ("_lower", "_middle", "_upper")
-        )
-    )
+    return (START_COLUMN, "volume", "high", "low", "close"), compute
 
 
-@indicator()
-def pivots(kind: PivotKind = "classic") -> Indicator:
+@study(*_PIVOTS)
+def pivots(kind: PivotKind = "classic") -> Recipe:
     """Return the pivot, three resistances and three supports of the day before, in rupees.
 
     Parameters
@@ -167,10 +162,7 @@ def pivots(kind: PivotKind = "classic") -> Indicator:
         resistances, supports = _PIVOT_LEVELS[kind](pivot, top, bottom, last)
         return pivot, *resistances, *supports, middle, 2 * pivot - middle
 
-    levels = ("_p", "_r1", "_r2", "_r3", "_s1", "_s2", "_s3", "_bc", "_tc")
-    return Indicator(
-        Study("pivots", (START_COLUMN, "high", "low", "close"), compute, ("pivots", kind), levels)
-    )
+    return (START_COLUMN, "high", "low", "close"), compute
 
 
 _PivotLevels = tuple[Sequence[Floats], Sequence[Floats]]
@@ -197,8 +189,8 @@ def _camarilla(pivot: Floats, high: Floats, low: Floats, close: Floats) -> _Pivo
 _PIVOT_LEVELS: Final = {"classic": _classic, "fibonacci": _fibonacci, "camarilla": _camarilla}
 
 
-@indicator()
-def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Indicator:
+@study("_high", "_low")
+def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Recipe:
     """Return the high and the low of the first minutes of the day's session, in rupees.
 
     Parameters
@@ -255,9 +247,4 @@ def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Indicat
             scan.since(np.where(is_in, low, np.nan), day, "minimum"),
         )
 
-    columns = (START_COLUMN, TOKEN_COLUMN, "high", "low")
-    return Indicator(
-        Study(
-            "opening_range", columns, compute, ("opening_range", minutes, opens), ("_high", "_low")
-        )
-    )
+    return (START_COLUMN, TOKEN_COLUMN, "high", "low"), compute

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kitepolars.analytics.indicators import indicator
 from kitepolars.analytics.technical.indicator import (
-    Indicator,
-    Study,
+    Recipe,
     check_multiple,
     check_period,
+    study,
 )
 from kitepolars.analytics.technical.scan import BarScan, Floats
 
@@ -30,8 +29,8 @@ def _average_true_range(
     return scan.smooth(_true_range(scan, high, low, close), period, 1 / period)
 
 
-@indicator()
-def atr(period: int = 14) -> Indicator:
+@study()
+def atr(period: int = 14) -> Recipe:
     """Return the average true range, with Wilder's smoothing, in rupees.
 
     Parameters
@@ -68,15 +67,11 @@ def atr(period: int = 14) -> Indicator:
     [None, None, 2.5]
     """
     check_period("period", period)
-
-    def compute(scan: BarScan, high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
-        return (_average_true_range(scan, high, low, close, period),)
-
-    return Indicator(Study("atr", _BAR, compute, ("atr", period)))
+    return _BAR, lambda scan, high, low, close: _average_true_range(scan, high, low, close, period)
 
 
-@indicator()
-def supertrend(period: int = 10, multiple: float = 3.0) -> Indicator:
+@study("", "_direction")
+def supertrend(period: int = 10, multiple: float = 3.0) -> Recipe:
     """Return Supertrend: a line below rising prices and above falling ones.
 
     Parameters
@@ -118,13 +113,11 @@ def supertrend(period: int = 10, multiple: float = 3.0) -> Indicator:
         distance = multiple * _average_true_range(scan, high, low, close, period)
         return scan.supertrend((high + low) / 2, close, distance)
 
-    return Indicator(
-        Study("supertrend", _BAR, compute, ("supertrend", period, multiple), ("", "_direction"))
-    )
+    return _BAR, compute
 
 
-@indicator()
-def adx(period: int = 14) -> Indicator:
+@study("", "_plus_di", "_minus_di")
+def adx(period: int = 14) -> Recipe:
     """Return the average directional index, and the two directional indicators it is made of.
 
     Parameters
@@ -177,7 +170,7 @@ def adx(period: int = 14) -> Indicator:
         index = np.where(np.isnan(span) | (both == 0), np.nan, index)
         return scan.filled(scan.smooth(index, period, 1 / period)), plus_di, minus_di
 
-    return Indicator(Study("adx", _BAR, compute, ("adx", period), ("", "_plus_di", "_minus_di")))
+    return _BAR, compute
 
 
 def _kept(move: Floats, condition: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
