@@ -7,7 +7,7 @@
     ├ AuthenticationError              invalid or expired credentials; never retried
     ├ ConnectionLost                   the allowed attempts have failed; .attempts
     ├ NotRunning(RuntimeError)
-    ├ NotLive(RuntimeError)            a recording cannot be told what to deliver
+    ├ NotLive(RuntimeError)            the source, such as a recording, delivers what it has
     ├ CapacityExceeded(ValueError)     .requested .available
     ├ UnknownInstrument(KeyError)      .name .suggestions
     ├ PartitionFailed(RuntimeError)    .partition
@@ -130,7 +130,7 @@ class NotRunning(KitePolarsError, RuntimeError):
 
 
 class NotLive(KitePolarsError, RuntimeError):
-    """The operation needs a live feed, but the ticker runs on a recording."""
+    """The operation needs a live feed, but the ticker runs on another source."""
 
 
 class CapacityExceeded(KitePolarsError, ValueError):

@@ -351,6 +351,11 @@ def now_us() -> int:
 class Source(ABC):
     """Whatever delivers records. Loop thread."""
 
+    @property
+    def description(self) -> str:
+        """What it is, for error messages: "this ticker runs on …"."""
+        return f"a source of type {type(self).__name__}"
+
     def __init__(self) -> None:
         self._sinks: tuple[Sink, ...] = ()
 

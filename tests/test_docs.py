@@ -131,7 +131,10 @@ def test_the_house_as_drawn_has_every_room() -> None:
     drawn = set(re.findall(r"^ +(\S+?)(?:\.py|/) ", drawing, flags=re.MULTILINE))
     folders = [
         PACKAGE,
-        *(PACKAGE / name for name in ("wire", "frames", "feed", "ticker", "cli", "days")),
+        *(
+            PACKAGE / name
+            for name in ("wire", "frames", "feed", "ticker", "analytics", "cli", "days")
+        ),
     ]
     built = {
         path.stem

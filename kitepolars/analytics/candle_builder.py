@@ -83,7 +83,19 @@ class CandleBuilder:
         self._unsure = CANDLES.to_frame()  # rows of the blocks that may still change
 
     def begin_at(self, moment: dt.datetime) -> None:
-        """Take bars that start before a moment as partial: ticks before it are missing."""
+        """Mark bars that start before a moment as partial: ticks before it are missing.
+
+        Parameters
+        ----------
+        moment
+            The time of the first tick, with a time zone.
+
+        Examples
+        --------
+        >>> import datetime as dt
+        >>> builder = CandleBuilder("1m")
+        >>> builder.begin_at(dt.datetime(2026, 11, 20, 10, 7, 30, tzinfo=dt.UTC))
+        """
         self._engine.begin_at(moment)
         self._is_cut = True
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cached_property
-from html import escape
 from os import PathLike
 from typing import Any, Final, Self
 
@@ -13,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.errors import ConfigError
 from kitepolars.instruments.derivatives import (
     CONTRACT_TYPES,
     FUTURE,
@@ -28,24 +26,22 @@ from kitepolars.instruments.derivatives import (
 from kitepolars.instruments.dump import (
     DUMP_SCHEMA,
     DUMP_URL,
-    EXPIRY_RANGE,
     OPTION_TYPES,
     REJECTED_SCHEMA,
     Dump,
+    checked_dump,
     read_dump,
     read_records,
     warn_of,
 )
 from kitepolars.instruments.names import Instrument, Names, SomeInstruments
 from kitepolars.instruments.search import SearchIndex
+from kitepolars.instruments.summary import one_line, table_of_segments
 
 _LABELLED: Final = ("tradingsymbol", "name", "expiry", "strike", "instrument_type")
 
 SYMBOL: Final = pl.Categorical()
 """The dtype of every ``symbol`` column."""
-
-_TEXT_COLUMNS: Final = 2  # exchange and segment; the others are aligned to the right
-_CELL_STYLE: Final = "padding:2px 10px;text-align:{align};white-space:nowrap"
 
 
 class Instruments:
@@ -87,18 +83,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         aliases: pl.DataFrame | None = None,
         rejected: pl.DataFrame | None = None,
     ) -> None:
-        missing = [name for name in DUMP_SCHEMA if name not in frame.columns]
-        if missing:
-            lacking = f"the frame has no {', '.join(missing)}"
-            raise ConfigError("frame", frame.columns, message=lacking)
-        try:
-            dump = frame.select(*DUMP_SCHEMA).cast(DUMP_SCHEMA)
-        except pl.exceptions.InvalidOperationError as error:
-            wrong = f"the columns of the frame cannot be cast to those of the dump: {error}"
-            raise ConfigError("frame", frame.schema, message=wrong) from None
-        odd = dump.filter(~pl.col("expiry").is_between(*EXPIRY_RANGE))["expiry"]
-        if not odd.is_empty():
-            raise ConfigError("expiry", str(odd.cast(pl.String)[0]), "from 2000 to 2099")
+        dump = checked_dump(frame)
         symbol = pl.concat_str("exchange", "tradingsymbol", separator=":").cast(SYMBOL)
         self._frame = dump.with_columns(symbol.alias("symbol"))
         self._aliases = dump.clear() if aliases is None else aliases
@@ -490,44 +475,7 @@ strike,tick_size,lot_size,instrument_type,segment,exchange
         return False
 
     def __repr__(self) -> str:
-        counts = (
-            self._frame.group_by("exchange")
-            .len("count")
-            .sort("count", pl.col("exchange").cast(pl.String), descending=[True, False])
-        )
-        parts = ", ".join(f"{exchange} {count:,}" for exchange, count in counts.iter_rows())
-        left_out = f"; {self._rejected.height:,} rows rejected" if self._rejected.height else ""
-        return f"<Instruments: {len(self):,}{f' ({parts})' if parts else ''}{left_out}>"
+        return one_line(self._frame, self._rejected.height)
 
     def _repr_html_(self) -> str:
-        table = _by_segment(self._frame)
-        rejected = self._rejected.height
-        note = f" · {rejected:,} rows rejected" if rejected else ""
-        head = _html_row("th", [name.replace("_", " ") for name in table.columns])
-        rows = "".join(_html_row("td", values) for values in table.iter_rows())
-        return (
-            f"<div><strong>Instruments</strong> · {len(self):,}{note}"
-            f"<table><thead>{head}</thead><tbody>{rows}</tbody></table></div>"
-        )
-
-
-def _by_segment(frame: pl.DataFrame) -> pl.DataFrame:
-    """Count instruments and underlyings (distinct names) by segment, the largest first."""
-    counts = frame.group_by("exchange", "segment").agg(
-        pl.len().alias("instruments"),
-        pl.col("name").n_unique().alias("underlyings"),
-        pl.col("expiry").min().alias("next_expiry"),
-        pl.col("expiry").max().alias("last_expiry"),
-    )
-    return counts.sort("instruments", pl.col("segment").cast(pl.String), descending=[True, False])
-
-
-def _html_row(tag: str, values: Sequence[object]) -> str:
-    cells = (_html_cell(tag, value, right=i >= _TEXT_COLUMNS) for i, value in enumerate(values))
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _html_cell(tag: str, value: object, *, right: bool) -> str:
-    style = _CELL_STYLE.format(align="right" if right else "left")
-    text = f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
-    return f'<{tag} style="{style}">{escape(text)}</{tag}>'
+        return table_of_segments(self._frame, self._rejected.height)

@@ -106,6 +106,30 @@ class Dump:
     rejected: pl.DataFrame
 
 
+def checked_dump(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the dump's columns of a frame, in the dump's dtypes.
+
+    Raises
+    ------
+    ConfigError
+        If a column is missing or has values that do not fit its dtype, or if an expiry is not
+        from 2000 to 2099.
+    """
+    missing = [name for name in DUMP_SCHEMA if name not in frame.columns]
+    if missing:
+        lacking = f"the frame has no {', '.join(missing)}"
+        raise ConfigError("frame", frame.columns, message=lacking)
+    try:
+        dump = frame.select(*DUMP_SCHEMA).cast(DUMP_SCHEMA)
+    except pl.exceptions.InvalidOperationError as error:
+        wrong = f"the columns of the frame cannot be cast to those of the dump: {error}"
+        raise ConfigError("frame", frame.schema, message=wrong) from None
+    odd = dump.filter(~pl.col("expiry").is_between(*EXPIRY_RANGE))["expiry"]
+    if not odd.is_empty():
+        raise ConfigError("expiry", str(odd.cast(pl.String)[0]), "from 2000 to 2099")
+    return dump
+
+
 def read_dump(source: str | PathLike[str] | bytes) -> Dump:
     """Read the CSV of the instruments dump, plain or gzipped.
 

@@ -100,6 +100,11 @@ class ReplaySource(Source):
         """When the first record was recorded."""
 
     @property
+    def description(self) -> str:
+        """What it is, for error messages."""
+        return f"a recording ({self._path})"
+
+    @property
     def speed(self) -> float | None:
         """How many times as fast as it was recorded; None for as fast as possible."""
         return self._speed

@@ -5,7 +5,7 @@ Loop thread only.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +22,6 @@ Key = frozenset[tuple[int, Mode]]
 """What a client wants: instrument token and mode."""
 
 
-class DropListener(Protocol):
-    """Whom a client tells that it is dropped: its relay."""
-
-    def dropped(self, client: RelayClient) -> None:
-        """Take note of a client that reads too slowly."""
-        ...
-
-
 class RelayClient(ConnectedClient):
     """A client of a relay.
 
@@ -39,37 +31,37 @@ class RelayClient(ConnectedClient):
         What it has subscribed.
     socket
         The WebSocket.
-    owner
-        Whom to tell when it is dropped.
     login
         What it presented.
     gets_orders
         Whether it gets order updates and alerts.
     write_buffer
         The most bytes that may wait for it before it is dropped.
+    on_drop
+        Called with the client when it is dropped because it reads too slowly.
     """
 
     def __init__(
         self,
         subscriptions: Subscriptions,
         socket: ServerConnection,
-        owner: DropListener,
         *,
         login: Login,
         gets_orders: bool,
         write_buffer: int,
+        on_drop: Callable[[RelayClient], None],
     ) -> None:
         super().__init__(subscriptions, socket, write_buffer=write_buffer)
         self.login = login
         self.gets_orders = gets_orders
         self.malformed = 0
         self.group: Group | None = None
-        self._owner = owner
+        self._on_drop = on_drop
 
     def too_slow(self) -> None:
         """Drop the client, and say so in an event."""
         super().too_slow()
-        self._owner.dropped(self)
+        self._on_drop(self)
 
 
 class Group:

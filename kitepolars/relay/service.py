@@ -184,7 +184,7 @@ class Relay(Endpoint[RelayClient]):
             dropped=self._dropped,
         )
 
-    def admit(self, login: Login) -> Refusal | None:
+    def _admit(self, login: Login) -> Refusal | None:
         """Return why a client may not connect, or None if it may."""
         if not login.is_complete:
             return refusal(400)
@@ -194,26 +194,26 @@ class Relay(Endpoint[RelayClient]):
             return refusal(429)
         return None
 
-    def accept(self, login: Login, connection: int, socket: ServerConnection) -> RelayClient:
+    def _accept(self, login: Login, connection: int, socket: ServerConnection) -> RelayClient:
         """Return the client of a new connection."""
         token = self._tokens.find(login)
         return RelayClient(
             Subscriptions(connection, login.api_key, "", limit=INSTRUMENTS_PER_CLIENT),
             socket,
-            self,
             login=login,
             gets_orders=token is not None and token.orders,
             write_buffer=self._write_buffer,
+            on_drop=self._count_drop,
         )
 
-    def greet(self, client: RelayClient) -> None:
+    def _greet(self, client: RelayClient) -> None:
         """Send what Kite sends first."""
         if self._broadcast.greeting is not None:
             client.write(self._broadcast.greeting)
         client.write(app_code(time.time()))
         self._note(client, "connected")
 
-    def receive(self, client: RelayClient, message: str | bytes) -> None:
+    def _receive(self, client: RelayClient, message: str | bytes) -> None:
         """Carry out a request, whatever it contains, together with those that follow at once."""
         request, problem = client.subscriptions.receive(message)
         if problem is not None:
@@ -226,7 +226,7 @@ class Relay(Endpoint[RelayClient]):
         self._unsettled.add(client)
         self._settle_soon()
 
-    def forget(self, client: RelayClient) -> None:
+    def _forget(self, client: RelayClient) -> None:
         """Drop what is kept for a client that has left."""
         self._unsettled.discard(client)
         self._broadcast.groups.leave(client)
@@ -234,7 +234,7 @@ class Relay(Endpoint[RelayClient]):
         code, reason = client.socket.close_code, client.socket.close_reason
         self._note(client, f"disconnected (code {code}{': ' if reason else ''}{reason or ''})")
 
-    def dropped(self, client: RelayClient) -> None:
+    def _count_drop(self, client: RelayClient) -> None:
         """Count a client that reads too slowly, and say so."""
         self._dropped += 1
         self._note(client, f"dropped: {client.waiting_bytes:,} bytes wait that it does not read")
@@ -270,7 +270,7 @@ class Relay(Endpoint[RelayClient]):
     def _beat(self) -> None:
         """Send heartbeats, and drop clients whose token was revoked."""
         self._beating = asyncio.get_running_loop().call_later(BEAT, self._beat)
-        self.send_heartbeats()
+        self._send_heartbeats()
         for client in self.clients():
             if client.is_open and self._tokens.find(client.login) is None:
                 client.drop(REFUSED, "the token was revoked")

@@ -133,7 +133,7 @@ class Endpoint(ABC, Generic[ClientT]):
             *(client.socket.close(code, reason) for client in self.clients(connection))
         )
 
-    def send_heartbeats(self) -> None:
+    def _send_heartbeats(self) -> None:
         """Send a heartbeat to every client that has been sent nothing for a while."""
         if self._heartbeat is None:
             return
@@ -145,29 +145,29 @@ class Endpoint(ABC, Generic[ClientT]):
     # What a subclass decides
 
     @abstractmethod
-    def admit(self, login: Login) -> Refusal | None:
+    def _admit(self, login: Login) -> Refusal | None:
         """Return why a client may not connect, or None if it may."""
 
     @abstractmethod
-    def accept(self, login: Login, connection: int, socket: ServerConnection) -> ClientT:
+    def _accept(self, login: Login, connection: int, socket: ServerConnection) -> ClientT:
         """Return the client of a new connection, before it can know that it is open."""
 
     @abstractmethod
-    def greet(self, client: ClientT) -> None:
+    def _greet(self, client: ClientT) -> None:
         """Send what a client gets first."""
 
     @abstractmethod
-    def receive(self, client: ClientT, message: str | bytes) -> None:
+    def _receive(self, client: ClientT, message: str | bytes) -> None:
         """Carry out a request, whatever it contains."""
 
     @abstractmethod
-    def forget(self, client: ClientT) -> None:
+    def _forget(self, client: ClientT) -> None:
         """Drop what is kept for a client whose connection has ended."""
 
     # Connections
 
     def _answer_handshake(self, _: ServerConnection, request: HttpRequest) -> Response | None:
-        refused = self.admit(Login(request.path))
+        refused = self._admit(Login(request.path))
         return None if refused is None else refused.response()
 
     def _note_answer(
@@ -176,7 +176,7 @@ class Endpoint(ABC, Generic[ClientT]):
         """Take note of a connection before its client can know that it is open."""
         if response.status_code == SWITCHING_PROTOCOLS and self._port.is_serving():
             connection, self._next_connection = self._next_connection, self._next_connection + 1
-            client = self.accept(Login(request.path), connection, socket)
+            client = self._accept(Login(request.path), connection, socket)
             self._clients[connection] = client
             client.closed.add_done_callback(lambda _: self._end(connection))
 
@@ -185,17 +185,17 @@ class Endpoint(ABC, Generic[ClientT]):
         client = next((client for client in self.clients() if client.socket is socket), None)
         if client is None:
             return  # the client left during the handshake
-        self.greet(client)
+        self._greet(client)
         try:
             async for message in socket:
-                self.receive(client, message)
+                self._receive(client, message)
         except ConnectionClosedError:
             _log.debug(
                 "connection %d left without a closing handshake", client.subscriptions.connection
             )
 
     def _end(self, connection: int) -> None:
-        self.forget(self._clients.pop(connection))
+        self._forget(self._clients.pop(connection))
 
 
 def app_code(now: float) -> str:

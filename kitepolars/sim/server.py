@@ -187,7 +187,7 @@ class KiteServer(Endpoint[RecordedClient]):
             self._exchange.rest()
         self._send_collected()
         with self._record.changing():
-            self.send_heartbeats()
+            self._send_heartbeats()
 
     def step(self, seconds: float) -> int:
         """Make every subscribed instrument tick once; return the number of packets sent."""
@@ -227,7 +227,7 @@ class KiteServer(Endpoint[RecordedClient]):
 
     # Connections
 
-    def admit(self, login: Login) -> Refusal | None:
+    def _admit(self, login: Login) -> Refusal | None:
         """Return why a client may not connect, and record a refusal."""
         opened = Counter(client.subscriptions.api_key for client in self.clients() if client.counts)
         refused = self.admission.decide(login, opened)
@@ -235,7 +235,7 @@ class KiteServer(Endpoint[RecordedClient]):
             self._record.add_handshake(Handshake(refused.status, login.api_key))
         return refused
 
-    def accept(self, login: Login, connection: int, socket: ServerConnection) -> RecordedClient:
+    def _accept(self, login: Login, connection: int, socket: ServerConnection) -> RecordedClient:
         """Record a new connection and return its client."""
         user_id = self._user_of(login.api_key)
         subscriptions = Subscriptions(connection, login.api_key, user_id, limit=self._limit)
@@ -250,7 +250,7 @@ class KiteServer(Endpoint[RecordedClient]):
             is_silent=self.silences_newcomers,
         )
 
-    def greet(self, client: RecordedClient) -> None:
+    def _greet(self, client: RecordedClient) -> None:
         """Send what Kite sends first, or cut the connection where it is to flap."""
         if self._flaps(client):
             return
@@ -258,7 +258,7 @@ class KiteServer(Endpoint[RecordedClient]):
             client.write(self._greeting)
             client.write(app_code(self._clock()))
 
-    def receive(self, client: RecordedClient, message: str | bytes) -> None:
+    def _receive(self, client: RecordedClient, message: str | bytes) -> None:
         """Carry out a request, record it, and say what is wrong with it."""
         with self._record.changing():
             request, problem = client.subscriptions.receive(message)
@@ -266,7 +266,7 @@ class KiteServer(Endpoint[RecordedClient]):
             if problem is not None:
                 client.write(error(problem))
 
-    def forget(self, client: RecordedClient) -> None:
+    def _forget(self, client: RecordedClient) -> None:
         """Record the end of a connection."""
         self._exchange.forget(client.subscriptions)
         self._record.closed(client.subscriptions.connection)

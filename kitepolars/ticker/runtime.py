@@ -96,7 +96,7 @@ class Runtime:
         self.ledger.gaps.decoded = True
         source.deliver_to(self.pipeline, first=True)
         self.companions: list[Companion] = []
-        self.claims = dict(claims or {})
+        self._claims = dict(claims or {})
         self._host = host
         self._loop = LoopThread()
         self._loop.before_exit = self.stop
@@ -114,11 +114,11 @@ class Runtime:
         Raises
         ------
         NotLive
-            When it is a recording.
+            When it cannot.
         """
         if not isinstance(self.source, LiveSource):
             raise NotLive(
-                "this ticker runs on a recording, which holds what was subscribed then; "
+                f"this ticker runs on {self.source.description}, which delivers what it has: "
                 "subscriptions, modes and access tokens need a live ticker"
             )
         return self.source
@@ -233,13 +233,18 @@ class Runtime:
         connections, and the new one would be refused with 429 for a reason that nobody sees.
         """
         with _registry_lock:
-            others = [one for one in _registry if one is not self and one.is_running]
-            _registry.add(self)
-        for other in others:
-            shared = self.claims.keys() & other.claims.keys()
-            if any(self.claims[key] + other.claims[key] > CONNECTIONS_ALLOWED for key in shared):
+            others = [
+                (one, claims)
+                for one, claims in _registry.items()
+                if one is not self and one.is_running
+            ]
+            _registry[self] = self._claims
+        for other, claims in others:
+            shared = self._claims.keys() & claims.keys()
+            if any(self._claims[key] + claims[key] > CONNECTIONS_ALLOWED for key in shared):
                 other.give_way()
 
 
 _registry_lock = threading.Lock()
-_registry: weakref.WeakSet[Runtime] = weakref.WeakSet()
+_registry: weakref.WeakKeyDictionary[Runtime, Mapping[Hashable, int]] = weakref.WeakKeyDictionary()
+"""The runtimes of this process that were started → their claims."""

@@ -79,8 +79,8 @@ PUBLIC: Final = [
     "kitepolars.widgets.LiveTable.record",
     *(member for path in WITH_MEMBERS for member in members(path)),
 ]
-PLUMBING: Final = {"kitepolars.CandleBuilder.begin_at", "kitepolars.indicators"}
-"""Public by name alone: another part of the package calls it, or it holds what is described."""
+PLUMBING: Final = {"kitepolars.indicators"}
+"""Public by name alone: it holds what is described."""
 
 
 def described() -> set[str]:

@@ -190,12 +190,3 @@ def test_both_names_of_a_token_survive_a_dump() -> None:
         assert each.tokens(["NSE:SENSEX", "BSE:SENSEX"]) == [265, 265]
         assert each.symbol(265) == "BSE:SENSEX"
         assert (len(each), each.rejected.height) == (1, 0)
-
-
-def test_html_counts_the_segments_and_is_escaped() -> None:
-    evil = ROWS[0].replace("NSE,NSE", "<b>,NSE")
-    html = Instruments.read_csv(dump_of(evil, *ROWS[1:]))._repr_html_()
-    assert "<b>" not in html
-    assert "&lt;b&gt;" in html
-    assert "2018-01-25" in html
-    assert "<strong>Instruments</strong> · 5<" in html

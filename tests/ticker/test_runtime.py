@@ -163,12 +163,16 @@ print(ticker.wait(rows=rows + 2, timeout=60))
     assert (done.stdout.split(), done.stderr) == (["3", "True"], "")
 
 
-def test_a_ticker_over_a_recording_refuses_what_needs_a_live_feed() -> None:
+def test_what_needs_a_live_feed_is_refused_by_the_name_of_the_source() -> None:
     ticker = kp.Ticker._over(Recording(), instruments=Instruments.from_records([]))
-    with pytest.raises(kp.NotLive):
+    with pytest.raises(kp.NotLive, match="runs on a source of type Recording, which"):
         ticker.subscribe([INFY])
-    with pytest.raises(kp.NotLive):
+    with pytest.raises(kp.NotLive, match="access tokens need a live ticker"):
         ticker.set_access_token(TOKEN)
+
+
+def test_a_ticker_runs_on_the_time_of_its_source() -> None:
+    ticker = kp.Ticker._over(Recording(), instruments=Instruments.from_records([]))
     ticker.start(strict=True)
     assert ticker.frame().height == 1
     ticker.note("mine", "noted on the recording's time")
