@@ -7,7 +7,7 @@
     ├ AuthenticationError              invalid or expired credentials; never retried
     ├ ConnectionLost                   the allowed attempts have failed; .attempts
     ├ NotRunning(RuntimeError)
-    ├ NotLive(RuntimeError)            the source, such as a recording, delivers what it has
+    ├ NotLive(RuntimeError)            only a live feed can do this
     ├ CapacityExceeded(ValueError)     .requested .available
     ├ UnknownInstrument(KeyError)      .name .suggestions
     ├ PartitionFailed(RuntimeError)    .partition
