@@ -272,6 +272,11 @@ def is_us_summer_time(day: dt.date) -> bool:
     return _sunday(day.year, 3, 2) <= day < _sunday(day.year, 11, 1)
 
 
+def since_midnight(time: dt.time) -> int:
+    """Return a time of day in microseconds."""
+    return (time.hour * 3_600 + time.minute * 60 + time.second) * SECOND
+
+
 def us_summers(first_year: int, last_year: int) -> Iterator[tuple[dt.date, dt.date]]:
     """Yield the first day of each year's US summer time, and the first day after it."""
     for year in range(first_year, last_year + 1):

@@ -105,6 +105,25 @@ class ConfigError(KitePolarsError, ValueError):
         self.value = value
 
 
+def check_whole_number(
+    field: str, value: object, smallest: int, largest: int | None = None
+) -> None:
+    """Raise `ConfigError` unless a setting is a whole number of a range, both ends included.
+
+    Examples
+    --------
+    >>> check_whole_number("levels", 6, 1, 5)
+    Traceback (most recent call last):
+    ...
+    kitepolars.errors.ConfigError: levels must be a whole number from 1 to 5, not 6
+    """
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or value < smallest or (largest is not None and value > largest):  # type: ignore[operator]
+        most = "up" if largest is None else f"{largest:,}"
+        expected = f"a whole number from {smallest:,} {'' if largest is None else 'to '}{most}"
+        raise ConfigError(field, value, expected)
+
+
 class AuthenticationError(KitePolarsError):
     """Kite refused the credentials (HTTP 403 or 400). The connection is not retried."""
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from kitepolars.analytics.columns import require
 from kitepolars.analytics.indicators import indicator
-from kitepolars.errors import ConfigError, UnknownInstrument
+from kitepolars.errors import ConfigError, UnknownInstrument, check_whole_number
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.wire.layouts import BOOK_SIDES, DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS
 
@@ -63,11 +63,6 @@ def _total(side: str, levels: int, of: Callable[[str, int], pl.Expr] = _quantity
 
 def _worth(side: str, level: int) -> pl.Expr:
     return pl.col(f"{side}_price").arr.get(level) * _quantity(side, level)
-
-
-def _check_levels(levels: int) -> None:
-    if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= DEPTH_LEVELS:
-        raise ConfigError("levels", levels, f"a whole number from 1 to {DEPTH_LEVELS}")
 
 
 @indicator()
@@ -153,7 +148,7 @@ def imbalance(levels: int = DEPTH_LEVELS) -> pl.Expr:
     ConfigError
         If `levels` is not from 1 to 5.
     """
-    _check_levels(levels)
+    check_whole_number("levels", levels, 1, DEPTH_LEVELS)
     bids, asks = _total("bid", levels), _total("ask", levels)
     return pl.when(bids + asks > 0).then((bids - asks) / (bids + asks)).alias("imbalance")
 
@@ -177,7 +172,7 @@ def depth_weighted_price(levels: int = DEPTH_LEVELS) -> pl.Expr:
     ConfigError
         If `levels` is not from 1 to 5.
     """
-    _check_levels(levels)
+    check_whole_number("levels", levels, 1, DEPTH_LEVELS)
     quantity = _total("bid", levels) + _total("ask", levels)
     worth = _total("bid", levels, _worth) + _total("ask", levels, _worth)
     return pl.when(quantity > 0).then(worth / quantity).alias("depth_weighted_price")

@@ -12,7 +12,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kitepolars.calendar import DAY, MARKETS, SECOND, Market, market_of_token, us_summers
+from kitepolars.calendar import (
+    DAY,
+    MARKETS,
+    Market,
+    market_of_token,
+    since_midnight,
+    us_summers,
+)
 from kitepolars.wire.layouts import SEGMENT_MASK, segment_divisors
 
 _SUMMERS: Final = (2000, 2099)
@@ -91,10 +98,7 @@ class CursorStruct(ctypes.Structure):
 
 
 def _clock(time: dt.time | None, otherwise: int) -> int:
-    """Return microseconds since midnight."""
-    if time is None:
-        return otherwise
-    return ((time.hour * 60 + time.minute) * 60 + time.second) * SECOND
+    return otherwise if time is None else since_midnight(time)
 
 
 def market_row(market: Market) -> tuple[int, ...]:

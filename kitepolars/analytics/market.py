@@ -9,7 +9,7 @@ import polars as pl
 
 from kitepolars.analytics.columns import Frame, column, require, schema_of
 from kitepolars.analytics.indicators import change
-from kitepolars.errors import ConfigError
+from kitepolars.errors import ConfigError, check_whole_number
 from kitepolars.frames.schema import TIMESTAMP
 
 __all__ = ["latest", "movers", "with_market"]
@@ -133,8 +133,7 @@ def movers(frame: Frame, n: int = 10) -> Frame:
     >>> movers(ticks).select("mover", "instrument_token", "change").rows()
     [('gainer', 2, 20.0), ('loser', 1, -10.0)]
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ConfigError("n", n, "a whole number from 1")
+    check_whole_number("n", n, 1)
     schema = require(frame, ("instrument_token", "last_price"), "movers")
     if "change" not in schema:
         require(frame, ("close",), "movers of ticks")

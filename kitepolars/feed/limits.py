@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from kitepolars.errors import ConfigError
+from kitepolars.errors import check_whole_number
 
 MAX_PLACES: Final = 256
 """Connections over all accounts: their index is a UInt8 column of a frame."""
@@ -38,12 +38,9 @@ class Limits:
     instruments_per_connection: int = 3000
 
     def __post_init__(self) -> None:
-        for name in ("connections", "instruments_per_connection"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ConfigError(name, value, "a whole number of at least 1")
-        if self.connections > MAX_PLACES:
-            raise ConfigError("connections", self.connections, f"at most {MAX_PLACES}")
+        check_whole_number("connections", self.connections, 1, MAX_PLACES)
+        per_connection = self.instruments_per_connection
+        check_whole_number("instruments_per_connection", per_connection, 1)
 
     @property
     def instruments_per_opening(self) -> int:

@@ -2,15 +2,15 @@
 
 from kitepolars.options.black76 import Greeks, greeks, implied_volatility, price
 from kitepolars.options.chain import MAX_AGE, join_chain
-from kitepolars.options.listing import ChainListings, ListedChain
+from kitepolars.options.listing import ListedChain, listed_chain
 
 __all__ = [
     "MAX_AGE",
-    "ChainListings",
     "Greeks",
     "ListedChain",
     "greeks",
     "implied_volatility",
     "join_chain",
+    "listed_chain",
     "price",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import polars as pl
@@ -17,7 +16,6 @@ from kitepolars.instruments.derivatives import (
     option_chain,
 )
 
-_KEPT: Final = 64  # chains; a user watches few
 _INTO_FUTURES: Final = frozenset({"MCX", "NCO"})
 """The exchanges whose options are exercised into a future. Source: MCX, contract specifications."""
 
@@ -58,46 +56,24 @@ class ListedChain:
         return f"ticker.subscribe({chain}, mode='full')"
 
 
-class ChainListings:
-    """A cache of the chains that have been requested.
-
-    Finding a chain scans the whole list of instruments, and a strategy requests the same one
-    every second.
-    """
-
-    def __init__(self) -> None:
-        self._listed = lru_cache(maxsize=_KEPT)(_listed)
-
-    def find(
-        self,
-        instruments: Instruments,
-        underlying: str,
-        expiry: dt.date | str | None,
-        exchange: str | None,
-        *,
-        today: dt.date,
-    ) -> ListedChain:
-        """Return a chain.
-
-        Parameters
-        ----------
-        instruments
-            The list to look in.
-        underlying, expiry, exchange
-            As for `Instruments.option_chain`, with its errors.
-        today
-            The ticks' day in India, from which the nearest expiry counts.
-        """
-        return self._listed(instruments, underlying, expiry, exchange, today)
-
-
-def _listed(
+def listed_chain(
     instruments: Instruments,
     underlying: str,
     expiry: dt.date | str | None,
     exchange: str | None,
     today: dt.date,
 ) -> ListedChain:
+    """Return a chain. It scans the whole list of instruments, so that callers cache it.
+
+    Parameters
+    ----------
+    instruments
+        The list to look in.
+    underlying, expiry, exchange
+        As for `Instruments.option_chain`, with its errors.
+    today
+        The ticks' day in India, from which the nearest expiry counts.
+    """
     options = instruments.options(underlying, exchange=exchange)
     day = chosen_expiry(options, expiry, today)
     chain = option_chain(options.filter(expiry=day))

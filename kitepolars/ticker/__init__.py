@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 import polars as pl
 
-from kitepolars.errors import ConfigError, UnknownInstrument
+from kitepolars.errors import ConfigError, UnknownInstrument, check_whole_number
 from kitepolars.feed.account import Account
 from kitepolars.feed.limits import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
@@ -625,8 +625,8 @@ class Ticker(TickerAlerts, TickerWidgets):
     def _condition(
         self, rows: int | None, until: Callable[[Self], object] | None, timeout: float | None
     ) -> Callable[[], bool]:
-        if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 0):
-            raise ConfigError("rows", rows, "a whole number from 0")
+        if rows is not None:
+            check_whole_number("rows", rows, 0)
         if rows is None and until is None:
             if timeout is None:
                 raise ConfigError("timeout", timeout, message="wait() needs rows, until or timeout")

@@ -9,6 +9,8 @@ import datetime as dt
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 import polars as pl
 
@@ -20,7 +22,7 @@ from kitepolars.errors import UnknownInstrument
 from kitepolars.feed.limits import Limits
 from kitepolars.frames.held import Held
 from kitepolars.instruments import Instrument, Instruments, SomeInstruments
-from kitepolars.options import MAX_AGE, ChainListings, ListedChain, join_chain
+from kitepolars.options import MAX_AGE, ListedChain, join_chain, listed_chain
 from kitepolars.tables import (
     connections_frame,
     events_frame,
@@ -33,6 +35,9 @@ from kitepolars.ticker.runtime import Runtime
 from kitepolars.ticker.stats import Stats
 from kitepolars.ticker.summary import ticker_html
 from kitepolars.wire.layouts import Mode
+
+_CHAINS_KEPT: Final = 64
+"""Option chains whose instruments are cached; a user watches few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class TickerAnswers:
         self._runtime = runtime
         self._limits = limits
         self._candles = KeptCandles(runtime)
-        self._chains = ChainListings()
+        self._find_chain = lru_cache(_CHAINS_KEPT)(listed_chain)
         self._named: _NamedSubscriptions | None = None
         self.instruments = instruments
 
@@ -378,7 +383,7 @@ class TickerAnswers:
     ) -> ListedChain:
         """Return the instruments of a chain as of the source's day; for views."""
         today = self._now().date()
-        return self._chains.find(self._instruments, underlying, expiry, exchange, today=today)
+        return self._find_chain(self._instruments, underlying, expiry, exchange, today)
 
     # -- the state of things --------------------------------------------------------------
 

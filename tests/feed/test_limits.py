@@ -21,7 +21,7 @@ def test_a_wrong_limit_is_named(field: str, value: Any) -> None:
 
 
 def test_connections_are_numbered_in_a_byte() -> None:
-    with pytest.raises(ConfigError, match="at most 256"):
+    with pytest.raises(ConfigError, match="from 1 to 256"):
         Limits(connections=257)
 
 

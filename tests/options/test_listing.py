@@ -9,7 +9,7 @@ import pytest
 
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.instruments import Instruments
-from kitepolars.options import ChainListings
+from kitepolars.options import listed_chain
 
 TODAY = date(2026, 6, 1)
 WEEK, MONTH, LATER = date(2026, 6, 4), date(2026, 6, 24), date(2026, 7, 29)
@@ -49,7 +49,7 @@ def instruments() -> Instruments:
 
 
 def test_a_week_has_no_future_of_its_own(instruments: Instruments) -> None:
-    listed = ChainListings().find(instruments, "NIFTY", None, None, today=TODAY)
+    listed = listed_chain(instruments, "NIFTY", None, None, TODAY)
     assert listed.contracts["expiry"].to_list() == [WEEK]
     assert repr(str(WEEK)) in listed.how_to_subscribe
     assert listed.tokens.to_list() == [1, 2]
@@ -58,41 +58,30 @@ def test_a_week_has_no_future_of_its_own(instruments: Instruments) -> None:
 
 
 def test_the_future_of_the_same_day_is_the_forward(instruments: Instruments) -> None:
-    listed = ChainListings().find(instruments, "NIFTY", MONTH, "NFO", today=TODAY)
+    listed = listed_chain(instruments, "NIFTY", MONTH, "NFO", TODAY)
     assert (listed.future, listed.references) == (4, (256265, 4, 5))
 
 
 def test_commodity_options_are_on_the_next_future_and_not_on_a_fund(
     instruments: Instruments,
 ) -> None:
-    listed = ChainListings().find(instruments, "SILVER", str(WEEK), None, today=TODAY)
+    listed = listed_chain(instruments, "SILVER", str(WEEK), None, TODAY)
     assert (listed.future, listed.references) == (7, (7,))
 
 
 def test_a_chain_alone(instruments: Instruments) -> None:
-    listed = ChainListings().find(instruments, "USDINR", None, None, today=TODAY)
+    listed = listed_chain(instruments, "USDINR", None, None, TODAY)
     assert (listed.tokens.to_list(), listed.future, listed.references) == ([8], None, ())
 
 
-def test_it_is_looked_up_once_for_each_list(instruments: Instruments) -> None:
-    listings = ChainListings()
-    first = listings.find(instruments, "NIFTY", None, None, today=TODAY)
-    assert listings.find(instruments, "NIFTY", None, None, today=TODAY) is first
-    other = Instruments(instruments.frame)
-    assert listings.find(other, "NIFTY", None, None, today=TODAY) is not first
-
-
 def test_the_nearest_expiry_is_that_of_the_day(instruments: Instruments) -> None:
-    listings = ChainListings()
     for today, expiry in ((WEEK, WEEK), (date(2026, 6, 5), MONTH), (TODAY, WEEK)):
-        listed = listings.find(instruments, "NIFTY", None, None, today=today)
+        listed = listed_chain(instruments, "NIFTY", None, None, today)
         assert listed.contracts["expiry"][0] == expiry
 
 
 def test_errors_are_those_of_the_list(instruments: Instruments) -> None:
-    listings = ChainListings()
-    for _ in range(2):
-        with pytest.raises(UnknownInstrument):
-            listings.find(instruments, "NIFTTY", None, None, today=TODAY)
-        with pytest.raises(ConfigError, match="expiry"):
-            listings.find(instruments, "NIFTY", "2020-01-01", None, today=TODAY)
+    with pytest.raises(UnknownInstrument):
+        listed_chain(instruments, "NIFTTY", None, None, TODAY)
+    with pytest.raises(ConfigError, match="expiry"):
+        listed_chain(instruments, "NIFTY", "2020-01-01", None, TODAY)

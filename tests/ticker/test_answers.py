@@ -135,6 +135,13 @@ def test_an_option_chain_joins_live(make_ticker: MakeTicker) -> None:
     assert live["strike"].is_sorted()
 
 
+def test_the_instruments_of_a_chain_are_found_once_for_each_list(ticker: kp.Ticker) -> None:
+    first = ticker._listed_chain("NIFTY", None, exchange=None)
+    assert ticker._listed_chain("NIFTY", None, exchange=None) is first
+    ticker.instruments = kp.Instruments(ticker.instruments.frame)
+    assert ticker._listed_chain("NIFTY", None, exchange=None) is not first
+
+
 def test_a_chain_of_which_nothing_is_subscribed_says_what_to_do(ticker: kp.Ticker) -> None:
     with pytest.warns(UserWarning, match="no contract of this chain is subscribed") as warned:
         live = ticker.option_chain("NIFTY", strikes=3)

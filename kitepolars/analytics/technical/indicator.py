@@ -14,7 +14,7 @@ import polars as pl
 from kitepolars.analytics.indicators import indicator
 from kitepolars.analytics.technical.scan import BarScan, Floats, Sessions
 from kitepolars.calendar import IST_OFFSET
-from kitepolars.errors import ConfigError
+from kitepolars.errors import ConfigError, check_whole_number
 
 TOKEN_COLUMN: Final = "instrument_token"  # noqa: S105 - a column's name
 START_COLUMN: Final = "start"
@@ -168,9 +168,7 @@ def _expression(study: Study) -> pl.Expr:
 
 def check_period(name: str, value: int, smallest: int = 2) -> None:
     """Raise `ConfigError` unless it is a number of bars that a window can have."""
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or not smallest <= value <= LONGEST_PERIOD:
-        raise ConfigError(name, value, f"a whole number from {smallest} to {LONGEST_PERIOD:,}")
+    check_whole_number(name, value, smallest, LONGEST_PERIOD)
 
 
 def check_multiple(name: str, value: float) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 from kitepolars.analytics.columns import Frame, require
 from kitepolars.analytics.indicators import volume_delta
 from kitepolars.analytics.technical.scan import Floats
-from kitepolars.errors import ConfigError
+from kitepolars.errors import ConfigError, check_whole_number
 
 VOLUME_PROFILE: Final = pl.Schema(
     {
@@ -64,9 +64,7 @@ def volume_profile(frame: Frame, levels: int = 24, *, value_area: float = 0.7) -
     >>> volume_profile(ticks, 2).select("low", "high", "volume", "is_point_of_control").rows()
     [(9.5, 9.75, 30.0, True), (9.75, 10.0, 5.0, False)]
     """
-    is_whole = isinstance(levels, int) and not isinstance(levels, bool)
-    if not is_whole or not 1 <= levels <= _MOST_LEVELS:
-        raise ConfigError("levels", levels, f"a whole number from 1 to {_MOST_LEVELS:,}")
+    check_whole_number("levels", levels, 1, _MOST_LEVELS)
     if not 0 < value_area <= 1:
         raise ConfigError("value_area", value_area, "a number above 0, at most 1")
     schema = require(frame, ("instrument_token",), "volume_profile")

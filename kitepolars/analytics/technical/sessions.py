@@ -20,8 +20,8 @@ from kitepolars.analytics.technical.indicator import (
     study,
 )
 from kitepolars.analytics.technical.scan import BarScan, Floats, Sessions
-from kitepolars.calendar import DAY, SECOND, market_of_token
-from kitepolars.errors import ConfigError
+from kitepolars.calendar import DAY, SECOND, market_of_token, since_midnight
+from kitepolars.errors import ConfigError, check_whole_number
 from kitepolars.wire.layouts import SEGMENT_MASK
 
 PivotKind = Literal["classic", "fibonacci", "camarilla"]
@@ -32,12 +32,8 @@ _MINUTE: Final = 60 * SECOND
 _MINUTES_OF_A_DAY: Final = DAY // _MINUTE
 
 
-def _since_midnight(time: dt.time) -> int:
-    return (time.hour * 3_600 + time.minute * 60 + time.second) * SECOND
-
-
 _OPENS: Final = np.array(
-    [_since_midnight(market_of_token(code).opens) for code in range(SEGMENT_MASK + 1)]
+    [since_midnight(market_of_token(code).opens) for code in range(SEGMENT_MASK + 1)]
 )
 """When the market of a segment opens, by segment code: microseconds since midnight in India."""
 
@@ -228,9 +224,7 @@ def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Recipe:
     >>> bars.select(opening_range(15)).unnest("opening_range").row(1)
     (12.0, 10.0)
     """
-    is_whole = isinstance(minutes, int) and not isinstance(minutes, bool)
-    if not is_whole or not 1 <= minutes <= _MINUTES_OF_A_DAY:
-        raise ConfigError("minutes", minutes, f"a whole number from 1 to {_MINUTES_OF_A_DAY:,}")
+    check_whole_number("minutes", minutes, 1, _MINUTES_OF_A_DAY)
 
     def compute(
         scan: BarScan, start: Sessions, tokens: Floats, high: Floats, low: Floats
@@ -240,7 +234,7 @@ def opening_range(minutes: int = 15, *, opens: dt.time | None = None) -> Recipe:
         if opens is None:
             begins = _OPENS[tokens.astype(np.int64) & SEGMENT_MASK]
         else:
-            begins = _since_midnight(opens)
+            begins = since_midnight(opens)
         is_in = (clock >= begins) & (clock < begins + minutes * _MINUTE)
         return (
             scan.since(np.where(is_in, high, np.nan), day, "maximum"),
