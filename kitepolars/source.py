@@ -408,10 +408,10 @@ class Source(ABC):
 
 
 class LiveSource(Source):
-    """A source that can be told what to deliver. A recording holds what was subscribed then."""
+    """A source with subscriptions. A recording only has what was subscribed then."""
 
     blocks: ClassVar[bool] = False
-    """Whether telling it waits for another process: then an event loop does so in a thread."""
+    """Whether its methods wait for another process: an event loop then calls them in a thread."""
 
     @abstractmethod
     async def start(self, *, strict: bool = False) -> None:

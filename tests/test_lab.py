@@ -36,7 +36,7 @@ def test_notebooks_are_copied_and_never_overwritten(shipped: Path, tmp_path: Pat
     assert copied[0].read_text() == "changed"
 
 
-def test_a_package_without_notebooks_says_so(
+def test_a_package_without_notebooks_is_an_error(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lab, "PACKAGED", shipped / "none")
@@ -91,7 +91,7 @@ def test_jupyterlab_answers_ctrl_c_itself_and_ends_with_the_command(tmp_path: Pa
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.readline() == "Shut down?\n"
         process.terminate()
-        try:  # all that is said comes to an end when nobody is left to write
+        try:  # the output ends when no process is left to write it
             assert process.communicate(timeout=PATIENCE)[0] == "told to end\n"
         finally:
             with suppress(ProcessLookupError):
@@ -107,9 +107,7 @@ def test_without_jupyterlab_the_extra_is_named(
         lab.launch(tmp_path)
 
 
-def test_a_copy_is_told_when_its_cells_are_not_those_that_come_with_the_package(
-    shipped: Path, tmp_path: Path
-) -> None:
+def test_a_copy_with_changed_cells_is_recognised(shipped: Path, tmp_path: Path) -> None:
     cell = {"cell_type": "code", "source": ["1 + ", "1"], "outputs": []}
     for notebook in shipped.iterdir():
         notebook.write_text(json.dumps({"cells": [cell]}))

@@ -28,7 +28,7 @@ def test_a_listener_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> No
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_listener_whose_owner_is_gone_is_removed_without_a_word(
+def test_a_listener_whose_owner_is_gone_is_removed_silently(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     listeners = Listeners[int]()

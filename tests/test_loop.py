@@ -168,7 +168,7 @@ loop.start()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_process_has_no_loop_and_ends_and_the_parent_goes_on() -> None:
+def test_a_forked_process_has_no_loop_and_ends_while_the_parent_runs() -> None:
     script = """
 import os, sys, threading, warnings
 from kitepolars.errors import NotRunning

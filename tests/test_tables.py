@@ -170,7 +170,7 @@ def test_what_has_reached_the_exchange_is_later_than_what_has_not_whatever_the_c
     assert orders_frame(updates, latest=True)["status"].to_list() == ["OPEN"]
 
 
-def test_an_order_for_after_the_market_goes_on_after_a_modification() -> None:
+def test_an_after_market_order_continues_after_a_modification() -> None:
     states = ["AMO REQ RECEIVED", "MODIFY AMO REQ RECEIVED", "PUT ORDER REQ RECEIVED"]
     updates = [
         update(n, status=status, order_timestamp=f"2026-11-20 10:00:0{n}")

@@ -8,7 +8,7 @@ import pytest
 import kitepolars as kp
 
 
-def test_versions_are_printed_and_what_is_missing_says_so(
+def test_versions_are_printed_missing_packages_included(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kitepolars._version._PACKAGES", ("polars", "a-package-that-nobody-has"))

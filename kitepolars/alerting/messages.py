@@ -67,7 +67,7 @@ def text_of(fired: Fired) -> str:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirect: whoever has the address decides where messages go."""
+    """Follows no redirect: only the configured address gets messages."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

@@ -74,7 +74,7 @@ def publish(
 ) -> Published:
     """Publish what is complete of a recording as Parquet files of a table of days.
 
-    Whatever was published before is not published again, whoever did it and however it ended, so
+    What was published before is not published again, by whichever process and however it ended, so
     call it as often as you like. ``kitepolars publish`` does the same, and follows a recorder.
 
     Parameters

@@ -29,7 +29,7 @@ class Upstream:
     Parameters
     ----------
     source
-        The source. One that is not live has what it has.
+        The source. Only a live one can be asked.
     index
         Gives each instrument its slot.
     refuse
@@ -43,7 +43,9 @@ class Upstream:
         self._index = index
         self._refuse = refuse
         self._own: Levels = np.zeros(0, np.uint8)  # what others subscribed
-        self._asked: Levels = np.zeros(0, np.uint8)  # what the source was told last, by anybody
+        self._asked: Levels = np.zeros(
+            0, np.uint8
+        )  # what was last asked of the source, here or elsewhere
         self._wanted: Levels = np.zeros(0, np.uint8)
         self._announced: list[Subscribed | Unsubscribed] = []  # records of what is asked here
         self._failure: str | None = None
@@ -55,7 +57,7 @@ class Upstream:
         return int(np.count_nonzero(self._asked))
 
     def take(self, record: Record) -> None:
-        """Take note of what the source was told, here or elsewhere."""
+        """Take note of subscriptions, made here or elsewhere."""
         if not isinstance(record, Subscribed | Unsubscribed):
             return
         announced = record._replace(at=0)
@@ -118,9 +120,9 @@ class Upstream:
         self._announced.append(record)
         try:
             if isinstance(record, Subscribed):
-                await _told(source, source.subscribe, tokens, record.mode)
+                await _ask_source(source, source.subscribe, tokens, record.mode)
             else:
-                await _told(source, source.unsubscribe, tokens)
+                await _ask_source(source, source.unsubscribe, tokens)
         except KitePolarsError as error:
             self._announced.remove(record)
             self._asked[slots] = before
@@ -156,7 +158,9 @@ class Upstream:
         self._wanted = padded(self._wanted, len(self._index))
 
 
-async def _told(source: LiveSource, method: Callable[..., object], *arguments: object) -> None:
+async def _ask_source(
+    source: LiveSource, method: Callable[..., object], *arguments: object
+) -> None:
     """Call a method of a source: in a thread if it waits for another process."""
     if source.blocks:
         await asyncio.to_thread(method, *arguments)

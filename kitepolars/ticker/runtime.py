@@ -109,7 +109,7 @@ class Runtime:
 
     @property
     def live(self) -> LiveSource:
-        """The source, where it can be told what to deliver.
+        """The source, if it is live.
 
         Raises
         ------

@@ -1,6 +1,6 @@
 """The alerts of a running ticker: what is watched, and what fired.
 
-New ticks are looked at on a thread of its own, woken at each flush, or by whoever asks for
+New ticks are looked at on a thread of its own, woken at each flush, or by a caller that asks for
 `WatchedAlerts.frame`; a lock keeps them apart. Notifications run on further threads.
 """
 
@@ -221,7 +221,7 @@ class WatchedAlerts:
     runtime
         The ticker's parts.
     callbacks
-        Runs what is told of alerts.
+        Runs the callbacks and notifications.
     """
 
     def __init__(self, runtime: Runtime, callbacks: Callbacks) -> None:

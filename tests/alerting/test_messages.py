@@ -101,7 +101,7 @@ def test_other_addresses_are_refused_without_being_shown(url: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(raised.value))
 
 
-def test_the_desktop_is_told_by_its_own_command(
+def test_the_desktop_is_notified_by_its_own_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -83,7 +83,7 @@ def test_the_last_bars_of_a_market_that_fell_silent_change_when_it_speaks(
     assert builder.frame()["start"].is_sorted()
 
 
-def test_a_builder_forgets_when_told(ticks_of: TicksOf) -> None:
+def test_clear_forgets_all_ticks(ticks_of: TicksOf) -> None:
     builder = CandleBuilder("1m").update(ticks_of(("10:00:30", 1.0, 10)))
     assert repr(builder) == "CandleBuilder('1m', on='exchange_timestamp', rows=1)"
     builder.clear()

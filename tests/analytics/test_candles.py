@@ -171,7 +171,7 @@ def test_the_call_auction_gives_its_volume_to_the_first_bar(ticks_of: TicksOf) -
     assert bars.select("open", "low", "volume").row(0) == (97.0, 97.0, 460)
 
 
-def test_without_exchange_time_bars_are_cut_on_arrival_and_it_is_said(ticks_of: TicksOf) -> None:
+def test_without_exchange_time_bars_are_cut_on_arrival_with_a_warning(ticks_of: TicksOf) -> None:
     ticks = ticks_of(("10:00:30", 1.0, 10), ("10:01:30", 2.0, 30)).with_columns(
         pl.lit(None).cast(pl.Datetime("us", "Asia/Kolkata")).alias("exchange_timestamp")
     )

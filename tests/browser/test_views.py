@@ -156,7 +156,7 @@ def test_a_page_that_is_closed_costs_nothing_and_may_come_back(open_notebook: Op
 
 
 def assert_it_costs_nothing(notebook: Notebook, execute: Callable[[str], str]) -> None:
-    """Wait until the UI thread has ended; then ticks go on coming, and nothing is done for it."""
+    """Wait until the UI thread has ended: ticks still come, and none is processed for the view."""
     assert execute("print(len(calls))").strip() == "3"
     notebook.wait_until(lambda: "kitepolars-ui" not in execute(THREADS))
     assert execute(COST).split() == ["True", "{}"]
@@ -164,7 +164,7 @@ def assert_it_costs_nothing(notebook: Notebook, execute: Callable[[str], str]) -
 
 
 @pytest.mark.thorough
-def test_a_held_interpreter_lock_is_said_and_caught_up_with(open_notebook: Opener) -> None:
+def test_a_held_interpreter_lock_is_reported_and_caught_up_with(open_notebook: Opener) -> None:
     notebook = open_notebook(DEMO, "LiveTable(ticker)", LOCK)
     notebook.run(0)
     notebook.run(1)
@@ -178,7 +178,9 @@ def test_a_held_interpreter_lock_is_said_and_caught_up_with(open_notebook: Opene
 
 
 @pytest.mark.thorough
-def test_after_a_restart_the_old_view_says_so_and_a_second_run_lives(open_notebook: Opener) -> None:
+def test_after_a_restart_the_old_view_has_a_notice_and_a_second_run_is_live(
+    open_notebook: Opener,
+) -> None:
     notebook = open_notebook(DEMO, "LiveTable(ticker)")
     notebook.run(0)
     notebook.run(1)
@@ -206,7 +208,7 @@ def test_an_interrupted_cell_leaves_the_view_alive(open_notebook: Opener) -> Non
 
 
 @pytest.mark.thorough
-def test_a_fault_is_said_in_the_widget_and_among_the_events(open_notebook: Opener) -> None:
+def test_a_fault_is_shown_in_the_widget_and_in_the_events(open_notebook: Opener) -> None:
     notebook = open_notebook(DEMO, "table = LiveTable(ticker); table", "Monitor(ticker)")
     for cell in range(3):
         notebook.run(cell)

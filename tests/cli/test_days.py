@@ -101,7 +101,7 @@ def assert_is_table(delta: Path, table: Path) -> None:
 
 
 @pytest.mark.parametrize("action", ["info", "verify", "tidy"])
-def test_what_is_no_table_is_said(
+def test_what_is_no_table_is_an_error(
     action: str, tmp_path: Path, journal: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder, expected in ((tmp_path, "no table of days"), (journal, "this is a recording")):

@@ -130,7 +130,7 @@ def test_a_recording_under_way_is_not_repaired(
     assert "stop the recorder first" in capsys.readouterr().err
 
 
-def test_where_there_is_no_recording_the_command_says_so(
+def test_without_a_recording_the_command_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("info", tmp_path) == 1

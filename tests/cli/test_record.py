@@ -159,7 +159,7 @@ def test_all_of_an_exchange_is_what_expires_first(
         (["--all", "NYSE"], "all must be one of"),
     ],
 )
-def test_what_cannot_be_recorded_is_said(
+def test_what_cannot_be_recorded_is_an_error(
     dump: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     options = ["--out", str(dump.parent), "--instruments", str(dump)]
@@ -170,9 +170,7 @@ def test_what_cannot_be_recorded_is_said(
     assert message in capsys.readouterr().err
 
 
-def test_a_recorder_that_is_not_there_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_recorder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert control(tmp_path, "status") == 1
     assert "no recorder answers" in capsys.readouterr().err
     assert control(tmp_path, "dance") == 1

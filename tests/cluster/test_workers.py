@@ -50,7 +50,7 @@ def test_a_pool_that_loses_a_process_has_the_same_answer(recording: Path, tmp_pa
     assert kp.map_days(once_fatal, recording, workers=2, progress=False).equals(here)
 
 
-def test_a_process_that_always_dies_is_given_up(recording: Path) -> None:
+def test_a_process_that_always_crashes_is_given_up(recording: Path) -> None:
     def fatal(_: pl.LazyFrame) -> pl.LazyFrame:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError

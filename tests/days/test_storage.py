@@ -90,7 +90,7 @@ def test_two_writers_at_once_make_one_table(bucket: str, recordings: list[Path])
 def test_a_writer_that_is_killed_loses_and_doubles_nothing(
     bucket: str, recordings: list[Path], after: int
 ) -> None:
-    """One is killed when some objects are there; the other goes on; a new one ends its work."""
+    """One is killed midway, the other continues, and a new one completes the work."""
     killed, other = (publishing(folder, bucket) for folder in recordings)
     deadline = time.monotonic() + PATIENCE
     while len(objects(bucket)) < after:

@@ -105,7 +105,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-async def test_a_fault_is_noticed_mended_and_told(trial: Trial, fault: Fault) -> None:
+async def test_a_fault_is_detected_repaired_and_reported(trial: Trial, fault: Fault) -> None:
     loop = asyncio.get_running_loop()
     await trial.start()
     connections = trial.manager.stats().connected
@@ -144,7 +144,7 @@ class Pause:
     name: str
     seconds: int
     reason: str
-    """How it is told."""
+    """How it is reported."""
     machine: Callable[[Machine, int], None] = Machine.stop
     is_late: bool = False
     """Whether the loop's own clock ran on."""

@@ -56,7 +56,7 @@ def test_by_default_it_gives_the_real_time() -> None:
     assert before - 1_000_000 <= now <= time.time_ns() // 1_000 + 1_000_000
 
 
-def test_it_moves_forward_with_the_wall_clock_and_says_so_once(machine: Machine) -> None:
+def test_it_moves_forward_with_the_wall_clock_and_reports_once(machine: Machine) -> None:
     clock = machine.clock()
     machine.run(PULSE)
     clock.pulse()
@@ -71,7 +71,7 @@ def test_it_moves_forward_with_the_wall_clock_and_says_so_once(machine: Machine)
     assert "3,600.000 s" in str(step)
 
 
-def test_it_does_not_go_back_with_the_wall_clock_and_says_so_once(machine: Machine) -> None:
+def test_it_does_not_go_back_with_the_wall_clock_and_reports_once(machine: Machine) -> None:
     clock = machine.clock()
     machine.set(-3600)
     step = clock.pulse()

@@ -233,7 +233,7 @@ async def test_a_redirect_is_not_followed(serve: Serve) -> None:
     assert elsewhere.handshakes == 0
 
 
-async def test_sending_on_a_dead_connection_says_so(serve: Serve) -> None:
+async def test_sending_on_a_dead_connection_fails(serve: Serve) -> None:
     async def script(peer: Peer) -> None:
         peer.send(BINARY, b"on")
 
@@ -318,7 +318,7 @@ def refused(status: int, body: bytes) -> InvalidStatus:
         ),
     ],
 )
-def test_failures_are_told_without_credentials(error: Exception, expected: Failure) -> None:
+def test_failures_are_reported_without_credentials(error: Exception, expected: Failure) -> None:
     assert describe(error, ACCOUNT) == expected
 
 

@@ -26,7 +26,7 @@ SMALL = Limits(connections=3, instruments_per_connection=10)
 NOWHERE = "ws://127.0.0.1:1/"
 
 
-async def test_an_aborted_connection_comes_back_as_it_was_and_the_gap_is_told(
+async def test_an_aborted_connection_is_restored_and_the_gap_is_reported(
     kite: Kite, make_rig: MakeRig
 ) -> None:
     rig = make_rig(kite.url)
@@ -260,7 +260,7 @@ async def test_a_start_fails_when_every_account_is_refused(kite: Kite, make_rig:
     assert not rig.manager.is_running
 
 
-async def test_an_account_that_is_not_connected_in_time_is_tried_further(
+async def test_an_account_that_is_not_connected_in_time_is_still_retried(
     kite: Kite, make_rig: MakeRig, clock: Clock
 ) -> None:
     accounts = (Account("one", "key_of_one", "good"), Account("two", "key_of_two", "good"))
@@ -280,7 +280,7 @@ async def test_an_account_that_is_not_connected_in_time_is_tried_further(
 @pytest.mark.parametrize(
     ("hours", "told"), [(1, "3,6.. s ahead of the server's"), (-1, "3,6.. s behind the server's")]
 )
-async def test_a_clock_that_differs_from_the_servers_is_told_once(
+async def test_a_clock_that_differs_from_the_servers_is_reported_once(
     kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch, hours: int, told: str
 ) -> None:
     rig = make_rig(kite.url)
@@ -397,7 +397,9 @@ async def test_a_stop_ends_open_gaps_and_attempts(kite: Kite, make_rig: MakeRig)
     assert rig.states() == [ConnectionState.IDLE]
 
 
-async def test_a_stop_waits_for_nobody(kite: Kite, make_rig: MakeRig, clock: Clock) -> None:
+async def test_a_stop_does_not_wait_for_the_server(
+    kite: Kite, make_rig: MakeRig, clock: Clock
+) -> None:
     rig = make_rig(kite.url)
     await rig.streaming(kite, 2_001)
     kite.silence(pongs=False)
@@ -417,7 +419,7 @@ async def test_a_close_by_the_server_is_a_loss_like_any_other(
     assert rig.manager.gaps()[0].reason == "closed (code 1001: maintenance\\n)"
 
 
-async def test_states_are_told_as_they_change(kite: Kite, make_rig: MakeRig) -> None:
+async def test_listeners_get_states_as_they_change(kite: Kite, make_rig: MakeRig) -> None:
     rig = make_rig(kite.url)
     told: list[ConnectionStatus] = []
     rig.manager.on_state(told.append)
@@ -435,7 +437,7 @@ async def test_states_are_told_as_they_change(kite: Kite, make_rig: MakeRig) -> 
     ]
 
 
-async def test_a_sink_that_fails_costs_its_connection_and_not_the_feed(
+async def test_a_failing_sink_ends_its_connection_but_not_the_feed(
     kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(kite.url)
@@ -458,7 +460,7 @@ async def test_a_sink_that_fails_costs_its_connection_and_not_the_feed(
     assert rig.manager.stats().reconnects == 1
 
 
-async def test_a_writer_that_fails_costs_its_connection_and_not_the_feed(
+async def test_a_failing_writer_ends_its_connection_but_not_the_feed(
     kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(kite.url)
@@ -483,7 +485,7 @@ async def test_a_writer_that_fails_costs_its_connection_and_not_the_feed(
     assert rig.manager.stats().reconnects == 1
 
 
-async def test_a_defect_in_the_feed_is_told_and_a_new_start_mends_it(
+async def test_a_defect_in_the_feed_is_reported_and_a_new_start_recovers(
     kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(kite.url)

@@ -67,7 +67,7 @@ async def test_a_loop_that_stood_still_may_have_missed_order_updates(
     assert [gap.instruments for gap in rig.manager.gaps()] == [0]
 
 
-async def test_a_clock_set_back_moves_no_row_back_and_is_told(
+async def test_a_clock_set_back_moves_no_row_back_and_is_reported(
     kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(kite.url)
@@ -88,7 +88,7 @@ async def test_a_clock_set_back_moves_no_row_back_and_is_told(
     assert rig.sink.moved == []
 
 
-async def test_a_clock_set_forward_moves_the_rows_forward_and_is_told(
+async def test_a_clock_set_forward_moves_the_rows_forward_and_is_reported(
     kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(kite.url)

@@ -97,7 +97,9 @@ async def test_modes_and_subscriptions_change_without_reconnecting(
     assert rig.manager.subscriptions() == {a: (Mode.QUOTE, 0), c: (Mode.QUOTE, 0)}
 
 
-async def test_tokens_of_numpy_and_modes_as_text_are_welcome(kite: Kite, make_rig: MakeRig) -> None:
+async def test_tokens_of_numpy_and_modes_as_text_are_accepted(
+    kite: Kite, make_rig: MakeRig
+) -> None:
     rig = make_rig(kite.url)
     await rig.manager.start()
     tokens: Any = np.array(kite.listed(2), np.uint32)
@@ -159,7 +161,7 @@ async def test_other_texts_become_events(kite: Kite, make_rig: MakeRig) -> None:
     assert {"instruments_meta", "app_code", "connected"} <= set(events)
 
 
-async def test_status_and_stats_tell_what_is(kite: Kite, make_rig: MakeRig) -> None:
+async def test_status_and_stats_of_a_running_feed(kite: Kite, make_rig: MakeRig) -> None:
     rig = make_rig(f"{kite.url}?user_id=AB1234")
     assert rig.manager.connections() == ()
     rig.manager.subscribe(kite.listed(5), Mode.FULL)
@@ -191,7 +193,7 @@ async def test_heartbeats_are_counted_and_not_delivered(kite: Kite, make_rig: Ma
     assert rig.manager.stats().heartbeats >= 2
 
 
-async def test_a_listener_that_fails_harms_nobody(
+async def test_a_failing_listener_does_not_affect_the_others(
     kite: Kite, make_rig: MakeRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig = make_rig(kite.url)

@@ -134,7 +134,7 @@ def test_only_segments_that_may_have_records_of_the_time_are_read(tmp_path: Path
     assert between(tmp_path, end=NOON) == []
 
 
-def test_a_folder_without_a_recording_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_a_recording_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="no recording"):
         list(read_records(tmp_path))
 

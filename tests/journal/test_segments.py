@@ -202,7 +202,7 @@ def test_an_interrupted_compression_leaves_one_segment(tmp_path: Path) -> None:
     assert list(day.iterdir()) == [closed]
 
 
-def test_the_compressor_reports_what_it_cannot_do_and_goes_on(tmp_path: Path) -> None:
+def test_the_compressor_reports_a_failure_and_continues(tmp_path: Path) -> None:
     told: list[str] = []
     done = threading.Event()
 

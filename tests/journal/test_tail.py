@@ -144,6 +144,6 @@ def test_a_journal_that_has_yet_to_begin_can_be_followed(tmp_path: Path) -> None
     fresh.close()
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="no recording"):
         Tail(tmp_path / "missing")

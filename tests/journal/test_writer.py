@@ -109,7 +109,7 @@ def test_two_writers_of_a_journal_are_one_too_many(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalError) as caught:
         JournalWriter(tmp_path / "file" / "ticks")
@@ -173,7 +173,7 @@ def test_a_clock_that_is_set_back_opens_no_day_of_the_past(tmp_path: Path) -> No
     assert len(segments(tmp_path)) == 1
 
 
-def test_a_journal_that_ended_on_purpose_goes_on_without_a_gap(tmp_path: Path) -> None:
+def test_a_journal_that_ended_on_purpose_continues_without_a_gap(tmp_path: Path) -> None:
     with writing(tmp_path) as writer:
         writer.take(Subscribed(NOON, Mode.LTP, (1,)))
         writer.take(Stopped(NOON))

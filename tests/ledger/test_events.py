@@ -14,7 +14,7 @@ def test_events_are_bounded_and_what_is_dropped_is_counted() -> None:
     assert (len(events), events.total, events.dropped) == (3, 5, 2)
 
 
-def test_the_text_of_an_event_is_printable_and_bounded_whoever_delivers_it() -> None:
+def test_the_text_of_every_event_is_printable_and_bounded() -> None:
     events = Events()
     events.take(Event(1, None, "unknown", "\x1b[2J" + "x" * 9_000))
     (event,) = events.snapshot()

@@ -49,7 +49,7 @@ def test_an_instrument_without_a_packet_is_not_lost_twice() -> None:
     assert len(gaps) == 2
 
 
-def test_instruments_that_nobody_wants_any_more_are_not_waited_for() -> None:
+def test_unsubscribed_instruments_are_not_waited_for() -> None:
     gaps = Gaps()
     gaps.take(lost(0, 1, 2))
     gaps.take(Unsubscribed(9, (1,)))

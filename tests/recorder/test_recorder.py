@@ -204,7 +204,7 @@ def test_a_recorder_is_small_for_it_has_no_polars(recording: Recording) -> None:
     assert "_polars_runtime" not in loaded
 
 
-def test_refused_credentials_are_said_where_it_was_started(
+def test_refused_credentials_are_reported_where_it_was_started(
     kite: SimulatedKite, tmp_path: Path, request_key: str
 ) -> None:
     with pytest.raises(AuthenticationError, match="refused the credentials of account 'main'"):
@@ -255,13 +255,15 @@ def test_a_folder_that_is_deep_has_a_socket_all_the_same(
         stop(folder)
 
 
-def test_where_no_recorder_runs_the_error_says_so(tmp_path: Path) -> None:
+def test_without_a_recorder_the_error_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotRunning, match="no recorder answers"):
         Recorder(tmp_path)
     assert find(tmp_path) is None
 
 
-def test_windows_is_told_what_works_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_on_windows_the_error_names_what_works_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(ConfigError, match="WSL"):
         find(tmp_path)

@@ -211,14 +211,14 @@ def test_play_shows_progress_and_returns_at_the_end(
         ({"start": "09:15"}, ConfigError),
     ],
 )
-def test_what_is_wrong_is_said_at_once(
+def test_wrong_settings_are_refused_at_once(
     recorded: Recorded, options: dict[str, object], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         kp.replay(recorded.folder, **options)  # type: ignore[arg-type]
 
 
-def test_where_there_is_no_recording_it_says_so(tmp_path: Path) -> None:
+def test_without_a_recording_it_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="no recording"):
         kp.replay(tmp_path)
 

@@ -77,7 +77,7 @@ async def test_garbage_is_ignored_and_too_much_of_it_ends_the_connection(
         assert await packets(other, 1) == [(INFY, "ltp")]
 
 
-async def test_bytes_that_are_no_websocket_hurt_nobody(relaying: Any) -> None:
+async def test_bytes_that_are_no_websocket_do_not_affect_others(relaying: Any) -> None:
     async with relaying() as relayed, relayed.client() as client:
         reader, writer = await asyncio.open_connection(*relayed.relay.address)
         writer.write(b"\x16\x03\x01" + bytes(range(256)) * 64)

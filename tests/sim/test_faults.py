@@ -101,7 +101,7 @@ async def test_a_paused_market_still_gives_snapshots() -> None:
             kite.wait_for(lambda kite: kite.packets_sent >= 5)
 
 
-async def test_a_client_that_does_not_read_is_dropped_and_stalls_nobody() -> None:
+async def test_a_client_that_does_not_read_is_dropped_without_stalling_others() -> None:
     with SimulatedKite(rate=0, interval=0.01, write_buffer=1 << 20) as kite:
         url = f"{kite.url}?api_key=k&access_token=t"
         async with (

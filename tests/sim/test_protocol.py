@@ -134,7 +134,7 @@ async def test_a_malformed_request_does_not_end_the_connection(
         assert [request.action for request in kite.requests] == ["", "subscribe"]
 
 
-async def test_beyond_the_limit_tokens_are_ignored_and_the_client_is_told(
+async def test_tokens_beyond_the_limit_are_ignored_with_an_error_to_the_client(
     kite: SimulatedKite, client: Any
 ) -> None:
     tokens = kite.instruments.instrument_token[:3001].tolist()

@@ -118,7 +118,7 @@ def test_going_back_forgets_what_fired() -> None:
     assert alert.fired == half.height
 
 
-def test_a_running_ticker_calls_whom_it_concerns(
+def test_a_running_ticker_calls_the_callbacks_concerned(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
     every: list[kp.FiredAlert] = []
@@ -213,7 +213,7 @@ def test_an_alert_moves_to_another_price_with_all_its_settings(
     assert not alert.is_set
 
 
-def test_alerts_without_a_name_are_told_apart_by_their_instruments(ticker: kp.Ticker) -> None:
+def test_alerts_without_a_name_are_distinguished_by_their_instruments(ticker: kp.Ticker) -> None:
     names = ["NSE:INFY", ["NSE:INFY", "NSE:SBIN"], None]
     for instruments in names:
         ticker.alert(pl.col("last_price") > 5, instruments=instruments)
@@ -235,7 +235,7 @@ def test_the_last_that_fired_keep_their_numbers(subscribed: kp.Ticker, kite: Sim
     assert [tuple(row) for row in newest.rows] == subscribed.alerts().rows()[1:]
 
 
-def test_what_fails_is_reported_and_stops_nobody_else(
+def test_a_failure_is_reported_and_does_not_stop_the_others(
     subscribed: kp.Ticker, kite: SimulatedKite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from kitepolars.alerting import rules  # noqa: PLC0415 - what is replaced
@@ -281,7 +281,7 @@ def test_what_cannot_be_watched_is_refused_and_nothing_is_set(ticker: kp.Ticker)
     assert ticker.alerts().schema == kp.ALERTS
 
 
-def test_what_fires_last_is_told_before_the_ticker_stops(
+def test_the_last_firing_is_delivered_before_the_ticker_stops(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
     told: list[kp.FiredAlert] = []

@@ -128,7 +128,7 @@ def test_batches_come_on_a_thread_of_their_own(subscribed: kp.Ticker, kite: Simu
     assert every.size == 4
 
 
-def test_a_failing_callback_is_reported_and_goes_on(
+def test_a_failing_callback_is_reported_and_called_again(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
     seen = Collector()
@@ -239,7 +239,7 @@ def test_callbacks_rest_with_the_ticker_and_wake_with_it(
     assert every.has(4)  # the snapshots of the new connection
 
 
-def test_a_callback_that_was_busy_at_the_stop_goes_on_after_a_start(
+def test_a_callback_that_was_busy_at_the_stop_resumes_after_a_start(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
     busy, release, seen = threading.Event(), threading.Event(), Collector()

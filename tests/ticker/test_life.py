@@ -127,7 +127,7 @@ def test_expired_token_is_fatal_and_a_new_one_resumes(
     assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "quote"})
 
 
-def test_nobody_there_is_said_in_time(make_ticker: MakeTicker) -> None:
+def test_a_missing_server_is_reported_in_time(make_ticker: MakeTicker) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         ticker = make_ticker(

@@ -99,7 +99,7 @@ asyncio.run(cell())
 """
 
 
-def test_keep_loop_lets_the_callers_tasks_go_on() -> None:
+def test_keep_loop_lets_the_callers_tasks_run() -> None:
     done = run_script(NESTED)
     assert (done.stdout.split(), done.stderr) == (["0", "True"], "")
 

@@ -85,7 +85,7 @@ def test_the_form_sets_an_alert_and_buttons_snooze_and_remove_it(
         ({"cooldown": 1e9}, "cooldown"),
     ],
 )
-def test_what_cannot_be_set_is_said_in_the_panel(
+def test_what_cannot_be_set_is_shown_in_the_panel(
     ticker: kp.Ticker, publisher: Publisher, show: Show, wrong: dict[str, Any], said: str
 ) -> None:
     page = opened(AlertsPanel(ticker, INFY, publisher=publisher), show)

@@ -66,7 +66,7 @@ def test_a_chart_joins_history_and_live_bars(ticker: kp.Ticker) -> None:
         Chart(ticker, INFY, every="2m")
 
 
-def test_a_chart_of_a_mode_without_exchange_time_says_so() -> None:
+def test_a_chart_of_a_mode_without_exchange_time_has_a_notice() -> None:
     with kp.demo(instruments=[], rate=10) as ticker:
         ticker.subscribe([INFY], mode="quote")
         assert ticker.wait(rows=4, timeout=PATIENCE)

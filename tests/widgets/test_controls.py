@@ -135,7 +135,7 @@ def test_only_faults_of_the_panel_are_events_too(
     assert "1 subscribed" in panel.message.value
 
 
-def test_an_expired_token_is_said_in_the_panel(
+def test_an_expired_token_is_shown_in_the_panel(
     own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, show: Show
 ) -> None:
     panel = controls(own_ticker, publisher, commands)

@@ -6,7 +6,7 @@ import kitepolars as kp
 from kitepolars.widgets.markup import message, meters, status_line
 
 
-def test_capacity_and_state_are_said_and_escaped(own_ticker: kp.Ticker) -> None:
+def test_capacity_and_state_are_shown_and_escaped(own_ticker: kp.Ticker) -> None:
     frame = own_ticker.connections()
     assert "1 / 3,000" in meters(frame)
     assert "Running: 1 of 1 connection open" in status_line(frame, running=True)

@@ -11,7 +11,7 @@ import pytest
 
 ROUNDS: Final = 20
 SETTLED: Final = 5
-"""Rounds after which the allocators hold what they go on using."""
+"""Rounds after which the allocators hold the memory that they reuse."""
 ALLOWED: Final = 60.0
 """Megabytes that memory may grow by from then on; one kept ticker a round was 35 a round."""
 

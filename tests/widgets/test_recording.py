@@ -52,7 +52,7 @@ def test_a_still_picture_is_a_recording_of_one_snapshot(
     assert widget.get_state("recording")["recording"] == widget.recording, "saved with a notebook"
 
 
-def test_a_longer_recording_goes_on_with_deltas_in_their_rhythm(
+def test_a_longer_recording_continues_with_deltas_at_their_interval(
     ticker: kp.Ticker, publisher: Publisher
 ) -> None:
     ladder = Ladder(ticker, INFY, publisher=publisher)
@@ -87,7 +87,7 @@ def test_seconds_have_a_range(ticker: kp.Ticker, seconds: float) -> None:
         LiveTable(ticker).record(seconds)
 
 
-def test_a_widget_that_fails_says_so_instead_of_recording_nothing(
+def test_a_failing_widget_raises_instead_of_recording_nothing(
     ticker: kp.Ticker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Failing(LiveTable):

@@ -85,7 +85,7 @@ def test_as_fast_as_possible_until_the_end_and_again_from_the_beginning(
 
 
 @pytest.mark.parametrize("speed", [0, -1, math.nan])
-def test_an_impossible_speed_is_said_in_the_widget(
+def test_an_impossible_speed_is_shown_in_the_widget(
     replay: ReplayTicker, page: Page, speed: float
 ) -> None:
     page.say("speed", speed=speed)

@@ -99,7 +99,7 @@ def test_without_a_view_nothing_runs_and_nothing_is_sent(
     assert (content["kind"], content["count"]) == ("snapshot", 100)
 
 
-def test_what_fails_is_said_and_mends_itself(
+def test_a_failure_is_shown_and_recovers(
     ticker: kp.Ticker, publisher: Publisher, show: Show
 ) -> None:
     counter = Counter(ticker, publisher)
@@ -142,7 +142,7 @@ def test_a_fault_is_an_event_too_once_while_it_lasts(publisher: Publisher, show:
     ]
 
 
-def test_what_is_asked_in_vain_is_no_event_and_faults_are_told_so_many_times(
+def test_refused_requests_are_no_events_and_faults_are_reported_a_few_times(
     ticker: kp.Ticker,
 ) -> None:
     faults = Faults(ticker, "Thing")
@@ -156,7 +156,7 @@ def test_what_is_asked_in_vain_is_no_event_and_faults_are_told_so_many_times(
     ]
 
 
-def test_what_a_view_asks_in_vain_is_said(
+def test_what_a_view_asks_in_vain_is_shown(
     ticker: kp.Ticker, publisher: Publisher, show: Show
 ) -> None:
     page = show(Counter(ticker, publisher))
@@ -187,7 +187,7 @@ class Asked:
 
 
 @pytest.mark.parametrize("make", [LiveTable, Monitor, lambda *a, **k: Ladder(a[0], INFY, **k)])
-def test_a_view_that_is_gone_costs_nothing_while_another_goes_on(
+def test_a_view_that_is_gone_costs_nothing_while_another_is_live(
     ticker: kp.Ticker, publisher: Publisher, show: Show, make: Any
 ) -> None:
     asked = Asked(ticker)

@@ -218,7 +218,7 @@ def test_every_price_is_the_nearest_to_its_quotient(segment: int, *, together: b
     assert np.array_equal(columns["last_price"], expected)
 
 
-def test_a_range_goes_where_it_is_told_to() -> None:
+def test_a_range_is_written_to_the_given_folder() -> None:
     packets = Scanner().scan([message(*(struct.pack(">II", 257, n) for n in range(200)))])
     columns = empty_columns(90)
     decode(packets, 100, 180, Target(columns), 7)
