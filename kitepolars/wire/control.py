@@ -263,15 +263,13 @@ def _read(message: dict[str, Any], text: str) -> TextMessage:
             return TextMessage(TextKind(kind), _show(data))
         case TextKind.APP_CODE:
             return TextMessage(TextKind.APP_CODE, _show(message.get("timestamp", data)))
-        case TextKind.GAP | TextKind.SNAPSHOTS as kind if (
-            relayed := _relayed(kind, data)
-        ) is not None:
-            return relayed
+        case TextKind.GAP | TextKind.SNAPSHOTS as kind if (told := _told(kind, data)) is not None:
+            return told
         case _:
             return TextMessage(TextKind.UNKNOWN, printable(text))
 
 
-def _relayed(kind: str, data: object) -> TextMessage | None:
+def _told(kind: str, data: object) -> TextMessage | None:
     """Return what a relay says about instruments, or None if it is malformed."""
     match data:
         case {"instrument_tokens": [*tokens], "since": int(since), "reason": str(reason)}:

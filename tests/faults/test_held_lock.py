@@ -17,7 +17,7 @@ def test_a_held_interpreter_lock_is_a_gap_that_ends_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("kitepolars.feed.clock._STALL_AFTER", 700_000_000)  # three seconds are long
-    monkeypatch.setattr("kitepolars.feed.manager.SETTLING", 0.1)
+    monkeypatch.setattr("kitepolars.feed.losses.SETTLING", 0.1)
     with kp.demo(instruments=["NSE:INFY", "NSE:SBIN"], rate=20) as ticker:
         assert ticker.wait(rows=4, timeout=PATIENCE)
         ctypes.PyDLL(None).usleep(900_000)  # a foreign function that does not release the lock
