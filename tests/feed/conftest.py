@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import ssl
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -233,7 +234,8 @@ class Bare:
     handshakes: int = 0
 
 
-Serve = Callable[[Script], Awaitable[Bare]]
+Serve = Callable[..., Awaitable[Bare]]
+"""A script, and for TLS the server's side of it (`tls`) → the server."""
 
 
 @pytest.fixture
@@ -241,7 +243,7 @@ async def serve() -> AsyncIterator[Serve]:
     servers: list[asyncio.Server] = []
     tasks: set[asyncio.Task[Any]] = set()
 
-    async def start(script: Script) -> Bare:
+    async def start(script: Script, tls: ssl.SSLContext | None = None) -> Bare:
         bare = Bare()
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -257,10 +259,10 @@ async def serve() -> AsyncIterator[Serve]:
             finally:
                 writer.transport.abort()
 
-        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
         servers.append(server)
         host, port = server.sockets[0].getsockname()
-        bare.url = f"ws://{host}:{port}/"
+        bare.url = f"{'wss' if tls else 'ws'}://{host}:{port}/"
         return bare
 
     yield start

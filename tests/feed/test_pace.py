@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +31,11 @@ BINARY = 2
 ACCOUNT = Account("main", "key", "token")
 POLICY = ReconnectPolicy(silence=PATIENCE, connect_timeout=60.0)
 FOREVER = 3_600.0
+CERTIFY = (
+    *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+    *("-days", "2", "-subj", "/CN=feed", "-addext", "subjectAltName=IP:127.0.0.1"),
+)
+"""Makes a key and its certificate."""
 
 pytestmark = pytest.mark.skipif(not IS_SUPPORTED, reason="the system reports every byte at once")
 
@@ -68,10 +77,12 @@ class Line:
                 await self.came.wait()
 
 
-async def opened(serve: Serve, pace: ReadPace) -> tuple[Line, Connection]:
+async def opened(
+    serve: Serve, pace: ReadPace, tls: ssl.SSLContext | None = None
+) -> tuple[Line, Connection]:
     """Return a connection that has read twice."""
     line = Line()
-    url = (await serve(line.script)).url
+    url = (await serve(line.script, tls=tls)).url
     connection = await open_connection(url, ACCOUNT, line, POLICY, FeedClock(), pace=pace)
     assert isinstance(connection, Connection), connection
     for message in (b"one", b"two"):
@@ -89,6 +100,44 @@ async def test_small_reads_in_quick_succession_wait_until_they_are_released(serv
     assert pace.release()
     await line.heard(b"four")
     assert not ReadPace(FOREVER).release()
+    line.ending.set()
+    await connection.shut()
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """Return the server's side of TLS, with a certificate that clients of this test trust."""
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [*CERTIFY, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+async def test_encrypted_reads_wait_and_are_released_alike(
+    serve: Serve, tls: ssl.SSLContext
+) -> None:
+    pace = ReadPace(FOREVER)
+    line, connection = await opened(serve, pace, tls)
+    await line.send(b"three")
+    await line.send(b"four")
+    assert line.messages == [b"one", b"two"]
+    assert pace.release()
+    await line.heard(b"four")
+    line.ending.set()
+    await connection.shut()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+async def test_a_large_encrypted_message_comes_whole(serve: Serve, tls: ssl.SSLContext) -> None:
+    line, connection = await opened(serve, ReadPace(0.01), tls)
+    large = bytes(20 * ENOUGH + 1)
+    await line.send(large)
+    await line.heard(large)
     line.ending.set()
     await connection.shut()
 
