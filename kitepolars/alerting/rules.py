@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -19,7 +19,6 @@ import polars as pl
 
 from kitepolars import native
 from kitepolars.alerting.conditions import (
-    UNKNOWN,
     Codes,
     Condition,
     Crossing,
@@ -161,16 +160,29 @@ class RowsToCheck(NamedTuple):
     Parameters
     ----------
     frame
-        The rows.
+        The rows, with the columns of the conditions.
     slots
         The slot of what each row is about.
     times
         When each is of: microseconds since the epoch, UTC.
+    named
+        Returns the rows with instrument, symbol and price, when one fired; `frame` has them if
+        None.
     """
 
     frame: pl.DataFrame
     slots: npt.NDArray[np.int32]
     times: npt.NDArray[np.int64]
+    named: Callable[[], pl.DataFrame] | None = None
+
+    def of(self, some: npt.NDArray[np.int64]) -> pl.DataFrame:
+        """Return some of the rows with instrument, symbol and price."""
+        return (self.frame if self.named is None else self.named())[some]
+
+    def only(self, some: npt.NDArray[np.int64]) -> RowsToCheck:
+        """Return some of the rows."""
+        named = partial(self.of, some)
+        return RowsToCheck(self.frame[some], self.slots[some], self.times[some], named)
 
 
 class Watch:
@@ -184,8 +196,10 @@ class Watch:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self.codes = [codes(test) for test in tests(rule.condition)]
+        self.tests = tests(rule.condition)
         """What to evaluate on new rows."""
+        self.columns = tuple({name for test in self.tests for name in test.meta.root_names()})
+        """The columns that it needs for that."""
         self.clear()
 
     @property
@@ -195,7 +209,7 @@ class Watch:
 
     def clear(self) -> None:
         """Forget all rows."""
-        self._truths = [SlotMemory(_FIRST_TRUTH) for _ in self.codes]
+        self._truths = [SlotMemory(_FIRST_TRUTH) for _ in self.tests]
 
     def fired(self, found: Sequence[Codes], rows: RowsToCheck) -> npt.NDArray[np.int64]:
         """Return the rows at which it fires.
@@ -203,7 +217,7 @@ class Watch:
         Parameters
         ----------
         found
-            What `codes` gave, one array for each.
+            What each of `tests` gave.
         rows
             The rows.
         """
@@ -248,18 +262,14 @@ def evaluate(
         For each rule, rows that it is not about, or None.
     """
     named = [
-        code.alias(f"{place} {part}")
+        test.alias(f"{place} {part}")
         for place, watch in enumerate(watches)
-        for part, code in enumerate(watch.codes)
+        for part, test in enumerate(watch.tests)
     ]
-    found = iter(rows.frame.select(named).get_columns())
+    found = iter(rows.frame.select_seq(named).get_columns())  # faster than threads, on few rows
     result = []
     for watch, skip in zip(watches, ignored, strict=True):
-        arrays: list[Codes] = [next(found).to_numpy(writable=skip is not None) for _ in watch.codes]
-        if skip is not None:
-            for array in arrays:
-                array[skip] = UNKNOWN
-        result.append(watch.fired(arrays, rows))
+        result.append(watch.fired([codes(next(found), skip) for _ in watch.tests], rows))
     return result
 
 
@@ -366,7 +376,7 @@ def _times(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
 
 def fired_frame(name: str, rows: RowsToCheck, fired: npt.NDArray[np.int64]) -> pl.DataFrame:
     """Return `ALERTS` for the rows at which an alert fired."""
-    found = rows.frame[fired]
+    found = rows.of(fired)
     price = next((one for one in ("last_price", "close", "forward") if one in found.columns), None)
     return pl.DataFrame(
         {

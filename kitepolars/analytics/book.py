@@ -58,6 +58,8 @@ def _price(side: str, level: int = 0) -> pl.Expr:
 
 def _total(side: str, levels: int, of: Callable[[str, int], pl.Expr] = _quantity) -> pl.Expr:
     """Sum over the levels of a side; null where the tick has no book."""
+    if of is _quantity and levels == DEPTH_LEVELS:  # one sum takes a sixth of the time of five
+        return pl.col(f"{side}_quantity").cast(pl.Array(pl.Float64, DEPTH_LEVELS)).arr.sum()
     return reduce(add, (of(side, level) for level in range(levels)))
 
 

@@ -8,6 +8,7 @@ null, so most columns share a few bitmaps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -36,13 +37,10 @@ _CODES: Final = {SLOT: np.dtype(np.uint32), MODE_CODE: np.dtype(np.uint8)}
 _SHARED: Final = {name: dtype for name, dtype in SCHEMA.items() if name not in _CODES}
 """Columns whose memory frames share."""
 
-_TICK_BATCH: Final = BatchSchema(_SHARED)
-
 _ARRAYS: Final = {name: dtype for name, dtype in _SHARED.items() if name != IS_SNAPSHOT}
 """Those of them that are arrays."""
 
-_SLOT_POSITION: Final = list(SCHEMA).index(SLOT)
-_MODE_POSITION: Final = list(SCHEMA).index(MODE_CODE)
+_ALL: Final = tuple(SCHEMA)
 
 BLOCK_ROWS: Final = 32_768
 """Rows of a growing buffer that are converted together, once."""
@@ -77,6 +75,12 @@ _GROUP_FILLED: Final = {group: _OPTIONAL[column] for column, group in _GROUP.ite
 
 _FILLED: Final = native.Pinned(np.array(list(_GROUP_FILLED.values()), np.uint8))
 """By group, then by code of the layout: whether its packets fill the columns of the group."""
+
+
+@lru_cache(maxsize=256)
+def _batch_schema(columns: tuple[str, ...]) -> BatchSchema:
+    """Return what the batches of some shared columns share."""
+    return BatchSchema({column: _SHARED[column] for column in columns})
 
 
 class TickBuffer:
@@ -116,14 +120,7 @@ class TickBuffer:
         self._modes_column = native.Pinned(self.columns[MODE_CODE])
         self._modes_seen = 0  # one bit per mode
         self._blocks: tuple[int, tuple[pl.DataFrame, ...]] = (0, ())
-        self._batch = RecordBatch(
-            _TICK_BATCH,
-            [
-                self.is_snapshot.bytes if column == IS_SNAPSHOT else self.columns[column]
-                for column in _SHARED
-            ],
-            [self.valid[_GROUP[column]].bytes if column in _GROUP else None for column in _SHARED],
-        )
+        self._batches: dict[tuple[str, ...], RecordBatch] = {}
 
     @staticmethod
     def prepare(capacity: int, slabs: Slabs) -> None:
@@ -240,7 +237,14 @@ class TickBuffer:
         # Last, because readers on other threads see every row below the length.
         self.length = stop
 
-    def frame(self, start: int, stop: int, symbols: pl.Series, modes: pl.Series) -> pl.DataFrame:
+    def frame(
+        self,
+        start: int,
+        stop: int,
+        symbols: pl.Series,
+        modes: pl.Series,
+        columns: tuple[str, ...] = _ALL,
+    ) -> pl.DataFrame:
         """Return rows as a DataFrame that shares the memory of the buffer. Any thread.
 
         Parameters
@@ -251,18 +255,41 @@ class TickBuffer:
             The Categorical symbol of each slot.
         modes
             The Enum value of each code of a mode.
+        columns
+            The columns of the frame; few are faster than all.
         """
+        shared = tuple(column for column in columns if column in _SHARED)
         complete = [
             position
-            for position, column in enumerate(_SHARED)
+            for position, column in enumerate(shared)
             if column in _GROUP and not self.valid[_GROUP[column]].has_zero
         ]
         begin = start // 8 * 8
-        frame = self._batch.frame(begin, stop, complete).slice(start - begin)
-        slots = pl.Series(self.columns[SLOT][start:stop])
-        frame.insert_column(_SLOT_POSITION, symbols[slots].alias(SLOT))
-        frame.insert_column(_MODE_POSITION, self._modes(start, stop, modes).alias(MODE_CODE))
+        frame = self._batch(shared).frame(begin, stop, complete).slice(start - begin)
+        for place, column in enumerate(columns):
+            if column == SLOT:
+                slots = pl.Series(self.columns[SLOT][start:stop])
+                frame.insert_column(place, symbols[slots].alias(SLOT))
+            elif column == MODE_CODE:
+                frame.insert_column(place, self._modes(start, stop, modes).alias(MODE_CODE))
         return frame
+
+    def _batch(self, columns: tuple[str, ...]) -> RecordBatch:
+        """Return the batch of some of the shared columns."""
+        batch = self._batches.get(columns)
+        if batch is None:
+            batch = self._batches[columns] = RecordBatch(
+                _batch_schema(columns),
+                [
+                    self.is_snapshot.bytes if column == IS_SNAPSHOT else self.columns[column]
+                    for column in columns
+                ],
+                [
+                    self.valid[_GROUP[column]].bytes if column in _GROUP else None
+                    for column in columns
+                ],
+            )
+        return batch
 
     def growing(self, stop: int, symbols: pl.Series, modes: pl.Series, naming: int) -> pl.DataFrame:
         """Return the first rows of a buffer that is still growing. Any thread.

@@ -116,13 +116,21 @@ class Held(NamedTuple):
         sealed = self.sealed.frame(self.chunks)
         return pl.concat([sealed, self.tail()]) if self.length else sealed
 
-    def since(self, number: int) -> pl.DataFrame:
-        """Return the ticks from a number on, counted from the first tick received."""
+    def since(self, number: int, columns: tuple[str, ...] = tuple(SCHEMA)) -> pl.DataFrame:
+        """Return the ticks from a number on, counted from the first tick received.
+
+        Parameters
+        ----------
+        number
+            The number of the first.
+        columns
+            The columns of the frame, at least one besides symbol and mode; few are faster.
+        """
         start = max(0, number - self.first)
         if start >= self.sealed_rows:
             begin = min(start - self.sealed_rows, self.length)
-            return self.buffer.frame(begin, self.length, self.symbols, _MODE_VALUES)
-        return self.frame().slice(start)
+            return self.buffer.frame(begin, self.length, self.symbols, _MODE_VALUES, columns)
+        return self.frame().slice(start).select(columns)
 
     def rows_since(self, number: int) -> Rows | pl.DataFrame:
         """Return the same rows as `since`; those of the live tail in place, without a frame."""

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -37,6 +38,13 @@ from kitepolars.ticker.runtime import Runtime
 
 ALERTS_KEPT: Final = 100_000
 """Alerts that fired and are kept; older ones are dropped."""
+
+
+_ALWAYS: Final = dict.fromkeys(("instrument_token", "received_at", "is_snapshot"))
+"""The columns of new ticks that are looked at whatever the conditions."""
+
+_NAMED: Final = ("instrument_token", "symbol", "last_price")
+"""The columns of a tick that fired which `Ticker.alerts` has."""
 
 
 class FiredAlert(NamedTuple):
@@ -337,8 +345,7 @@ class WatchedAlerts:
         if isinstance(source, LookedAt):
             rows = source.look(self.now())
         else:
-            latest = held.latest()
-            rows = self._rows(latest)
+            rows = self._rows(held.latest())
         evaluate([alert.watch], rows, [None])
 
     # -- new ticks; with the lock -----------------------------------------------------------------
@@ -351,7 +358,7 @@ class WatchedAlerts:
         if self._set and begin > self._next:
             self._runtime.note("alert", f"alerts missed {begin - self._next:,} ticks: too slow")
         if held.total > begin and self._set:
-            self._look_at(held.since(begin))
+            self._look_at(held, begin)
         self._next = max(self._next, held.total)
 
     def _begin_anew(self) -> None:
@@ -361,12 +368,20 @@ class WatchedAlerts:
         for alert in self._set.values():
             alert.clear()
 
-    def _look_at(self, ticks: pl.DataFrame) -> None:
-        rows = self._rows(ticks)
+    def _look_at(self, held: Held, begin: int) -> None:
+        """Look at the ticks from a number on: only at the columns that some alert needs."""
         ready = [alert for alert in self._set.values() if alert.error is None]
         of_ticks = [alert for alert in ready if not isinstance(alert.source, LookedAt)]
+        needed = dict.fromkeys(name for one in of_ticks for name in one.watch.columns)
+        ticks = held.since(begin, tuple(needed | _ALWAYS))
+        rows = self._rows(ticks)._replace(named=partial(held.since, begin, _NAMED))
         self._look_at_some(rows, [one for one in of_ticks if one.source.tokens is None])
-        self._look_at_some(*self._narrowed(rows, [one for one in of_ticks if one.source.tokens]))
+        some = [one for one in of_ticks if one.source.tokens is not None]
+        if some:
+            tokens = {token for one in some for token in one.source.tokens or ()}
+            wanted = np.flatnonzero(self._is_of(tokens)[rows.slots])
+            if len(wanted):
+                self._look_at_some(rows.only(wanted), some)
         now = int(rows.times[-1])
         for alert in ready:
             source = alert.source
@@ -384,21 +399,6 @@ class WatchedAlerts:
             self.index.slots(ticks["instrument_token"].to_numpy()),
             ticks["received_at"].to_numpy().view(np.int64),
         )
-
-    def _narrowed(
-        self, rows: RowsToCheck, some: Sequence[_Watched]
-    ) -> tuple[RowsToCheck, Sequence[_Watched]]:
-        """Return only rows of the instruments that some alerts are about."""
-        if not some:
-            return rows, some
-        tokens = {token for alert in some for token in alert.source.tokens or ()}
-        wanted = np.flatnonzero(self._is_of(tokens)[rows.slots])
-        names = {
-            name for one in some for code in one.watch.codes for name in code.meta.root_names()
-        }
-        columns = [*names, "instrument_token", "symbol", "last_price", "is_snapshot"]
-        frame = rows.frame.select(list(dict.fromkeys(columns)))[wanted]
-        return RowsToCheck(frame, rows.slots[wanted], rows.times[wanted]), some
 
     def _is_of(self, tokens: Sequence[int] | set[int]) -> npt.NDArray[np.bool_]:
         """Return, by slot, whether it is of one of some instruments."""

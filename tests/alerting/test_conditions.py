@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import kitepolars as kp
-from kitepolars.alerting.conditions import check_condition, price_level
+from kitepolars.alerting.conditions import UNKNOWN, check_condition, codes, price_level
 from kitepolars.frames.schema import SCHEMA
 
 
@@ -49,6 +52,23 @@ def test_conditions_on_a_tick_are_taken(condition: Any) -> None:
 def test_what_cannot_be_watched_is_refused(condition: Any, said: str) -> None:
     with pytest.raises(kp.ConfigError, match=said):
         check_condition(condition, SCHEMA)
+
+
+@given(
+    st.lists(st.sampled_from([True, False, None]), max_size=40),
+    st.data(),
+)
+def test_truth_becomes_a_code_and_what_is_ignored_is_unknown(
+    found: list[bool | None], data: st.DataObject
+) -> None:
+    code = {True: 1, False: 0, None: UNKNOWN}
+    series = pl.Series(found, dtype=pl.Boolean)
+    assert codes(series).tolist() == [code[each] for each in found]
+    skipped = data.draw(st.lists(st.booleans(), min_size=len(found), max_size=len(found)))
+    some = codes(series, np.array(skipped, bool))
+    expected = [UNKNOWN if skip else code[each] for each, skip in zip(found, skipped, strict=True)]
+    assert some.tolist() == expected
+    assert some.dtype == np.uint8
 
 
 def test_a_direction_is_one_of_three() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from frames.ticks import packet_message, push
 from kitepolars.frames import store as store_module
+from kitepolars.frames.schema import SCHEMA
 from kitepolars.frames.store import TickStore
-from kitepolars.wire.layouts import LTP
+from kitepolars.wire.layouts import FULL, LTP
 
 
 @pytest.fixture
@@ -40,6 +43,21 @@ def test_since_is_the_end_of_the_frame(store: TickStore, number: int) -> None:
     fill(store, 0, 14)
     held = store.held
     assert_frame_equal(held.since(number), held.frame().slice(number))
+
+
+@pytest.mark.parametrize("number", [0, 5, 13])
+@given(columns=st.permutations(SCHEMA.names()), count=st.integers(2, len(SCHEMA)))
+def test_some_columns_of_it_are_those_of_the_frame(
+    number: int, columns: list[str], count: int
+) -> None:
+    store = TickStore()
+    for layout in (LTP, FULL, FULL):
+        push(store, [packet_message([257, 513], [1, 2], layout)])
+    some = tuple(columns[:count])
+    if not {*some} - {"symbol", "mode"}:
+        return
+    held = store.held
+    assert_frame_equal(held.since(number, some), held.frame().slice(number).select(some))
 
 
 def test_latest_is_the_last_tick_of_each_instrument(store: TickStore) -> None:
