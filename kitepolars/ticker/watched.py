@@ -43,7 +43,7 @@ ALERTS_KEPT: Final = 100_000
 _ALWAYS: Final = dict.fromkeys(("instrument_token", "received_at", "is_snapshot"))
 """The columns of new ticks that are looked at whatever the conditions."""
 
-_NAMED: Final = ("instrument_token", "symbol", "last_price")
+_SHOWN_OF_FIRED: Final = ("instrument_token", "symbol", "last_price")
 """The columns of a tick that fired which `Ticker.alerts` has."""
 
 
@@ -374,7 +374,7 @@ class WatchedAlerts:
         of_ticks = [alert for alert in ready if not isinstance(alert.source, LookedAt)]
         needed = dict.fromkeys(name for one in of_ticks for name in one.watch.columns)
         ticks = held.since(begin, tuple(needed | _ALWAYS))
-        rows = self._rows(ticks)._replace(named=partial(held.since, begin, _NAMED))
+        rows = self._rows(ticks)._replace(named=partial(held.since, begin, _SHOWN_OF_FIRED))
         self._look_at_some(rows, [one for one in of_ticks if one.source.tokens is None])
         some = [one for one in of_ticks if one.source.tokens is not None]
         if some:
