@@ -129,10 +129,13 @@ def join_chain(
         raise ConfigError("strikes", strikes, "0 or more")
     if max_age < dt.timedelta(0):
         raise ConfigError("max_age", max_age, "0 or more")
-    chain = chain.sort("expiry", "strike")
+    chain = _by_strike(chain)
     strike = chain["strike"].to_numpy()
     tokens = np.stack(
-        [chain[f"{side}_token"].fill_null(0).to_numpy() for side in OPTION_TYPE_OF_SIDE]
+        [
+            np.nan_to_num(chain[f"{side}_token"].to_numpy()).astype(np.uint32)  # null is NaN there
+            for side in OPTION_TYPE_OF_SIDE
+        ]
     )
     ticks = LastTicks(latest)
     contracts = Quotes(ticks, tokens, strike)
@@ -180,9 +183,16 @@ def _valued_at(at: dt.datetime | None, contracts: Quotes, underlying: Quotes) ->
     return newest
 
 
+def _by_strike(chain: pl.DataFrame) -> pl.DataFrame:
+    """Return a chain by expiry, then by strike; most are, and sorting takes longer than to see."""
+    day, strike = chain["expiry"].to_numpy(), chain["strike"].to_numpy()
+    later, higher = day[1:] > day[:-1], (day[1:] == day[:-1]) & (strike[1:] >= strike[:-1])
+    return chain if (later | higher).all() else chain.sort("expiry", "strike")
+
+
 def _expiries(chain: pl.DataFrame) -> list[slice]:
     """Return the rows of each expiry of a sorted chain."""
-    days = chain["expiry"].to_physical().to_numpy()
+    days = chain["expiry"].to_numpy()
     starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1)).tolist()
     return [slice(*pair) for pair in pairwise([*starts, len(days)])]
 

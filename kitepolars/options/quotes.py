@@ -69,7 +69,7 @@ class LastTicks:
     """
 
     def __init__(self, latest: pl.DataFrame) -> None:
-        numbers = latest.select(
+        numbers = latest.select_seq(
             expression.cast(pl.Float64).alias(name)
             if column in latest.columns
             else pl.lit(None, pl.Float64).alias(name)

@@ -110,6 +110,8 @@ class OptionChain(LiveWidget):
         self._base: FirstOpenInterest = {}
         self._base_of: ListedChain | None = None
         self._tokens = pl.Series(dtype=pl.UInt32)
+        self._labels: dict[int, str] = {}
+        self._missing = 0
         self._state: object = None
         super().__init__(ticker, publisher=publisher, traits={"height": height})
 
@@ -152,14 +154,17 @@ class OptionChain(LiveWidget):
 
     def snapshot(self, reading: Reading) -> Update:
         """Return the chain near the money."""
-        return self._whole(self._listed, self._ticks_of(self._listed, reading), reading)
+        listed = self._listed
+        ticks = self._ticks_of(listed, reading)
+        self._state = self._state_of(listed, ticks, reading)
+        return self._whole(listed, ticks)
 
     def changes(self, reading: Reading) -> Update | None:
         """Return the chain again after a new tick of it, or another choice."""
         listed = self._listed
         ticks = self._ticks_of(listed, reading)
-        same = self._state_of(listed, ticks, reading) == self._state
-        return None if same else self._whole(listed, ticks, reading)
+        before, self._state = self._state, self._state_of(listed, ticks, reading)
+        return None if self._state == before else self._whole(listed, ticks)
 
     def _ticks_of(self, listed: ListedChain, reading: Reading) -> pl.DataFrame:
         """Return the last ticks of a chain's instruments: pricing a chain costs their number."""
@@ -168,16 +173,18 @@ class OptionChain(LiveWidget):
             self._base_of = listed
             others = [token for token in (listed.future, *listed.references) if token is not None]
             self._tokens = pl.concat([listed.tokens, pl.Series(others, dtype=pl.UInt32)])
+            labels = labels_of(self.ticker, listed.references)
+            self._labels = dict(zip(listed.references, labels, strict=True))
         return reading.latest.filter(pl.col("instrument_token").is_in(self._tokens.implode()))
 
     def _state_of(self, listed: ListedChain, ticks: pl.DataFrame, reading: Reading) -> object:
         """Return what changes with a tick of the chain, its subscriptions, another choice."""
-        arrived = ticks["received_at"].to_physical()
-        return listed, self._strikes, arrived.to_numpy().tobytes(), _missing(listed, reading)
+        arrived = ticks["received_at"].to_numpy().tobytes()
+        self._missing = _missing(listed, reading)
+        return listed, self._strikes, arrived, self._missing
 
-    def _whole(self, listed: ListedChain, ticks: pl.DataFrame, reading: Reading) -> Update:
+    def _whole(self, listed: ListedChain, ticks: pl.DataFrame) -> Update:
         strikes = self._strikes
-        self._state = self._state_of(listed, ticks, reading)
         live = join_chain(
             listed.contracts,
             ticks,
@@ -197,10 +204,10 @@ class OptionChain(LiveWidget):
             "expiries": [str(day) for day in listed.expiries],
             "strikes": next((k for k, n in STRIKES_AROUND.items() if n == strikes), ""),
             "since": _earliest(self._base),
-            "missing": _missing(listed, reading),
+            "missing": self._missing,
             "contracts": len(listed.tokens),
             "forward": live["forward"].first(),
-            "days": float(365 * live["years"].head(1).fill_null(0.0).sum()),
+            "days": 365 * (next(iter(live["years"].to_list()), None) or 0.0),
             "put_call_ratio": _put_call_ratio(listed, last),
             **self._reference(listed, last),
         }
@@ -213,8 +220,7 @@ class OptionChain(LiveWidget):
             return {}
         _, price, close, _ = last[token]
         change = 100 * (price - close) / close if close else None
-        label = labels_of(self.ticker, [token])[0]
-        return {"reference": label, "price": price, "change": change}
+        return {"reference": self._labels[token], "price": price, "change": change}
 
 
 FirstOpenInterest = dict[int, tuple[int, dt.datetime]]
@@ -263,7 +269,7 @@ def numbers_of(
     """
     columns = {name: live[name].to_numpy() for name in live.columns if name not in _TEXTS}
     for side in ("call", "put"):
-        first = [base.get(token, (np.nan,))[0] for token in live[f"{side}_token"]]
+        first = [base.get(token, (np.nan,))[0] for token in live[f"{side}_token"].to_list()]
         columns[f"{side}_oi_change"] = columns[f"{side}_oi"] - np.array(first, np.float64)
     names = [f"{side}_{field}" for side in ("call", "put") for field in SIDE_FIELDS]
     return np.column_stack([columns[name] for name in ("strike", *names)]).astype(np.float64)
@@ -275,8 +281,9 @@ _TEXTS: Final = frozenset({"underlying", "expiry", "call_symbol", "put_symbol"})
 def _missing(listed: ListedChain, reading: Reading) -> int:
     """Return how many contracts of a chain are not subscribed in full mode."""
     subscribed = reading.subscriptions
-    full = subscribed["instrument_token"].filter(subscribed["mode"] == Mode.FULL)
-    return len(listed.tokens) - int(listed.tokens.is_in(full.implode()).sum())
+    is_full = (subscribed["mode"] == Mode.FULL).to_numpy()
+    full = subscribed["instrument_token"].to_numpy()[is_full]
+    return int(np.isin(listed.tokens.to_numpy(), full, invert=True).sum())
 
 
 def _earliest(base: FirstOpenInterest) -> float | None:
@@ -287,7 +294,11 @@ def _earliest(base: FirstOpenInterest) -> float | None:
 def _put_call_ratio(listed: ListedChain, last: Mapping[int, Any]) -> float | None:
     """Return the open interest of all puts of the expiry over that of all calls."""
     calls, puts = (
-        sum(last[token][0] or 0 for token in listed.contracts[f"{side}_token"] if token in last)
+        sum(
+            last[token][0] or 0
+            for token in listed.contracts[f"{side}_token"].to_list()
+            if token in last
+        )
         for side in ("call", "put")
     )
     return puts / calls if calls else None
