@@ -350,7 +350,8 @@ class Ticker(TickerAlerts, TickerWidgets):
     def subscribe(self, instruments: SomeInstruments, mode: str | None = None) -> None:
         """Subscribe to instruments; those already subscribed only change their mode.
 
-        Before `start()` the subscription is remembered, and sent once connected.
+        Before `start()` the subscription is remembered, and sent once connected; after `stop()`,
+        too, with a RuntimeWarning, because nothing arrives until the next `start()`.
 
         Parameters
         ----------
@@ -372,6 +373,9 @@ class Ticker(TickerAlerts, TickerWidgets):
         """
         tokens = self._instruments.tokens(instruments)
         wanted = self._default_mode if mode is None else _mode(mode)
+        if self._runtime.was_stopped:
+            advice = "the ticker is stopped, so nothing arrives: start() sends this subscription"
+            warnings.warn(advice, RuntimeWarning, stacklevel=2)
         self._runtime.call(self._runtime.live.subscribe, tokens, wanted)
 
     def unsubscribe(self, instruments: SomeInstruments) -> None:

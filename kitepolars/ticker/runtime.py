@@ -101,6 +101,12 @@ class Runtime:
         self._loop = LoopThread()
         self._loop.before_exit = self.stop
         self._lifecycle = threading.RLock()
+        self._has_run = False
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it ran, and does no more."""
+        return self._has_run and not self.is_running
 
     @property
     def is_running(self) -> bool:
@@ -137,6 +143,7 @@ class Runtime:
         self._take_over()
         with self._lifecycle:
             self._loop.start()
+            self._has_run = True
             self._start_host()
         source = self.source
         starting = source.start(strict=strict) if isinstance(source, LiveSource) else source.start()

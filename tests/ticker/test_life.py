@@ -89,7 +89,8 @@ def test_subscriptions_before_start_and_after_stop_are_remembered(
     assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "ltp"})
     ticker.stop()
     ticker.set_mode("NSE:INFY", "full")
-    ticker.subscribe(SBIN)
+    with pytest.warns(RuntimeWarning, match=r"is stopped.*start\(\)"):
+        ticker.subscribe(SBIN)
     ticker.start()
     assert kite.wait_for(lambda kite: kite.subscribed() == {INFY: "full", SBIN: "quote"})
 
