@@ -136,7 +136,17 @@ def _write(target: Path, name: str, text: str) -> None:
 
 
 def _notebook(page: Page) -> NotebookNode | None:
-    """Return a page with cells as a notebook, or None where it has none."""
+    """Return a page with cells as a notebook, or None where it has none.
+
+    Outputs are kept by the bytes of a page. So cells are numbered: random ids would change it.
+    """
+    notebook = _read(page)
+    for number, cell in enumerate(() if notebook is None else notebook.cells):
+        cell.id = f"cell-{number}"
+    return notebook
+
+
+def _read(page: Page) -> NotebookNode | None:
     if page.source.suffix == ".ipynb":
         return nbformat.read(page.source, as_version=4)
     text = page.source.read_text("utf-8")

@@ -79,6 +79,14 @@ def test_every_example_and_notebook_is_a_page() -> None:
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize("name", ["index", "examples/basic/05_find_an_instrument"])
+def test_a_page_is_the_same_each_time_that_it_is_read(name: str) -> None:
+    (page,) = [page for page in pages.found() if page.name == name]
+    first, second = pages._notebook(page), pages._notebook(page)
+    assert first is not None
+    assert first == second
+
+
 def test_an_example_begins_with_badges_and_links() -> None:
     text = "# Why?\n\n*Basic · 2 seconds · account*\n\nUses: `demo`, `Ticker.wait`\n\nText.\n"
     shown = gallery.headed(text)
