@@ -188,7 +188,25 @@ def _append(
     lines += ["", f"**Examples**: {links}{more}.", ""]
 
 
+ALIAS: Final = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+"""How autodoc writes an alias within a union: ``TypeAliasForwardRef('Clock') | None``."""
+
+
+def _with_aliases(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _thing: object,
+    _options: object,
+    signature: str | None,
+    returned: str | None,
+) -> tuple[str | None, str | None]:
+    """Return a signature with the names of aliases."""
+    return signature and ALIAS.sub(r"\1", signature), returned and ALIAS.sub(r"\1", returned)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the hook, after that of numpydoc."""
+    """Register the hooks, after those of numpydoc."""
     app.connect("autodoc-process-docstring", _append, priority=900)
+    app.connect("autodoc-process-signature", _with_aliases, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

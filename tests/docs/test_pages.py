@@ -198,3 +198,8 @@ def test_a_link_to_a_figure_becomes_the_figure() -> None:
     )
     numbers = reference.expanded(f"[{row}](../performance.md#numbers)")
     assert numbers == reference.figure(row, reference.NUMBERS)
+
+
+def test_a_signature_has_the_names_of_aliases() -> None:
+    shown = "(only: TypeAliasForwardRef('SomeInstruments') | None = None)"
+    assert reference.ALIAS.sub(r"\1", shown) == "(only: SomeInstruments | None = None)"

@@ -115,9 +115,11 @@ def test_the_gallery_has_a_thumbnail_of_each_example() -> None:
         assert 'class="kp-preview' in card or "<img" in card
 
 
-def test_no_diagram_is_left_as_text() -> None:
+def test_neither_a_diagram_nor_an_alias_is_left_as_text() -> None:
     for page in SITE.rglob("*.html"):
-        assert "flowchart " not in page.read_text("utf-8"), page
+        text = page.read_text("utf-8")
+        assert "flowchart " not in text, page
+        assert "TypeAliasForwardRef" not in text or "_modules" in page.parts, page
 
 
 # -- in a browser ------------------------------------------------------------------------------
