@@ -177,6 +177,12 @@ async def test_status_and_stats_of_a_running_feed(kite: Kite, make_rig: MakeRig)
     stats = rig.manager.stats()
     assert (stats.connected, stats.instruments, stats.gaps) == (1, 5, 0)
     assert stats.messages == status.messages
+
+
+async def test_its_repr_is_a_status_line(kite: Kite, make_rig: MakeRig) -> None:
+    rig = make_rig(f"{kite.url}?user_id=AB1234")
+    rig.manager.subscribe(kite.listed(5), Mode.FULL)
+    await rig.manager.start()
     assert repr(rig.manager) == (
         f"<TickerManager {kite.url} accounts=['main'] connected=1 instruments=5>"
     )

@@ -29,25 +29,45 @@ def test_only_memory_of_the_same_size_is_reused() -> None:
     assert (len(larger), larger.ctypes.data != place) == (128, True)
 
 
-def test_prepared_memory_is_taken_when_it_fits_and_nothing_can_be_reused() -> None:
+def test_prepared_memory_is_taken_when_it_fits() -> None:
     slabs = Slabs()
     slabs.prepare(PREPARED_FROM)
     prepared = slabs._prepared
     assert prepared is not None
     [slab] = prepared.slabs()
     assert not slab.any()
-    slabs.prepare(PREPARED_FROM)  # it is
-    assert slabs._prepared is prepared
-    taken = slabs.take(PREPARED_FROM)
-    assert taken.ctypes.data == slab.ctypes.data
+    assert slabs.take(PREPARED_FROM).ctypes.data == slab.ctypes.data
     assert slabs._prepared is None
+
+
+def test_memory_is_prepared_once() -> None:
+    slabs = Slabs()
+    slabs.prepare(PREPARED_FROM)
+    prepared = slabs._prepared
+    slabs.prepare(PREPARED_FROM)
+    assert slabs._prepared is prepared
+    assert len(slabs.take(PREPARED_FROM)) == PREPARED_FROM
+
+
+def test_memory_that_can_be_reused_is_preferred_to_what_was_prepared() -> None:
+    slabs = Slabs()
+    taken = slabs.take(PREPARED_FROM)
+    place = taken.ctypes.data
     slabs.prepare(PREPARED_FROM)
     del taken
-    assert slabs.take(PREPARED_FROM).ctypes.data == slab.ctypes.data  # it is present already
+    assert slabs.take(PREPARED_FROM).ctypes.data == place  # it is present already
     assert slabs._prepared is None
+
+
+def test_prepared_memory_that_does_not_fit_is_not_taken() -> None:
+    slabs = Slabs()
     slabs.prepare(PREPARED_FROM)
     assert len(slabs.take(PREPARED_FROM + 1)) == PREPARED_FROM + 1
-    slabs.prepare(PREPARED_FROM - 1)  # too little to be worth a thread
+
+
+def test_a_little_memory_is_not_worth_a_thread() -> None:
+    slabs = Slabs()
+    slabs.prepare(PREPARED_FROM - 1)
     assert slabs._prepared is None
 
 

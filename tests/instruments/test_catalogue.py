@@ -120,8 +120,7 @@ def test_symbols(instruments: Instruments) -> None:
     assert instruments.symbol(5) is None
     tokens = np.array([128053508, 5, 256265, 2**32 - 1], np.uint32)
     symbols = instruments.symbols(tokens)
-    assert symbols.dtype == pl.Categorical()
-    assert symbols.name == "symbol"
+    assert (symbols.dtype, symbols.name) == (pl.Categorical(), "symbol")
     assert symbols.to_list() == ["BSE:INFY", None, "NSE:NIFTY 50", None]
     assert instruments.symbols([]).to_list() == []
     assert instruments.symbols(pl.Series([408065, None])).to_list() == ["NSE:INFY", None]
@@ -140,17 +139,18 @@ def test_frame_and_what_joins_it(instruments: Instruments) -> None:
     assert ticks.join(instruments.frame, on="symbol")["instrument_token"].to_list() == [408065]
 
 
-def test_contains_len_repr(instruments: Instruments) -> None:
-    assert "nse:infy" in instruments
-    assert 408065 in instruments
-    assert np.uint32(408065) in instruments
-    assert "NSE:NOTHING" not in instruments
-    assert 5 not in instruments
-    assert True not in instruments
-    assert None not in instruments
+@pytest.mark.parametrize("listed", ["nse:infy", 408065, np.uint32(408065)])
+def test_a_list_contains_its_names_and_tokens(instruments: Instruments, listed: Any) -> None:
+    assert listed in instruments
+
+
+@pytest.mark.parametrize("unlisted", ["NSE:NOTHING", 5, True, None])
+def test_a_list_contains_nothing_else(instruments: Instruments, unlisted: Any) -> None:
+    assert unlisted not in instruments
+
+
+def test_the_length_of_a_list_is_its_number_of_tokens(instruments: Instruments) -> None:
     assert len(instruments) == 5
-    assert repr(instruments) == "<Instruments: 5 (NSE 3, BSE 1, NFO 1)>"
-    assert repr(Instruments.from_records([])) == "<Instruments: 0>"
 
 
 def test_rejected_rows_are_warned_of_where_they_are_read() -> None:

@@ -73,6 +73,12 @@ def test_a_dump_is_fetched_once_a_day(server: Server, tmp_path: Path, body: byte
 
     assert [path for path, _ in server.asked] == ["/instruments"]
     assert server.asked[0][1]["X-Kite-Version"] == "3"
+
+
+def test_the_cache_is_one_file_that_only_its_user_can_read(server: Server, tmp_path: Path) -> None:
+    server.body = CSV
+    folder = tmp_path / "cache"
+    fetch_dump(cache_dir=folder, url=server.url, now=MORNING)
     kept = list(folder.iterdir())
     assert [path.name for path in kept] == ["instruments-all-2026-11-20.csv.gz"]
     assert stat.S_IMODE(kept[0].stat().st_mode) == 0o600

@@ -18,6 +18,10 @@ def test_one_line_counts_the_exchanges() -> None:
     assert repr(LISTED) == "<Instruments: 4 (NSE 2, BSE 1, NFO 1)>"
 
 
+def test_an_empty_list_shows_its_number() -> None:
+    assert repr(Instruments.from_records([])) == "<Instruments: 0>"
+
+
 def test_html_counts_the_segments() -> None:
     html = LISTED._repr_html_()
     assert "<strong>Instruments</strong> · 4<" in html

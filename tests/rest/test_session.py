@@ -50,10 +50,9 @@ def test_the_login_address() -> None:
         login_url("")
 
 
-def test_a_session(kite: KiteApi) -> None:
+def test_a_login_sends_a_checksum_and_no_authorization(kite: KiteApi) -> None:
     kite.script = [Answer.success(DATA)]
-    got = log_in(kite)
-
+    log_in(kite)
     (request,) = kite.requests
     assert request.path == "/session/token"
     assert request.params == {
@@ -63,12 +62,22 @@ def test_a_session(kite: KiteApi) -> None:
         "checksum": hashlib.sha256(b"my_keyrtmy_secret").hexdigest(),
     }
     assert "authorization" not in {name.lower() for name in request.headers}
+
+
+def test_a_session_has_the_fields_of_the_answer(kite: KiteApi) -> None:
+    kite.script = [Answer.success(DATA)]
+    got = log_in(kite)
     assert got.user_id == "AB1234"
     assert got.user_name == "Some One"
     assert got.exchanges == ("NSE", "NFO", "MCX")
     assert got.access_token == Secret("the-access-token")
     assert got.login_time is not None
     assert got.login_time.isoformat() == "2026-11-20T08:45:14+05:30"
+
+
+def test_a_session_makes_an_account(kite: KiteApi) -> None:
+    kite.script = [Answer.success(DATA)]
+    got = log_in(kite)
     assert got.account() == Account("AB1234", "my_key", "the-access-token")
     assert got.account("other").name == "other"
 

@@ -66,7 +66,16 @@ def tick_sizes() -> np.ndarray[Any, Any]:
 
 @FEW
 @given(SEEDS, STEPS)
-def test_prices_keep_to_the_tick_and_the_day(seed: int, steps: list[float]) -> None:
+def test_prices_are_whole_ticks(seed: int, steps: list[float]) -> None:
+    _, history = run(seed, steps)
+    for columns in history:
+        for field in ("last_price", "open", "high", "low", "close"):
+            assert not (columns[field] % tick_sizes())[tradable()].any()
+
+
+@FEW
+@given(SEEDS, STEPS)
+def test_prices_stay_in_the_range_of_the_day(seed: int, steps: list[float]) -> None:
     _, history = run(seed, steps)
     traded = tradable()
 
@@ -76,10 +85,14 @@ def test_prices_keep_to_the_tick_and_the_day(seed: int, steps: list[float]) -> N
         assert (columns["last_price"] <= columns["high"]).all()
         assert (columns["low"] <= columns["open"]).all()
         assert (columns["open"] <= columns["high"]).all()
-        for field in ("last_price", "open", "high", "low", "close"):
-            assert not (columns[field] % tick_sizes())[traded].any()
         assert (columns["low"] <= columns["average_traded_price"])[traded].all()
         assert (columns["average_traded_price"] <= columns["high"])[traded].all()
+
+
+@FEW
+@given(SEEDS, STEPS)
+def test_the_range_of_the_day_only_widens(seed: int, steps: list[float]) -> None:
+    _, history = run(seed, steps)
     for before, after in pairwise(history):
         assert (after["open"] == before["open"]).all()
         assert (after["close"] == before["close"]).all()
@@ -111,12 +124,21 @@ def test_bids_stay_below_asks_and_get_worse_by_level(seed: int, steps: list[floa
 
 @FEW
 @given(SEEDS, STEPS)
-def test_volume_only_grows_in_lots_and_interest_stays_in_its_range(
-    seed: int, steps: list[float]
-) -> None:
+def test_open_interest_stays_in_its_range(seed: int, steps: list[float]) -> None:
+    _, history = run(seed, steps)
+    derivative = master().kind != Kind.SPOT
+    for columns in history[1:]:
+        assert (columns["oi_day_low"] <= columns["oi"]).all()
+        assert (columns["oi"] <= columns["oi_day_high"]).all()
+    assert not history[-1]["oi"][~derivative].any()
+    assert (history[0]["oi"][derivative] > 0).all()
+
+
+@FEW
+@given(SEEDS, STEPS)
+def test_volume_only_grows_in_lots(seed: int, steps: list[float]) -> None:
     _, history = run(seed, steps)
     lots = np.maximum([row.lot_size for row in master().listings], 1)
-    derivative = master().kind != Kind.SPOT
 
     for before, after in pairwise(history):
         growth = after["volume_traded"] - before["volume_traded"]
@@ -126,12 +148,8 @@ def test_volume_only_grows_in_lots_and_interest_stays_in_its_range(
             growth[moved & tradable()] >= after["last_traded_quantity"][moved & tradable()]
         ).all()
         assert not (growth % lots).any()
-        assert (after["oi_day_low"] <= after["oi"]).all()
-        assert (after["oi"] <= after["oi_day_high"]).all()
         assert (after["exchange_timestamp"] >= before["exchange_timestamp"]).all()
         assert (after["last_trade_time"] <= after["exchange_timestamp"]).all()
-    assert not history[-1]["oi"][~derivative].any()
-    assert (history[0]["oi"][derivative] > 0).all()
 
 
 @FEW

@@ -150,15 +150,21 @@ def test_a_running_ticker_calls_the_callbacks_concerned(
     assert repr(alert) == "<Alert 'infy': set, fired 1 times>"
 
 
-def test_snooze_remove_and_replace(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
-    flips = pl.col("last_price") != 0
-    alert = subscribed.alert(flips, name="a")
+def test_a_snoozed_alert_does_not_fire(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
+    alert = subscribed.alert(pl.col("last_price") != 0, name="a")
     alert.snooze("10m")
     assert alert.snoozed_until is not None
     step(subscribed, kite)
     assert subscribed.alerts().is_empty()
     alert.snooze(None)
     assert alert.snoozed_until is None
+    with pytest.raises(kp.ConfigError, match="10 parsecs"):
+        alert.snooze("10 parsecs")
+
+
+def test_an_alert_replaces_the_one_of_its_name(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
+    flips = pl.col("last_price") != 0
+    alert = subscribed.alert(flips, name="a")
     newer = subscribed.alert(flips, name="a", instruments=[SBIN])
     assert not alert.is_set
     assert newer.is_set
@@ -166,14 +172,15 @@ def test_snooze_remove_and_replace(subscribed: kp.Ticker, kite: SimulatedKite) -
     assert newer.condition == "[(last_price) != (0)]"
     step(subscribed, kite)
     assert subscribed.alerts()["symbol"].to_list() == ["NSE:SBIN"]
-    newer.remove()
-    newer.remove()
+
+
+def test_a_removed_alert_does_not_fire(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
+    alert = subscribed.alert(pl.col("last_price") != 0, name="a")
+    alert.remove()
     alert.remove()
     assert subscribed.active_alerts() == ()
     step(subscribed, kite)
-    assert subscribed.alerts().height == 1
-    with pytest.raises(kp.ConfigError, match="10 parsecs"):
-        alert.snooze("10 parsecs")
+    assert subscribed.alerts().is_empty()
 
 
 def test_an_alert_moves_to_another_price_with_all_its_settings(

@@ -111,21 +111,39 @@ def test_a_stream_whose_event_loop_was_closed_is_unregistered_and_breaks_nothing
 
 
 def test_batches_come_on_a_thread_of_their_own(subscribed: kp.Ticker, kite: SimulatedKite) -> None:
-    every, some = Collector(), Collector()
+    every = Collector()
     assert subscribed.on_batch(every) is every
-    subscribed.on_batch(instruments=["NSE:INFY"])(some)
     kite.step()
     kite.step()
     assert every.has(4)
-    assert some.has(2)
     assert pl.concat(every.items).equals(subscribed.frame().tail(4))
-    assert set(pl.concat(some.items)["symbol"]) == {"NSE:INFY"}
-    assert {thread.name.split("-")[1] for thread in every.threads | some.threads} == {"callback"}
-    subscribed.off(every)
-    assert every.has_ended()
+    assert {thread.name.split("-")[1] for thread in every.threads} == {"callback"}
+
+
+def test_batches_can_be_limited_to_some_instruments(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    some = Collector()
+    subscribed.on_batch(instruments=["NSE:INFY"])(some)
     kite.step()
-    assert some.has(3)
-    assert every.size == 4
+    kite.step()
+    assert some.has(2)
+    assert set(pl.concat(some.items)["symbol"]) == {"NSE:INFY"}
+
+
+def test_a_callback_that_is_off_is_not_called_any_more(
+    subscribed: kp.Ticker, kite: SimulatedKite
+) -> None:
+    off, on = Collector(), Collector()
+    subscribed.on_batch(off)
+    subscribed.on_batch(on)
+    kite.step()
+    assert off.has(2)
+    subscribed.off(off)
+    assert off.has_ended()
+    kite.step()
+    assert on.has(4)
+    assert off.size == 2
 
 
 def test_a_failing_callback_is_reported_and_called_again(

@@ -69,35 +69,61 @@ def test_the_panel_subscribes_in_the_default_mode_of_its_ticker(
     assert Controls(ticker, mode=asked).mode.value == chosen
 
 
-def test_errors_are_shown(
-    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, tmp_path: Path
+def test_buttons_without_a_selection_ask_for_one(
+    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue
 ) -> None:
     panel = controls(own_ticker, publisher, commands)
     panel.add_button.click()
     assert "Search first" in panel.message.value
     panel.remove_button.click()
     assert "Select rows" in panel.message.value
+
+
+def test_a_lack_of_room_is_shown(
+    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue
+) -> None:
+    panel = controls(own_ticker, publisher, commands)
     panel._add(own_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
     assert commands.join(PATIENCE)
     assert "there is room for" in panel.message.value
+
+
+def test_pasted_names_are_subscribed_and_the_unknown_ones_shown(
+    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue
+) -> None:
+    panel = controls(own_ticker, publisher, commands)
     panel.paste.value = "NSE:INFY ltp\nNSE:INFI\n" + "\n".join(f"NSE:X{n}" for n in range(9))
     panel.paste_button.click()
     assert commands.join(PATIENCE)
     assert "INFI" in panel.message.value
     assert "… and 5 more" in panel.message.value
     assert modes_of(own_ticker.subscriptions())[INFY] == "ltp"
+
+
+def test_a_file_that_cannot_be_opened_is_shown(
+    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, tmp_path: Path
+) -> None:
+    panel = controls(own_ticker, publisher, commands)
     panel.file.value = str(tmp_path / "none" / "list.txt")
     for button in (panel.load_button, panel.save_button):
         button.click()
         assert commands.join(PATIENCE)
         assert "No such file" in panel.message.value
+
+
+def test_a_saved_watch_list_is_loaded_again(
+    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, tmp_path: Path
+) -> None:
+    panel = controls(own_ticker, publisher, commands)
+    own_ticker.subscribe([INFY], mode="ltp")
+    before = modes_of(own_ticker.subscriptions())
     panel.file.value = str(tmp_path / "list.txt")
     panel.save_button.click()
     assert commands.join(PATIENCE)
-    own_ticker.unsubscribe([INFY, NIFTY])
+    own_ticker.unsubscribe([*before])
     panel.load_button.click()
     assert commands.join(PATIENCE)
-    assert set(modes_of(own_ticker.subscriptions())) == {NIFTY, INFY}
+    assert modes_of(own_ticker.subscriptions()) == before
 
 
 def test_only_faults_of_the_panel_are_events_too(
