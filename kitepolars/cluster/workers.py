@@ -153,7 +153,8 @@ def _packed(function: Callable[..., object]) -> bytes:
     try:
         packed: bytes = (cloudpickle or pickle).dumps(function)
     except Exception as error:
-        raise ConfigError("function", function, f"possible to send ({error})") from error
+        unsendable = f"function cannot be sent to workers: {error}"
+        raise ConfigError("function", function, message=unsendable) from error
     return packed
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self, TypeVar
 
-from kitepolars.errors import ConfigError, NotRunning
+from kitepolars.errors import ConfigError, NotRunning, check_whole_number
 from kitepolars.loop import LoopThread
 from kitepolars.server.clients import ReceivedRequest
 from kitepolars.sim.admission import Admission
@@ -93,10 +93,10 @@ class SimulatedKite:
         self._loop = LoopThread("kitepolars-sim")
         self._lock = threading.RLock()
         _check(port=port, rate=rate, interval=interval, heartbeat=heartbeat)
-        _check_positive("instruments_per_connection", instruments_per_connection)
-        _check_positive("connections", connections)
-        _check_positive("write_buffer", write_buffer)
-        _check_positive("packets_per_message", packets_per_message, MAX_PACKETS)
+        check_whole_number("instruments_per_connection", instruments_per_connection, 1)
+        check_whole_number("connections", connections, 1)
+        check_whole_number("write_buffer", write_buffer, 1)
+        check_whole_number("packets_per_message", packets_per_message, 1, MAX_PACKETS)
         # Made here, not in `start`, so that instruments and market survive a restart.
         master = generate_instruments(on=day_of(clock()), seed=seed)
         exchange = Exchange(
@@ -515,9 +515,4 @@ def _check(*, port: int, rate: float, interval: float, heartbeat: float | None) 
     )
     for field, value, low, high in ranges:
         if not low <= value <= high:
-            raise ConfigError(field, value, f"{low} … {high}")
-
-
-def _check_positive(field: str, value: int, most: int | None = None) -> None:
-    if value < 1 or (most is not None and value > most):
-        raise ConfigError(field, value, f"1 … {most}" if most else "at least 1")
+            raise ConfigError(field, value, f"from {low:g} to {high:g}")

@@ -121,9 +121,11 @@ class TickerAlerts(TickerAnswers):
         """
         tokens = None if instruments is None else self.instruments.tokens(instruments)
         if every is not None and chain is not None:
-            raise ConfigError("chain", chain, "None with every: an alert watches one or the other")
+            both = "pass chain or every, not both: an alert watches a chain or candles"
+            raise ConfigError("chain", chain, message=both)
         if every is None and indicators:
-            raise ConfigError("indicators", indicators, "given together with every")
+            no_bars = "indicators need every, the length of the bars they are computed of"
+            raise ConfigError("indicators", indicators, message=no_bars)
         source: TickSource
         if every is not None:
 
