@@ -166,6 +166,7 @@ def _compare(results: harness.Results, recording: Path, folder: Path, token: int
         for question in (*QUESTIONS, "bars"):
             asked = _run(store, place, question, given.get(question, ""), times=3)
             took[store][question] = 1e3 * asked["wall"]
+            took[store][f"{question}_processor"] = 1e3 * asked["processor"]
             took[store][f"{question}_rows"] = asked["answer"]
         shutil.rmtree(place)
     results.series["compared"] = {"rows": rows, **took}
@@ -191,7 +192,9 @@ def _compare(results: harness.Results, recording: Path, folder: Path, token: int
                 f"Days of {rows:,} ticks: {name}",
                 ours[question] / theirs[question],
                 against=against,
-                note=f"{ours[question]:,.0f} ms against {theirs[question]:,.0f} ms",
+                note=f"{ours[question]:,.0f} ms against {theirs[question]:,.0f} ms; of processor "
+                f"time {ours[f'{question}_processor']:,.0f} against "
+                f"{theirs[f'{question}_processor']:,.0f} ms",
             )
 
 

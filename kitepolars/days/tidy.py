@@ -21,7 +21,7 @@ from kitepolars.days.manifest import MANIFEST, Manifest, Table, TableFile, retir
 from kitepolars.days.parquet import by_instrument_groups, ends, write_groups
 from kitepolars.errors import TableError
 
-MERGE_ROWS: Final = 1_500_000
+MERGE_ROWS: Final = 1_000_000
 """Rows that are sorted at a time, about: the memory that tidying takes follows from it."""
 
 KEEP_BOTH: Final = 5
