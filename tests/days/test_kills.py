@@ -91,19 +91,19 @@ def test_whatever_is_killed_when_each_tick_is_there_once(
         assert moments[action] > 50
     whole = content(tmp_path / "days")
     assert whole.height == ticks.height
-    choose, killed = random.Random(KILLS), 0
-    for number in range(KILLS):
+    choose, killed, number = random.Random(KILLS), 0, 0
+    while killed < KILLS:
         table = tmp_path / f"days{number // 4}"
         action = choose.choice(["publish", "publish", "tidy"])
         killed += run(journal, table, action, choose.randint(1, moments[action])) is None
         found = content(table)
         assert found.n_unique(KEYS) == found.height  # none twice
         assert_frame_equal(found, whole.head(found.height))  # a beginning, without a hole
-        if number % 4 == 3:
+        number += 1
+        if number % 4 == 0:
             for action in ("publish", "tidy"):
                 run(journal, table, action)
             assert_frame_equal(content(table), whole)
             for kind in ("last", "symbols", "gaps", "orders"):
                 assert_frame_equal(beside(table, kind), beside(tmp_path / "days", kind))
-    print(f"killed {killed} of {KILLS} processes")  # noqa: T201 - shown with -s
-    assert killed >= KILLS // 2
+    print(f"{killed} of {number} processes were killed")  # noqa: T201 - shown with -s
