@@ -176,7 +176,8 @@ class DuckDB(Store):
 
     def _ask(self, statement: str, *values: object) -> int:
         with self._open() as database:
-            return pl.DataFrame(database.execute(statement, values).to_arrow_table()).height
+            asked = database.sql(statement, params=list(values))
+            return pl.DataFrame(asked.to_arrow_table()).height
 
     def instrument(self, token: int) -> int:
         """Filter by token."""
