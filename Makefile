@@ -4,7 +4,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo docs test test-slow test-browser test-docs lint format bench bench-days soak lab screenshots wheels clean force
+.PHONY: help demo docs test test-slow test-browser test-docs test-frontends test-matrix lint format bench bench-days soak lab screenshots \
+	wheels clean force
 
 # The interpreter for .venv; `make demo PYTHON=python3.12` chooses another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
@@ -21,6 +22,7 @@ BENCH := $(VENV)/.installed-bench
 LAB := $(VENV)/.installed-lab
 DOCS := $(VENV)/.installed-docs
 RELEASE := $(VENV)/.installed-release
+FRONTENDS := $(VENV)/.installed-frontends
 
 # An editable installation points to this folder, so a clone that was moved is reinstalled.
 MOVED := $(shell [ ! -e $(VENV)/.clone ] || [ "$$(cat $(VENV)/.clone)" = "$$PWD" ] || echo force)
@@ -35,8 +37,10 @@ demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the term
 SLOW := tests/notebooks tests/examples tests/benchmarks tests/release tests/widgets/test_memory.py tests/cli/test_demo.py \
 	tests/test_process.py tests/cluster tests/days/test_storage.py tests/faults/test_soak.py tests/test_canary.py
 
+FAST := $(addprefix --ignore=,$(SLOW) tests/browser tests/docs/test_site.py)
+
 test: $(DEV) ## the tests; ARGS="tests/wire -x" for some of them
-	$(VENV_PYTHON) -P -m pytest $(or $(ARGS),$(addprefix --ignore=,$(SLOW) tests/browser tests/docs/test_site.py))
+	$(VENV_PYTHON) -P -m pytest $(or $(ARGS),$(FAST))
 
 test-slow: $(DEV) ## notebooks, examples, demonstrations, benchmarks
 	$(VENV_PYTHON) -P -m pytest $(SLOW) $(ARGS)
@@ -46,6 +50,9 @@ test-browser: $(DEV) ## widgets in a real JupyterLab in a real browser (Chromium
 
 docs: $(DOCS) ## the documentation, into docs/_build/html; ARGS=PAGE executes some pages only
 	$(VENV_PYTHON) docs/build.py $(ARGS)
+
+test-frontends: $(FRONTENDS) ## widgets in Notebook 7, Voilà and marimo in a real browser
+	$(VENV_PYTHON) -P -m pytest tests/browser/test_front_ends.py --require-browser $(ARGS)
 
 test-docs: $(DEV) ## build the documentation and open it in Chromium
 	$(VENV_PYTHON) docs/build.py
@@ -90,6 +97,9 @@ screenshots: $(DEV) ## the pictures of README and docs; needs Chromium
 wheels: $(RELEASE) ## the distributions of a release, checked, into dist/; ARGS="win musllinux" for some
 	$(VENV_PYTHON) release/wheels.py $(ARGS)
 
+test-matrix: $(RELEASE) ## the tests on Python 3.11 to 3.14, and with the oldest dependencies; ARGS="3.12 3.11-oldest" TESTS="tests/wire"
+	$(VENV_PYTHON) release/matrix.py $(ARGS) --tests "$(or $(TESTS),$(FAST))"
+
 clean: ## remove .venv, caches and artefacts
 	rm -rf $(VENV) build dist artifacts docs/_build docs/_browser/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -f kitepolars/_native.*
@@ -101,12 +111,13 @@ $(BENCH): EXTRAS := [bench]
 $(LAB): EXTRAS := [lab]
 $(DOCS): EXTRAS := [docs]
 $(RELEASE): EXTRAS := [release]
+$(FRONTENDS): EXTRAS := [frontends]
 
 # Installing compiles native.c and builds the front end of the widgets, so it depends on these, too.
 BUILT := hatch_build.py $(wildcard kitepolars/*.c kitepolars/*.h) \
 	$(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 
-$(RUNTIME) $(DEV) $(BENCH) $(LAB) $(DOCS) $(RELEASE): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)
+$(RUNTIME) $(DEV) $(BENCH) $(LAB) $(DOCS) $(RELEASE) $(FRONTENDS): pyproject.toml $(BUILT) $(VENV_PYTHON) $(MOVED)
 	@echo "Installing kitepolars$(EXTRAS) into $(VENV); the first time takes about a minute"
 	@$(PIP) install --editable '.$(EXTRAS)'
 	@echo "$$PWD" > $(VENV)/.clone

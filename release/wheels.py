@@ -126,7 +126,7 @@ def emulator() -> tuple[str, ...]:
     if not all(map(shutil.which, ("qemu-aarch64", "apt-get", "dpkg-deb"))):
         return ()
     if not (ARM64 / "usr").exists():
-        run(ROOT / "release" / "arm64-python", ARM64)
+        run(ROOT / "release" / "debian-python", ARM64, "arm64", "bookworm", "3.11")
     return ("qemu-aarch64", "-L", str(ARM64))
 
 

@@ -228,7 +228,7 @@ class CandleBuilder:
                 pl.col("closes").alias("close_of_day"),
                 pl.int_ranges("first", "until", self._interval).alias("start"),
             )
-            .explode("start")
+            .explode("start", empty_as_null=False)
         )
         ends = pl.min_horizontal(pl.col("start") + self._interval, "close_of_day")
         return (

@@ -237,9 +237,7 @@ def _checked(
 ) -> Dump:
     texts = fields.with_columns(pl.all().str.strip_chars().replace("", None))
     typed = texts.select(_typed(name, dtype) for name, dtype in DUMP_SCHEMA.items())
-    rows = pl.concat(
-        [typed, texts.rename(_as_text), pl.DataFrame([line, content])], how="horizontal"
-    )
+    rows = typed.hstack(texts.rename(_as_text)).hstack([line, content])
     # Reasons are only written for the few rows that need one.
     wrong = rows.select(pl.any_horizontal(_is_wrong(name) for name in DUMP_SCHEMA)).to_series()
     faulty = rows.filter(wrong).with_columns(

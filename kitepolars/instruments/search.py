@@ -169,7 +169,9 @@ class SearchIndex:
         words = pl.concat(
             [listed["tradingsymbol"], self._names["name"].drop_nulls()]
         ).str.to_lowercase()
-        return SpellingIndex(words.str.split(" ").explode().unique().sort().to_list())
+        return SpellingIndex(
+            words.str.split(" ").explode(empty_as_null=False).unique().sort().to_list()
+        )
 
 
 def _month(text: str) -> int:
