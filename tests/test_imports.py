@@ -109,7 +109,7 @@ PARTS: Final = {
     "sim": part("errors calendar loop options server wire", "numpy websockets", asyncio=True),
     "widgets": part(
         "errors calendar wire frames source feed health analytics alerting options",
-        "IPython anywidget ipywidgets numpy polars traitlets",
+        "IPython anywidget ipywidgets marimo numpy polars traitlets",
         asyncio=True,
     ),
     "lab": part("errors"),

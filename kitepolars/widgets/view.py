@@ -42,6 +42,13 @@ FAULTS_REPORTED: Final = 10
 
 _log = logging.getLogger(__name__)
 
+WITHOUT_BUTTONS: Final = (
+    "marimo hosts no plain ipywidgets, so the buttons, menus and tabs between these parts are left "
+    "out. `ticker.subscribe()`, `ticker.set_mode()`, `ticker.unsubscribe()` and `ticker.alert()` "
+    "do what they do."
+)
+"""What marimo shows below the parts of a composite."""
+
 
 @dataclass(frozen=True)
 class Update:
@@ -314,6 +321,13 @@ class Composite(Recordable, ipywidgets.VBox):  # type: ignore[misc]
     def recorded(self) -> list[LiveWidget]:
         """Return every live widget inside it, those of its panels too."""
         return [part for part in self.parts() if isinstance(part, LiveWidget)]
+
+    def _display_(self) -> Any:
+        """Return what marimo shows, which calls this: it hosts anywidgets, but no ipywidgets."""
+        import marimo  # noqa: PLC0415 - only there
+
+        shown = [part for part in self.parts() if isinstance(part, anywidget.AnyWidget)]
+        return marimo.vstack([*shown, marimo.md(WITHOUT_BUTTONS)])
 
     def close(self) -> None:
         """Close the widget and all its parts for good."""

@@ -65,7 +65,7 @@ class Lab:
         self.work.mkdir()
         self._write_kernels(kernels or {INSTALLED: None})
         self._write_settings()
-        self._token = secrets.token_hex(16)
+        self.token = secrets.token_hex(16)
         self.url, self._server = self._start_server()
         self._playwright, self._browser = _start_browser()
 
@@ -99,7 +99,7 @@ class Lab:
             "JUPYTER_RUNTIME_DIR": str(self.root / "runtime"),
             "JUPYTERLAB_SETTINGS_DIR": str(self.root / "settings"),
             "IPYTHONDIR": str(self.root / "ipython"),
-            "JUPYTER_TOKEN": self._token,
+            "JUPYTER_TOKEN": self.token,
         }
         arguments = (
             "--no-browser",
@@ -109,6 +109,7 @@ class Lab:
             f"--ServerApp.root_dir={self.work}",
             "--ServerApp.terminals_enabled=False",
             "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
             "--LabApp.news_url=None",
             "--LabApp.extension_manager=readonly",
             "--KernelSpecManager.ensure_native_kernel=False",
@@ -127,7 +128,7 @@ class Lab:
     def _await_server(self, url: str, server: subprocess.Popen[bytes]) -> None:
         for _ in range(int(PATIENCE * 5)):
             try:
-                status = f"{url}/api/status?token={self._token}"
+                status = f"{url}/api/status?token={self.token}"
                 with urllib.request.urlopen(status, timeout=1):  # noqa: S310 (our own server)
                     return
             except OSError:
@@ -167,7 +168,7 @@ class Lab:
 
     def address(self, name: str) -> str:
         """Return where a notebook is, in its own workspace."""
-        return f"{self.url}/doc/workspaces/{secrets.token_hex(4)}/tree/{name}?token={self._token}"
+        return f"{self.url}/doc/workspaces/{secrets.token_hex(4)}/tree/{name}?token={self.token}"
 
     def close(self) -> None:
         """End browser and server, and remove what they wrote."""

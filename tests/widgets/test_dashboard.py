@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
+import anywidget
 import pytest
 
 import kitepolars as kp
@@ -42,3 +45,16 @@ def test_a_dashboard_without_an_instrument_shows_the_first_subscribed(ticker: kp
     assert shown(Dashboard(ticker)) == {INFY}
     with kp.demo(instruments=[]) as empty, pytest.raises(ConfigError, match="subscribed"):
         Dashboard(empty)
+
+
+def test_marimo_gets_the_anywidgets_of_a_composite_and_a_sentence_about_the_rest(
+    ticker: kp.Ticker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marimo = SimpleNamespace(vstack=list, md=str)
+    monkeypatch.setitem(sys.modules, "marimo", marimo)
+    dashboard = Dashboard(ticker, "NSE:INFY")
+    *parts, sentence = dashboard._display_()
+    assert parts[:3] == [dashboard.chart, dashboard.ladder, dashboard.table]
+    assert {dashboard.controls.search, dashboard.controls.subscribed, dashboard.monitor} < {*parts}
+    assert all(isinstance(part, anywidget.AnyWidget) for part in parts)
+    assert "no plain ipywidgets" in sentence
