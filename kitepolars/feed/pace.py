@@ -4,7 +4,8 @@ Waking the loop and reading a socket costs 30 to 60 µs however little there is 
 processor has slept or worked for others meanwhile. When messages come one by one, faster than
 anybody looks at them, that is most of the cost of a tick. So a socket that was just read, and
 brought little, is not reported as readable again until enough has arrived or a short time has
-passed; the system does the waiting (`SO_RCVLOWAT`). A thread that asks for ticks does not wait.
+passed, if reads come at more than twice that pace; the system does the waiting (`SO_RCVLOWAT`). A
+thread that asks for ticks does not wait.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ READ_INTERVAL: Final = 0.004
 
 ENOUGH: Final = 64 * 1024
 """Bytes that are read at once: half of what Linux buffers for a socket without being asked."""
+
+SMOOTHED: Final = 8
+"""Reads that the average interval between reads is made of, about."""
 
 _ANY: Final = 1
 IS_SUPPORTED: Final = sys.platform == "linux"
@@ -40,11 +44,12 @@ class ReadPace:
     def __init__(self, interval: float = 0.0) -> None:
         self._interval = interval if IS_SUPPORTED else 0.0
         self._last = 0  # when any socket was read, in microseconds
+        self._gap = self._longest = 1e6 * self._interval  # between reads, smoothed; microseconds
         self._held: set[TransportSocket] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def after_read(self, connection: TransportSocket | None, size: int, read_at: int) -> None:
-        """Hold a socket back, if it was read soon after another read and brought little.
+        """Hold a socket back, if reads come quickly and this one brought little.
 
         Parameters
         ----------
@@ -55,8 +60,10 @@ class ReadPace:
         read_at
             When, in microseconds.
         """
-        since, self._last = read_at - self._last, read_at
-        if since < self._interval * 1e6 and size < ENOUGH and connection is not None:
+        gap, self._last = min(read_at - self._last, self._longest), read_at
+        self._gap += (gap - self._gap) / SMOOTHED
+        # At a read every few milliseconds, a timer would cost as much as the reads that it saves.
+        if self._gap < self._longest / 2 and size < ENOUGH and connection is not None:
             self._hold(connection)
 
     def release(self) -> bool:

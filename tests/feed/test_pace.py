@@ -6,10 +6,11 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -17,7 +18,7 @@ from kitepolars.feed.account import Account
 from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.connection import Connection, open_connection
 from kitepolars.feed.manager import TickerManager
-from kitepolars.feed.pace import ENOUGH, IS_SUPPORTED, ReadPace
+from kitepolars.feed.pace import ENOUGH, IS_SUPPORTED, SMOOTHED, ReadPace
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.source import Messages, Record
 from kitepolars.wire.layouts import Mode
@@ -80,14 +81,15 @@ class Line:
 async def opened(
     serve: Serve, pace: ReadPace, tls: ssl.SSLContext | None = None
 ) -> tuple[Line, Connection]:
-    """Return a connection that has read twice."""
+    """Return a connection that has read often in a short time."""
     line = Line()
     url = (await serve(line.script, tls=tls)).url
     connection = await open_connection(url, ACCOUNT, line, POLICY, FeedClock(), pace=pace)
     assert isinstance(connection, Connection), connection
-    for message in (b"one", b"two"):
-        await line.send(message)
-        await line.heard(message)
+    for number in range(SMOOTHED - 1):
+        await line.send(b"%d!" % number)
+        await line.heard(b"%d!" % number)
+    line.messages.clear()
     return line, connection
 
 
@@ -96,7 +98,7 @@ async def test_small_reads_in_quick_succession_wait_until_they_are_released(serv
     line, connection = await opened(serve, pace)
     await line.send(b"three")
     await line.send(b"four")
-    assert line.messages == [b"one", b"two"]
+    assert line.messages == []
     assert pace.release()
     await line.heard(b"four")
     assert not ReadPace(FOREVER).release()
@@ -125,7 +127,7 @@ async def test_encrypted_reads_wait_and_are_released_alike(
     line, connection = await opened(serve, pace, tls)
     await line.send(b"three")
     await line.send(b"four")
-    assert line.messages == [b"one", b"two"]
+    assert line.messages == []
     assert pace.release()
     await line.heard(b"four")
     line.ending.set()
@@ -177,7 +179,7 @@ async def test_the_end_of_a_connection_is_noticed_at_once_and_with_what_came_bef
     line.ending.set()
     async with asyncio.timeout(PATIENCE):
         await connection.ended()
-    assert line.messages == [b"one", b"two", b"last"]
+    assert line.messages == [b"last"]
 
 
 async def test_a_socket_that_was_closed_meanwhile_is_let_go(serve: Serve) -> None:
@@ -202,11 +204,12 @@ async def test_a_manager_reads_what_has_arrived_before_it_goes_on(serve: Serve) 
     manager = TickerManager([ACCOUNT], sink=Sink(), url=url, read_interval=FOREVER)
     manager.subscribe([408065], Mode.FULL)
     await manager.start()
-    for message in (b"one", b"two"):
-        await line.send(message)
-        await line.heard(message)
+    for number in range(SMOOTHED - 1):
+        await line.send(b"%d!" % number)
+        await line.heard(b"%d!" % number)
+    line.messages.clear()
     await line.send(b"three")
-    assert line.messages == [b"one", b"two"]
+    assert line.messages == []
     assert await caught_up(manager, lambda: line.messages[-1]) == b"three"
     line.ending.set()
     await manager.stop()
@@ -223,6 +226,30 @@ async def caught_up(manager: TickerManager, function: Callable[[], object]) -> o
 
 def test_a_loop_that_shows_no_socket_has_every_read_at_once() -> None:
     pace = ReadPace(FOREVER)
-    for read_at in (1, 2, 3):
+    for read_at in range(2 * SMOOTHED):
         pace.after_read(None, 1, read_at)
     assert not pace.release()
+
+
+class Marks:
+    """Stands for a socket, and remembers its low-water marks."""
+
+    def __init__(self) -> None:
+        self.marks: list[int] = []
+
+    def setsockopt(self, *option: int) -> None:
+        self.marks.append(option[-1])
+
+
+async def test_reads_that_come_slowly_are_never_held_back() -> None:
+    pace, connection = ReadPace(0.004), Marks()
+    for number in range(100):
+        # Every 5.5 ms on average, as in a market with many packets a message, but unevenly.
+        at = 5_500 * number + (2_000 if number % 2 else 0)
+        pace.after_read(cast("TransportSocket", connection), 20_000, at)
+    assert connection.marks == []
+    for number in range(SMOOTHED):
+        pace.after_read(cast("TransportSocket", connection), 3_000, at + 900 * number)
+    assert connection.marks == [ENOUGH]
+    pace.release()
+    assert connection.marks == [ENOUGH, 1]
