@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from kitepolars.recordings.frames import read_journal
     from kitepolars.rest import Session, generate_session, historical, login_url
     from kitepolars.source import Event
-    from kitepolars.ticker import Stats, Ticker
+    from kitepolars.ticker import Stats, Ticker, TickHistory
     from kitepolars.ticker.watched import Alert, FiredAlert
     from kitepolars.wire.views import PacketRun, packets
 
@@ -112,6 +112,7 @@ __all__ = [
     "Session",
     "Stats",
     "TableError",
+    "TickHistory",
     "Ticker",
     "TickerManager",
     "UnknownInstrument",
@@ -172,6 +173,7 @@ _LOADED_LATE: Final = {
     "Retention": "kitepolars.frames.store",
     "Session": "kitepolars.rest",
     "Stats": "kitepolars.ticker",
+    "TickHistory": "kitepolars.ticker",
     "Ticker": "kitepolars.ticker",
     "TickerManager": "kitepolars.feed.manager",
     "Webhook": "kitepolars.alerting.messages",

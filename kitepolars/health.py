@@ -121,6 +121,7 @@ def judge(
     now: float,
     rejected: int = 0,
     dropped: int = 0,
+    memory: str = "",
 ) -> Health:
     """Judge the health of a ticker; the most serious finding wins.
 
@@ -136,6 +137,8 @@ def judge(
         Packets and messages that could not be decoded.
     dropped
         Messages that were dropped.
+    memory
+        When memory will be full, and what to do; empty if all is well.
     """
     count = dict.fromkeys(ConnectionState, 0)
     for state in connections["state"]:
@@ -162,6 +165,7 @@ def judge(
             opened < needed,
             Health(word="Degraded", tone="warn", why=f"{opened} of {needed} connections are open"),
         ),
+        (bool(memory), Health(word="Filling", tone="warn", why=memory)),
         (
             silent > QUIET_AFTER,
             Health(word="Silent", tone="warn", why=f"no byte for {silent:.0f} s"),

@@ -8,6 +8,7 @@
 #
 # A full tick takes about 258 bytes. 9,000 instruments at two a second are 17 GB an hour. A
 # `Retention` keeps the latest rows, or those of the last minutes, and drops the rest in chunks.
+# Without one, `events()` warns an hour before memory is full.
 
 # %%
 import polars as pl
@@ -45,6 +46,7 @@ for step in range(1, STEPS + 1):
 
 stats = ticker.stats()
 print(f"{stats.ticks:,} ticks received, {stats.rows:,} held, losses {stats.losses}")
+print(f"in memory since {stats.history.since:%H:%M:%S}: {stats.history.bytes / 1e6:,.0f} MB")
 print(pl.DataFrame({"rows": held, "MB": [round(size) for size in megabytes]}))
 
 # %% [markdown]

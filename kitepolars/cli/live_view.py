@@ -113,6 +113,7 @@ class Meter:
                 now=time.time(),
                 rejected=stats.rejected_packets + stats.rejected_messages,
                 dropped=stats.dropped,
+                memory=stats.history.warning,
             ),
             rates=rates,
             connections=connections.to_dicts(),

@@ -29,6 +29,8 @@ class Chunk:
         self.height = buffer.length
         self.newest = buffer.newest
         """The arrival of its last tick by the present clock: µs since the epoch, UTC."""
+        self.oldest = int(buffer.columns["received_at"][0])
+        """The arrival of its first tick, as it is in the frame."""
         self._buffer: TickBuffer | None = buffer
         self._symbols = symbols
         self._frame: pl.DataFrame | None = None
@@ -106,6 +108,13 @@ class Held(NamedTuple):
     def total(self) -> int:
         """Ticks received so far, including dropped ones: the number of the next tick."""
         return self.first + self.height
+
+    @property
+    def oldest(self) -> int | None:
+        """The arrival of the first tick held, µs since the epoch, UTC; None without one."""
+        if self.chunks:
+            return self.chunks[0].oldest
+        return int(self.buffer.columns["received_at"][0]) if self.length else None
 
     def tail(self) -> pl.DataFrame:
         """Return the rows of the live tail."""

@@ -46,7 +46,10 @@ SymbolOf = Callable[[Sequence[int]], Sequence[str | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
-    """The bounds of the history. The oldest ticks are dropped in whole chunks.
+    """The bounds of the history in memory. The oldest ticks are dropped in whole chunks.
+
+    ``stats().history`` says what is held. Without a bound `events()` warns, an hour before at the
+    present rate, that memory will be full. With a recorder, `Ticker.scan` has what was dropped.
 
     Parameters
     ----------

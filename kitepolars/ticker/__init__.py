@@ -26,14 +26,13 @@ from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.nesting import run
 from kitepolars.pipeline import Flush
 from kitepolars.recorder.request import Request
-from kitepolars.recordings.following import FollowSource
 from kitepolars.recordings.frames import NameGiver
 from kitepolars.secret import as_secret
 from kitepolars.source import Source
 from kitepolars.ticker.alerts import TickerAlerts
 from kitepolars.ticker.answers import TickerAnswers
 from kitepolars.ticker.callbacks import Callbacks, stream
-from kitepolars.ticker.recording import TickRecorder
+from kitepolars.ticker.recording import TickRecorder, recording_of
 from kitepolars.ticker.runtime import Companion, Runtime
 from kitepolars.ticker.sources import (
     as_instruments,
@@ -42,7 +41,7 @@ from kitepolars.ticker.sources import (
     following_runtime,
     official_account,
 )
-from kitepolars.ticker.stats import Stats
+from kitepolars.ticker.stats import Stats, TickHistory
 from kitepolars.ticker.waiting import wait, wait_async
 from kitepolars.ticker.watched import WatchedAlerts
 from kitepolars.ticker.widgets import TickerWidgets
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
     from kitepolars.days.scan import Moment
     from kitepolars.days.storage import StorageOptions
 
-__all__ = ["Stats", "Ticker"]
+__all__ = ["Stats", "TickHistory", "Ticker"]
 
 _COROUTINES: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 """The flags of code that an event loop runs."""
@@ -182,6 +181,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         self._alerts = WatchedAlerts(runtime, self._callbacks)
         self._default_mode = default_mode
         self._recorders: dict[Path, TickRecorder] = {}
+        runtime.recording = partial(recording_of, runtime.source, self._recorders)
         self._scans: dict[tuple[Path, str], GrowingTable] = {}
         return self
 
@@ -533,22 +533,20 @@ class Ticker(TickerAlerts, TickerWidgets):
         """Return a table, by default the one that the recorder publishes to."""
         if table is not None:
             return os.fspath(table)
-        source = self._runtime.source
-        published = source.published if isinstance(source, FollowSource) else None
-        if published is None:
+        recording = self._runtime.recording()
+        if recording is None or recording.table is None:
             where = "name the table: the recorder of this ticker publishes to none"
             raise ConfigError("table", None, message=where)
-        return str(published["table"])
+        return recording.table
 
     def _recorded_in(self) -> Path:
         """Return the folder of the ticker's recording, with all that it has received in it."""
-        source = self._runtime.source
-        if isinstance(source, FollowSource):
-            return source.folder
-        for recorder in self._recorders.values():
-            if recorder.is_recording:
-                recorder.flush()
-                return recorder.folder
+        recording = self._runtime.recording()
+        if recording is not None:
+            for recorder in self._recorders.values():
+                if recorder.is_recording:
+                    recorder.flush()
+            return recording.journal
         raise ConfigError(
             "recorder",
             None,

@@ -478,6 +478,7 @@ class TickerAnswers:
         state = f"{stats.connected} connections" if self.is_running else "stopped"
         parts = [state, f"{stats.instruments:,} instruments", f"{stats.ticks:,} ticks"]
         parts += [f"{count:,} {name}" for name, count in stats.losses.items() if count]
+        parts += [stats.history.warning] if stats.history.warning else []
         return f"<Ticker: {', '.join(parts)}>"
 
     def _repr_html_(self) -> str:
@@ -492,5 +493,6 @@ class TickerAnswers:
                 "rows held": stats.rows,
             },
             losses=stats.losses,
+            warning=stats.history.warning,
             connections=self.connections(),
         )

@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kitepolars.instruments import Instruments
 from kitepolars.journal.writer import JournalWriter, WriterStats
-from kitepolars.source import Listing, Stopped
-from kitepolars.ticker.runtime import Runtime
+from kitepolars.recordings.following import FollowSource
+from kitepolars.source import Listing, Source, Stopped
+
+if TYPE_CHECKING:
+    from kitepolars.ticker.runtime import Runtime
 
 FLUSH_TIMEOUT: Final = 2.0
 """Seconds that the disk may take when the ticker stops."""
+
+
+class RecordedIn(NamedTuple):
+    """Where what a ticker receives is recorded and published.
+
+    Parameters
+    ----------
+    journal
+        The recording's folder.
+    table
+        The table of days that it is published to, if it is.
+    until
+        The arrival of the last published tick in microseconds since the epoch, UTC, if any.
+    """
+
+    journal: Path
+    table: str | None = None
+    until: int | None = None
+
+
+def recording_of(source: Source, recorders: Mapping[Path, TickRecorder]) -> RecordedIn | None:
+    """Return where what a source delivers is recorded now, if it is. Any thread."""
+    if isinstance(source, FollowSource):
+        said = source.published or {}
+        return RecordedIn(source.folder, said.get("table"), said.get("until"))
+    running = (one for one in tuple(recorders.values()) if one.is_recording)
+    return next((RecordedIn(one.folder) for one in running), None)
 
 
 class TickRecorder:

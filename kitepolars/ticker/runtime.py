@@ -6,6 +6,8 @@ they cross to the loop thread only through `LoopThread.call`, and what they retu
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import threading
 import weakref
 from collections.abc import Callable, Collection, Hashable, Mapping
@@ -13,17 +15,20 @@ from concurrent.futures import CancelledError
 from dataclasses import asdict, fields
 from typing import Any, Final, Protocol, TypeVar
 
+from kitepolars.calendar import IST, SECOND
 from kitepolars.errors import NotLive, NotRunning
 from kitepolars.feed.limits import Limits
 from kitepolars.frames.held import Held
 from kitepolars.frames.index import InstrumentFilter
-from kitepolars.frames.store import Retention, TickStore
+from kitepolars.frames.store import TICK_BYTES, Retention, TickStore
 from kitepolars.ledger import Ledger
 from kitepolars.loop import LoopThread
 from kitepolars.nesting import refuse_broken_nesting
 from kitepolars.pipeline import Flush, Pipeline
 from kitepolars.source import LiveSource, Record, Source
-from kitepolars.ticker.stats import Stats
+from kitepolars.ticker.memory import MEMORY_EVERY, MemoryWatch
+from kitepolars.ticker.recording import RecordedIn
+from kitepolars.ticker.stats import Stats, TickHistory
 
 T = TypeVar("T")
 
@@ -95,6 +100,14 @@ class Runtime:
         )
         self.ledger.gaps.decoded = True
         source.deliver_to(self.pipeline, first=True)
+        self.recording: Callable[[], RecordedIn | None] = lambda: None
+        """Where what is received is recorded, if it is. Any thread."""
+        self._memory = MemoryWatch(
+            self.store.retention,
+            lambda detail: source.note("memory", detail),
+            is_recorded=lambda: self.recording() is not None,
+        )
+        self._memory_timer: asyncio.TimerHandle | None = None
         self.companions: list[Companion] = []
         self._claims = dict(claims or {})
         self._host = host
@@ -144,6 +157,7 @@ class Runtime:
         with self._lifecycle:
             self._loop.start()
             self._has_run = True
+            self._loop.call(self._watch_memory)
             self._start_host()
         source = self.source
         starting = source.start(strict=strict) if isinstance(source, LiveSource) else source.start()
@@ -229,9 +243,35 @@ class Runtime:
     def _count(self) -> Stats:
         counters = asdict(self.ledger.stats()) | asdict(self.pipeline.stats())
         shown = {
-            field.name: counters[field.name] for field in fields(Stats) if field.name != "rows"
+            field.name: counters[field.name] for field in fields(Stats) if field.name in counters
         }
-        return Stats(rows=self.store.held.height, **shown)
+        return Stats(rows=self.store.held.height, history=self._history(), **shown)
+
+    def _watch_memory(self) -> None:
+        """Look at the memory from time to time, for as long as the loop runs. Loop thread."""
+        if self._memory_timer is not None:
+            self._memory_timer.cancel()
+        self._look_at_memory()
+        loop = asyncio.get_running_loop()
+        self._memory_timer = loop.call_later(MEMORY_EVERY, self._watch_memory)
+
+    def _look_at_memory(self) -> None:
+        held = self.store.held
+        self._memory.look(held.height, held.total)
+
+    def _history(self) -> TickHistory:
+        self._look_at_memory()
+        held, outlook, recording = self.store.held, self._memory.outlook, self.recording()
+        return TickHistory(
+            rows=held.height,
+            bytes=held.height * TICK_BYTES,
+            since=_in_india(held.oldest),
+            free=outlook.free,
+            warning=outlook.warning,
+            journal=recording.journal if recording else None,
+            table=recording.table if recording else None,
+            published_until=_in_india(recording.until) if recording else None,
+        )
 
     def _take_over(self) -> None:
         """Stop older runtimes of this process with which this one would exceed what Kite allows.
@@ -250,6 +290,10 @@ class Runtime:
             shared = self._claims.keys() & claims.keys()
             if any(self._claims[key] + claims[key] > CONNECTIONS_ALLOWED for key in shared):
                 other.give_way()
+
+
+def _in_india(at: int | None) -> dt.datetime | None:
+    return None if at is None else dt.datetime.fromtimestamp(at / SECOND, IST)
 
 
 _registry_lock = threading.Lock()

@@ -2,9 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import datetime as dt
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from kitepolars.ticker.summary import stats_html
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickHistory:
+    """What is held where: in memory, in a recording, in a table of days.
+
+    Parameters
+    ----------
+    rows, bytes
+        Ticks in memory, and about how much of it they take.
+    since
+        The arrival of the first of them, in India; None without one.
+    free
+        Bytes of memory that can still be allocated, by the machine and its control group; None
+        where that is not known.
+    warning
+        When the memory will be full at the present rate, and what to do; empty if that is not
+        within the hour.
+    journal
+        The folder that is recorded into; None if none is.
+    table
+        The table of days that the recorder publishes to; None if it does not.
+    published_until
+        The arrival of the last tick in it, in India; None while there is none.
+
+    Examples
+    --------
+    >>> import kitepolars as kp
+    >>> with kp.sample(speed=None) as ticker:
+    ...     _ = ticker.wait(rows=3_774, timeout=60)
+    ...     history = ticker.stats().history
+    >>> history.rows, f"{history.since:%d %b %Y}", history.journal, history.warning
+    (3774, '20 Nov 2026', None, '')
+    """
+
+    rows: int = 0
+    bytes: int = 0
+    since: dt.datetime | None = None
+    free: int | None = None
+    warning: str = ""
+    journal: Path | None = None
+    table: str | None = None
+    published_until: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +85,8 @@ class Stats:
         Instruments subscribed now.
     orders, gaps
         Distinct order updates; gaps in the data.
+    history
+        What is held where: in memory, in a recording, in a table of days.
     """
 
     messages: int
@@ -56,6 +103,7 @@ class Stats:
     instruments: int
     orders: int
     gaps: int
+    history: TickHistory = field(default_factory=TickHistory)
 
     @property
     def losses(self) -> dict[str, int]:
@@ -69,4 +117,7 @@ class Stats:
         }
 
     def _repr_html_(self) -> str:
-        return stats_html(asdict(self).items())
+        counters = {one.name: getattr(self, one.name) for one in fields(self)}
+        history = counters.pop("history")
+        held = {one.name: getattr(history, one.name) for one in fields(history)[1:]}
+        return stats_html([*counters.items(), *held.items()])

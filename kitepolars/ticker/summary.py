@@ -28,6 +28,7 @@ def ticker_html(
     figures: dict[str, int],
     losses: dict[str, int],
     connections: pl.DataFrame,
+    warning: str = "",
 ) -> str:
     """Return a summary: the state and its time, counters, losses, a row for each connection.
 
@@ -43,6 +44,8 @@ def ticker_html(
         Counters by name; those above 0 are shown in red.
     connections
         The columns of ``ticker.connections()``.
+    warning
+        What else is wrong, in red; empty if nothing is.
     """
     state, colour = ("running", _GOOD) if is_running else ("stopped", _MUTED)
     moment = f"at {at:%H:%M:%S} on {at.day} {at:%b}"
@@ -56,6 +59,8 @@ def ticker_html(
         if lost
         else f'<span style="color:{_MUTED}">nothing lost</span>'
     )
+    if warning:
+        parts.append(f'<span style="color:{_BAD}">{escape(warning)}</span>')
     rows = "".join(_connection_row(row) for row in connections.iter_rows(named=True))
     table = f"<table>{_row('th', _CONNECTION_COLUMNS)}{rows}</table>" if rows else ""
     return (
@@ -63,12 +68,20 @@ def ticker_html(
     )
 
 
-def stats_html(figures: Iterable[tuple[str, int]]) -> str:
-    """Return counters as a table of names and numbers."""
+def stats_html(figures: Iterable[tuple[str, object]]) -> str:
+    """Return counters, times and texts as a table of names and values; absent ones left out."""
     rows = "".join(
-        _row("td", [escape(name.replace("_", " ")), f"{count:,}"]) for name, count in figures
+        _row("td", [escape(name.replace("_", " ")), escape(_shown(value))])
+        for name, value in figures
+        if value is not None and value != ""
     )
     return f"<table>{rows}</table>"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return f"{value:%H:%M:%S} on {value.day} {value:%b}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _connection_row(row: dict[str, object]) -> str:

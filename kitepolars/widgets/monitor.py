@@ -69,6 +69,7 @@ class Monitor(LiveWidget):
             now=reading.now,
             rejected=stats.rejected_packets + stats.rejected_messages,
             dropped=stats.dropped,
+            memory=stats.history.warning,
         )
         content = {
             "word": health.word,
@@ -109,7 +110,7 @@ def _connection(row: dict[str, Any], rates: Rates, now: float) -> dict[str, Any]
 
 def _tiles(reading: Reading, ticks: float | None) -> list[tuple[str, str, str]]:
     stats = reading.stats
-    frame = reading.ticker.frame()
+    frame, history = reading.ticker.frame(), stats.history
     lost = stats.dropped + stats.rejected_packets + stats.rejected_messages
     return [
         ("ticks/s", "–" if ticks is None else f"{ticks:,.0f}", ""),
@@ -118,9 +119,21 @@ def _tiles(reading: Reading, ticks: float | None) -> list[tuple[str, str, str]]:
         ("dropped or rejected", f"{lost:,}", "bad" if lost else ""),
         ("gaps", f"{reading.gaps.height:,}", "warn" if reading.gaps.height else ""),
         ("rows held", f"{frame.height:,}", ""),
+        ("held since", _clock(history.since), ""),
         ("memory of the rows", f"{frame.estimated_size('mb'):,.1f} MB", ""),
+        (
+            "memory free",
+            "–" if history.free is None else f"{history.free / 2**30:,.1f} GiB",
+            "warn" if history.warning else "",
+        ),
         ("order updates", f"{reading.ticker.orders().height:,}", ""),
+        *([("recorded in", history.journal.name, "")] if history.journal else []),
+        *([("published until", _clock(history.published_until), "")] if history.table else []),
     ]
+
+
+def _clock(moment: datetime | None) -> str:
+    return "–" if moment is None else f"{moment:%H:%M:%S}"
 
 
 def _gaps(reading: Reading) -> list[tuple[float, float | None]]:

@@ -15,7 +15,13 @@ from kitepolars.health import Health, Rates
 from patience import PATIENCE
 
 INFY, NIFTY = 408065, 256265
-COUNTERS: Final = {"ticks": 123_456, "messages": 2_345, "connected": 3, "rows": 123_456}
+COUNTERS: Final[dict[str, Any]] = {
+    "ticks": 123_456,
+    "messages": 2_345,
+    "connected": 3,
+    "rows": 123_456,
+}
+COUNTER_NAMES: Final = [field.name for field in fields(Stats) if field.name != "history"]
 
 
 def quote(symbol: str, *trend: float, **others: object) -> dict[str, Any]:
@@ -25,7 +31,7 @@ def quote(symbol: str, *trend: float, **others: object) -> dict[str, Any]:
 
 MOMENT: Final = Moment(
     elapsed=6.2,
-    stats=Stats(**{field.name: COUNTERS.get(field.name, 0) for field in fields(Stats)}),
+    stats=Stats(**{name: COUNTERS.get(name, 0) for name in COUNTER_NAMES}),
     health=Health(word="Healthy", tone="good", why="3 connections open"),
     rates=Rates(2987.0, {0: 12.4, 1: 0.0}, {0: 45_600.0, 1: 0.0}),
     connections=(
