@@ -3,6 +3,7 @@
 import warnings
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,7 @@ import rich
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kitepolars as kp
 from kitepolars.analytics import CANDLES
 from kitepolars.calendar import IST
 from kitepolars.errors import (
@@ -22,6 +24,7 @@ from kitepolars.errors import (
 )
 from kitepolars.feed.account import Account
 from kitepolars.instruments import Instruments, RejectedRowsWarning
+from kitepolars.playback import SAMPLE
 from kitepolars.rest import historical, history
 from kitepolars.rest.history import KITE_INTERVALS, split
 from rest.stand_in import Answer, FakeTime, KiteApi, Request
@@ -96,6 +99,22 @@ def test_it_goes_together_with_live_candles(kite: KiteApi, fake_time: FakeTime) 
     kite.script = [candles(ROWS)]
     live = pl.DataFrame(schema=CANDLES)
     assert pl.concat([fetch(kite, fake_time), live]).height == 2
+
+
+def test_it_goes_together_with_the_candles_of_a_scan(
+    kite: KiteApi, fake_time: FakeTime, tmp_path: Path
+) -> None:
+    kp.publish(SAMPLE, tmp_path)
+    recorded = kp.candles(kp.scan(tmp_path, instruments=[INFY]), "1m")
+    assert recorded.collect_schema() == CANDLES
+    kite.script = [candles(ROWS)]
+    both = pl.concat(
+        [fetch(kite, fake_time, instruments=Instruments.read_csv(DUMP)).lazy(), recorded]
+    )
+    answer = both.collect()
+    assert answer["start"].is_sorted()
+    assert answer["symbol"].unique().to_list() == ["NSE:INFY"]
+    assert answer.height == 2 + recorded.collect().height
 
 
 def test_names(kite: KiteApi, fake_time: FakeTime) -> None:
