@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from kitepolars.rest import Session, generate_session, historical, login_url
     from kitepolars.source import Event
     from kitepolars.ticker import Stats, Ticker, TickHistory
+    from kitepolars.ticker.older_candles import historical_candles, recorded_candles
     from kitepolars.ticker.watched import Alert, FiredAlert
     from kitepolars.wire.views import PacketRun, packets
 
@@ -129,6 +130,7 @@ __all__ = [
     "depth_weighted_price",
     "generate_session",
     "historical",
+    "historical_candles",
     "imbalance",
     "indicators",
     "latest",
@@ -141,6 +143,7 @@ __all__ = [
     "publish",
     "read_journal",
     "realised_volatility",
+    "recorded_candles",
     "replay",
     "returns",
     "run",
@@ -184,11 +187,13 @@ _LOADED_LATE: Final = {
     "demo": "kitepolars.demonstration",
     "generate_session": "kitepolars.rest",
     "historical": "kitepolars.rest",
+    "historical_candles": "kitepolars.ticker.older_candles",
     "login_url": "kitepolars.rest",
     "map_days": "kitepolars.cluster.mapping",
     "packets": "kitepolars.wire.views",
     "publish": "kitepolars.days.publish",
     "read_journal": "kitepolars.recordings.frames",
+    "recorded_candles": "kitepolars.ticker.older_candles",
     "replay": "kitepolars.playback",
     "run": "kitepolars.nesting",
     "sample": "kitepolars.playback",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import Final, Literal, get_args
 
 import polars as pl
@@ -35,6 +36,9 @@ Clock = Literal["exchange_timestamp", "received_at"]
 
 Hours = Literal["exchange", "any"]
 """Which hours have bars: those of the trading calendar, or any."""
+
+OlderCandles = Callable[[int, str, dt.datetime], pl.DataFrame]
+"""Returns candles before a time, given token, interval and that time; none if there are none."""
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _KITE_UNITS: Final = {

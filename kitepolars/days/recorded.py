@@ -56,6 +56,11 @@ class GrowingTable:
         self._unpublished: dict[dt.date, _Unpublished] = {}
         self._lock = Lock()
 
+    def days(self) -> list[dt.date]:
+        """Return the days that are recorded or published, in order."""
+        journal = dict(journal_days(self._recording))
+        return sorted({*self._table.days(), *journal})
+
     def scan(
         self,
         *,

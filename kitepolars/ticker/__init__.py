@@ -32,6 +32,12 @@ from kitepolars.source import Source
 from kitepolars.ticker.alerts import TickerAlerts
 from kitepolars.ticker.answers import TickerAnswers
 from kitepolars.ticker.callbacks import Callbacks, stream
+from kitepolars.ticker.older_candles import (
+    candles_of_days,
+    first_found,
+    has_history,
+    historical_candles,
+)
 from kitepolars.ticker.recording import TickRecorder, recording_of
 from kitepolars.ticker.runtime import Companion, Runtime
 from kitepolars.ticker.sources import (
@@ -49,6 +55,7 @@ from kitepolars.wire.control import KITE_URL
 from kitepolars.wire.layouts import MODES, Mode
 
 if TYPE_CHECKING:
+    from kitepolars.analytics.bars import OlderCandles
     from kitepolars.days.recorded import GrowingTable
     from kitepolars.days.scan import Moment
     from kitepolars.days.storage import StorageOptions
@@ -110,6 +117,8 @@ class Ticker(TickerAlerts, TickerWidgets):
     <Ticker: stopped, 0 instruments, 0 ticks>
     """
 
+    _history_account: Account | None = None
+
     def __init__(
         self,
         api_key: str | None = None,
@@ -151,6 +160,7 @@ class Ticker(TickerAlerts, TickerWidgets):
                 flush=flush,
             )
         self._compose(runtime, instruments=names, default_mode=mode, limits=request.limits)
+        self._history_account = accounts[0] if accounts and has_history(url) else None
         if recorder is not None and instruments is None:
             name = NameGiver(partial(setattr, self, "instruments"))
             runtime.source.deliver_to(name, first=True)
@@ -339,6 +349,9 @@ class Ticker(TickerAlerts, TickerWidgets):
         secret = as_secret(token)
         del token  # a traceback may show the locals of any frame
         self._runtime.call(self._runtime.live.set_access_token, secret, account)
+        own = self._history_account
+        if own is not None and account in {None, own.name}:
+            self._history_account = Account(own.name, own.api_key, secret)
 
     # -- subscriptions ---------------------------------------------------------------------
 
@@ -522,12 +535,28 @@ class Ticker(TickerAlerts, TickerWidgets):
         >>> ticks["symbol"].unique().to_list()
         ['NSE:INFY']
         """
+        recorded = self._growing(self._recorded_in(), self._published_to(table), storage_options)
+        return recorded.scan(start=start, end=end, instruments=instruments)
+
+    def _growing(
+        self, folder: Path, table: str, storage_options: StorageOptions | None = None
+    ) -> GrowingTable:
         from kitepolars.days.recorded import GrowingTable  # noqa: PLC0415 - loaded on use
 
-        folder, path = self._recorded_in(), self._published_to(table)
-        if (folder, path) not in self._scans:
-            self._scans[folder, path] = GrowingTable(folder, path, storage_options)
-        return self._scans[folder, path].scan(start=start, end=end, instruments=instruments)
+        if (folder, table) not in self._scans:
+            self._scans[folder, table] = GrowingTable(folder, table, storage_options)
+        return self._scans[folder, table]
+
+    def _older_candles(self) -> OlderCandles | None:
+        """Return what has candles before the ticker's own, or None if nothing has; for views."""
+        known: list[OlderCandles] = []
+        recording = self._runtime.recording()
+        if recording is not None and recording.table is not None:
+            recorded = self._growing(recording.journal, recording.table)
+            known.append(candles_of_days(recorded.scan, recorded.days, hours=self.hours))
+        if self._history_account is not None:
+            known.append(historical_candles(self._history_account))
+        return first_found(known)
 
     def _published_to(self, table: str | PathLike[str] | None) -> str:
         """Return a table, by default the one that the recorder publishes to."""

@@ -11,6 +11,7 @@ import polars as pl
 from kitepolars.instruments import SomeInstruments
 
 if TYPE_CHECKING:
+    from kitepolars.analytics.bars import OlderCandles
     from kitepolars.widgets import (
         AlertsPanel,
         Chart,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         OptionChain,
         TimeAndSales,
     )
-    from kitepolars.widgets.chart import OlderCandles
     from kitepolars.widgets.reading import WatchedTicker
 
 
@@ -112,6 +112,8 @@ class TickerWidgets:
             Older candles of this interval with the columns of `candles`, for example from
             `kp.historical`; or a function that returns them, given the token, the interval and
             the time before which they are wanted, when the chart is scrolled to its beginning.
+            By default the days that the ticker's recorder publishes (`kp.recorded_candles`), then
+            Kite's history of its first account (`kp.historical_candles`), if it has them.
         studies
             Indicators, such as ``["ema(20)", "rsi"]``. By default those last chosen in this
             browser.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ import traitlets
 
 from kitepolars.alerting.conditions import crosses
 from kitepolars.analytics import CandleBuilder, Clock, Hours
-from kitepolars.analytics.bars import parse_interval
+from kitepolars.analytics.bars import OlderCandles, parse_interval
 from kitepolars.calendar import SECOND
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
@@ -67,8 +67,6 @@ MARKS_EVERY: Final = 1.0
 """Seconds after which levels, orders and gaps are looked at again."""
 
 Bars = npt.NDArray[np.float64]
-OlderCandles = Callable[[int, str, dt.datetime], pl.DataFrame]
-"""Returns candles before a time, given token, interval and that time; none if there are none."""
 
 
 class LiveBars:
@@ -128,7 +126,8 @@ class Chart(InstrumentView):
         Older candles of this interval with the columns of ``candles()``, for example from
         ``kp.historical``; a live bar replaces an older one of the same time. Or a function that
         returns them, given the token, the interval and the time before which they are wanted: it
-        is called, on a thread of the widgets, when the chart is scrolled to its beginning.
+        is called, on a thread of the widgets, when the chart is scrolled to its beginning. By
+        default what the ticker has: the days that its recorder publishes, then Kite's history.
     studies
         Indicators, such as ``["ema(20)", "rsi"]``: names from
         `kitepolars.widgets.studies.STUDY_KINDS`. By default those last chosen in this browser.
@@ -187,7 +186,7 @@ class Chart(InstrumentView):
             own = _checked_history(history).partition_by("instrument_token", as_dict=True)
             self._histories = {(key[0], every): frame for key, frame in own.items()}
         else:
-            self._older = history
+            self._older = history or ticker._older_candles()  # noqa: SLF001 - as for `_now`
         self._asked: set[tuple[int, str]] = set()
         self._studies: tuple[ChartStudy, ...] = ()
         self._redraw = False

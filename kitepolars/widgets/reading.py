@@ -15,6 +15,7 @@ import polars as pl
 from kitepolars.alerting.conditions import Condition
 from kitepolars.alerting.messages import Fired
 from kitepolars.analytics import Hours
+from kitepolars.analytics.bars import OlderCandles
 from kitepolars.options import ListedChain
 
 FIRED_SHOWN: Final = 200
@@ -186,6 +187,10 @@ class WatchedTicker(Protocol):
 
     def _held(self) -> HeldTicks:
         """Return the ticks held now."""
+        ...
+
+    def _older_candles(self) -> OlderCandles | None:
+        """Return what has candles before the ticker's own."""
         ...
 
     def _listed_chain(
