@@ -52,4 +52,5 @@ per_minute = (
 print(per_minute)
 
 assert per_minute["ticks"].sum() > 200
+assert infy.collect()["symbol"].unique().to_list() == ["NSE:INFY"]
 assert_frame_equal(infy.collect(), kp.scan(days, instruments=["NSE:INFY"]).collect())
