@@ -173,10 +173,12 @@ function render({ model, el }) {
   chart.subscribeCrosshairMove((event) => {
     hovered = event.time === undefined ? null : event.logical;
     link.dirty();
-    if (!event.sourceEvent) return; // another chart moved it
-    const time = hovered === null ? null : event.time;
+    if (event.sourceEvent) shareCrosshair(hovered === null ? null : event.time);
+  }); // without a source another chart moved it, or the pointer left
+  canvas.addEventListener("pointerleave", () => shareCrosshair(null));
+  function shareCrosshair(time) {
     document.dispatchEvent(new CustomEvent(CROSSHAIR, { detail: { root, time } }));
-  });
+  }
   function followCrosshair({ detail }) {
     if (detail.root === root || !data.length) return;
     const bar = detail.time === null ? null : data[barAt(data, detail.time)];

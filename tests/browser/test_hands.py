@@ -82,3 +82,52 @@ def test_keys_reach_the_filter_the_rows_and_the_chart(open_notebook: Opener) -> 
     notebook.wait_for("document.querySelector('.kp-count').textContent.endsWith('instruments')")
     page.locator(".kp-canvas").press("/")
     notebook.wait_for("document.activeElement.ariaLabel === 'Instrument'")
+
+
+def test_two_charts_share_a_crosshair(open_notebook: Opener) -> None:
+    charts = (
+        "ticker.chart('NSE:INFY', '1s', height=180), ticker.chart('NSE:SBIN', '1s', height=180)"
+    )
+    notebook = open_notebook(START, f"ipywidgets.VBox([{charts}])")
+    notebook.run(0)
+    notebook.run(1)
+    page = notebook.page
+    both = "[...document.querySelectorAll('.kp-chart')]"
+    notebook.wait_for(f"{both}.length === 2 && {both}.every((c) => Number(c.dataset.bars) > 8)")
+    canvas = page.locator(".kp-canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    last = box["x"] + box["width"] - 130  # left of the prices and the empty bars
+    page.mouse.move(last - 10, box["y"] + 60)
+    page.mouse.move(last, box["y"] + 60)
+    notebook.wait_for(f"Number({both}[1].dataset.crosshair) > 0")
+    page.mouse.move(box["x"] + 100, box["y"] - 40)
+    notebook.wait_for(f"{both}[1].dataset.crosshair === ''")
+
+
+def test_arrows_in_the_table_lead_chart_and_ladder(open_notebook: Opener) -> None:
+    views = "ticker.chart('NSE:INFY', every='1s', height=160), ticker.ladder('NSE:INFY')"
+    notebook = open_notebook(
+        START, f"ipywidgets.VBox([ticker.watch(['NSE:INFY', 'NSE:SBIN'], height=90), {views}])"
+    )
+    notebook.run(0)
+    notebook.run(1)
+    page = notebook.page
+    legend = "document.querySelector('.kp-legend')?.textContent"
+    ladder = "document.querySelector('.kp-ladder .kp-title')?.textContent"
+    notebook.wait_for("document.querySelectorAll('.kp-table .kp-row .kp-symbol').length > 1")
+    page.locator(".kp-table .kp-row", has_text="INFY").click()
+    page.keyboard.press("ArrowDown")
+    notebook.wait_for(f"{legend}?.startsWith('SBIN') && {ladder} === 'SBIN NSE'")
+    page.keyboard.press("ArrowUp")
+    notebook.wait_for(f"{legend}?.startsWith('INFY') && {ladder} === 'INFY NSE'")
+    page.keyboard.press("End")
+    notebook.wait_for(f"{legend}?.startsWith('SBIN') && {ladder} === 'SBIN NSE'")
+    box = page.get_by_label("Instrument", exact=True)
+    box.click()
+    box.press_sequentially("reliance")
+    notebook.wait_for("document.querySelector('.kp-menu .kp-hit')?.textContent.includes('RELI')")
+    box.press("Escape")
+    notebook.wait_for("document.querySelector('.kp-chart .kp-menu').hidden")
+    notebook.wait_for(f"{legend}.startsWith('SBIN')")
