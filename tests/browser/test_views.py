@@ -194,6 +194,21 @@ def test_after_a_restart_the_old_view_has_a_notice_and_a_second_run_is_live(
 
 
 @pytest.mark.thorough
+def test_a_dashboard_whose_kernel_is_gone_says_so_without_broken_images(
+    open_notebook: Opener,
+) -> None:
+    notebook = open_notebook(DEMO, "ticker.dashboard('NSE:INFY', every='1s')")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.wait_sequence(TABLE, 2)
+    notebook.restart_kernel()
+    boxes = "[...document.querySelectorAll('.jupyter-widgets-disconnected')]"
+    notebook.wait_for(f"document.querySelector('{TABLE}.kp-stale') && {boxes}.length > 3")
+    marks = f"{boxes}.map((box) => getComputedStyle(box, '::before').content)"
+    assert set(notebook.page.evaluate(marks)) == {"none"}
+
+
+@pytest.mark.thorough
 def test_an_interrupted_cell_leaves_the_view_alive(open_notebook: Opener) -> None:
     notebook = open_notebook(DEMO, "LiveTable(ticker)", HELD + BUSY["sleep"])
     notebook.run(0)
