@@ -9,6 +9,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -76,6 +77,8 @@ def test_the_blocks_of_a_page_run(
     names: dict[str, Any] = {"__name__": "__page__"}
     for line, code in blocks(page):
         run(page, line, code, names)
+    left = [thread.name for thread in threading.enumerate() if "kitepolars" in thread.name]
+    assert not left, "the page leaves a ticker or an exchange running"
 
 
 def test_the_readme_has_a_block_that_runs() -> None:

@@ -7,7 +7,7 @@
 #
 # Messages may wait to be decoded together: by default 50 ms, which is cheapest, and 7 ms while
 # there is a callback. `Flush(interval=…)` is the longest that one waits. A reader that asks
-# (`frame()`, `latest()`) never waits for it.
+# (`frame()`, `latest()`) never waits for it, nor does a message that comes after a pause.
 
 # %%
 import time
@@ -19,7 +19,7 @@ import kitepolars as kp
 from kitepolars.sim import SimulatedKite
 
 INSTRUMENTS = 500
-exchange = SimulatedKite(rate=2)
+exchange = SimulatedKite(rate=2, interval=0.005)  # a steady stream: a message every 5 ms
 exchange.start()
 tokens = exchange.instruments.instrument_token[:INSTRUMENTS].tolist()
 
