@@ -126,4 +126,4 @@ def test_a_copy_with_changed_cells_is_recognised(shipped: Path, tmp_path: Path) 
 def test_the_real_notebooks_are_found() -> None:
     names = [path.stem for path in lab.notebooks()]
     assert names[0] == "01-quickstart"
-    assert len(names) == len(set(names)) == 9
+    assert len(names) == len(set(names)) == 10

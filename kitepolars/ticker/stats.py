@@ -21,7 +21,7 @@ class TickHistory:
         The arrival of the first of them, in India; None without one.
     free
         Bytes of memory that can still be allocated, by the machine and its control group; None
-        where that is not known.
+        where that is not known. Not compared: two tickers with the same ticks have equal counters.
     warning
         When the memory will be full at the present rate, and what to do; empty if that is not
         within the hour.
@@ -45,7 +45,7 @@ class TickHistory:
     rows: int = 0
     bytes: int = 0
     since: dt.datetime | None = None
-    free: int | None = None
+    free: int | None = field(default=None, compare=False)
     warning: str = ""
     journal: Path | None = None
     table: str | None = None

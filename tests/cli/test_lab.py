@@ -12,7 +12,7 @@ def test_the_notebooks_are_copied_and_changed_ones_are_named(
 ) -> None:
     folder = tmp_path / "mine"
     assert cli.main(["lab", str(folder), "--copy-only"]) == 0
-    assert f"9 notebooks copied to {folder}" in capsys.readouterr().out
+    assert f"10 notebooks copied to {folder}" in capsys.readouterr().out
     changed = folder / "01-quickstart.ipynb"
     changed.write_text("{}")
     assert cli.main(["lab", str(folder), "--copy-only"]) == 0
@@ -40,7 +40,7 @@ def test_jupyterlab_is_started_in_the_folder(
     assert ("--allow-root" in said) == ("--allow-root" in options)
     folder = tmp_path / "kitepolars-notebooks"
     assert str(folder) in said
-    assert len(list(folder.glob("*.ipynb"))) == 9
+    assert len(list(folder.glob("*.ipynb"))) == 10
 
 
 def test_without_jupyterlab_the_extra_is_named_in_one_line(
