@@ -169,12 +169,12 @@ SHOWN: Final = 5
 
 
 def _append(
-    _app: Sphinx, _what: str, name: str, _thing: object, _options: object, lines: list[str]
+    _app: Sphinx, what: str, name: str, _thing: object, _options: object, lines: list[str]
 ) -> None:
     """Write columns, cost and examples below a description."""
     if frame := returned_frames.returned().get(name):
         lines += ["", f"**Columns**: :ref:`{frame.anchor}`.", ""]
-    if name in costs():
+    if name in costs() and what != "exception":
         lines += ["", f"**Cost**: {costs()[name]}.", ""]
     used = usage.examples().get(name, [])
     if not used:
