@@ -157,7 +157,7 @@ def machine_table(results: Results) -> str:
         ("load while measuring (ours included)", f"{min(loads):.1f} … {max(loads):.1f}"),
         ("Python", machine["python"]),
         ("packages", packages),
-        ("commit", machine["commit"]),
+        ("commit", ", ".join(dict.fromkeys(it["machine"]["commit"] for it in results.values()))),
     ]
     return _table(("", ""), rows)
 
