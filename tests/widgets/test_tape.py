@@ -24,15 +24,21 @@ def rows_shown(page: Page, width: int) -> np.ndarray[tuple[int, int], np.dtype[n
     return np.frombuffer(b"".join(parts)).reshape(-1, width)
 
 
-def test_time_and_sales_lists_each_trade_once(
-    ticker: kp.Ticker, publisher: Publisher, show: Show
-) -> None:
-    page = show(TimeAndSales(ticker, INFY, publisher=publisher))
+def rows_after_three_updates(
+    page: Page, width: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     page.say("ready")
     page.wait(lambda each: each["kind"] == "snapshot")
     for _ in range(3):
         page.wait(lambda each: each.get("added"), beyond=len(page.received))
-    rows = rows_shown(page, 4)
+    return rows_shown(page, width)
+
+
+def test_time_and_sales_lists_each_trade_once(
+    ticker: kp.Ticker, publisher: Publisher, show: Show
+) -> None:
+    page = show(TimeAndSales(ticker, INFY, publisher=publisher))
+    rows = rows_after_three_updates(page, 4)
     own = ticker.frame().filter(pl.col("instrument_token") == INFY)
     expected = time_and_sales(own).head(len(rows))
     np.testing.assert_array_equal(rows[:, 1], expected["price"].to_numpy())
@@ -46,11 +52,7 @@ def test_the_depth_map_draws_each_book_once(
     ticker: kp.Ticker, publisher: Publisher, show: Show
 ) -> None:
     page = show(DepthMap(ticker, RELIANCE, publisher=publisher))
-    page.say("ready")
-    page.wait(lambda each: each["kind"] == "snapshot")
-    for _ in range(3):
-        page.wait(lambda each: each.get("added"), beyond=len(page.received))
-    rows = rows_shown(page, 22)
+    rows = rows_after_three_updates(page, 22)
     own = ticker.frame().filter(pl.col("instrument_token") == RELIANCE)
     books = book_history(own).head(len(rows))
     np.testing.assert_array_equal(rows[:, 1:], books.drop("received_at").to_numpy())
