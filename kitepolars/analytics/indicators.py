@@ -79,7 +79,8 @@ def volume_delta() -> pl.Expr:
 
         If the frame has ``exchange_timestamp`` or ``received_at``, the first tick of a day counts
         from 0, whatever the count of the day before; a cached one (``is_snapshot``) is null,
-        because its volume was traded before it was received. A day begins at 09:00 IST.
+        because its volume was traded before it was received. A day begins at 09:00 IST, and a
+        packet whose ``last_trade_time`` is of an earlier day still belongs to that day.
 
     Notes
     -----
@@ -128,13 +129,18 @@ def _previous(values: pl.Expr) -> pl.Expr:
 
 
 def _trading_day() -> pl.Expr:
-    """Return the number of the day, by the exchange's time where valid; null without times."""
-    exchange, received = (
+    """Return the number of the day in which the volume was traded; null without times.
+
+    The last trade says it, where its time is valid; else the exchange's time, else the arrival.
+    """
+    traded, exchange, received = (
         pl.coalesce(cs.by_name(name, require_all=False).dt.epoch("us"), pl.lit(None, pl.Int64))
-        for name in ("exchange_timestamp", "received_at")
+        for name in ("last_trade_time", "exchange_timestamp", "received_at")
     )
-    is_valid = (exchange >= EARLIEST_TIME) & ((exchange - received).fill_null(0) <= MAX_AHEAD)
-    time = pl.when(is_valid).then(exchange).otherwise(received)
+    time = received
+    for claimed in (exchange, traded):
+        is_valid = (claimed >= EARLIEST_TIME) & ((claimed - time).fill_null(0) <= MAX_AHEAD)
+        time = pl.when(is_valid).then(claimed).otherwise(time)
     return (time + IST_OFFSET - _DAY_BEGINS) // DAY
 
 

@@ -114,7 +114,7 @@ class _PreparedSlab:
         return self._made
 
     def _make(self) -> None:
-        with suppress(MemoryError):  # whoever takes it tries again, and raises it
+        with suppress(MemoryError):  # taking the buffer tries again, and raises it
             slab = np.zeros(self.size, np.uint8)
             for start in range(0, self.size, _PIECE_BYTES):
                 if self._is_taken:

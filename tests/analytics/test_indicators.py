@@ -17,6 +17,7 @@ from kiteconnect import KiteTicker
 
 from kitepolars.analytics import change, realised_volatility, returns, volume_delta, vwap
 from kitepolars.errors import ConfigError
+from kitepolars.frames.schema import TIMESTAMP
 
 TicksOf = Callable[..., pl.DataFrame]
 
@@ -89,6 +90,17 @@ def test_the_volume_before_nine_is_of_the_day_before(ticks_of: TicksOf) -> None:
     before = ticks_of(("08:30:00", 1.0, 60), day=21)
     days = [ticks_of(("10:00:00", 1.0, 60)), before, ticks_of(("09:15:00", 1.0, 90), day=21)]
     assert over(pl.concat(days), volume_delta()) == [None, 0, 90]
+
+
+def test_a_packet_without_a_trade_of_its_day_begins_no_day(ticks_of: TicksOf) -> None:
+    friday = ticks_of(("15:29:50", 1.0, 60))
+    traded = friday["exchange_timestamp"].item()
+    days = [friday.with_columns(last_trade_time="exchange_timestamp")]
+    stale = ticks_of(("17:00:00", 1.0, 60), day=22)
+    days.append(stale.with_columns(last_trade_time=pl.lit(traded).cast(TIMESTAMP)))
+    evening = ticks_of(("18:15:01", 1.0, 10), ("18:16:02", 1.0, 30), day=22)
+    days.append(evening.with_columns(last_trade_time="exchange_timestamp"))
+    assert over(pl.concat(days, how="diagonal"), volume_delta()) == [None, 0, 10, 20]
 
 
 @pytest.mark.parametrize("wrong", [dt.timedelta(days=1), dt.timedelta(days=-20_000)])
