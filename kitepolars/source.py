@@ -182,6 +182,7 @@ class Lost(NamedTuple):
     """Data of instruments may be missing from a moment on: the beginning of a gap.
 
     The same loss may be delivered again, with another `at`: what came in between did not end it.
+    Where that is certain to happen, it `continues` until then.
 
     Parameters
     ----------
@@ -197,6 +198,9 @@ class Lost(NamedTuple):
         Why.
     instrument_tokens
         The instruments concerned; none where only order updates may be missing.
+    continues
+        Whether no packet ends it before it has been delivered again: what comes first may have
+        been sent before what is missing.
     """
 
     at: int
@@ -205,6 +209,7 @@ class Lost(NamedTuple):
     since: int
     reason: str
     instrument_tokens: tuple[int, ...]
+    continues: bool = False
 
 
 class Stopped(NamedTuple):

@@ -2,7 +2,7 @@
 
 The server drops what is not read in time. After a stall of the loop, nothing says what it dropped:
 the loss is delivered at once, and again when the buffers are empty. What they held comes before the
-messages that are missing, and does not end the gap.
+messages that are missing, so the gap continues until then.
 """
 
 from __future__ import annotations
@@ -60,11 +60,19 @@ class Losses:
                 timer.cancel()
         self._clock.stop()
 
-    def deliver(self, link: Link, since: int, reason: str, tokens: tuple[int, ...]) -> None:
+    def deliver(
+        self,
+        link: Link,
+        since: int,
+        reason: str,
+        tokens: tuple[int, ...],
+        *,
+        continues: bool = False,
+    ) -> None:
         """Deliver a loss of instruments of a connection."""
         account = link.account.credentials.name
-        lost = Lost(self._source.now(), link.index, account, since, reason, tokens)
-        self._source.deliver(lost)
+        now = self._source.now()
+        self._source.deliver(Lost(now, link.index, account, since, reason, tokens, continues))
 
     def lose(self, link: Link, failure: Failure, *, was_open: bool) -> None:
         """Deliver the loss of a connection's instruments, or of order updates alone."""
@@ -112,7 +120,7 @@ class Losses:
                 tokens = self._planner.tokens(link.index)
                 suspected = (since(link), reason, tokens)
                 self._suspected[link.index] = suspected
-                self.deliver(link, *suspected)
+                self.deliver(link, *suspected, continues=True)
         if self._settling is not None:
             self._settling.cancel()
         self._settling = asyncio.get_running_loop().call_later(SETTLING, self._settle_all)

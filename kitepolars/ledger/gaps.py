@@ -58,11 +58,12 @@ class Gap:
 
 
 class _Open:
-    """A gap some of whose instruments have not had a packet."""
+    """A gap some of whose instruments have not had a packet, or that continues all the same."""
 
-    def __init__(self, gap: Gap, tokens: Iterable[int]) -> None:
+    def __init__(self, gap: Gap, tokens: Iterable[int], *, continues: bool) -> None:
         self.gap = gap
         self.waiting = set(tokens)
+        self.continues = continues
 
     def arrived(self, tokens: Iterable[int], at: int) -> None:
         """Take note that instruments of it have had a packet, the first of them at a time."""
@@ -118,6 +119,7 @@ class Gaps:
         elif isinstance(record, ConnectionChanged):
             is_open = record.state is ConnectionState.OPEN
             (self._connected.add if is_open else self._connected.discard)(record.connection)
+            self._resume(record.connection)
         elif isinstance(record, Lost):
             self._lose(record)
         elif not self._open:
@@ -159,6 +161,7 @@ class Gaps:
                 entry.gap.started_at,
                 entry.gap.reason,
                 tuple(entry.waiting),
+                entry.continues,
             )
             for entry in self._open
         ]
@@ -167,7 +170,7 @@ class Gaps:
         """Take note of the first packets of instruments: instrument token → when it was read."""
         for entry in self._open:
             came = entry.waiting & first.keys()
-            if came:
+            if came and not entry.continues:
                 entry.arrived(came, min(first[token] for token in came))
         self._close()
 
@@ -192,11 +195,25 @@ class Gaps:
             account, since = record.account, record.since
             gap = Gap(record.connection, account, since, None, record.reason, count, len(tokens))
             self._closed = [gap for gap in self._closed if not _is_same(gap, record)]
-            self._open = [*others, _Open(gap, tokens)]
-        if not record.instrument_tokens:
-            self._unheard.add(record.connection)
-        elif not self.decoded and record.connection in self._connected:
-            self._subscribed[record.connection].update(tokens)
+            entry = _Open(gap, tokens, continues=record.continues)
+            self._open = [*others, entry]
+            if not record.continues:
+                self._listen(entry)
+
+    def _listen(self, entry: _Open) -> None:
+        """Let a gap end with what its connection delivers, where no packet can end it."""
+        connection = entry.gap.connection
+        if not entry.gap.instruments:
+            self._unheard.add(connection)
+        elif not self.decoded and connection in self._connected:
+            self._subscribed[connection].update(entry.waiting)
+
+    def _resume(self, connection: int) -> None:
+        """Let packets end the gaps of a connection: a process that was killed repeats no loss."""
+        for entry in self._open:
+            if entry.continues and entry.gap.connection == connection:
+                entry.continues = False
+                self._listen(entry)
 
     def _hear_block(self, block: MessageBlock) -> None:
         if self._unheard or self._subscribed:

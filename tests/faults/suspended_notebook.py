@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import kitepolars as kp
 from faults.soak import TOKENS, Account
-from kitepolars.feed import clock, manager
+from kitepolars.feed import clock, losses
 from patience import PATIENCE
 
 SUBSCRIBED = TOKENS[:600]
@@ -32,7 +32,7 @@ def answer(line: str) -> None:
 def main(url: str) -> None:
     """Follow the market."""
     vars(clock)["_STALL_AFTER"] = int(NOTICED_AFTER * 1e9)  # three seconds are long
-    vars(manager)["SETTLING"] = 0.3
+    vars(losses)["SETTLING"] = 0.3
     account = Account()
     ticker = kp.Ticker("key", "token", url=url, instruments=kp.Instruments.from_records([]))
     ticker.on_batch(account.take)

@@ -126,3 +126,35 @@ def test_a_loss_of_order_updates_that_is_delivered_again_did_not_end_in_between(
     assert shown(gaps) == [(0, None, 0, 0)]
     gaps.take(Heartbeats(12, 0, 1))
     assert shown(gaps) == [(0, 12, 0, 0)]
+
+
+def test_a_loss_that_continues_does_not_end_before_it_is_delivered_again() -> None:
+    gaps = Gaps()
+    gaps.take(lost(0, 1, 2)._replace(continues=True))
+    gaps.arrived({1: 8, 2: 8})
+    assert shown(gaps) == [(0, None, 2, 2)]
+    assert [record.continues for record in gaps.records(9)] == [True]
+    gaps.take(lost(0, 1, 2))
+    gaps.arrived({1: 11, 2: 12})
+    assert shown(gaps) == [(0, 11, 2, 0)]
+
+
+def test_a_loss_of_order_updates_that_continues_does_not_end_with_a_heartbeat() -> None:
+    gaps = Gaps()
+    gaps.take(lost(0)._replace(continues=True))
+    gaps.take(Heartbeats(9, 0, 1))
+    assert shown(gaps) == [(0, None, 0, 0)]
+    gaps.take(lost(0))
+    gaps.take(Heartbeats(12, 0, 1))
+    assert shown(gaps) == [(0, 12, 0, 0)]
+
+
+def test_a_loss_that_nobody_delivers_again_ends_after_the_next_connection() -> None:
+    gaps = Gaps()
+    gaps.take(lost(0, 1)._replace(continues=True))
+    gaps.take(lost(1)._replace(continues=True))
+    for connection in (0, 1):  # of a recorder that was killed meanwhile
+        gaps.take(ConnectionChanged(20, connection, "main", ConnectionState.OPEN, "wss://…", 1, 0))
+    gaps.arrived({1: 23})
+    gaps.take(Heartbeats(24, 1, 1))
+    assert shown(gaps) == [(0, 23, 1, 0), (1, 24, 0, 0)]
