@@ -34,6 +34,9 @@ help: ## show this list
 demo: $(RUNTIME) ## ten seconds of 9,000 simulated instruments, live in the terminal
 	@$(VENV_PYTHON) -m kitepolars demo $(ARGS)
 
+# What continuous integration asks of the tests in a browser.
+BROWSER :=
+
 SLOW := tests/notebooks tests/examples tests/benchmarks tests/release tests/widgets/test_memory.py tests/cli/test_demo.py \
 	tests/test_process.py tests/cluster tests/days/test_storage.py tests/faults/test_soak.py tests/test_canary.py
 
@@ -46,7 +49,7 @@ test-slow: $(DEV) ## notebooks, examples, demonstrations, benchmarks
 	$(VENV_PYTHON) -P -m pytest $(SLOW) $(ARGS)
 
 test-browser: $(DEV) ## widgets in a real JupyterLab in a real browser (Chromium)
-	$(VENV_PYTHON) -P -m pytest tests/browser $(ARGS)
+	$(VENV_PYTHON) -P -m pytest tests/browser $(BROWSER) $(ARGS)
 
 docs: $(DOCS) ## the documentation, into docs/_build/html; ARGS=PAGE executes some pages only
 	$(VENV_PYTHON) docs/build.py $(ARGS)
@@ -56,7 +59,7 @@ test-frontends: $(FRONTENDS) ## widgets in Notebook 7, Voilà and marimo in a re
 
 test-docs: $(DEV) ## build the documentation and open it in Chromium
 	$(VENV_PYTHON) docs/build.py
-	$(VENV_PYTHON) -P -m pytest tests/docs/test_site.py $(ARGS)
+	$(VENV_PYTHON) -P -m pytest tests/docs/test_site.py $(BROWSER) $(ARGS)
 
 lint: $(DEV) ## ruff check, ruff format --check, mypy --strict
 	$(VENV_PYTHON) -m ruff check .
