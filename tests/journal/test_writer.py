@@ -6,6 +6,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -121,28 +122,40 @@ def test_closing_twice_is_harmless(tmp_path: Path) -> None:
         writer.close()
 
 
-def test_a_segment_ends_at_its_size_and_is_compressed(tmp_path: Path) -> None:
-    with writing(tmp_path, segment_bytes=2_000) as writer:
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a journal of 100 messages in segments of about 2,000 bytes."""
+    folder = tmp_path_factory.mktemp("segmented")
+    with writing(folder, segment_bytes=2_000) as writer:
         writer.take(Subscribed(NOON, Mode.FULL, (1, 2)))
         for number in range(100):
             writer.take(ticks(number, NOON))
         assert writer.flush(PATIENCE)
-        eventually(lambda: len(list(tmp_path.glob(f"*/*{OPEN}"))) == 1)
-    found = segments(tmp_path)
+        eventually(lambda: len(list(folder.glob(f"*/*{OPEN}"))) == 1)
+    return folder
+
+
+def test_a_segment_ends_at_its_size_and_is_compressed(segmented: Path) -> None:
+    found = segments(segmented)
     assert len(found) > 2
     assert [segment.is_compressed for segment in found] == [True] * (len(found) - 1) + [False]
-    again = read_records(tmp_path)
+
+
+def test_no_record_is_lost_between_segments(segmented: Path) -> None:
+    again = read_records(segmented)
     assert [record for record in again if isinstance(record, Messages)] == [
         ticks(number, NOON) for number in range(100)
     ]
-    # each segment can be read by itself: it begins with what is subscribed
-    for segment in found:
+    assert [entry.sequence for entry in read_entries(segmented)] == list(range(len(again)))
+
+
+def test_each_segment_can_be_read_by_itself(segmented: Path) -> None:
+    for segment in segments(segmented):
         first, *_ = read_records(segment.path)
         assert first == Subscribed(NOON, Mode.FULL, (1, 2))
         header = segment.header()
         assert header is not None
         assert header.sequence == segment.sequence
-    assert [entry.sequence for entry in read_entries(tmp_path)] == list(range(len(again)))
 
 
 def test_a_new_day_has_its_own_folder_with_the_listing_and_the_subscriptions(
@@ -415,47 +428,76 @@ def test_records_are_written_while_the_disk_is_synced(tmp_path: Path, error: int
     assert bool(told) == (error is not None)
 
 
-@QUICK
-def test_while_the_disk_is_full_the_newest_records_are_kept_and_can_be_asked_for(
-    tmp_path: Path,
-) -> None:
-    disk = FailingDisk()
-    with writing(tmp_path, disk=disk, queue_bytes=2_000) as writer:
-        writer.take(Subscribed(NOON, Mode.FULL, (1, 2)))
-        writer.take(SnapshotsExpected(NOON, 1, (2,)))
-        writer.take(ticks(0, NOON))
-        assert writer.flush(PATIENCE)
-        assert writer.unwritten(0, 2**20) == b""
-        disk.room = 0
-        writer.take(ticks(1, NOON + 1))
-        eventually(lambda: writer.stats().failure)
-        seen = 4
-        for number in range(2, 100):
-            writer.take(ticks(number, NOON + number))
-            eventually(partial(has_unwritten, writer, number + 2))
-            for entry in Scan().feed(writer.unwritten(seen, 2**20)):  # as a follower does
-                seen = entry.sequence + 1
-                if isinstance(record := decode(entry), Messages):
-                    assert plain(record) == ticks(number, NOON + number)
-        assert seen == 102
-        assert writer.stats().waiting_bytes <= 2_000
-        dropped = writer.stats().not_recorded
-        assert 0 < dropped < 99
-        disk.room = 2**40
-        assert writer.flush(PATIENCE)
-    kept = read_records(tmp_path)
-    messages = [record for record in kept if isinstance(record, Messages)]
+@dataclass(frozen=True)
+class Outage:
+    """A journal whose disk was full for 99 messages, and what its writer said meanwhile."""
+
+    folder: Path
+    followed: list[Record]
+    next_sequence: int
+    waiting_bytes: int
+    dropped: int
+
+
+@pytest.fixture(scope="module")
+def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
+    folder, disk = tmp_path_factory.mktemp("outage"), FailingDisk()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kitepolars.journal.writer.RETRY", 0.01)
+        with writing(folder, disk=disk, queue_bytes=2_000) as writer:
+            writer.take(Subscribed(NOON, Mode.FULL, (1, 2)))
+            writer.take(SnapshotsExpected(NOON, 1, (2,)))
+            writer.take(ticks(0, NOON))
+            assert writer.flush(PATIENCE)
+            assert writer.unwritten(0, 2**20) == b""
+            disk.room = 0
+            writer.take(ticks(1, NOON + 1))
+            eventually(lambda: writer.stats().failure)
+            followed, seen = list[Record](), 4
+            for number in range(2, 100):
+                writer.take(ticks(number, NOON + number))
+                eventually(partial(has_unwritten, writer, number + 2))
+                for entry in Scan().feed(writer.unwritten(seen, 2**20)):  # as a follower does
+                    seen = entry.sequence + 1
+                    followed.append(plain(decode(entry)))
+            stats = writer.stats()
+            disk.room = 2**40
+            assert writer.flush(PATIENCE)
+    yield Outage(folder, followed, seen, stats.waiting_bytes, stats.not_recorded)
+
+
+def test_a_follower_reads_each_message_while_the_disk_is_full(outage: Outage) -> None:
+    assert [record for record in outage.followed if isinstance(record, Messages)] == [
+        ticks(number, NOON + number) for number in range(2, 100)
+    ]
+    assert outage.next_sequence == 102
+
+
+def test_what_waits_for_a_full_disk_is_bounded(outage: Outage) -> None:
+    assert outage.waiting_bytes <= 2_000
+    assert 0 < outage.dropped < 99
+
+
+def test_the_newest_messages_are_written_once_the_disk_has_room(outage: Outage) -> None:
+    messages = [record for record in read_records(outage.folder) if isinstance(record, Messages)]
     assert messages == [
         ticks(0, NOON),
-        *(ticks(number, NOON + number) for number in range(dropped + 1, 100)),
+        *(ticks(number, NOON + number) for number in range(outage.dropped + 1, 100)),
     ]
-    first, second = [record for record in kept if isinstance(record, Lost)]
+
+
+def test_what_a_full_disk_dropped_is_a_gap_of_each_connection(outage: Outage) -> None:
+    gaps = [record for record in read_records(outage.folder) if isinstance(record, Lost)]
+    first, second = gaps
     assert (first.since, first.at) == (NOON, NOON + 1)
     assert "were not recorded: the disk did not take them" in first.reason
     assert {*first.instrument_tokens, *second.instrument_tokens} == {1, 2}
-    sequences = [entry.sequence for entry in read_entries(tmp_path)]
+
+
+def test_sequences_increase_across_what_was_dropped(outage: Outage) -> None:
+    sequences = [entry.sequence for entry in read_entries(outage.folder)]
     assert sequences == sorted(set(sequences))
-    assert [segment.sequence for segment in segments(tmp_path)] == [0]
+    assert [segment.sequence for segment in segments(outage.folder)] == [0]
 
 
 def has_unwritten(writer: JournalWriter, sequence: int) -> bool:
