@@ -440,7 +440,7 @@ class Outage:
 
 
 @pytest.fixture(scope="module")
-def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
+def outage(tmp_path_factory: pytest.TempPathFactory) -> Outage:
     folder, disk = tmp_path_factory.mktemp("outage"), FailingDisk()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("kitepolars.journal.writer.RETRY", 0.01)
@@ -463,7 +463,7 @@ def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
             stats = writer.stats()
             disk.room = 2**40
             assert writer.flush(PATIENCE)
-    yield Outage(folder, followed, seen, stats.waiting_bytes, stats.not_recorded)
+    return Outage(folder, followed, seen, stats.waiting_bytes, stats.not_recorded)
 
 
 def test_a_follower_reads_each_message_while_the_disk_is_full(outage: Outage) -> None:

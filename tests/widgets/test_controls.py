@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE, Page
 
 Show = Callable[..., Page]
+Subscribed = Callable[[], dict[int, str]]
 
 
 def controls(
@@ -26,33 +27,85 @@ def controls(
     return Controls(ticker, publisher=publisher, commands=commands, **settings)
 
 
-def test_the_panel_adds_changes_removes_and_undoes(
-    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, show: Show
+@pytest.fixture(scope="module")
+def shared_ticker() -> Iterator[kp.DemoTicker]:
+    """Run one ticker for all tests that change its subscriptions only."""
+    with kp.demo(instruments=[NIFTY], rate=10) as running:
+        yield running
+
+
+@pytest.fixture
+def panel(shared_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue) -> Controls:
+    """Return a panel on a ticker whose only subscription is NIFTY 50."""
+    shared_ticker.unsubscribe(list(modes_of(shared_ticker.subscriptions())))
+    shared_ticker.subscribe([NIFTY], mode="full")
+    return controls(shared_ticker, publisher, commands, mode="full")
+
+
+@pytest.fixture
+def subscribed(shared_ticker: kp.DemoTicker, commands: CommandQueue) -> Subscribed:
+    """Return what lets the panel's commands end, and then returns the mode of each instrument."""
+
+    def modes() -> dict[int, str]:
+        assert commands.join(PATIENCE)
+        return modes_of(shared_ticker.subscriptions())
+
+    return modes
+
+
+def test_a_search_finds_an_instrument(panel: Controls, show: Show) -> None:
+    search = show(panel.search)
+    search.say("ready")
+    search.say("query", text="infy")
+    found, _ = search.wait(lambda each: each.get("text") == "infy" and each["hits"])
+    assert found["hits"][0]["token"] == INFY
+
+
+def test_what_is_added_is_subscribed_and_listed(
+    panel: Controls, subscribed: Subscribed, show: Show
 ) -> None:
-    panel = controls(own_ticker, publisher, commands, mode="full")
     search, listed = show(panel.search), show(panel.subscribed, "list")
     search.say("ready")
     listed.say("ready")
     listed.wait(lambda each: each.get("symbols") == ["NSE:NIFTY 50"])
-    search.say("query", text="infy")
-    found, _ = search.wait(lambda each: each.get("text") == "infy" and each["hits"])
-    assert found["hits"][0]["token"] == INFY
     search.say("add", tokens=[INFY, RELIANCE])
     listed.wait(lambda each: len(each.get("symbols", ())) == 3)
-    assert commands.join(PATIENCE)
-    assert modes_of(own_ticker.subscriptions())[INFY] == "full"
+    assert subscribed() == {NIFTY: "full", INFY: "full", RELIANCE: "full"}
     assert "2 subscribed" in panel.message.value
+
+
+def test_a_mode_button_changes_the_selected_instruments(
+    panel: Controls, subscribed: Subscribed, show: Show
+) -> None:
+    listed = show(panel.subscribed, "list")
+    listed.say("ready")
+    listed.say("selection", tokens=[NIFTY])
+    panel.mode_buttons[Mode.LTP].click()
+    assert subscribed() == {NIFTY: "ltp"}
+
+
+def test_an_instrument_is_removed_from_its_row(
+    panel: Controls, subscribed: Subscribed, show: Show
+) -> None:
+    panel._add([INFY, RELIANCE])
+    show(panel.subscribed, "list").say("remove", tokens=[RELIANCE])
+    assert set(subscribed()) == {NIFTY, INFY}
+
+
+def test_changes_are_undone_from_the_last_to_the_first(
+    panel: Controls, subscribed: Subscribed, show: Show
+) -> None:
+    listed = show(panel.subscribed, "list")
+    panel._add([INFY, RELIANCE])
     listed.say("selection", tokens=[INFY])
     panel.mode_buttons[Mode.LTP].click()
-    assert commands.join(PATIENCE)
-    assert modes_of(own_ticker.subscriptions())[INFY] == "ltp"
     listed.say("remove", tokens=[RELIANCE])
-    assert commands.join(PATIENCE)
-    assert set(modes_of(own_ticker.subscriptions())) == {NIFTY, INFY}
     for expected in ({INFY: "ltp", RELIANCE: "full"}, {INFY: "full", RELIANCE: "full"}, {}):
         panel.undo_button.click()
-        assert commands.join(PATIENCE)
-        assert modes_of(own_ticker.subscriptions()) == {NIFTY: "full", **expected}
+        assert subscribed() == {NIFTY: "full", **expected}
+
+
+def test_with_nothing_to_undo_the_panel_says_so(panel: Controls, commands: CommandQueue) -> None:
     panel.undo_button.click()
     assert commands.join(PATIENCE)
     assert "Nothing to undo" in panel.message.value
@@ -69,10 +122,7 @@ def test_the_panel_subscribes_in_the_default_mode_of_its_ticker(
     assert Controls(ticker, mode=asked).mode.value == chosen
 
 
-def test_buttons_without_a_selection_ask_for_one(
-    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue
-) -> None:
-    panel = controls(own_ticker, publisher, commands)
+def test_buttons_without_a_selection_ask_for_one(panel: Controls) -> None:
     panel.add_button.click()
     assert "Search first" in panel.message.value
     panel.remove_button.click()
@@ -80,30 +130,26 @@ def test_buttons_without_a_selection_ask_for_one(
 
 
 def test_a_lack_of_room_is_shown(
-    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue
+    shared_ticker: kp.DemoTicker, panel: Controls, commands: CommandQueue
 ) -> None:
-    panel = controls(own_ticker, publisher, commands)
-    panel._add(own_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
+    panel._add(shared_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
     assert commands.join(PATIENCE)
     assert "there is room for" in panel.message.value
 
 
 def test_pasted_names_are_subscribed_and_the_unknown_ones_shown(
-    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue
+    panel: Controls, subscribed: Subscribed
 ) -> None:
-    panel = controls(own_ticker, publisher, commands)
     panel.paste.value = "NSE:INFY ltp\nNSE:INFI\n" + "\n".join(f"NSE:X{n}" for n in range(9))
     panel.paste_button.click()
-    assert commands.join(PATIENCE)
+    assert subscribed()[INFY] == "ltp"
     assert "INFI" in panel.message.value
     assert "… and 5 more" in panel.message.value
-    assert modes_of(own_ticker.subscriptions())[INFY] == "ltp"
 
 
 def test_a_file_that_cannot_be_opened_is_shown(
-    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, tmp_path: Path
+    panel: Controls, commands: CommandQueue, tmp_path: Path
 ) -> None:
-    panel = controls(own_ticker, publisher, commands)
     panel.file.value = str(tmp_path / "none" / "list.txt")
     for button in (panel.load_button, panel.save_button):
         button.click()
@@ -112,52 +158,57 @@ def test_a_file_that_cannot_be_opened_is_shown(
 
 
 def test_a_saved_watch_list_is_loaded_again(
-    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, tmp_path: Path
+    shared_ticker: kp.DemoTicker, panel: Controls, subscribed: Subscribed, tmp_path: Path
 ) -> None:
-    panel = controls(own_ticker, publisher, commands)
-    own_ticker.subscribe([INFY], mode="ltp")
-    before = modes_of(own_ticker.subscriptions())
+    shared_ticker.subscribe([INFY], mode="ltp")
+    before = subscribed()
     panel.file.value = str(tmp_path / "list.txt")
     panel.save_button.click()
-    assert commands.join(PATIENCE)
-    own_ticker.unsubscribe([*before])
+    assert subscribed() == before
+    shared_ticker.unsubscribe([*before])
     panel.load_button.click()
-    assert commands.join(PATIENCE)
-    assert modes_of(own_ticker.subscriptions()) == before
+    assert subscribed() == before
 
 
-def test_only_faults_of_the_panel_are_events_too(
-    own_ticker: kp.DemoTicker,
-    publisher: Publisher,
-    commands: CommandQueue,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def broken(*_: object, **__: object) -> None:
+    raise TypeError("not <b>thought</b> of")
+
+
+def faults_of(ticker: kp.Ticker) -> list[str]:
+    return ticker.events().filter(kind="widget")["detail"].to_list()
+
+
+def test_what_a_user_may_cause_is_shown_and_is_no_event(
+    own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, tmp_path: Path
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise TypeError("not <b>thought</b> of")
-
-    def told() -> list[str]:
-        return own_ticker.events().filter(kind="widget")["detail"].to_list()
-
     panel = controls(own_ticker, publisher, commands)
     panel._add(own_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
     panel.file.value = str(tmp_path / "none" / "list.txt")
     panel.load_button.click()
-    assert commands.join(30)
+    assert commands.join(PATIENCE)
     assert "No such file" in panel.message.value
-    assert told() == []
+    assert faults_of(own_ticker) == []
+
+
+def test_a_fault_of_the_panel_is_an_event_and_the_panel_works_on(
+    own_ticker: kp.DemoTicker,
+    publisher: Publisher,
+    commands: CommandQueue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    panel = controls(own_ticker, publisher, commands)
     with monkeypatch.context() as patch:  # on the command thread
         patch.setattr(own_ticker, "subscribe", broken)
         panel._add([INFY])
-        assert commands.join(10)
+        assert commands.join(PATIENCE)
     assert "not &lt;b&gt;thought&lt;/b&gt; of" in panel.message.value
     with monkeypatch.context() as patch:  # on the thread of the button
         patch.setattr(commands, "post", broken)
         panel.stop_button.click()
     error = repr(TypeError("not <b>thought</b> of"))
-    assert told() == [f"Controls failed ({n}): {error}" for n in (1, 2)]
+    assert faults_of(own_ticker) == [f"Controls failed ({n}): {error}" for n in (1, 2)]
     panel._add([INFY])
-    assert commands.join(10)
+    assert commands.join(PATIENCE)
     assert "1 subscribed" in panel.message.value
 
 
