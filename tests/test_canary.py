@@ -33,7 +33,6 @@ import pytest
 import kitepolars as kp
 from cli.test_relay import relay
 from journal.recorded import read_records
-from journal.test_writer import eventually
 from kitepolars.days.manifest import Table
 from kitepolars.days.publish import JournalPublisher
 from kitepolars.errors import AuthenticationError, KitePolarsError
@@ -45,7 +44,7 @@ from kitepolars.rest import credentials_from_env
 from kitepolars.secret import Secret
 from kitepolars.sim import SimulatedKite
 from kitepolars.source import now_us
-from patience import PATIENCE
+from patience import PATIENCE, eventually
 from recorder.test_recorder import stop
 from rest.stand_in import Answer, KiteApi
 

@@ -74,10 +74,12 @@ def test_the_blocks_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    before = set(threading.enumerate())
     names: dict[str, Any] = {"__name__": "__page__"}
     for line, code in blocks(page):
         run(page, line, code, names)
-    left = [thread.name for thread in threading.enumerate() if "kitepolars" in thread.name]
+    begun = set(threading.enumerate()) - before
+    left = [thread.name for thread in begun if "kitepolars" in thread.name]
     assert not left, "the page leaves a ticker or an exchange running"
 
 

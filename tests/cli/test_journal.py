@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 import kitepolars as kp
 from journal.recorded import read_records, ticks
-from journal.test_writer import DAY, NOON, writing
+from journal.writing import DAY, NOON, writing
 from kitepolars.cli import main
 from kitepolars.journal.lock import FileLock
 from kitepolars.journal.reader import read_records as read

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from journal.recorded import read_records
-from journal.test_writer import eventually
 from kitepolars import Instruments, Mode, scan
 from kitepolars.cli import main
 from kitepolars.recorder.control import Recorder
 from kitepolars.sim import SimulatedKite
 from kitepolars.source import Listing, Messages, Stopped
+from patience import eventually
 from recorder.test_recorder import CANARY, can_write, durable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")

@@ -14,7 +14,6 @@ from typing import Final
 import pytest
 
 import kitepolars as kp
-from journal.test_writer import eventually
 from kitepolars.cli import main
 from kitepolars.cli.relay import tls_context
 from kitepolars.errors import ConfigError
@@ -25,7 +24,7 @@ from kitepolars.recorder.request import Request
 from kitepolars.relay import RelayTokens
 from kitepolars.sim import SimulatedKite
 from kitepolars.wire.layouts import Mode
-from patience import PATIENCE
+from patience import PATIENCE, eventually
 from recorder.test_recorder import CANARY, stop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journal.recorded import plain, records_at, ticks
-from journal.test_writer import HOUR, NOON, writing
+from journal.writing import HOUR, NOON, writing
 from kitepolars.errors import JournalError
 from kitepolars.journal.codec import encode
 from kitepolars.journal.format import Entry, Scan

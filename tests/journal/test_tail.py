@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from journal.recorded import ticks
-from journal.test_writer import DAY, NOON, eventually, writing
+from journal.writing import DAY, NOON, writing
 from kitepolars.errors import JournalError
 from kitepolars.journal.codec import decode, encode
 from kitepolars.journal.compression import compress
@@ -18,6 +18,7 @@ from kitepolars.journal.segments import segments
 from kitepolars.journal.tail import Tail
 from kitepolars.journal.writer import JournalWriter
 from kitepolars.source import Messages
+from patience import eventually
 
 
 def written(writer: JournalWriter, records: int) -> None:

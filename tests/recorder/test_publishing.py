@@ -15,7 +15,6 @@ from polars.testing import assert_frame_equal
 
 import kitepolars as kp
 from days.market import record_market
-from journal.test_writer import eventually
 from kitepolars.errors import ConfigError, KitePolarsError, TableError
 from kitepolars.feed.account import Account
 from kitepolars.frames.schema import SCHEMA
@@ -23,7 +22,7 @@ from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.process import launch
 from kitepolars.recorder.publishing import Publishing
 from kitepolars.sim import SimulatedKite
-from patience import PATIENCE
+from patience import PATIENCE, eventually
 from recorder.test_recorder import CANARY, INFY, SBIN, durable, request, stop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")

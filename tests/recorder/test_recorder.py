@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from journal.recorded import read_records
-from journal.test_writer import eventually
 from kitepolars.errors import (
     AuthenticationError,
     CapacityExceeded,
@@ -29,6 +28,7 @@ from kitepolars.recorder.request import Request
 from kitepolars.sim import SimulatedKite
 from kitepolars.source import Listing, Lost, Messages, Stopped
 from kitepolars.wire.layouts import Mode
+from patience import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")
 

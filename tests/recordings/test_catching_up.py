@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from journal.recorded import ticks
-from journal.test_writer import NOON
+from journal.writing import NOON
 from kitepolars.journal.compression import compress
 from kitepolars.journal.segments import segments
 from kitepolars.journal.writer import JournalWriter

@@ -15,12 +15,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import kitepolars as kp
-from journal.test_writer import eventually
 from kitepolars.errors import AuthenticationError, CapacityExceeded, JournalError
 from kitepolars.journal.segments import segments
 from kitepolars.recorder.control import Recorder
 from kitepolars.sim import SimulatedKite
-from patience import PATIENCE
+from patience import PATIENCE, eventually
 from recorder.test_recorder import CANARY, durable, stop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kitepolars as kp
-from journal.test_writer import eventually
 from kitepolars import Retention
 from kitepolars.frames.store import TICK_BYTES
 from kitepolars.health import judge
@@ -22,7 +21,7 @@ from kitepolars.ticker.memory import (
     free_memory,
     seconds_until_full,
 )
-from patience import PATIENCE
+from patience import PATIENCE, eventually
 
 
 class Machine:
