@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).with_name("ways.c")
-ZIG = (sys.executable, "-m", "ziglang", "cc")
+BARE = Path(__file__).with_name("bare.c")
+ZIG = (sys.executable, "-m", "ziglang")
 FLAGS = ("-std=c11", "-O3", "-Wall", "-Wextra", "-Werror")
 
 
@@ -24,17 +25,17 @@ def needs(found: object, what: str) -> None:
         pytest.skip(f"{what} is missing")
 
 
-def compared(compiler: tuple[str, ...], program: Path, runner: tuple[str, ...] = ()) -> list[str]:
-    """Compile the comparison and run it; return what it prints."""
-    subprocess.run([*compiler, *FLAGS, "-o", str(program), str(SOURCE)], check=True)
-    done = subprocess.run([*runner, str(program)], check=True, capture_output=True, text=True)
+def run(*command: object) -> list[str]:
+    """Run a command; return the lines that it prints."""
+    done = subprocess.run([*map(str, command)], check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.splitlines()
 
 
 def test_every_way_of_this_processor(tmp_path: Path) -> None:
     compiler = shlex.split(os.environ.get("CC", "cc"))
     needs(shutil.which(compiler[0]), "a C compiler")
-    lines = compared(tuple(compiler), tmp_path / "ways")
+    run(*compiler, *FLAGS, "-o", tmp_path / "ways", SOURCE)
+    lines = run(tmp_path / "ways")
     assert lines == [f"way {way} same" for way in range(len(lines))]
     assert lines
 
@@ -42,13 +43,19 @@ def test_every_way_of_this_processor(tmp_path: Path) -> None:
 def test_zig_builds_the_ways_that_the_machine_s_compiler_builds(tmp_path: Path) -> None:
     needs(importlib.util.find_spec("ziglang"), "ziglang")
     needs(shutil.which("cc"), "a C compiler")
-    with_zig = compared(ZIG, tmp_path / "zig")
-    assert with_zig == compared(("cc",), tmp_path / "cc")
+    # linked by `cc`, because Zig would first build its own runtime library
+    run(*ZIG, "cc", *FLAGS, "-c", "-fPIC", "-o", tmp_path / "ways.o", SOURCE)
+    run("cc", "-o", tmp_path / "zig", tmp_path / "ways.o")
+    run("cc", *FLAGS, "-o", tmp_path / "cc", SOURCE)
+    assert run(tmp_path / "zig") == run(tmp_path / "cc")
 
 
 def test_the_vectors_of_arm(tmp_path: Path) -> None:
     needs(importlib.util.find_spec("ziglang"), "ziglang")
     needs(shutil.which("qemu-aarch64"), "qemu-aarch64")
-    compiler = (*ZIG, "-target", "aarch64-linux-musl")
-    lines = compared(compiler, tmp_path / "arm", ("qemu-aarch64",))
+    compiler = (*ZIG, "cc", "-target", "aarch64-linux-musl", *FLAGS, "-c")
+    run(*compiler, "-o", tmp_path / "ways.o", SOURCE)
+    run(*compiler, "-ffreestanding", "-o", tmp_path / "bare.o", BARE)
+    run(*ZIG, "ld.lld", "-o", tmp_path / "arm", tmp_path / "ways.o", tmp_path / "bare.o")
+    lines = run("qemu-aarch64", tmp_path / "arm")
     assert lines == [f"way {way} same" for way in range(3)]

@@ -6,8 +6,8 @@
 
 #include "../../kitepolars/native.c"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { ROWS = 997, LENGTHS = 5, COLUMNS = 24, CELLS = ROWS * LEVELS };
 
@@ -30,6 +30,16 @@ static int add_fields(struct field *fields, int used, int single, int has_book)
                                             WORD * single + 60 * side + WORD * i, 12,
                                             16 + 3 * side + i};
     return used;
+}
+
+/* Print "way 1 same". */
+static void report(int64_t way, int is_same)
+{
+    char line[] = "way 0 other\n";
+    line[4] = (char)('0' + way);
+    if (is_same)
+        memcpy(line + 6, "same\n", sizeof "same\n");
+    (void)!write(STDOUT_FILENO, line, strlen(line));
 }
 
 int main(void)
@@ -71,7 +81,7 @@ int main(void)
         if (!limit)
             memcpy(first, columns, sizeof columns);
         const int is_same = !memcmp(first, columns, sizeof columns);
-        printf("way %d %s\n", (int)limit, is_same ? "same" : "other");
+        report(limit, is_same);
         failed |= !is_same;
     }
     return failed;
