@@ -17,15 +17,20 @@ from kitepolars.calendar import SECOND
 from kitepolars.days.manifest import DAY_FOLDER
 from kitepolars.days.pieces import QUARTER
 from kitepolars.errors import TableError
+from kitepolars.journal.codec import KINDS, encode
 from kitepolars.journal.folder import FILE_MODE, sync_folder, trading_day
+from kitepolars.journal.format import Scan
 from kitepolars.journal.segments import SegmentFile, segments
 from kitepolars.recordings.ticks import TickBatch, TickReader
+from kitepolars.source import Stopped
 
 DURABLE_AFTER: Final = 10.0
 """Seconds after which what a recorder wrote is on the disk for certain; it takes 0.1 s."""
 
 SOURCE_NAME: Final = "recorder.id"
 """The file in a journal's folder that identifies it in tables."""
+
+_STOPPED_BYTES: Final = len(encode(Stopped(0), 0).encode())
 
 
 def recorder_id(journal: Path) -> str:
@@ -95,8 +100,25 @@ def state_of(journal: Path, now: int) -> object:
     """Return what changes when there may be more to publish."""
     found = segments(journal)
     quarter = (now - int(DURABLE_AFTER * SECOND)) // QUARTER
-    is_quiet = bool(found) and is_settled(found[-1])
-    return [segment.sequence for segment in found], quarter, is_quiet
+    return [segment.sequence for segment in found], quarter, _quiet_size(found[-1:])
+
+
+def _quiet_size(last: list[SegmentFile]) -> int | None:
+    """Return the bytes of a journal's last segment, or None while a recorder may be writing it."""
+    for segment in last:
+        with suppress(FileNotFoundError):  # it has just been compressed
+            if is_settled(segment) or _ends_with_stop(segment):
+                return segment.size
+    return None
+
+
+def _ends_with_stop(segment: SegmentFile) -> bool:
+    """Whether the last record of an open segment says that its recorder was stopped."""
+    if segment.is_compressed or segment.size < _STOPPED_BYTES:
+        return False
+    with segment.path.open("rb") as file:
+        file.seek(-_STOPPED_BYTES, os.SEEK_END)
+        return any(KINDS.get(entry.kind) is Stopped for entry in Scan().feed(file.read()))
 
 
 def _age(segment: SegmentFile) -> float:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,15 +12,6 @@ from polars.testing import assert_frame_equal
 import kitepolars as kp
 from days.market import record_market
 from kitepolars.cli import main
-from kitepolars.journal.segments import segments
-
-
-def record(folder: Path, begin: dt.time, seconds: int) -> None:
-    """Record twenty seconds ago: a segment to which nothing is added for ten counts as closed."""
-    record_market(folder, begin=begin, seconds=seconds)
-    then = time.time() - 20
-    for segment in segments(folder):
-        os.utime(segment.path, (then, then))
 
 
 def published(folder: Path) -> int:
@@ -53,10 +42,10 @@ def test_follow_publishes_what_is_added_until_it_is_ended(tmp_path: Path) -> Non
     ) as running:
         assert running.stdout is not None
         assert "60 ticks in 1 new files" in running.stdout.readline()
-        record(folder, dt.time(9, 40), 20)
+        record_market(folder, begin=dt.time(9, 40), seconds=20)
         assert "60 ticks in 1 new files" in running.stdout.readline()
         assert published(table) == 120  # it runs still
-        record(folder, dt.time(9, 50), 10)
+        record_market(folder, begin=dt.time(9, 50), seconds=10)
         assert "30 ticks in 1 new files" in running.stdout.readline()
         running.send_signal(signal.SIGTERM)
         assert running.wait() == 0

@@ -167,3 +167,19 @@ def test_what_is_still_being_recorded_waits(tmp_path: Path) -> None:
     [file] = manifest(table).published  # the second quarter of an hour has not ended
     times = pl.read_parquet(table / file.name)["received_at"].dt.truncate("15m")
     assert times.n_unique() == 1
+
+
+def test_whoever_follows_notices_at_once_that_a_recorder_was_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "ticks"
+    record_market(folder, seconds=20, is_stopped=False, segment_bytes=2**30)
+    looks = iter(("grows", "stopped", "quiet"))
+
+    def stop(_: float) -> bool:
+        look = next(looks)
+        if look == "stopped":
+            record_market(folder, begin=dt.time(9, 40), seconds=20)
+        return look == "quiet"
+
+    publisher = JournalPublisher(folder, Table(tmp_path / "days"))
+    rows = [added.rows for added in publisher.follow(stop)]
+    assert sum(rows) == 120
