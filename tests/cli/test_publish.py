@@ -4,6 +4,7 @@ import datetime as dt
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from polars.testing import assert_frame_equal
 import kitepolars as kp
 from days.market import record_market
 from kitepolars.cli import main
+from patience import PATIENCE
 
 
 def published(folder: Path) -> int:
@@ -41,6 +43,8 @@ def test_follow_publishes_what_is_added_until_it_is_ended(tmp_path: Path) -> Non
         text=True,
     ) as running:
         assert running.stdout is not None
+        too_late = threading.Timer(PATIENCE, running.kill)  # a line that never comes is then empty
+        too_late.start()
         assert "60 ticks in 1 new files" in running.stdout.readline()
         record_market(folder, begin=dt.time(9, 40), seconds=20)
         assert "60 ticks in 1 new files" in running.stdout.readline()
@@ -50,6 +54,7 @@ def test_follow_publishes_what_is_added_until_it_is_ended(tmp_path: Path) -> Non
         running.send_signal(signal.SIGTERM)
         assert running.wait() == 0
         assert running.stdout.read() == ""
+        too_late.cancel()
     keys = ["received_at", "instrument_token"]
     in_table = kp.scan(table).drop("recorder", "sequence").collect().sort(keys)
     assert_frame_equal(in_table, kp.read_journal(folder).collect().sort(keys))
