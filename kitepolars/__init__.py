@@ -54,7 +54,8 @@ from kitepolars.wire.layouts import Mode
 if TYPE_CHECKING:
     from kitepolars.alerting.conditions import Crossing, crosses
     from kitepolars.alerting.messages import Desktop, Webhook
-    from kitepolars.alerting.rules import ALERTS, alerts
+    from kitepolars.alerting.rows import ALERTS
+    from kitepolars.alerting.rules import alerts
     from kitepolars.cluster.mapping import map_days
     from kitepolars.days.publish import publish
     from kitepolars.days.scan import scan
@@ -156,7 +157,7 @@ __all__ = [
 ]
 
 _LOADED_LATE: Final = {
-    "ALERTS": "kitepolars.alerting.rules",
+    "ALERTS": "kitepolars.alerting.rows",
     "Account": "kitepolars.feed.account",
     "Alert": "kitepolars.ticker.watched",
     "Crossing": "kitepolars.alerting.conditions",

@@ -7,7 +7,7 @@
 # `Ticker.on_alert`, `Ticker.off`, `Ticker.wait`, `Ticker.frame`, `ReplayTicker.play`, `Alert`,
 # `Alert.name`, `Alert.condition`, `Alert.instruments`, `Alert.fired`, `Alert.last_fired`,
 # `Alert.error`, `Alert.is_set`, `Alert.snooze`, `Alert.snoozed_until`, `Alert.level`,
-# `Alert.is_movable`, `Alert.move`, `Alert.remove`,
+# `Alert.move`, `Alert.remove`,
 # `FiredAlert`, `alerts`, `crosses`, `change`, `imbalance`, `indicators`, `indicators.rsi`, `ALERTS`
 #
 # A condition is an expression over a tick. All of them are evaluated together, each time ticks are
@@ -38,7 +38,7 @@ print(buyers.name, buyers.condition[:40], buyers.instruments, buyers.fired, buye
 
 # %% [markdown]
 # Snooze one by the ticker's clock, and remove the other. An alert whose condition fails says so in
-# `error`. One about crossing a price can be moved.
+# `error`. One about a price can be moved.
 
 # %%
 buyers.snooze("10m")
@@ -48,8 +48,7 @@ assert not strong.is_set
 assert buyers.is_set
 assert buyers.error is None
 ceiling = ticker.alert(kp.crosses("last_price", 1_700, "up"), instruments="NSE:INFY")
-if ceiling.is_movable:
-    ceiling.move(1_710)
+ceiling.move(1_710)
 print(ceiling.name, ceiling.level)
 ticker.off(tell)
 ticker.stop()

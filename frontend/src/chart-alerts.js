@@ -6,7 +6,7 @@ import { formats } from "./format.js";
 const NEAR = 7; // pixels from a line that count as on it
 
 export function alertHandles(chart, series, canvas, { send, precision }) {
-  let alerts = []; // name, level, movable
+  let alerts = []; // name, level
   let drag = null; // the alert that is dragged, {} for a new one, and its price
   let under = null; // what the handle is for
   const text = h("span");
@@ -43,7 +43,7 @@ export function alertHandles(chart, series, canvas, { send, precision }) {
       return;
     }
     const alert = nearest(y);
-    canvas.classList.toggle("kp-on-alert", Boolean(alert?.movable));
+    canvas.classList.toggle("kp-on-alert", Boolean(alert));
     place(alert ? series.priceToCoordinate(alert.level) : y, alert, rounded(price));
   }
   function hide() {
@@ -56,7 +56,7 @@ export function alertHandles(chart, series, canvas, { send, precision }) {
     if (event.button !== 0 || remove.contains(event.target)) return;
     const onHandle = handle.contains(event.target);
     const alert = onHandle ? under?.alert : nearest(heightOf(event));
-    if (!(onHandle && !alert) && !alert?.movable) return;
+    if (!onHandle && !alert) return;
     event.preventDefault(); // else the chart would be dragged
     event.stopPropagation();
     drag = { alert, price: alert ? alert.level : under.price, moved: false };

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from kitepolars.alerting.compiled import Value
 from kitepolars.errors import ConfigError
 
 Direction = Literal["up", "down", "both"]
@@ -23,6 +26,7 @@ _NUMBER_TYPE: Final = re.compile(r"dyn (?:int|float): ")
 _COLUMN_NAME: Final = re.compile(r'col\("(\w+)"\)')
 _TWO: Final = 2
 _LAST_PRICE: Final = pl.col("last_price")
+_COMPARISONS: Final = (operator.gt, operator.ge, operator.lt, operator.le)
 _OF_ONE_ROW: Final = (
     "a condition on the row itself, because it is evaluated on new rows only: use kp.crosses(...) "
     "for a crossing, and every=..., indicators=[...] for what depends on earlier rows"
@@ -49,10 +53,6 @@ class Crossing:
     value: pl.Expr
     level: pl.Expr
     direction: Direction
-
-    def at(self, level: float) -> Crossing:
-        """Return the crossing of another level."""
-        return replace(self, level=_number(level))
 
     def __str__(self) -> str:
         ways = {"up": "crosses above", "down": "crosses below", "both": "crosses"}
@@ -110,26 +110,71 @@ def condition_text(condition: Condition) -> str:
     return str(condition) if isinstance(condition, Crossing) else _short(condition)
 
 
-def price_level(condition: Condition) -> float | None:
-    """Return the price that a condition compares the last price with; None if it is another.
+class PriceCondition(NamedTuple):
+    """A condition that compares the last price with a number.
+
+    Parameters
+    ----------
+    level
+        The number, in rupees.
+    at
+        Returns the same condition for another one.
+    """
+
+    level: float
+    at: Callable[[float], Condition]
+
+
+def price_condition(condition: Condition) -> PriceCondition | None:
+    """Return a condition as a comparison of the last price with a number; None if it is another.
 
     Examples
     --------
-    >>> price_level(crosses("last_price", 1500)), price_level(pl.col("last_price") > 1500)
-    (1500.0, 1500.0)
-    >>> price_level(crosses("last_price", "average_traded_price"))
+    >>> found = price_condition(pl.lit(1500) < pl.col("last_price"))
+    >>> found.level, condition_text(found.at(1510))
+    (1500.0, '[(1510) < (last_price)]')
+    >>> price_condition(crosses("last_price", "average_traded_price"))
     """
+    made, sides = _comparison(condition)
+    if made is None:
+        return None
+    first, second = sides
+    ways = (
+        (second, first, lambda level: made(first, pl.lit(level))),
+        (first, second, lambda level: made(pl.lit(level), second)),
+    )
+    for number, other, at in ways:
+        if other.meta.eq(_LAST_PRICE) and (level := _finite(number)) is not None:
+            return PriceCondition(level, at)
+    return None
+
+
+def _comparison(
+    condition: Condition,
+) -> tuple[Callable[[pl.Expr, pl.Expr], Condition] | None, Sequence[pl.Expr]]:
+    """Return how a condition is made of two expressions, and these; None if it is another."""
     if isinstance(condition, Crossing):
         sides = [condition.value, condition.level]
-    else:
-        sides = condition.meta.pop()
-    if len(sides) != _TWO or not any(side.meta.eq(_LAST_PRICE) for side in sides):
-        return None
-    level = next((side for side in sides if side.meta.is_literal()), None)
-    found = None if level is None else pl.select(level).item()
+        return lambda value, level: replace(condition, value=value, level=level), sides
+    sides = condition.meta.pop()[::-1]
+    if len(sides) == _TWO:
+        for compare in _COMPARISONS:
+            if compare(*sides).meta.serialize() == condition.meta.serialize():
+                return compare, sides
+    return None, sides
+
+
+def _finite(expression: pl.Expr) -> float | None:
+    """Return the finite number that an expression is; None if it is none."""
+    found = pl.select(expression).item() if expression.meta.is_literal() else None
     if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
         return None
     return float(found)
+
+
+def level_text(level: float) -> str:
+    """Return a level as names of alerts have it: ``1,500.5``."""
+    return f"{level:,.10g}"
 
 
 def _short(expression: pl.Expr) -> str:
@@ -208,10 +253,8 @@ Codes: TypeAlias = npt.NDArray[np.uint8]
 """A condition by row: 0, 1 or `UNKNOWN`."""
 
 
-def codes(found: pl.Series, ignored: npt.NDArray[np.bool_] | None = None) -> Codes:
+def codes(found: pl.Series | Value, ignored: npt.NDArray[np.bool_] | None = None) -> Codes:
     """Return what a test gave as 0, 1 or `UNKNOWN`.
-
-    Not in the query: on a few hundred rows each expression more takes as long as all of this.
 
     Parameters
     ----------
@@ -220,9 +263,20 @@ def codes(found: pl.Series, ignored: npt.NDArray[np.bool_] | None = None) -> Cod
     ignored
         Rows that are unknown whatever was found.
     """
-    known = found.cast(pl.UInt8).to_numpy(writable=ignored is not None)
-    if known.dtype != np.uint8:  # nulls have become NaN
-        known = np.nan_to_num(known, nan=UNKNOWN).astype(np.uint8)
+    known = _known(found)
     if ignored is not None:
         known[ignored] = UNKNOWN
     return known
+
+
+def _known(found: pl.Series | Value) -> Codes:
+    if isinstance(found, Value):
+        known: Codes = found.values.astype(np.uint8)
+        if found.valid is not None:
+            known[~found.valid] = UNKNOWN
+        return known
+    # Not in the query: on a few hundred rows each expression more takes as long as all of this.
+    numbers: npt.NDArray[Any] = found.cast(pl.UInt8).to_numpy(writable=True)
+    if numbers.dtype != np.uint8:  # nulls have become NaN
+        numbers = np.nan_to_num(numbers, nan=UNKNOWN)
+    return numbers.astype(np.uint8, copy=False)

@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from kitepolars import native
+from kitepolars.alerting.compiled import CompiledCondition, compile_condition
 from kitepolars.alerting.conditions import (
     Codes,
     Condition,
     Crossing,
+    PriceCondition,
     check_condition,
     codes,
     condition_text,
-    price_level,
+    level_text,
+    price_condition,
     tests,
 )
+from kitepolars.alerting.rows import RowsToCheck
 from kitepolars.analytics import Clock, Hours, candles
 from kitepolars.analytics.bars import parse_interval
 from kitepolars.analytics.columns import require
@@ -35,18 +39,6 @@ from kitepolars.analytics.technical import IncrementalIndicators, Indicator
 from kitepolars.analytics.technical.scan import SlotMemory
 from kitepolars.errors import ConfigError
 from kitepolars.frames.index import TokenIndex
-from kitepolars.frames.schema import TIMESTAMP
-
-ALERTS: Final = pl.Schema(
-    {
-        "fired_at": TIMESTAMP,
-        "name": pl.String(),
-        "instrument_token": pl.UInt32(),
-        "symbol": pl.String(),
-        "price": pl.Float64(),
-    }
-)
-"""The columns of `alerts`: one row for each time that an alert fired."""
 
 _LONGEST_NAME: Final = 80
 _NEVER: Final = -(2**63)
@@ -89,24 +81,33 @@ class Rule:
         return condition_text(self.condition)
 
     @cached_property
+    def priced(self) -> PriceCondition | None:
+        """Its condition, if it compares the last price with a number."""
+        return price_condition(self.condition)
+
+    @cached_property
     def name(self) -> str:
         """The alert's name."""
         return self.given_name or f"{self.about} {self.text}".strip()[:_LONGEST_NAME]
 
     def at(self, level: float) -> Rule:
-        """Return the rule for another price, if it is about crossing one.
+        """Return the rule for another price; a name that ends with the old one gets the new one.
 
         Raises
         ------
         ConfigError
-            If the condition is another, or the price is not a finite number.
+            If it compares no price with a number, or the price is not a finite number.
         """
-        if not isinstance(self.condition, Crossing) or price_level(self.condition) is None:
-            expected = "of an alert made with kp.crosses('last_price', a price)"
+        priced = self.priced
+        if priced is None:
+            expected = "of an alert that compares last_price with a number"
             raise ConfigError("level", level, expected)
         if not math.isfinite(level):
             raise ConfigError("level", level, "a finite number")
-        return replace(self, condition=self.condition.at(level))
+        name, before = self.given_name, level_text(priced.level)
+        if name is not None and name.endswith(before):
+            name = name.removesuffix(before) + level_text(level)
+        return replace(self, condition=priced.at(level), given_name=name)
 
     @classmethod
     def make(
@@ -154,37 +155,6 @@ def duration(field: str, value: str | float | dt.timedelta | None) -> int:
     return round(seconds * 1_000_000)
 
 
-class RowsToCheck(NamedTuple):
-    """New rows, as rules need them.
-
-    Parameters
-    ----------
-    frame
-        The rows, with the columns of the conditions.
-    slots
-        The slot of what each row is about.
-    times
-        When each is of: microseconds since the epoch, UTC.
-    named
-        Returns the rows with instrument, symbol and price, when one fired; `frame` has them if
-        None.
-    """
-
-    frame: pl.DataFrame
-    slots: npt.NDArray[np.int32]
-    times: npt.NDArray[np.int64]
-    named: Callable[[], pl.DataFrame] | None = None
-
-    def of(self, some: npt.NDArray[np.int64]) -> pl.DataFrame:
-        """Return some of the rows with instrument, symbol and price."""
-        return (self.frame if self.named is None else self.named())[some]
-
-    def only(self, some: npt.NDArray[np.int64]) -> RowsToCheck:
-        """Return some of the rows."""
-        named = partial(self.of, some)
-        return RowsToCheck(self.frame[some], self.slots[some], self.times[some], named)
-
-
 class Watch:
     """A rule, and what it remembers of each slot.
 
@@ -198,14 +168,19 @@ class Watch:
         self.rule = rule
         self.tests = tests(rule.condition)
         """What to evaluate on new rows."""
-        self.columns = tuple({name for test in self.tests for name in test.meta.root_names()})
-        """The columns that it needs for that."""
         self.clear()
 
     @property
     def is_crossing(self) -> bool:
         """Whether it has to see first that its condition does not hold."""
         return isinstance(self.rule.condition, Crossing)
+
+    @cached_property
+    def compiled(self) -> list[CompiledCondition] | None:
+        """Its tests compiled for ticks; None if Polars has to evaluate them."""
+        found = [compile_condition(test) for test in self.tests]
+        compiled = [each for each in found if each is not None]
+        return compiled if len(compiled) == len(found) else None
 
     def clear(self) -> None:
         """Forget all rows."""
@@ -221,11 +196,10 @@ class Watch:
         rows
             The rows.
         """
-        rule, count = self.rule, len(rows.slots)
+        rule, count = self.rule, len(rows)
         if not count:
             return np.empty(0, np.int64)
         slots, times = np.ascontiguousarray(rows.slots), np.ascontiguousarray(rows.times)
-        room = int(slots.max()) + 1
         fired = []
         for code, truth in zip(found, self._truths, strict=True):
             code, out = np.ascontiguousarray(code), np.empty(count, np.int64)  # noqa: PLW2901
@@ -234,7 +208,7 @@ class Watch:
                 count,
                 native.address(code),
                 native.address(times),
-                truth.address(room),
+                truth.address(rows.room),
                 rule.lasting,
                 rule.cooldown,
                 self.is_crossing,
@@ -250,7 +224,7 @@ def evaluate(
     rows: RowsToCheck,
     ignored: Sequence[npt.NDArray[np.bool_] | None],
 ) -> list[npt.NDArray[np.int64]]:
-    """Return the rows at which each of several rules fires: all conditions in one query.
+    """Return the rows at which each of several rules fires.
 
     Parameters
     ----------
@@ -261,16 +235,26 @@ def evaluate(
     ignored
         For each rule, rows that it is not about, or None.
     """
-    named = [
-        test.alias(f"{place} {part}")
-        for place, watch in enumerate(watches)
-        for part, test in enumerate(watch.tests)
-    ]
-    found = iter(rows.frame.select_seq(named).get_columns())  # faster than threads, on few rows
-    result = []
+    columns = rows.columns
+    asked = [watch for watch in watches if columns is None or watch.compiled is None]
+    answers = iter(_query(asked, rows) if asked else ())
+    fired = []
     for watch, skip in zip(watches, ignored, strict=True):
-        result.append(watch.fired([codes(next(found), skip) for _ in watch.tests], rows))
-    return result
+        if columns is None or watch.compiled is None:
+            found = [codes(next(answers), skip) for _ in watch.tests]
+        else:
+            found = [codes(test.evaluate(columns), skip) for test in watch.compiled]
+        fired.append(watch.fired(found, rows))
+    return fired
+
+
+def _query(watches: Sequence[Watch], rows: RowsToCheck) -> list[pl.Series]:
+    """Return what each test of some rules gives: all in one query."""
+    tests_of_all = [test for watch in watches for test in watch.tests]
+    named = [test.alias(f"{number}") for number, test in enumerate(tests_of_all)]
+    needed = dict.fromkeys(name for test in named for name in test.meta.root_names())
+    frame = rows.select(tuple(needed))
+    return frame.select_seq(named).get_columns()  # faster than threads, on few rows
 
 
 def alerts(
@@ -353,7 +337,7 @@ def alerts(
         condition, whole.schema, name=name, lasting=lasting, cooldown=cooldown, once=once
     )
     length = 0 if every is None else parse_interval(every)
-    rows = RowsToCheck(
+    rows = RowsToCheck.of_frame(
         whole,
         TokenIndex().slots(whole["instrument_token"].cast(pl.UInt32).to_numpy()),
         _times(whole) + length,
@@ -362,7 +346,7 @@ def alerts(
     if "is_snapshot" in whole.columns and not snapshots:
         skip = whole["is_snapshot"].to_numpy()
     (fired,) = evaluate([Watch(rule)], rows, [skip])
-    return fired_frame(rule.name, rows, fired)
+    return rows.fired(rule.name, fired)
 
 
 def _times(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -372,27 +356,3 @@ def _times(frame: pl.DataFrame) -> npt.NDArray[np.int64]:
         require(frame, ("received_at",), "alerts")
     times = frame[name or ""].dt.cast_time_unit("us").to_physical()
     return times.to_numpy()
-
-
-def fired_frame(name: str, rows: RowsToCheck, fired: npt.NDArray[np.int64]) -> pl.DataFrame:
-    """Return `ALERTS` for the rows at which an alert fired."""
-    found = rows.of(fired)
-    price = next((one for one in ("last_price", "close", "forward") if one in found.columns), None)
-    return pl.DataFrame(
-        {
-            "fired_at": pl.Series(rows.times[fired]).cast(pl.Datetime("us", "UTC")),
-            "name": pl.repeat(name, len(fired), dtype=pl.String, eager=True),
-            "instrument_token": _column(found, "instrument_token"),
-            "symbol": _column(found, "symbol"),
-            "price": _column(found, price or "price"),
-        }
-    ).select(
-        pl.col("fired_at").dt.convert_time_zone(TIMESTAMP.time_zone or "UTC"),
-        *(pl.col(column).cast(dtype) for column, dtype in list(ALERTS.items())[1:]),
-    )
-
-
-def _column(frame: pl.DataFrame, name: str) -> pl.Series:
-    if name in frame.columns:
-        return frame[name]
-    return pl.repeat(None, frame.height, dtype=ALERTS[name], eager=True)

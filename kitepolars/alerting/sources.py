@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from kitepolars.alerting.rules import RowsToCheck
+from kitepolars.alerting.rows import RowsToCheck
 from kitepolars.calendar import SECOND
 from kitepolars.frames.index import TokenIndex
 
@@ -109,7 +109,7 @@ class BarSource(LookedAt):
             is_new &= new["instrument_token"].is_in(self.tokens).to_numpy()
         np.maximum.at(self._newest, slots[is_finished], starts[is_finished])
         rows = np.flatnonzero(is_new)
-        return RowsToCheck(new[rows], slots[rows], starts[rows] + self._length)
+        return RowsToCheck.of_frame(new[rows], slots[rows], starts[rows] + self._length)
 
 
 class ChainSource(LookedAt):
@@ -136,4 +136,5 @@ class ChainSource(LookedAt):
         named = chain.with_columns(
             pl.concat_str(pl.lit(f"{self._underlying} "), strike).alias("symbol")
         )
-        return RowsToCheck(named, self.index.slots(strikes), np.full(chain.height, now, np.int64))
+        times = np.full(chain.height, now, np.int64)
+        return RowsToCheck.of_frame(named, self.index.slots(strikes), times)

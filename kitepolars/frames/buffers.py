@@ -342,6 +342,18 @@ class Rows(NamedTuple):
         """Return how many."""
         return self.stop - self.start
 
+    def column(self, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+        """Return a column's values, and where they are not null, or None if they are nowhere.
+
+        Times are microseconds since the epoch, UTC. Where a value is null it may be anything.
+        """
+        buffer = self.buffer
+        if name == IS_SNAPSHOT:
+            return buffer.is_snapshot.read(self.start, self.stop), None
+        valid = buffer.valid[_GROUP[name]] if name in _GROUP else None
+        some = valid.read(self.start, self.stop) if valid is not None and valid.has_zero else None
+        return buffer.columns[name][self.start : self.stop], some
+
 
 def merge_latest(parts: Sequence[tuple[TickBuffer, int]], slots: int) -> TickBuffer:
     """Return a buffer with the last tick of each instrument, in the order of slots. Any thread.

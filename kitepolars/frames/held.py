@@ -143,10 +143,15 @@ class Held(NamedTuple):
 
     def rows_since(self, number: int) -> Rows | pl.DataFrame:
         """Return the same rows as `since`; those of the live tail in place, without a frame."""
+        rows = self.growing_since(number)
+        return self.since(number) if rows is None else rows
+
+    def growing_since(self, number: int) -> Rows | None:
+        """Return the same rows as `since` in place; None unless all are in the live tail."""
         start = number - self.first - self.sealed_rows
-        if start >= 0:
-            return Rows(self.buffer, min(start, self.length), self.length, self.symbols)
-        return self.since(number)
+        if start < 0:
+            return None
+        return Rows(self.buffer, min(start, self.length), self.length, self.symbols)
 
     def latest(self) -> pl.DataFrame:
         """Return the last tick of each instrument, in the order in which they were first seen.

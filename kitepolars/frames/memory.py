@@ -148,6 +148,12 @@ class Bitmap:
         packed = np.packbits(bits, bitorder="little")
         self.bytes[byte : byte + len(packed)] = packed
 
+    def read(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        """Return the bits from position `start` up to `stop`."""
+        byte, lead = divmod(start, 8)
+        some = self.bytes[byte : -(-stop // 8)]
+        return np.unpackbits(some, bitorder="little")[lead : lead + stop - start].view(np.bool_)
+
 
 def allocate(
     schema: Mapping[str, pl.DataType], capacity: int, slabs: Slabs

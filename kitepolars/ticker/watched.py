@@ -11,23 +11,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.alerting.conditions import price_level
-from kitepolars.alerting.rules import (
-    ALERTS,
-    RowsToCheck,
-    Rule,
-    Watch,
-    duration,
-    evaluate,
-    fired_frame,
-)
+from kitepolars.alerting.rows import ALERTS, RowsToCheck
+from kitepolars.alerting.rules import Rule, Watch, duration, evaluate
 from kitepolars.alerting.sources import BarSource, LookedAt, TickSource
 from kitepolars.calendar import IST, SECOND
 from kitepolars.frames.held import Held
@@ -38,13 +29,6 @@ from kitepolars.ticker.runtime import Runtime
 
 ALERTS_KEPT: Final = 100_000
 """Alerts that fired and are kept; older ones are dropped."""
-
-
-_ALWAYS: Final = dict.fromkeys(("instrument_token", "received_at", "is_snapshot"))
-"""The columns of new ticks that are looked at whatever the conditions."""
-
-_SHOWN_OF_FIRED: Final = ("instrument_token", "symbol", "last_price")
-"""The columns of a tick that fired which `Ticker.alerts` has."""
 
 
 class FiredAlert(NamedTuple):
@@ -146,12 +130,8 @@ class Alert:
         """
         if isinstance(self._watched.source, LookedAt):
             return None
-        return price_level(self._watched.watch.rule.condition)
-
-    @property
-    def is_movable(self) -> bool:
-        """Whether `move` can change its level."""
-        return self.level is not None and self._watched.watch.is_crossing
+        priced = self._watched.watch.rule.priced
+        return None if priced is None else priced.level
 
     @property
     def fired(self) -> int:
@@ -195,9 +175,10 @@ class Alert:
         self._watched.snoozed_until = self._alerts.now() + duration("time", time)
 
     def move(self, level: float) -> None:
-        """Watch another price, with the other settings as they are.
+        """Compare the last price with another level, with the other settings as they are.
 
-        A name that was made of the condition changes with it.
+        If the condition holds at the new level already, it fires after it was false. A name that
+        was made of the condition changes with it, and so does one that ends with the level.
 
         Parameters
         ----------
@@ -207,7 +188,7 @@ class Alert:
         Raises
         ------
         ConfigError
-            If the alert is not about crossing a price, or the level is not a finite number.
+            If the alert compares no last price with a number, or the level is not a finite number.
         """
         self._alerts.move(self._watched, level)
 
@@ -270,7 +251,7 @@ class WatchedAlerts:
         return Alert(alert, self)
 
     def move(self, alert: _Watched, level: float) -> None:
-        """Let a crossing watch another price."""
+        """Let an alert watch another price."""
         rule = alert.watch.rule.at(level)
         held = self._runtime.held()
         with self._lock:
@@ -340,12 +321,14 @@ class WatchedAlerts:
             self._take(held)
 
     def _look_before(self, alert: _Watched, held: Held) -> None:
-        """Let a crossing see on which side everything is."""
+        """Let an alert see where its condition holds already."""
         source = alert.source
         if isinstance(source, LookedAt):
             rows = source.look(self.now())
         else:
-            rows = self._rows(held.latest())
+            latest = held.latest()
+            slots = self.index.slots(latest["instrument_token"].to_numpy())
+            rows = RowsToCheck.of_frame(latest, slots, latest["received_at"].dt.epoch().to_numpy())
         evaluate([alert.watch], rows, [None])
 
     # -- new ticks; with the lock -----------------------------------------------------------------
@@ -369,19 +352,16 @@ class WatchedAlerts:
             alert.clear()
 
     def _look_at(self, held: Held, begin: int) -> None:
-        """Look at the ticks from a number on: only at the columns that some alert needs."""
+        """Look at the ticks from a number on."""
+        rows = RowsToCheck.of_ticks(held, begin, self.index)
         ready = [alert for alert in self._set.values() if alert.error is None]
         of_ticks = [alert for alert in ready if not isinstance(alert.source, LookedAt)]
-        needed = dict.fromkeys(name for one in of_ticks for name in one.watch.columns)
-        ticks = held.since(begin, tuple(needed | _ALWAYS))
-        rows = self._rows(ticks)._replace(named=partial(held.since, begin, _SHOWN_OF_FIRED))
         self._look_at_some(rows, [one for one in of_ticks if one.source.tokens is None])
         some = [one for one in of_ticks if one.source.tokens is not None]
         if some:
             tokens = {token for one in some for token in one.source.tokens or ()}
             wanted = np.flatnonzero(self._is_of(tokens)[rows.slots])
-            if len(wanted):
-                self._look_at_some(rows.only(wanted), some)
+            self._look_at_some(rows.only(wanted), some)
         now = int(rows.times[-1])
         for alert in ready:
             source = alert.source
@@ -393,13 +373,6 @@ class WatchedAlerts:
                 else:
                     self._evaluate([alert], found, [None])
 
-    def _rows(self, ticks: pl.DataFrame) -> RowsToCheck:
-        return RowsToCheck(
-            ticks,
-            self.index.slots(ticks["instrument_token"].to_numpy()),
-            ticks["received_at"].to_numpy().view(np.int64),
-        )
-
     def _is_of(self, tokens: Sequence[int] | set[int]) -> npt.NDArray[np.bool_]:
         """Return, by slot, whether it is of one of some instruments."""
         slots = self.index.slots(np.fromiter(tokens, np.uint32, len(tokens)))
@@ -408,14 +381,12 @@ class WatchedAlerts:
         return found
 
     def _look_at_some(self, rows: RowsToCheck, some: Sequence[_Watched]) -> None:
-        if not some or not len(rows.slots):
+        if not some or not len(rows):
             return
-        snapshots: npt.NDArray[np.bool_] | None = rows.frame["is_snapshot"].to_numpy()
-        if snapshots is not None and not snapshots.any():
-            snapshots = None
+        snapshots = rows.are("is_snapshot")
         ignored = []
         for alert in some:
-            skip = None if alert.source.snapshots else snapshots
+            skip = None if alert.source.snapshots or not snapshots.any() else snapshots
             if alert.source.tokens is not None:
                 others = ~self._is_of(alert.source.tokens)[rows.slots]
                 skip = others if skip is None else skip | others
@@ -440,7 +411,7 @@ class WatchedAlerts:
             return
         for alert, found in zip(some, fired, strict=True):
             if len(found):
-                self._fire(alert, fired_frame(alert.name, rows, found))
+                self._fire(alert, rows.fired(alert.name, found))
 
     def _fail(self, alert: _Watched, error: Exception) -> None:
         alert.error = f"{error!r}"

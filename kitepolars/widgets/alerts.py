@@ -15,7 +15,7 @@ from typing import Any, Final
 import polars as pl
 import traitlets
 
-from kitepolars.alerting.conditions import Condition, crosses
+from kitepolars.alerting.conditions import Condition, crosses, level_text
 from kitepolars.errors import ConfigError
 from kitepolars.widgets.columns import COLUMNS
 from kitepolars.widgets.host import asset
@@ -165,7 +165,7 @@ class AlertsPanel(InstrumentView):
             raise ConfigError("instrument", None, message="select an instrument in a table first")
         column = COLUMNS[measure]
         condition = CHECKS[check].condition(column.expression, level)
-        words = f"{column.label} {CHECKS[check].label} {level:,.10g}"
+        words = f"{column.label} {CHECKS[check].label} {level_text(level)}"
         return self.ticker.alert(
             condition,
             name=f"{'Any' if everywhere else self.instrument} {words}",

@@ -101,8 +101,8 @@ def working_orders(latest: pl.DataFrame, instrument_token: int) -> list[dict[str
 
 def alert_levels(
     alerts: Iterable[ActiveAlert], instrument_token: int
-) -> list[dict[str, str | float | bool]]:
-    """Return the alerts that are about a price of an instrument: name, level, what can be done.
+) -> list[dict[str, str | float]]:
+    """Return the alerts that are about a price of an instrument: name and level.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def alert_levels(
         The instrument.
     """
     return [
-        {"name": alert.name, "level": alert.level, "movable": alert.is_movable}
+        {"name": alert.name, "level": alert.level}
         for alert in alerts
         if alert.level is not None
         and (alert.instruments is None or instrument_token in alert.instruments)

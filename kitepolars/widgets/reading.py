@@ -83,11 +83,6 @@ class ActiveAlert(Protocol):
         ...
 
     @property
-    def is_movable(self) -> bool:
-        """Whether another price can be chosen."""
-        ...
-
-    @property
     def fired(self) -> int:
         """How often it fired."""
         ...

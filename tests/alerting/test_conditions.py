@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kitepolars as kp
-from kitepolars.alerting.conditions import UNKNOWN, check_condition, codes, price_level
+from kitepolars.alerting.conditions import (
+    UNKNOWN,
+    check_condition,
+    codes,
+    condition_text,
+    price_condition,
+)
 from kitepolars.frames.schema import SCHEMA
 
 
@@ -98,4 +104,20 @@ def test_a_crossing_says_what_it_is() -> None:
     ],
 )
 def test_the_price_that_a_condition_is_about_is_known(condition: Any, level: float | None) -> None:
-    assert price_level(condition) == level
+    found = price_condition(condition)
+    assert (found and found.level) == level
+
+
+@pytest.mark.parametrize(
+    ("condition", "moved"),
+    [
+        (pl.col("last_price") >= 1_500, pl.col("last_price") >= 10.0),
+        (pl.lit(1_500) < pl.col("last_price"), pl.lit(10.0) < pl.col("last_price")),
+        (kp.crosses("last_price", 1_500, "up"), kp.crosses("last_price", 10.0, "up")),
+        (kp.crosses(pl.lit(1_500), "last_price"), kp.crosses(pl.lit(10.0), "last_price")),
+    ],
+)
+def test_the_same_condition_for_another_price(condition: Any, moved: Any) -> None:
+    found = price_condition(condition)
+    assert found is not None
+    assert condition_text(found.at(10.0)) == condition_text(moved)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import kitepolars as kp
 from alerting.reference import fires
-from kitepolars.alerting.rules import RowsToCheck, Rule, Watch, evaluate
+from kitepolars.alerting.rows import RowsToCheck
+from kitepolars.alerting.rules import Rule, Watch, evaluate
 from kitepolars.frames.index import TokenIndex
 
 SECOND = 1_000_000
@@ -159,7 +160,7 @@ def test_any_split_of_the_rows_fires_as_the_reference(
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     for start, stop in pairwise(edges):
         part = ticks[start:stop]
-        chunk = RowsToCheck(
+        chunk = RowsToCheck.of_frame(
             part,
             index.slots(part["instrument_token"].to_numpy()),
             part["received_at"].to_numpy().view(np.int64),

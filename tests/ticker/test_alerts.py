@@ -191,20 +191,21 @@ def test_an_alert_moves_to_another_price_with_all_its_settings(
     alert = subscribed.alert(crossing, instruments=INFY, notify=told.append, once=True)
     named = subscribed.alert(crossing, name="ceiling")
     other = subscribed.alert(kp.change() > 900, name="no price")
-    above = subscribed.alert(pl.col("last_price") > 1e6, name="a price, but no crossing")
+    above = subscribed.alert(pl.col("last_price") > 1e6, name="above 1,000,000")
     assert (alert.name, alert.level) == ("NSE:INFY last_price crosses 1000000", 1e6)
     price = subscribed.latest().filter(symbol="NSE:INFY")["last_price"][0]
     alert.move(price + 1e-6)  # the next tick that is higher crosses it
     named.move(2e6)
     assert alert.level == price + 1e-6
     assert alert.name.startswith(f"NSE:INFY last_price crosses {price:.0f}"[:-1])
-    assert (named.name, named.level, alert.is_movable) == ("ceiling", 2e6, True)
-    assert (above.level, above.is_movable, other.level) == (1e6, False, None)
+    above.move(1.05)
+    assert (named.name, named.level) == ("ceiling", 2e6)
+    assert (above.name, above.level, other.level) == ("above 1.05", 1.05, None)
     assert {one.name for one in subscribed.active_alerts()} == {
         alert.name,
         "ceiling",
         "no price",
-        "a price, but no crossing",
+        "above 1.05",
     }
     for _ in range(200):
         step(subscribed, kite)
@@ -212,7 +213,7 @@ def test_an_alert_moves_to_another_price_with_all_its_settings(
             break
     assert subscribed.wait(until=lambda _: len(told) == 1, timeout=PATIENCE)
     assert told[0].name == alert.name
-    for fixed, level in ((other, 1.0), (above, 1.0), (alert, float("nan"))):
+    for fixed, level in ((other, 1.0), (alert, float("nan"))):
         with pytest.raises(kp.ConfigError, match="level"):
             fixed.move(level)
     alert.remove()

@@ -148,11 +148,7 @@ def test_a_chart_makes_moves_and_removes_the_alerts_that_it_draws(
     page.say("ready")
     page.say("alert", price=1e6)
     first = drawn(1e6)
-    assert first == {
-        "name": "NSE:INFY last_price crosses 1000000",
-        "level": 1e6,
-        "movable": True,
-    }
+    assert first == {"name": "NSE:INFY last_price crosses 1000000", "level": 1e6}
     ticker.alert(kp.crosses("last_price", 5), instruments=RELIANCE)  # not drawn here
     page.say("move", name=first["name"], price=0.05)
     moved = drawn(0.05)
