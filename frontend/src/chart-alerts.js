@@ -5,7 +5,8 @@ import { formats } from "./format.js";
 
 const NEAR = 7; // pixels from a line that count as on it
 
-export function alertHandles(chart, series, canvas, { send, precision }) {
+// `tick` returns the instrument's tick size.
+export function alertHandles(chart, series, canvas, { send, tick }) {
   let alerts = []; // name, level
   let drag = null; // the alert that is dragged, {} for a new one, and its price
   let under = null; // what the handle is for
@@ -17,7 +18,7 @@ export function alertHandles(chart, series, canvas, { send, precision }) {
 
   const height = () => chart.panes()[0].getHeight();
   const heightOf = (event) => event.clientY - canvas.getBoundingClientRect().top;
-  const rounded = (price) => Number(price.toFixed(precision()));
+  const rounded = (price) => Number((Math.round(price / tick()) * tick()).toFixed(6));
   function nearest(y) {
     const near = alerts
       .map((alert) => [Math.abs((series.priceToCoordinate(alert.level) ?? Infinity) - y), alert])

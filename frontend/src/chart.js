@@ -162,7 +162,7 @@ function render({ model, el }) {
   const announce = announcer();
   const handles = alertHandles(chart, candles, canvas, {
     send: (content) => link.send(content),
-    precision: () => described.precision ?? 2,
+    tick: () => described.tick ?? 10 ** -(described.precision ?? 2),
   });
   const studies = chartStudies(chart, {
     send: (content) => link.send(content),

@@ -19,8 +19,6 @@ import polars as pl
 
 from kitepolars.frames.schema import SCHEMA
 
-Array: TypeAlias = npt.NDArray[Any]
-
 
 class Value(NamedTuple):
     """What an expression gives.
@@ -40,7 +38,7 @@ class Value(NamedTuple):
 class Columns(Protocol):
     """The rows that a condition is evaluated on."""
 
-    def column(self, name: str) -> tuple[Array, npt.NDArray[np.bool_] | None]:
+    def column(self, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
         """Return a column's values, and where they are not null, or None if they are nowhere.
 
         Raises
@@ -334,7 +332,7 @@ def _operation(operation: Operation, inputs: Sequence[int]) -> _Step:
 
 _NO_TICKS: Final = pl.DataFrame(schema=SCHEMA)
 
-_NUMBERS: Final = {
+_NUMBER_COLUMNS: Final = {
     column.name: column.to_numpy()
     for column in _NO_TICKS.get_columns()
     if column.dtype.is_numeric() or isinstance(column.dtype, pl.Array | pl.Boolean)
@@ -344,5 +342,5 @@ _NUMBERS: Final = {
 class _NoRows:
     """The columns of ticks, without rows."""
 
-    def column(self, name: str) -> tuple[Array, None]:
-        return _NUMBERS[name], None
+    def column(self, name: str) -> tuple[npt.NDArray[Any], None]:
+        return _NUMBER_COLUMNS[name], None

@@ -28,7 +28,7 @@ ALERTS: Final = pl.Schema(
 )
 """The columns of `alerts`: one row for each time that an alert fired."""
 
-_PRICES: Final = ("last_price", "close", "forward")
+_FIRED_PRICES: Final = ("last_price", "close", "forward")
 """The price of a tick, of a candle, and of a strike of a chain."""
 
 _Column = tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]
@@ -129,7 +129,7 @@ class RowsToCheck:
         some
             The rows.
         """
-        price = next((one for one in _PRICES if one in self.names), None)
+        price = next((one for one in _FIRED_PRICES if one in self.names), None)
         shown = {"instrument_token": "instrument_token", "symbol": "symbol", "price": price}
         there = [each for each in shown.values() if each is not None and each in self.names]
         found = self.select(there)[some]

@@ -30,7 +30,7 @@ def ticker_html(
     connections: pl.DataFrame,
     warning: str = "",
 ) -> str:
-    """Return a summary: the state and its time, counters, losses, a row for each connection.
+    """Return a summary: its time, the state, counters, losses, a row for each connection.
 
     Parameters
     ----------
@@ -48,10 +48,7 @@ def ticker_html(
         What else is wrong, in red; empty if nothing is.
     """
     state, colour = ("running", _GOOD) if is_running else ("stopped", _MUTED)
-    moment = f"at {at:%H:%M:%S} on {at.day} {at:%b}"
-    parts = [
-        f'<b style="color:{colour}">● {state}</b> <span style="color:{_MUTED}">{moment}</span>'
-    ]
+    parts = [f'<b style="color:{colour}">● {state}</b>']
     parts += [f"{escape(name)} <b>{count:,}</b>" for name, count in figures.items()]
     lost = [f"{escape(name)} <b>{count:,}</b>" for name, count in losses.items() if count]
     parts.append(
@@ -63,8 +60,10 @@ def ticker_html(
         parts.append(f'<span style="color:{_BAD}">{escape(warning)}</span>')
     rows = "".join(_connection_row(row) for row in connections.iter_rows(named=True))
     table = f"<table>{_row('th', _CONNECTION_COLUMNS)}{rows}</table>" if rows else ""
+    moment = f"Ticker at {at:%H:%M:%S} on {at.day} {at:%b}"
     return (
-        f'<div><div style="padding:4px 0">Ticker &nbsp; {" &nbsp; ".join(parts)}</div>{table}</div>'
+        f'<div><div style="padding:4px 0"><span style="color:{_MUTED}">{moment}:</span> &nbsp; '
+        f"{' &nbsp; '.join(parts)}</div>{table}</div>"
     )
 
 

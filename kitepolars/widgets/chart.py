@@ -36,6 +36,7 @@ from kitepolars.widgets.reading import (
     WatchedTicker,
     labels_of,
     symbol_of,
+    tick_size_of,
     tokens_of,
 )
 from kitepolars.widgets.search import find
@@ -271,6 +272,7 @@ class Chart(InstrumentView):
             "every": live.every,
             "seconds": CHART_INTERVALS[live.every],
             "precision": _precision(numbers),
+            "tick": tick_size_of(self.ticker, live.instrument_token),
             "empty": _WAITING if self._subscribed else "",
             "remark": "" if live.on == "exchange_timestamp" else _ON_ARRIVAL,
             "older": self._older is not None and self._key not in self._asked,

@@ -25,6 +25,11 @@ FIRED_SHOWN: Final = 200
 class InstrumentLookup(Protocol):
     """The part of `kitepolars.Instruments` that the widgets use."""
 
+    @property
+    def frame(self) -> pl.DataFrame:
+        """All instruments, with the dump's columns."""
+        ...
+
     def search(self, text: str, limit: int = ...) -> pl.DataFrame:
         """Return the best matches first, with the dump's columns and ``symbol``."""
         ...
@@ -346,3 +351,12 @@ def labels_of(ticker: WatchedTicker, instrument_tokens: Sequence[int] | pl.Serie
         return digits.to_list()
     labels = ticker.instruments.labels(instrument_tokens)
     return pl.select(pl.coalesce(labels, digits)).to_series().to_list()
+
+
+def tick_size_of(ticker: WatchedTicker, instrument_token: int) -> float | None:
+    """Return the tick size of an instrument in rupees; None if it has none, such as an index."""
+    if ticker.instruments is None:
+        return None
+    own = pl.col("instrument_token") == instrument_token
+    known = ticker.instruments.frame.filter(own, pl.col("tick_size") > 0)["tick_size"].to_list()
+    return next(iter(known), None)

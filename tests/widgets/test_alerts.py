@@ -146,6 +146,8 @@ def test_a_chart_makes_moves_and_removes_the_alerts_that_it_draws(
         return alert
 
     page.say("ready")
+    message, _ = page.wait(lambda each: "tick" in each)
+    assert message["tick"] == 0.1, "to which the view rounds a dragged level"
     page.say("alert", price=1e6)
     first = drawn(1e6)
     assert first == {"name": "NSE:INFY last_price crosses 1000000", "level": 1e6}
