@@ -101,7 +101,8 @@ class Queue(Generic[T]):
     max_bytes
         The most bytes, as `size` counts them.
     size
-        Returns the bytes of an item. By default only the number of items is bounded.
+        Returns the bytes of an item. By default only the number of items is bounded, which is
+        enough for items of one size: 10,000 fired alerts are 3 MB.
 
     Examples
     --------

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from struct import Struct
 from typing import BinaryIO, Final, NamedTuple, TypeVar
 
-from kitepolars.journal.folder import closed_path, private, read_blocks, sync_folder
+from kitepolars.journal.folder import closed_path, private, read_blocks, sync_file, sync_folder
 from kitepolars.journal.format import (
     BAD_FRAME,
     BAD_TABLE,
@@ -126,7 +126,7 @@ def compress(path: Path, level: int = LEVEL) -> Path:
             sizes.append((len(compressed), len(frame)))
         file.write(_table(sizes))
         file.flush()
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     unfinished.replace(closed)
     sync_folder(closed.parent)
     path.unlink()

@@ -8,13 +8,18 @@ closed, and end in ``.kpj.zst`` once they are compressed.
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from kitepolars.calendar import DAY, IST, IST_OFFSET, SECOND
+
+if sys.platform != "win32":
+    import fcntl
 
 OPEN: Final = ".kpj"
 CLOSED: Final = ".kpj.zst"
@@ -26,6 +31,9 @@ FOLDER_MODE: Final = 0o700
 
 BLOCK: Final = 4 * 2**20
 """Bytes that are read at a time."""
+
+_NO_FULL_SYNC: Final = frozenset({errno.ENOTSUP, errno.EINVAL, errno.ENOTTY})
+"""What a network drive answers to macOS' request to empty its cache."""
 
 
 def trading_day(at: int) -> dt.date:
@@ -67,6 +75,27 @@ def make_private(folder: Path) -> None:
 def private(path: str, flags: int) -> int:
     """Open a file readable by its owner only: an ``opener`` for `open`."""
     return os.open(path, flags, FILE_MODE)
+
+
+def sync_file(handle: int) -> None:
+    """Return when the content of an open file is on the disk.
+
+    On macOS `fsync` leaves it in the cache of the drive, which a power failure empties.
+
+    Raises
+    ------
+    OSError
+        When the disk does not take it.
+    """
+    if sys.platform == "darwin":
+        try:
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+        except OSError as error:
+            if error.errno not in _NO_FULL_SYNC:
+                raise
+        else:
+            return
+    getattr(os, "fdatasync", os.fsync)(handle)
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from kitepolars.journal.folder import FILE_MODE, make_private, segment_path, sync_folder
+from kitepolars.journal.folder import FILE_MODE, make_private, segment_path, sync_file, sync_folder
 from kitepolars.journal.format import VERSION, Entry, Scan, SegmentHeader
 from kitepolars.journal.segments import SegmentFile
 
@@ -31,7 +31,7 @@ class Disk:
 
     def sync(self, handle: int) -> None:
         """Return when the file's content is on the disk."""
-        getattr(os, "fdatasync", os.fsync)(handle)
+        sync_file(handle)
 
     def truncate(self, handle: int, size: int) -> None:
         """Cut a file off."""

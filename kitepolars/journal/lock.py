@@ -46,6 +46,14 @@ class FileLock:
             os.close(self._handle)
             raise BlockingIOError(f"{path} is locked by another process") from None
 
+    def refresh(self) -> None:
+        """Make the file as new. Not on Windows.
+
+        Systems delete old temporary files, macOS after three days, and another process would then
+        make and lock a new one.
+        """
+        os.utime(self._handle)
+
     def release(self) -> None:
         """Release the lock."""
         os.close(self._handle)

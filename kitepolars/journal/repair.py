@@ -6,13 +6,12 @@ the same ticks and gaps as the damaged one.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
 from kitepolars.errors import JournalError
 from kitepolars.journal.compression import compress
-from kitepolars.journal.folder import CLOSED, OPEN, private, sync_folder
+from kitepolars.journal.folder import CLOSED, OPEN, private, sync_file, sync_folder
 from kitepolars.journal.format import VERSION, Damage, Scan, SegmentHeader
 from kitepolars.journal.lock import FileLock
 from kitepolars.journal.segments import SegmentFile
@@ -51,7 +50,7 @@ def repair(segment: SegmentFile) -> list[Damage]:
                 begun = True
             file.write(entry.encode())
         file.flush()
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
         if not scan.damages:
             repaired.unlink()
             return []

@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+REFUSED = 77
+"""The exit code when Kite refused the credentials (EX_NOPERM): a new attempt needs a new token."""
+
 DETACH = "--detach"
 """The option of a recorder that outlives the kernel that starts it."""
 
@@ -27,7 +30,7 @@ def enter_package() -> None:
 
 def main(folder: str) -> int:
     """Record into a folder until the end, and return the exit code."""
-    from kitepolars.errors import KitePolarsError  # noqa: PLC0415 - the package is entered first
+    from kitepolars.errors import AuthenticationError, KitePolarsError  # noqa: PLC0415 - the package is entered first
     from kitepolars.recorder.request import READY, Request, read_credentials  # noqa: PLC0415
     from kitepolars.recorder.service import RecorderService  # noqa: PLC0415
 
@@ -44,7 +47,7 @@ def main(folder: str) -> int:
         asyncio.run(record())
     except (KitePolarsError, OSError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", flush=True)  # noqa: T201 - likewise
-        return 1
+        return REFUSED if isinstance(error, AuthenticationError) else 1
     return 0
 
 

@@ -77,7 +77,7 @@ def connect(folder: Path, timeout: float) -> socket.socket:
 
 
 @contextmanager
-def claims(api_keys: list[str], folder: Path) -> Iterator[None]:
+def claims(api_keys: list[str], folder: Path) -> Iterator[list[FileLock]]:
     """Hold the claim to record with API keys, of which Kite gives three connections each.
 
     Raises
@@ -86,18 +86,19 @@ def claims(api_keys: list[str], folder: Path) -> Iterator[None]:
         When another recorder of this user on this machine has one of them.
     """
     home = _private_folder()
+    locks = []
     with ExitStack() as held:
         for api_key in sorted(set(api_keys)):
             name = blake2b(api_key.encode(), digest_size=12, person=b"kitepolars").hexdigest()
             path = home / f"{name}.lock"
             try:
-                held.enter_context(FileLock(path))
+                locks.append(held.enter_context(FileLock(path)))
             except BlockingIOError:
                 raise JournalError(
                     "this API key is being recorded already", path=path.read_text("utf-8")
                 ) from None
             path.write_text(str(folder.absolute()), "utf-8")
-        yield
+        yield locks
 
 
 def _private_folder() -> Path:

@@ -86,7 +86,9 @@ class RecorderService:
         self._loop = asyncio.get_running_loop()
         self._publishing = Publishing(self._folder, self._note)
         try:
-            with claims([account.api_key for account in self._accounts], self._folder):
+            with claims(
+                [account.api_key for account in self._accounts], self._folder
+            ) as self._claims:
                 self._writer = JournalWriter(self._folder, alarm=self._alarm)
                 try:
                     await self._record(self._writer)
@@ -205,6 +207,8 @@ class RecorderService:
         before, seen = time.monotonic(), self._manager.stats().messages
         while True:
             await asyncio.sleep(LINE_EVERY if is_terminal else LOG_EVERY)
+            for claim in self._claims:
+                claim.refresh()
             now, feed, journal = time.monotonic(), self._manager.stats(), self._writer.stats()
             rate = (feed.messages - seen) / (now - before)
             before, seen = now, feed.messages

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +135,27 @@ def test_ctl_stop_ends_it(kite: SimulatedKite, dump: Path, tmp_path: Path) -> No
     with recording(kite, dump, folder, "NSE:INFY") as running:
         assert control(folder, "stop") == 0
         assert running.wait() == 0
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+@pytest.mark.parametrize("page", ["guides/recordings.md", "howto/run-for-days.md"])
+def test_the_units_of_the_documentation_are_valid(page: str, tmp_path: Path) -> None:
+    text = (DOCS / page).read_text("utf-8")
+    [unit] = re.findall(r"^```ini\n(\[Unit\].*?)^```", text, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "ticks.service"
+    path.write_text(re.sub(r"(?<=^ExecStart=)\S+", sys.executable, unit, flags=re.MULTILINE))
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--user", str(path)],
+        env={**os.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verified.stderr == ""
+    assert verified.returncode == 0
 
 
 def test_all_of_an_exchange_is_what_expires_first(

@@ -22,9 +22,10 @@ from kitepolars.errors import (
 from kitepolars.feed.account import Account
 from kitepolars.feed.limits import Limits
 from kitepolars.journal.writer import JournalWriter
+from kitepolars.recorder.__main__ import REFUSED, main
 from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.process import find, launch
-from kitepolars.recorder.request import Request
+from kitepolars.recorder.request import Request, credentials
 from kitepolars.sim import SimulatedKite
 from kitepolars.source import Listing, Lost, Messages, Stopped
 from kitepolars.wire.layouts import Mode
@@ -210,6 +211,17 @@ def test_refused_credentials_are_reported_where_it_was_started(
     with pytest.raises(AuthenticationError, match="refused the credentials of account 'main'"):
         launch(tmp_path, [Account("main", request_key, "expired")], request(kite))
     eventually(lambda: can_write(tmp_path))
+
+
+def test_the_exit_code_tells_a_service_manager_that_a_new_token_is_needed(
+    kite: SimulatedKite, tmp_path: Path, request_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request(kite).save(tmp_path)
+    pipe = tmp_path / "credentials"
+    pipe.write_bytes(credentials([Account("main", request_key, "expired")]))
+    with pipe.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert main(str(tmp_path)) == REFUSED == 77
 
 
 def test_one_recorder_a_journal_and_one_a_key(
