@@ -720,6 +720,23 @@ PUBLIC void gather(int64_t columns, const int64_t *widths, const uint8_t *const 
             has_zero[i] = !gather_bits(sources + i, columns, origins, rows, count, targets[i]);
 }
 
+/* Make the pages of consecutive areas present, row by row: all areas from their beginnings to their
+ * ends at the same pace. Their content stays, also what another thread writes meanwhile.
+ */
+PUBLIC void populate(uint8_t *memory, const int64_t *starts, int64_t areas, int64_t page)
+{
+    int64_t largest = 0;
+    for (int64_t i = 0; i < areas; i++)
+        if (starts[i + 1] - starts[i] > largest)
+            largest = starts[i + 1] - starts[i];
+    const int64_t steps = largest / page + 1;
+    for (int64_t step = 0; step < steps; step++)
+        for (int64_t i = 0; i < areas; i++) {
+            const int64_t offset = (starts[i + 1] - starts[i]) * step / steps;
+            __atomic_fetch_or(memory + starts[i] + offset, 0, __ATOMIC_RELAXED);
+        }
+}
+
 /* Instrument tokens → slots --------------------------------------------------------------------*/
 
 static const uint64_t EMPTY = UINT64_MAX; /* read as a slot: -1 */

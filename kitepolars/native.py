@@ -41,6 +41,7 @@ __all__ = [
     "last_rows",
     "mark",
     "pick",
+    "populate",
     "scan_before",
     "scan_carry",
     "scan_fill",
@@ -217,6 +218,10 @@ candle_rows: Final = _unlocked_function("candle_rows", _Number, *[_Memory] * 2)
 
 candle_close: Final = _unlocked_function("candle_close", None, _Memory)
 """``(cursor)``: releases what is left of the ticks."""
+
+populate: Final = _unlocked_function("populate", None, *[_Memory] * 2, *[_Number] * 2)
+"""``(↔ memory, starts, areas, page)``: makes the pages of areas present, row by row, and leaves
+their content as it is, also while others write to it; see `frames.memory`."""
 
 candle_rehash: Final = _unlocked_function("candle_rehash", None, _Memory)
 """``(engine)``: enters all instruments into an empty table."""

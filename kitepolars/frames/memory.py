@@ -1,29 +1,28 @@
 """The memory of columns: arrays in slabs that are reused, and bitmaps as Arrow has them.
 
-Written by one thread, read by any. A short thread of its own prepares new memory.
+Written by one thread, read by any. A thread of its own prepares new memory, also when filling it
+has begun.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from threading import Thread
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from kitepolars import native
 from kitepolars.frames.arrow import numpy_dtype
 
 _ALIGNMENT: Final = 64  # a cache line
 
 _PAGE_BYTES: Final = 4_096
-
-_PIECE_BYTES: Final = 2**22
-"""Bytes that are prepared in one step, after which they may be taken: a millisecond."""
 
 PREPARED_FROM: Final = 4 * 2**20
 """Bytes from which on a thread prepares new memory: less is filled in a millisecond."""
@@ -50,19 +49,24 @@ class Slabs:
 
     def __init__(self) -> None:
         self._leases: list[tuple[npt.NDArray[np.uint8], weakref.ref[npt.NDArray[np.uint8]]]] = []
-        self._prepared: _PreparedSlab | None = None
+        self._prepared: npt.NDArray[np.uint8] | None = None
 
-    def prepare(self, size: int) -> None:
+    def prepare(self, starts: Sequence[int]) -> None:
         """Have memory ready for the next `take` of this size; another thread writes to its pages.
 
         Parameters
         ----------
-        size
-            Bytes.
+        starts
+            Where areas begin that will be filled at the same pace, and where the last one ends.
         """
-        is_prepared = self._prepared is not None and self._prepared.size == size
+        size = starts[-1]
+        is_prepared = self._prepared is not None and len(self._prepared) == size
         if size >= PREPARED_FROM and not is_prepared:
-            self._prepared = _PreparedSlab(size)
+            with suppress(MemoryError, RuntimeError):  # no thread: then it is filled unprepared
+                slab = self._prepared = np.zeros(size, np.uint8)
+                Thread(
+                    target=_populate, args=(slab, starts), name="kitepolars-memory", daemon=True
+                ).start()
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         """Return memory with any content, and give back to the system what is free and not used.
@@ -81,8 +85,8 @@ class Slabs:
                 leases.append((slab, lease))
         fitting = [slab for slab in free if len(slab) == size]
         prepared, self._prepared = self._prepared, None
-        if not fitting and prepared is not None and prepared.size == size:
-            fitting = prepared.slabs()
+        if not fitting and prepared is not None and len(prepared) == size:
+            fitting = [prepared]
         slab = fitting[0] if fitting else np.zeros(size, np.uint8)
         # A view of a view refers to the array at the bottom. `frombuffer` puts a memoryview in
         # between: all views then refer to `leased`, which lives exactly as long as they do.
@@ -91,38 +95,10 @@ class Slabs:
         return leased
 
 
-class _PreparedSlab:
-    """New memory whose pages a thread makes present, one after the other.
-
-    Parameters
-    ----------
-    size
-        Bytes.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._made: list[npt.NDArray[np.uint8]] = []
-        self._is_taken = False
-        self._thread = threading.Thread(target=self._make, name="kitepolars-memory", daemon=True)
-        self._thread.start()
-
-    def slabs(self) -> list[npt.NDArray[np.uint8]]:
-        """Return it, prepared as far as it is; nothing if the system has no such memory."""
-        self._is_taken = True
-        self._thread.join()
-        return self._made
-
-    def _make(self) -> None:
-        with suppress(MemoryError):  # taking the buffer tries again, and raises it
-            slab = np.zeros(self.size, np.uint8)
-            for start in range(0, self.size, _PIECE_BYTES):
-                if self._is_taken:
-                    break
-                slab[start : start + _PIECE_BYTES : _PAGE_BYTES] = (
-                    0  # without the interpreter's lock
-                )
-            self._made.append(slab)
+def _populate(slab: npt.NDArray[np.uint8], starts: Sequence[int]) -> None:
+    """Make the pages of new memory present, in the order in which its areas are filled."""
+    places = np.array(starts, np.int64)
+    native.populate(native.address(slab), native.address(places), len(starts) - 1, _PAGE_BYTES)
 
 
 class Bitmap:
@@ -180,7 +156,7 @@ def allocate(
 def prepare(schema: Mapping[str, pl.DataType], capacity: int, slabs: Slabs) -> None:
     """Prepare the memory of an `allocate` with the same arguments."""
     shapes = {name: _shape(name, dtype, capacity) for name, dtype in schema.items()}
-    slabs.prepare(_places(shapes)[1][-1])
+    slabs.prepare(_places(shapes)[1])
 
 
 _Shapes = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kitepolars import native
 from kitepolars.frames.memory import PREPARED_FROM, Bitmap, Slabs, allocate
 
 
@@ -31,20 +36,43 @@ def test_only_memory_of_the_same_size_is_reused() -> None:
 
 def test_prepared_memory_is_taken_when_it_fits() -> None:
     slabs = Slabs()
-    slabs.prepare(PREPARED_FROM)
+    slabs.prepare([0, PREPARED_FROM])
     prepared = slabs._prepared
     assert prepared is not None
-    [slab] = prepared.slabs()
-    assert not slab.any()
-    assert slabs.take(PREPARED_FROM).ctypes.data == slab.ctypes.data
+    assert not prepared.any()
+    assert slabs.take(PREPARED_FROM).ctypes.data == prepared.ctypes.data
     assert slabs._prepared is None
+
+
+@given(st.lists(st.integers(0, 5 * 64), min_size=1, max_size=9), st.integers(1, 100))
+def test_preparing_memory_leaves_its_content_as_it_is(sizes: list[int], page: int) -> None:
+    starts = np.cumsum([0, *sizes])
+    content = np.random.default_rng(1).integers(1, 256, starts[-1] + 1, np.uint8)
+    memory = content.copy()
+    native.populate(native.address(memory), native.address(starts), len(sizes), page)
+    assert (memory == content).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mincore is POSIX, but not everywhere alike")
+def test_preparing_makes_every_page_present() -> None:
+    starts = np.array([0, 3, 40, 41, 100]) * mmap.PAGESIZE
+    with mmap.mmap(-1, int(starts[-1])) as pages:
+        memory = np.frombuffer(pages, np.uint8)
+        places = native.address(memory), native.address(starts)
+        native.populate(*places, len(starts) - 1, mmap.PAGESIZE)
+        present = np.zeros(100, np.uint8)
+        mincore = ctypes.CDLL(None).mincore
+        mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+        assert mincore(native.address(memory), len(memory), native.address(present)) == 0
+        del memory
+    assert present.all()
 
 
 def test_memory_is_prepared_once() -> None:
     slabs = Slabs()
-    slabs.prepare(PREPARED_FROM)
+    slabs.prepare([0, PREPARED_FROM])
     prepared = slabs._prepared
-    slabs.prepare(PREPARED_FROM)
+    slabs.prepare([0, PREPARED_FROM])
     assert slabs._prepared is prepared
     assert len(slabs.take(PREPARED_FROM)) == PREPARED_FROM
 
@@ -53,7 +81,7 @@ def test_memory_that_can_be_reused_is_preferred_to_what_was_prepared() -> None:
     slabs = Slabs()
     taken = slabs.take(PREPARED_FROM)
     place = taken.ctypes.data
-    slabs.prepare(PREPARED_FROM)
+    slabs.prepare([0, PREPARED_FROM])
     del taken
     assert slabs.take(PREPARED_FROM).ctypes.data == place  # it is present already
     assert slabs._prepared is None
@@ -61,13 +89,13 @@ def test_memory_that_can_be_reused_is_preferred_to_what_was_prepared() -> None:
 
 def test_prepared_memory_that_does_not_fit_is_not_taken() -> None:
     slabs = Slabs()
-    slabs.prepare(PREPARED_FROM)
+    slabs.prepare([0, PREPARED_FROM])
     assert len(slabs.take(PREPARED_FROM + 1)) == PREPARED_FROM + 1
 
 
 def test_a_little_memory_is_not_worth_a_thread() -> None:
     slabs = Slabs()
-    slabs.prepare(PREPARED_FROM - 1)
+    slabs.prepare([0, PREPARED_FROM - 1])
     assert slabs._prepared is None
 
 

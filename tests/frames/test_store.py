@@ -57,9 +57,8 @@ def test_the_next_buffers_memory_is_prepared_when_half_of_this_one_is_full(
         push(store, [packet_message([INFY], [float(row)])])
         if store.held.buffer is not buffer:
             assert prepared is not None
-            [slab] = prepared.slabs()
             prices = store.held.buffer.columns["last_price"]
-            assert np.shares_memory(prices, slab)
+            assert np.shares_memory(prices, prepared)
     assert store.held.frame()["last_price"].to_list() == [float(row) for row in range(200)]
 
 
