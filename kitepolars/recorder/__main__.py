@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-REFUSED = 77
+EXIT_REFUSED = 77
 """The exit code when Kite refused the credentials (EX_NOPERM): a new attempt needs a new token."""
 
 DETACH = "--detach"
@@ -47,7 +47,7 @@ def main(folder: str) -> int:
         asyncio.run(record())
     except (KitePolarsError, OSError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", flush=True)  # noqa: T201 - likewise
-        return REFUSED if isinstance(error, AuthenticationError) else 1
+        return EXIT_REFUSED if isinstance(error, AuthenticationError) else 1
     return 0
 
 

@@ -22,7 +22,7 @@ from kitepolars.errors import (
 from kitepolars.feed.account import Account
 from kitepolars.feed.limits import Limits
 from kitepolars.journal.writer import JournalWriter
-from kitepolars.recorder.__main__ import REFUSED, main
+from kitepolars.recorder.__main__ import EXIT_REFUSED, main
 from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.process import find, launch
 from kitepolars.recorder.request import Request, credentials
@@ -221,7 +221,7 @@ def test_the_exit_code_tells_a_service_manager_that_a_new_token_is_needed(
     pipe.write_bytes(credentials([Account("main", request_key, "expired")]))
     with pipe.open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        assert main(str(tmp_path)) == REFUSED == 77
+        assert main(str(tmp_path)) == EXIT_REFUSED == 77
 
 
 def test_one_recorder_a_journal_and_one_a_key(
