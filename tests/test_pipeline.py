@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,24 @@ async def test_the_timer_flushes_and_listeners_hear_of_it(events: Events) -> Non
     pipeline.take(Messages(NOW, 0, [ltp((257, 100))]))
     pipeline.flush()
     assert not published.is_set()
+
+
+async def test_the_timer_flushes_what_arrives_until_then(
+    events: Events,
+) -> None:
+    arrived = [Messages(NOW + 1, 0, [ltp((257, 101))])]
+
+    def catch_up(then: Callable[[], object]) -> None:
+        while arrived:
+            timed.take(arrived.pop())
+        then()
+
+    timed = Pipeline(TickStore(), events, Flush(interval=0.001), catch_up=catch_up)
+    published = asyncio.Event()
+    timed.listen(published.set)
+    timed.take(Messages(NOW, 0, [ltp((257, 100))]))
+    await asyncio.wait_for(published.wait(), PATIENCE)
+    assert timed.store.held.frame()["last_price"].to_list() == [1.0, 1.01]
 
 
 @pytest.mark.parametrize(

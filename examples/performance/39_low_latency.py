@@ -5,7 +5,7 @@
 #
 # Uses: `Ticker`, `Flush`, `Ticker.on_batch`, `Ticker.off`, `SimulatedKite`, `Ticker.subscribe`
 #
-# Messages may wait to be decoded together: by default 50 ms, which is cheapest, and 7 ms while
+# Messages may wait to be decoded together: by default 50 ms, which is cheapest, and 8 ms while
 # there is a callback. `Flush(interval=…)` is the longest that one waits. A reader that asks
 # (`frame()`, `latest()`) never waits for it, nor does a message that comes after a pause.
 

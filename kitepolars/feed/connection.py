@@ -90,7 +90,7 @@ class Connection(ClientConnection):
     clock
         Gives the time of each read.
     pace
-        May hold back reads that bring little.
+        May hold back reads of a steady stream.
     options
         Passed on to the transport.
     """
@@ -205,15 +205,17 @@ class Connection(ClientConnection):
         self._read_at = self._clock.stamp()
         if self.response is None and not (data := self._shake_hands(data)):
             return
-        self._pace.after_read(self._socket, len(data), self._read_at)
         self._since_alive += len(data)
         if self._since_alive >= PROGRESS:
             self._show_life()
+        messages = 0
         for part in self._walker.feed(data):
             if isinstance(part, RawMessages):
+                messages += len(part)
                 self._hand_over(part)
             else:
                 self._pass_on(part)
+        self._pace.after_read(self._socket, messages, self._read_at)
 
     def _show_life(self) -> None:
         self._alive_at, self._since_alive = self.loop.time(), 0
@@ -324,7 +326,7 @@ async def open_connection(
     clock
         Gives the time of each read.
     pace
-        May hold back reads that bring little; by default none is.
+        May hold back reads of a steady stream; by default none is.
     """
     create = partial(
         Connection, receiver=receiver, account=account, clock=clock, pace=pace or ReadPace()

@@ -87,7 +87,7 @@ class Link:
     clock
         Gives the time.
     pace
-        May hold back reads that bring little.
+        May hold back reads of a steady stream.
     owner
         Whom to report to.
     """

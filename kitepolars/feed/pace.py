@@ -1,11 +1,11 @@
-"""How soon sockets are read: small pieces of a steady stream are read together. Loop thread only.
+"""How soon sockets are read: small messages of a steady stream are read together. Loop thread only.
 
-Waking the loop and reading a socket costs 30 to 60 µs however little there is to read, because the
+Waking the loop and reading a socket costs 30 to 100 µs however little there is to read, because the
 processor has slept or worked for others meanwhile. When messages come one by one, faster than
-anybody looks at them, that is most of the cost of a tick. So a socket that was just read, and
-brought little, is not reported as readable again until enough has arrived or a short time has
-passed, if reads come at more than twice that pace; the system does the waiting (`SO_RCVLOWAT`). A
-thread that asks for ticks does not wait.
+anybody looks at them, that is most of the cost of a tick. So while messages come quickly, a socket
+that was just read is not reported as readable again until much has arrived or a short time has
+passed; the system does the waiting (`SO_RCVLOWAT`). A thread that asks for ticks does not wait, and
+neither does a flush.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from asyncio.trsock import TransportSocket
 from contextlib import suppress
 from typing import Final
 
-READ_INTERVAL: Final = 0.004
-"""Seconds between two reads that bring little; `received_at` may be late by as much."""
+READ_INTERVAL: Final = 0.01
+"""Seconds between two reads of a steady stream; `received_at` may be late by as much."""
 
-ENOUGH: Final = 64 * 1024
-"""Bytes that are read at once: half of what Linux buffers for a socket without being asked."""
+ENOUGH: Final = 128 * 1024
+"""Bytes that are read at once: half of what asyncio reads at most, so that none are left."""
+
+COMBINED: Final = 5
+"""Messages, on average, that a read must combine to be worth the wait and its timer."""
 
 SMOOTHED: Final = 8
-"""Reads that the average interval between reads is made of, about."""
+"""Reads that the average interval between messages is made of, about."""
 
 _ANY: Final = 1
 IS_SUPPORTED: Final = sys.platform == "linux"
@@ -44,26 +47,25 @@ class ReadPace:
     def __init__(self, interval: float = 0.0) -> None:
         self._interval = interval if IS_SUPPORTED else 0.0
         self._last = 0  # when any socket was read, in microseconds
-        self._gap = self._longest = 1e6 * self._interval  # between reads, smoothed; microseconds
+        self._gap = self._longest = 1e6 * self._interval  # between messages, smoothed; microseconds
         self._held: set[TransportSocket] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def after_read(self, connection: TransportSocket | None, size: int, read_at: int) -> None:
-        """Hold a socket back, if reads come quickly and this one brought little.
+    def after_read(self, connection: TransportSocket | None, messages: int, read_at: int) -> None:
+        """Hold a socket back, if messages come quickly.
 
         Parameters
         ----------
         connection
             The socket that was read, or None if the event loop shows none.
-        size
-            The bytes that it brought.
+        messages
+            The messages that it brought. Their number does not depend on how they were combined.
         read_at
             When, in microseconds.
         """
-        gap, self._last = min(read_at - self._last, self._longest), read_at
+        gap, self._last = min(read_at - self._last, self._longest) / max(messages, 1), read_at
         self._gap += (gap - self._gap) / SMOOTHED
-        # At a read every few milliseconds, a timer would cost as much as the reads that it saves.
-        if self._gap < self._longest / 2 and size < ENOUGH and connection is not None:
+        if self._gap < self._longest / COMBINED and connection is not None:
             self._hold(connection)
 
     def release(self) -> bool:

@@ -86,7 +86,7 @@ class Ticker(TickerAlerts, TickerWidgets):
     retention
         How much history is kept, in rows or seconds; all of it by default.
     flush
-        How long messages wait to be decoded together: by default 0.05 s, and 0.007 s while there
+        How long messages wait to be decoded together: by default 0.05 s, and 0.008 s while there
         is a callback for ticks or a stream.
     instruments
         The list that maps tokens to names, or its CSV: a path or the bytes.

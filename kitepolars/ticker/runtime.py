@@ -97,6 +97,7 @@ class Runtime:
             flush,
             arrived=self.ledger.gaps.arrived,
             only=None if only is None else InstrumentFilter.of(only),
+            catch_up=source.catch_up,
         )
         self.ledger.gaps.decoded = True
         source.deliver_to(self.pipeline, first=True)

@@ -50,7 +50,7 @@ def connected_runtime(
 
 def read_interval(flush: Flush) -> float:
     """Return for how long reads may be held back where ticks are decoded so often."""
-    return READ_INTERVAL if flush.interval is None else min(READ_INTERVAL, flush.interval / 2)
+    return READ_INTERVAL if flush.interval is None else min(READ_INTERVAL, flush.interval)
 
 
 def following_runtime(

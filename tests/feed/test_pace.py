@@ -1,4 +1,4 @@
-"""What arrives in small pieces waits to be read together, but never for somebody who asks."""
+"""Small messages of a steady stream are read together, but nobody who asks waits for them."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ BINARY = 2
 ACCOUNT = Account("main", "key", "token")
 POLICY = ReconnectPolicy(silence=PATIENCE, connect_timeout=60.0)
 FOREVER = 3_600.0
+HELD_AFTER = 2 * SMOOTHED - 2
+"""Messages after which a socket is held back, if they come in no time."""
 CERTIFY = (
     *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
     *("-days", "2", "-subj", "/CN=feed", "-addext", "subjectAltName=IP:127.0.0.1"),
@@ -81,16 +83,21 @@ class Line:
 async def opened(
     serve: Serve, pace: ReadPace, tls: ssl.SSLContext | None = None
 ) -> tuple[Line, Connection]:
-    """Return a connection that has read often in a short time."""
+    """Return a connection that is held back, because it has read often in a short time."""
     line = Line()
     url = (await serve(line.script, tls=tls)).url
     connection = await open_connection(url, ACCOUNT, line, POLICY, FeedClock(), pace=pace)
     assert isinstance(connection, Connection), connection
-    for number in range(SMOOTHED - 1):
+    await until_held(line)
+    return line, connection
+
+
+async def until_held(line: Line) -> None:
+    """Send one message after the other, until their average interval is short."""
+    for number in range(HELD_AFTER):
         await line.send(b"%d!" % number)
         await line.heard(b"%d!" % number)
     line.messages.clear()
-    return line, connection
 
 
 async def test_small_reads_in_quick_succession_wait_until_they_are_released(serve: Serve) -> None:
@@ -163,7 +170,7 @@ async def test_what_waits_is_read_after_the_interval(serve: Serve) -> None:
     await connection.shut()
 
 
-async def test_much_data_is_not_held_back(serve: Serve) -> None:
+async def test_much_data_is_read_at_once(serve: Serve) -> None:
     line, connection = await opened(serve, ReadPace(FOREVER))
     await line.send(bytes(ENOUGH))
     await line.heard(bytes(ENOUGH))
@@ -204,10 +211,7 @@ async def test_a_manager_reads_what_has_arrived_before_it_goes_on(serve: Serve) 
     manager = TickerManager([ACCOUNT], sink=Sink(), url=url, read_interval=FOREVER)
     manager.subscribe([408065], Mode.FULL)
     await manager.start()
-    for number in range(SMOOTHED - 1):
-        await line.send(b"%d!" % number)
-        await line.heard(b"%d!" % number)
-    line.messages.clear()
+    await until_held(line)
     await line.send(b"three")
     assert line.messages == []
     assert await caught_up(manager, lambda: line.messages[-1]) == b"three"
@@ -241,15 +245,23 @@ class Marks:
         self.marks.append(option[-1])
 
 
-async def test_reads_that_come_slowly_are_never_held_back() -> None:
-    pace, connection = ReadPace(0.004), Marks()
+async def test_messages_that_come_slowly_are_never_held_back() -> None:
+    pace, connection = ReadPace(0.01), Marks()
     for number in range(100):
         # Every 5.5 ms on average, as in a market with many packets a message, but unevenly.
         at = 5_500 * number + (2_000 if number % 2 else 0)
-        pace.after_read(cast("TransportSocket", connection), 20_000, at)
+        pace.after_read(cast("TransportSocket", connection), 1, at)
     assert connection.marks == []
-    for number in range(SMOOTHED):
-        pace.after_read(cast("TransportSocket", connection), 3_000, at + 900 * number)
+    for number in range(2 * SMOOTHED):
+        pace.after_read(cast("TransportSocket", connection), 1, at + 900 * number)
     assert connection.marks == [ENOUGH]
     pace.release()
     assert connection.marks == [ENOUGH, 1]
+
+
+async def test_messages_that_were_combined_still_count_one_by_one() -> None:
+    pace, connection = ReadPace(0.01), Marks()
+    for number in range(100):
+        pace.after_read(cast("TransportSocket", connection), 10, 10_000 * number)
+        pace.release()
+    assert connection.marks[-2:] == [ENOUGH, 1]

@@ -222,6 +222,6 @@ def test_a_frame_has_what_has_arrived_though_reads_wait_for_more(
     def has(rows: int) -> Callable[[kp.Ticker], bool]:
         return lambda it: it.frame().height == rows
 
-    for rows in range(1, 16):  # the first is the cached value
+    for rows in range(1, 24):  # the first is the cached value
         assert ticker.wait(until=has(rows), timeout=PATIENCE)
         kite.step()
