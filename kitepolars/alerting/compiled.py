@@ -247,6 +247,8 @@ def compile_condition(condition: pl.Expr) -> CompiledCondition | None:
         return compiler.compiled()
     except (_NotCompiled, KeyError, IndexError, TypeError, pl.exceptions.PolarsError):
         return None
+    except OverflowError:  # a number beyond the column's dtype: Polars takes a wider one
+        return None
 
 
 class _NotCompiled(Exception):

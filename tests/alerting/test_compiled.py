@@ -151,6 +151,9 @@ def test_what_traders_watch_is_compiled(condition: pl.Expr) -> None:
         pl.col("last_price") < pl.lit(math.nan),
         pl.col("last_price") < pl.lit(0.0) / pl.lit(0.0),
         pl.lit(1) > pl.lit(0),
+        pl.col("instrument_token") - 5_000_000_000 > 0,
+        pl.col("volume_traded") + (-1) > 0,
+        pl.col("volume_traded") * 10**30 > 0,
     ],
 )
 def test_the_rest_is_left_to_polars(condition: pl.Expr) -> None:
