@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,17 +15,64 @@ import polars as pl
 import pytest
 
 import kitepolars as kp
+from days.market import record_market
+from kitepolars.feed.account import Account
 from kitepolars.frames.schema import TIME_ZONE
+from kitepolars.instruments import RejectedRowsWarning
+from kitepolars.rest import historical as fetch_history
 from patience import PATIENCE
+from rest.stand_in import Answer, KiteApi
 
 FRAMES: Final = (
     *("frame", "latest", "candles", "indicators", "depth", "movers", "option_chain", "alerts"),
     *("subscriptions", "connections", "orders", "gaps", "events", "instruments", "profile"),
+    *("historical", "read_journal", "scan", "alerts of a frame", "search", "rejected"),
 )
+DUMP: Final = b"""instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
+tick_size,lot_size,instrument_type,segment,exchange
+408065,1594,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE
+x,1594,SBIN,,0,,0,0.05,1,EQ,NSE,NSE
+"""
+
+
+def historical() -> pl.DataFrame:
+    """Return candles as Kite's history gives them."""
+    bars = [[f"2026-11-19T09:{minute}:00+0530", 1, 2.5, 0.5, 1.5, 7] for minute in (15, 16)]
+    with KiteApi() as server:
+        server.answer = lambda _: Answer.success({"candles": bars})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        day = "2026-11-19"
+        account = Account("main", "key", "token")
+        try:
+            found = fetch_history(
+                account, 408065, "minute", day, day, url=server.url, progress=False
+            )
+        finally:
+            server.shutdown()
+            thread.join(PATIENCE)
+    return found
+
+
+def recorded(folder: Path) -> dict[str, pl.DataFrame]:
+    """Return a short recording as a frame, and as a table of days."""
+    record_market(folder / "ticks", seconds=5)
+    kp.publish(folder / "ticks", folder / "days")
+    return {
+        "read_journal": kp.read_journal(folder / "ticks").collect(),
+        "scan": kp.scan(folder / "days").collect(),
+    }
+
+
+def listed() -> dict[str, pl.DataFrame]:
+    """Return what is found in a dump, and what is wrong in it."""
+    with pytest.warns(RejectedRowsWarning):
+        instruments = kp.Instruments.read_csv(DUMP)
+    return {"search": instruments.search("infosys"), "rejected": instruments.rejected}
 
 
 @pytest.fixture(scope="module")
-def frames() -> Iterator[dict[str, pl.DataFrame]]:
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pl.DataFrame]]:
     with kp.demo(instruments=["NSE:INFY", "NSE:SBIN"], rate=20) as ticker:
         chain = ticker.instruments.option_chain("NIFTY", around=26_000, strikes=2)
         ticker.subscribe(chain, mode="full")
@@ -48,6 +96,10 @@ def frames() -> Iterator[dict[str, pl.DataFrame]]:
             "events": ticker.events(),
             "instruments": ticker.instruments.frame.head(50),
             "profile": kp.indicators.volume_profile(ticks),
+            "alerts of a frame": kp.alerts(ticks, pl.col("last_price") > 0),
+            "historical": historical(),
+            **recorded(tmp_path_factory.mktemp("recorded")),
+            **listed(),
         }
 
 

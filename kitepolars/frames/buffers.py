@@ -17,6 +17,7 @@ import polars as pl
 
 from kitepolars import native
 from kitepolars.frames.arrow import BatchSchema, RecordBatch
+from kitepolars.frames.index import is_among
 from kitepolars.frames.memory import Bitmap, Slabs, allocate, prepare
 from kitepolars.frames.schema import FILLS, SCHEMA
 from kitepolars.wire.decode import Target
@@ -355,7 +356,11 @@ class Rows(NamedTuple):
         return buffer.columns[name][self.start : self.stop], some
 
 
-def merge_latest(parts: Sequence[tuple[TickBuffer, int]], slots: int) -> TickBuffer:
+def merge_latest(
+    parts: Sequence[tuple[TickBuffer, int]],
+    slots: int,
+    tokens: npt.NDArray[np.uint32] | None = None,
+) -> TickBuffer:
     """Return a buffer with the last tick of each instrument, in the order of slots. Any thread.
 
     Parameters
@@ -364,6 +369,8 @@ def merge_latest(parts: Sequence[tuple[TickBuffer, int]], slots: int) -> TickBuf
         Buffers in the order of their ticks, each with the number of its rows to consider.
     slots
         The number of instruments.
+    tokens
+        Only these instruments; all by default.
     """
     rows = np.full(slots, -1, np.int64)
     origins = np.zeros(slots, np.int32)
@@ -373,6 +380,12 @@ def merge_latest(parts: Sequence[tuple[TickBuffer, int]], slots: int) -> TickBuf
         np.copyto(rows, last, where=is_newer)
         origins[is_newer] = number
     seen = np.flatnonzero(rows >= 0)
+    if tokens is not None:
+        found = np.empty(len(seen), np.uint32)
+        for number, (buffer, _) in enumerate(parts):
+            there = np.flatnonzero(origins[seen] == number)
+            found[there] = buffer.columns["instrument_token"][rows[seen[there]]]
+        seen = seen[is_among(found, tokens)]
     rows, origins = rows[seen], origins[seen]
     merged = TickBuffer(len(rows))
     has_zero = np.zeros(len(_WIDTHS.array), np.uint8)

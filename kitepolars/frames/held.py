@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from kitepolars.frames.buffers import Rows, TickBuffer, merge_latest
@@ -153,18 +155,23 @@ class Held(NamedTuple):
             return None
         return Rows(self.buffer, min(start, self.length), self.length, self.symbols)
 
-    def latest(self) -> pl.DataFrame:
+    def latest(self, tokens: npt.NDArray[np.uint32] | None = None) -> pl.DataFrame:
         """Return the last tick of each instrument, in the order in which they were first seen.
 
         The time does not depend on the length of the history, only on that of the live tail.
+
+        Parameters
+        ----------
+        tokens
+            Only these instruments; all by default.
         """
-        merged = self.merge_latest()
+        merged = self.merge_latest(tokens)
         latest = merged.frame(0, merged.length, self.symbols, _MODE_VALUES)
         if self.are_reused:  # the instrument that has the token now has the later slot
             latest = latest.unique("instrument_token", keep="last", maintain_order=True)
         return latest
 
-    def merge_latest(self) -> TickBuffer:
+    def merge_latest(self, tokens: npt.NDArray[np.uint32] | None = None) -> TickBuffer:
         """Return the rows of `latest` as a buffer."""
         before = [(buffer, buffer.length) for buffer in (self.settled, *self.unsettled)]
-        return merge_latest([*before, (self.buffer, self.length)], len(self.symbols))
+        return merge_latest([*before, (self.buffer, self.length)], len(self.symbols), tokens)

@@ -132,6 +132,22 @@ class TokenIndex:
             start = stop + 1
 
 
+def is_among(tokens: npt.NDArray[np.uint32], some: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Return which of many tokens are among some: `numpy.isin` takes ten times as long.
+
+    Examples
+    --------
+    >>> is_among(np.array([5, 7, 9], "u4"), np.array([9, 5], "u4"))
+    array([ True, False,  True])
+    """
+    if not len(some):
+        return np.zeros(len(tokens), np.bool_)
+    ordered = np.sort(some)
+    places = np.searchsorted(ordered, tokens)
+    found: npt.NDArray[np.bool_] = ordered[np.minimum(places, len(ordered) - 1)] == tokens
+    return found
+
+
 class InstrumentFilter:
     """Selects packets by instrument before they are decoded: their tokens are read and no more.
 

@@ -292,9 +292,10 @@ def _deviation(moneyness: Array, time_value: Array) -> Array:
 def _normalised_price(moneyness: Array, deviation: Array) -> Array:
     """Return an out-of-the-money option's price over the root of forward times strike."""
     ratio, half = moneyness / deviation, deviation / 2
-    in_forward = np.exp(moneyness / 2) * normal_distribution(ratio + half)
-    in_cash = np.exp(-moneyness / 2) * normal_distribution(ratio - half)
-    return in_forward - in_cash
+    in_forward, in_cash = normal_distribution([ratio + half, ratio - half])
+    grown: Array = np.exp(moneyness / 2)
+    value: Array = grown * in_forward - in_cash / grown
+    return value
 
 
 def _array(numbers: Numbers) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -123,6 +124,61 @@ def join_chain(
     >>> live.select("forward", pl.col("call_iv", "put_iv").round(3)).rows()
     [(101.0, 0.471, 0.471)]
     """
+    priced = price_chain(
+        chain,
+        latest,
+        forward=forward,
+        rate=rate,
+        at=at,
+        strikes=strikes,
+        max_age=max_age,
+        future=future,
+        references=references,
+    )
+    return priced.frame()
+
+
+@dataclass(frozen=True, eq=False)
+class PricedChain:
+    """The strikes of a chain with quotes and the model's numbers, as arrays; NaN where unknown.
+
+    Parameters
+    ----------
+    contracts
+        The rows of the chain that were kept, by expiry and strike.
+    sides
+        Field of a contract → its values, a row for the calls and one for the puts: those of
+        `QUOTE_COLUMNS` and `MODEL_COLUMNS`.
+    forward, years
+        By strike, as in `join_chain`.
+    open_interest
+        That of all contracts of the chain, kept or not.
+    """
+
+    contracts: pl.DataFrame
+    sides: Mapping[str, Array]
+    forward: Array
+    years: Array
+    open_interest: Array
+
+    def frame(self) -> pl.DataFrame:
+        """Return the columns of `join_chain`."""
+        return _frame(self.contracts, self.sides, {"forward": self.forward, "years": self.years})
+
+
+def price_chain(
+    chain: pl.DataFrame,
+    latest: pl.DataFrame,
+    *,
+    forward: float | None = None,
+    rate: float = 0.0,
+    at: dt.datetime | None = None,
+    strikes: int | None = None,
+    max_age: dt.timedelta = MAX_AGE,
+    future: int | None = None,
+    references: Sequence[int] = (),
+) -> PricedChain:
+    """Return what `join_chain` returns as arrays; for views, which need no frame."""
     _require(chain, CHAIN_COLUMNS, "chain")
     _require(latest, ("instrument_token", "last_price"), "latest")
     if strikes is not None and strikes < 0:
@@ -155,10 +211,12 @@ def join_chain(
     rows = np.concatenate(kept)
     terms = {"forward": forwards[rows], "strike": strike[rows], "years": years[rows], "rate": rate}
     sides = {name: getattr(contracts, name)[:, rows] for name in QUOTE_COLUMNS}
-    return _frame(
-        chain[rows],
-        sides | _model(prices.value[:, rows], terms),
-        {"forward": forwards[rows], "years": years[rows]},
+    return PricedChain(
+        contracts=chain[rows],
+        sides=sides | _model(prices.value[:, rows], terms),
+        forward=forwards[rows],
+        years=years[rows],
+        open_interest=contracts.oi,
     )
 
 
@@ -233,7 +291,9 @@ def _model(value: Array, terms: dict[str, Any]) -> dict[str, Array]:
     return {"iv": iv} | {name: getattr(moves, name) for name in MODEL_COLUMNS[1:]}
 
 
-def _frame(chain: pl.DataFrame, sides: dict[str, Array], both: dict[str, Array]) -> pl.DataFrame:
+def _frame(
+    chain: pl.DataFrame, sides: Mapping[str, Array], both: Mapping[str, Array]
+) -> pl.DataFrame:
     """Order the columns: calls from the symbol inwards, strike, puts outwards."""
     numbers = {
         f"{side}_{name}": column
@@ -241,7 +301,7 @@ def _frame(chain: pl.DataFrame, sides: dict[str, Array], both: dict[str, Array])
         for side, column in zip(OPTION_TYPE_OF_SIDE, columns, strict=True)
     }
     columns = {column.name: column for column in chain.get_columns()}
-    for name, values in (numbers | both).items():
+    for name, values in {**numbers, **both}.items():
         dtype = QUOTE_COLUMNS.get(name.partition("_")[2], pl.Float64())
         column = pl.Series(name, values, nan_to_null=True)
         columns[name] = column if dtype == pl.Float64() else column.cast(dtype)

@@ -17,14 +17,18 @@ from kitepolars.calendar import EARLIEST_TIME, SECOND
 from kitepolars.options.black76 import Array
 
 _QUOTE_FIELDS: Final = {
-    "last_price": ("last_price", pl.col("last_price")),
-    "bid": ("bid_price", pl.col("bid_price").arr.first()),
-    "ask": ("ask_price", pl.col("ask_price").arr.first()),
-    "volume": ("volume_traded", pl.col("volume_traded")),
-    "oi": ("oi", pl.col("oi")),
-    "exchange_timestamp": ("exchange_timestamp", pl.col("exchange_timestamp").dt.epoch("us")),
-    "last_trade_time": ("last_trade_time", pl.col("last_trade_time").dt.epoch("us")),
-    "received_at": ("received_at", pl.col("received_at").dt.epoch("us")),
+    name: (column, expression.cast(pl.Float64).alias(name))
+    for name, column, expression in (
+        ("last_price", "last_price", pl.col("last_price")),
+        ("bid", "bid_price", pl.col("bid_price").arr.first()),
+        ("ask", "ask_price", pl.col("ask_price").arr.first()),
+        ("volume", "volume_traded", pl.col("volume_traded")),
+        ("oi", "oi", pl.col("oi")),
+        *(
+            (time, time, pl.col(time).dt.epoch("us"))
+            for time in ("exchange_timestamp", "last_trade_time", "received_at")
+        ),
+    )
 }
 """Field → the column of a tick, and the expression that reads it."""
 
@@ -69,10 +73,9 @@ class LastTicks:
     """
 
     def __init__(self, latest: pl.DataFrame) -> None:
+        there = set(latest.columns)
         numbers = latest.select_seq(
-            expression.cast(pl.Float64).alias(name)
-            if column in latest.columns
-            else pl.lit(None, pl.Float64).alias(name)
+            expression if column in there else pl.lit(None, pl.Float64).alias(name)
             for name, (column, expression) in _QUOTE_FIELDS.items()
         )
         self._numbers = numbers.to_numpy()

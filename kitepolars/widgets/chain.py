@@ -8,17 +8,20 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import traitlets
 
 from kitepolars.errors import ConfigError
-from kitepolars.options import ListedChain, join_chain
+from kitepolars.frames.index import is_among
+from kitepolars.options import ListedChain
+from kitepolars.options.chain import PricedChain, price_chain
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import select_instrument
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
 from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
 from kitepolars.widgets.view import LiveWidget, Update
-from kitepolars.wire.layouts import Mode
+from kitepolars.wire.layouts import MODES, Mode
 
 SIDE_FIELDS: Final = (
     "token",
@@ -109,7 +112,7 @@ class OptionChain(LiveWidget):
         self._rate = rate
         self._base: FirstOpenInterest = {}
         self._base_of: ListedChain | None = None
-        self._tokens = pl.Series(dtype=pl.UInt32)
+        self._tokens = np.empty(0, np.uint32)
         self._labels: dict[int, str] = {}
         self._missing = 0
         self._state: object = None
@@ -172,10 +175,10 @@ class OptionChain(LiveWidget):
             self._base = first_open_interest(reading.held.since(0), listed.tokens)
             self._base_of = listed
             others = [token for token in (listed.future, *listed.references) if token is not None]
-            self._tokens = pl.concat([listed.tokens, pl.Series(others, dtype=pl.UInt32)])
+            self._tokens = np.array([*listed.tokens, *others], np.uint32)
             labels = labels_of(self.ticker, listed.references)
             self._labels = dict(zip(listed.references, labels, strict=True))
-        return reading.latest.filter(pl.col("instrument_token").is_in(self._tokens.implode()))
+        return reading.latest_of(self._tokens)
 
     def _state_of(self, listed: ListedChain, ticks: pl.DataFrame, reading: Reading) -> object:
         """Return what changes with a tick of the chain, its subscriptions, another choice."""
@@ -185,7 +188,7 @@ class OptionChain(LiveWidget):
 
     def _whole(self, listed: ListedChain, ticks: pl.DataFrame) -> Update:
         strikes = self._strikes
-        live = join_chain(
+        live = price_chain(
             listed.contracts,
             ticks,
             rate=self._rate,
@@ -193,11 +196,11 @@ class OptionChain(LiveWidget):
             future=listed.future,
             references=listed.references,
         )
-        columns = ("instrument_token", "oi", "last_price", "close", "received_at")
-        last = {token: row for token, *row in ticks.select(columns).iter_rows()}
-        for token, (oi, *_, received_at) in last.items():
-            if oi is not None and token not in self._base:
-                self._base[token] = oi, received_at
+        if len(self._base) < len(listed.tokens):
+            for token, oi, received_at in ticks.select(*_FIRST).iter_rows():
+                if oi is not None and token not in self._base:
+                    self._base[token] = oi, received_at
+        calls, puts = np.nansum(live.open_interest, axis=1).tolist()
         content = {
             "underlying": listed.contracts["underlying"][0],
             "expiry": str(listed.contracts["expiry"][0]),
@@ -206,19 +209,20 @@ class OptionChain(LiveWidget):
             "since": _earliest(self._base),
             "missing": self._missing,
             "contracts": len(listed.tokens),
-            "forward": live["forward"].first(),
-            "days": 365 * (next(iter(live["years"].to_list()), None) or 0.0),
-            "put_call_ratio": _put_call_ratio(listed, last),
-            **self._reference(listed, last),
+            "forward": _known(live.forward),
+            "days": 365 * (_known(live.years) or 0.0),
+            "put_call_ratio": puts / calls if calls else None,
+            **self._reference(listed, ticks),
         }
         return Update(content, [numbers_of(live, self._base).tobytes()], whole=True)
 
-    def _reference(self, listed: ListedChain, last: Mapping[int, Any]) -> dict[str, Any]:
+    def _reference(self, listed: ListedChain, ticks: pl.DataFrame) -> dict[str, Any]:
         """Return name, price and change of the index, share or future that the options are on."""
-        token = next((token for token in listed.references if token in last), None)
+        there = ticks["instrument_token"].to_list()
+        token = next((token for token in listed.references if token in there), None)
         if token is None:
             return {}
-        _, price, close, _ = last[token]
+        price, close = ticks.select("last_price", "close").row(there.index(token))
         change = 100 * (price - close) / close if close else None
         return {"reference": self._labels[token], "price": price, "change": change}
 
@@ -247,7 +251,7 @@ def first_open_interest(ticks: pl.DataFrame, tokens: pl.Series) -> FirstOpenInte
     """
     first = (
         ticks.lazy()
-        .select("instrument_token", "oi", "received_at")
+        .select(*_FIRST)
         .filter(pl.col("instrument_token").is_in(tokens.implode()), pl.col("oi").is_not_null())
         .unique("instrument_token", keep="first", maintain_order=True)
         .collect()
@@ -256,49 +260,46 @@ def first_open_interest(ticks: pl.DataFrame, tokens: pl.Series) -> FirstOpenInte
 
 
 def numbers_of(
-    live: pl.DataFrame, base: Mapping[int, tuple[int, object]]
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+    live: PricedChain, base: Mapping[int, tuple[int, object]]
+) -> npt.NDArray[np.float64]:
     """Return the strike, then `SIDE_FIELDS` of call and put, a row per strike; NaN if unknown.
 
     Parameters
     ----------
     live
-        The result of `kitepolars.options.join_chain`.
+        The chain with its quotes.
     base
         The result of `first_open_interest`.
     """
-    columns = {name: live[name].to_numpy() for name in live.columns if name not in _TEXTS}
-    for side in ("call", "put"):
-        first = [base.get(token, (np.nan,))[0] for token in live[f"{side}_token"].to_list()]
-        columns[f"{side}_oi_change"] = columns[f"{side}_oi"] - np.array(first, np.float64)
-    names = [f"{side}_{field}" for side in ("call", "put") for field in SIDE_FIELDS]
-    return np.column_stack([columns[name] for name in ("strike", *names)]).astype(np.float64)
+    columns = [live.contracts["strike"].to_numpy()]
+    for place, side in enumerate(("call", "put")):
+        tokens = live.contracts[f"{side}_token"]
+        first = [base.get(token, (np.nan,))[0] for token in tokens.to_list()]
+        own = {name: values[place] for name, values in live.sides.items()}
+        own["token"] = tokens.to_numpy()
+        own["oi_change"] = own["oi"] - np.array(first, np.float64)
+        columns += [own[name] for name in SIDE_FIELDS]
+    return np.column_stack(columns).astype(np.float64)
 
 
-_TEXTS: Final = frozenset({"underlying", "expiry", "call_symbol", "put_symbol"})
+_FULL_CODE: Final = MODES.index(Mode.FULL)
+_FIRST: Final = ("instrument_token", "oi", "received_at")
+"""The columns of ticks that the first open interest is read from."""
 
 
 def _missing(listed: ListedChain, reading: Reading) -> int:
     """Return how many contracts of a chain are not subscribed in full mode."""
-    subscribed = reading.subscriptions
-    is_full = (subscribed["mode"] == Mode.FULL).to_numpy()
-    full = subscribed["instrument_token"].to_numpy()[is_full]
-    return int(np.isin(listed.tokens.to_numpy(), full, invert=True).sum())
+    tokens, subscribed = listed.tokens.to_numpy(), reading.subscriptions
+    own = is_among(subscribed["instrument_token"].to_numpy(), tokens)
+    modes = subscribed["mode"].to_physical().to_numpy()[own]
+    return len(tokens) - int(np.count_nonzero(modes == _FULL_CODE))
+
+
+def _known(values: npt.NDArray[np.float64]) -> float | None:
+    """Return the first number that is known."""
+    return next(iter(values[np.isfinite(values)].tolist()), None)
 
 
 def _earliest(base: FirstOpenInterest) -> float | None:
     """Return the earliest time of a first open interest, in milliseconds since the epoch."""
     return min(at for _, at in base.values()).timestamp() * 1000 if base else None
-
-
-def _put_call_ratio(listed: ListedChain, last: Mapping[int, Any]) -> float | None:
-    """Return the open interest of all puts of the expiry over that of all calls."""
-    calls, puts = (
-        sum(
-            last[token][0] or 0
-            for token in listed.contracts[f"{side}_token"].to_list()
-            if token in last
-        )
-        for side in ("call", "put")
-    )
-    return puts / calls if calls else None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-import polars as pl
+import numpy as np
 import traitlets
 
 from kitepolars.widgets.reading import Reading, WatchedTicker, symbol_of, tokens_of
@@ -97,7 +97,7 @@ def select_instrument(ticker: WatchedTicker, instrument_token: int) -> None:
 
 def last_tick(reading: Reading, instrument_token: int) -> dict[str, Any] | None:
     """Return the last tick of an instrument, None if there is none."""
-    rows = reading.latest.filter(pl.col("instrument_token") == instrument_token)
+    rows = reading.latest_of(np.array([instrument_token], np.uint32))
     return rows.row(0, named=True) if rows.height else None
 
 

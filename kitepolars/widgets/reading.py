@@ -10,12 +10,15 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from kitepolars.alerting.conditions import Condition
 from kitepolars.alerting.messages import Fired
 from kitepolars.analytics import Hours
 from kitepolars.analytics.bars import OlderCandles
+from kitepolars.frames.index import is_among
 from kitepolars.options import ListedChain
 
 FIRED_SHOWN: Final = 200
@@ -59,8 +62,8 @@ class HeldTicks(Protocol):
         """Return the ticks from a number on."""
         ...
 
-    def latest(self) -> pl.DataFrame:
-        """Return the last tick of each instrument, in any order."""
+    def latest(self, tokens: npt.NDArray[np.uint32] | None = ...) -> pl.DataFrame:
+        """Return the last tick of each instrument, or of some, in any order."""
         ...
 
 
@@ -275,6 +278,12 @@ class Reading:
     def latest(self) -> pl.DataFrame:
         """The last tick of each instrument, with the columns of ``frame()``, in any order."""
         return self.held.latest()
+
+    def latest_of(self, tokens: npt.NDArray[np.uint32]) -> pl.DataFrame:
+        """Return the last ticks of some instruments. Fewer are read if no widget needs all."""
+        if "latest" not in self.__dict__:
+            return self.held.latest(tokens)
+        return self.latest.filter(is_among(self.latest["instrument_token"].to_numpy(), tokens))
 
     @cached_property
     def active_alerts(self) -> tuple[ActiveAlert, ...]:

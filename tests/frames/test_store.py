@@ -262,6 +262,9 @@ def test_the_latest_ticks_are_the_last_ones_ever_whatever_was_dropped(
         if rng.random() < 0.3:
             latest = store.held.latest()
             assert dict(latest.select("instrument_token", "last_price").iter_rows()) == expected
+            some = np.array([rng.choice(tokens), rng.choice(tokens), 5], np.uint32)
+            own = latest.filter(pl.col("instrument_token").is_in(some.tolist()))
+            assert_frame_equal(store.held.latest(some), own)
     assert store.held.total > 3_000
     assert len(store.held.chunks) > 2
 
