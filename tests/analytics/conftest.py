@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -40,6 +41,7 @@ def _volumes(rng: np.random.Generator, count: int) -> list[int]:
     return volumes
 
 
+@lru_cache(maxsize=32)
 def make_ticks(seed: int, *, days: int = 2, per_day: int = 60) -> pl.DataFrame:
     """Return ticks with the contract's columns, in arrival order."""
     rng = np.random.default_rng(seed)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 import warnings
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -43,15 +45,16 @@ _AROUND: Final = (
 )
 
 
+@lru_cache(maxsize=128)
 def odd_ticks(seed: int, *, per_day: int = 40, days: int = 3) -> pl.DataFrame:
     """Return days on which about everything happens that may."""
-    rng = np.random.default_rng(seed)
+    rng = random.Random(seed)
     rows: list[dict[str, object]] = []
     for number in range(days):
         midnight = int(dt.datetime(2026, 10, 30 + number % 2, tzinfo=IST).timestamp())
         midnight += 86_400 * 3 * (number // 2)
         for token, symbol in SYMBOLS.items():
-            begin = dt.time.fromisoformat(str(rng.choice(_AROUND)))
+            begin = dt.time.fromisoformat(rng.choice(_AROUND))
             clock = begin.hour * 3_600 + begin.minute * 60 + begin.second
             rows += _instrument(rng, midnight + clock, token, symbol, per_day)
     frame = pl.DataFrame(rows, infer_schema_length=None).sort("received_at", maintain_order=True)
@@ -62,20 +65,20 @@ def odd_ticks(seed: int, *, per_day: int = 40, days: int = 3) -> pl.DataFrame:
 
 
 def _instrument(
-    rng: np.random.Generator, second: int, token: int, symbol: str, count: int
+    rng: random.Random, second: int, token: int, symbol: str, count: int
 ) -> Iterator[dict[str, object]]:
     index, full = token & 0xFF == 9, rng.random() < 0.75
-    volume, price = int(rng.integers(0, 300)), 100.0
+    volume, price = rng.randrange(300), 100.0
     opened, high, low = price, price, price
-    traded_at = second - int(rng.choice([0, 5, 86_400]))
+    traded_at = second - rng.choice((0, 5, 86_400))
     for place in range(count):
-        second += int(rng.choice([0, 0, 1, 1, 2, 7, 45, 400]))
+        second += rng.choice((0, 0, 1, 1, 2, 7, 45, 400))
         traded = rng.random() < 0.6
         if traded:
-            price = round(price + int(rng.integers(-6, 7)) * 0.05, 2)
-            volume += int(rng.integers(1, 90))
+            price = round(price + rng.randrange(-6, 7) * 0.05, 2)
+            volume += rng.randrange(1, 90)
             traded_at = second
-            high, low = max(high, price + float(rng.integers(0, 2))), min(low, price)
+            high, low = max(high, price + rng.randrange(2)), min(low, price)
         odd, said = rng.random(), second
         shown, cumulative = price, volume
         if odd < 0.02:
@@ -85,13 +88,13 @@ def _instrument(
         elif odd < 0.08:
             cumulative = int(volume * rng.random())
         elif odd < 0.10:
-            said = second + int(rng.choice([86_400, 600, -20, -second]))
+            said = second + rng.choice((86_400, 600, -20, -second))
         yield {
             "received_at": second * 1_000_000 + 300_000 + place,
             "exchange_timestamp": said * 1_000_000 if full else None,
             "instrument_token": token,
             "symbol": symbol,
-            "is_snapshot": bool(rng.random() < 0.07),
+            "is_snapshot": rng.random() < 0.07,
             "last_price": shown,
             "average_traded_price": None if index else 100.0,
             "volume_traded": None if index else cumulative,

@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from frames.ticks import packet_message, push
 from kitepolars.frames import store as store_module
+from kitepolars.frames.held import Held
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.frames.store import TickStore
 from kitepolars.wire.layouts import FULL, LTP
@@ -45,18 +46,25 @@ def test_since_is_the_end_of_the_frame(store: TickStore, number: int) -> None:
     assert_frame_equal(held.since(number), held.frame().slice(number))
 
 
-@pytest.mark.parametrize("number", [0, 5, 13])
-@given(columns=st.permutations(SCHEMA.names()), count=st.integers(2, len(SCHEMA)))
-def test_some_columns_of_it_are_those_of_the_frame(
-    number: int, columns: list[str], count: int
-) -> None:
+@pytest.fixture(scope="module")
+def held_of_two_modes() -> Held:
     store = TickStore()
     for layout in (LTP, FULL, FULL):
         push(store, [packet_message([257, 513], [1, 2], layout)])
-    some = tuple(columns[:count])
+    return store.held
+
+
+@given(
+    number=st.sampled_from([0, 5, 13]),
+    columns=st.permutations(SCHEMA.names()),
+    count=st.integers(2, len(SCHEMA)),
+)
+def test_some_columns_of_it_are_those_of_the_frame(
+    held_of_two_modes: Held, number: int, columns: list[str], count: int
+) -> None:
+    held, some = held_of_two_modes, tuple(columns[:count])
     if not {*some} - {"symbol", "mode"}:
         return
-    held = store.held
     assert_frame_equal(held.since(number, some), held.frame().slice(number).select(some))
 
 

@@ -252,7 +252,7 @@ def test_the_latest_ticks_are_the_last_ones_ever_whatever_was_dropped(
     store = TickStore(retention)
     tokens = [256 * number + 1 for number in range(1, 30)]
     at = 0
-    for number in range(600):
+    for number in range(300):
         at += rng.choice((1, 500_000))
         # Some instruments tick all the time, others hardly ever; some pushes are large.
         chosen = [rng.choice(tokens[: rng.choice((3, 29))]) for _ in range(rng.choice((1, 3, 40)))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ TOKENS = (408065, 256265, 111 * 256 + 7)
 """A share, an index, a commodity."""
 
 
+@lru_cache(maxsize=16)
 def random_bars(
     seed: int, *, days: int = 3, bars: int = 60, tokens: tuple[int, ...] = TOKENS
 ) -> pl.DataFrame:
