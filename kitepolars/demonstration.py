@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from functools import lru_cache
 from typing import Final
 
 from kitepolars.feed.account import Account
@@ -31,6 +32,11 @@ WATCH_LIST: Final = (
 _demonstrations: weakref.WeakSet[DemoTicker] = weakref.WeakSet()
 
 
+@lru_cache(maxsize=1)  # instruments never change, so all demonstrations of a day share them
+def _instruments(dump: bytes) -> Instruments:
+    return Instruments.read_csv(dump)
+
+
 class DemoTicker(Ticker):
     """A `Ticker` on an exchange that is simulated in this process.
 
@@ -50,7 +56,7 @@ class DemoTicker(Ticker):
         runtime = Runtime(manager, ledger=manager.ledger, host=exchange)
         self._compose(
             runtime,
-            instruments=Instruments.read_csv(exchange.instruments_csv()),
+            instruments=_instruments(exchange.instruments_csv()),
             default_mode=Mode.FULL,
             limits=Limits(),
         )

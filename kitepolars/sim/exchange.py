@@ -124,8 +124,7 @@ class Exchange:
             chosen = rows[layouts == layout.code]
             if len(chosen):
                 fields = (*layout.fields, *(DEPTH_FIELDS if layout.depth else ()))
-                columns = {field: self.market.columns[field][chosen] for field in fields}
-                framed.append(encode_packets(layout, columns))
+                framed.append(encode_packets(layout, self.market.values(chosen, fields)))
         return encode_messages(framed, max_packets=self._packets_per_message)
 
     def forget(self, client: Subscriptions) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
@@ -123,6 +123,26 @@ class InstrumentMaster:
         return np.array([kinds[row.instrument_type] for row in self.listings], np.int8)
 
     @cached_property
+    def underlying(self) -> npt.NDArray[np.intp]:
+        """The number of the underlying of each row."""
+        return np.array([row.underlying for row in self.listings], np.intp)
+
+    @cached_property
+    def strike(self) -> npt.NDArray[np.float64]:
+        """The strike of each row in rupees; 0 where there is none."""
+        return np.array([row.strike for row in self.listings])
+
+    @cached_property
+    def tick_size(self) -> npt.NDArray[np.float64]:
+        """The tick size of each row in rupees."""
+        return np.array([row.tick_size for row in self.listings])
+
+    @cached_property
+    def lot_size(self) -> npt.NDArray[np.int64]:
+        """The lot size of each row."""
+        return np.array([row.lot_size for row in self.listings], np.int64)
+
+    @cached_property
     def expires_at(self) -> npt.NDArray[np.float64]:
         """The expiry of each row in UTC epoch seconds; infinity if it has none."""
         moments = {
@@ -153,15 +173,24 @@ class InstrumentMaster:
         >>> InstrumentMaster((), ()).dump_csv()[:31]
         b'instrument_token,exchange_token'
         """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(DUMP_COLUMNS)
-        writer.writerows(
-            (*row[:4], 0.0, row.expiry.isoformat() if row.expiry else "", *row[5:11])
-            for row in self.listings
-            if exchange in (None, row.exchange)
-        )
-        return text.getvalue().encode()
+        if exchange is None:
+            return self._whole_dump
+        return _dump_csv(row for row in self.listings if row.exchange == exchange)
+
+    @cached_property
+    def _whole_dump(self) -> bytes:
+        return _dump_csv(self.listings)
+
+
+def _dump_csv(listings: Iterable[ListedInstrument]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(DUMP_COLUMNS)
+    writer.writerows(
+        (*row[:4], 0.0, row.expiry.isoformat() if row.expiry else "", *row[5:11])
+        for row in listings
+    )
+    return text.getvalue().encode()
 
 
 def day_of(moment: float) -> date:

@@ -78,11 +78,6 @@ class UnderlyingWalk:
             self._weights @ (self.level / self.close)
         )
 
-    def at(self, numbers: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        """Return the levels of underlyings by their numbers."""
-        levels: npt.NDArray[np.float64] = self.level[numbers]
-        return levels
-
 
 class OrderBook:
     """Quotes five bids and five asks, in the columns of the market.

@@ -59,8 +59,7 @@ def tradable() -> np.ndarray[Any, Any]:
 
 
 def tick_sizes() -> np.ndarray[Any, Any]:
-    sizes = np.array([row.tick_size for row in master().listings])
-    ticks: np.ndarray[Any, Any] = np.rint(sizes * segment_divisors()[segment_codes()])
+    ticks: np.ndarray[Any, Any] = np.rint(master().tick_size * segment_divisors()[segment_codes()])
     return ticks.clip(min=1).astype(np.int64)
 
 
