@@ -62,7 +62,7 @@ PARTS: Final = {
     "frames": part("errors native calendar wire", "numpy polars"),
     "feed": part("errors secret wire source ledger", "websockets", asyncio=True),
     "cluster": part("errors days journal recordings", "cloudpickle distributed polars rich"),
-    "recorder": part("errors feed journal secret source wire", asyncio=True),
+    "recorder": part("errors calendar feed journal secret source wire", asyncio=True),
     "journal": part("errors native calendar source wire", "backports compression numpy"),
     "recordings": part(
         "errors secret calendar frames instruments journal ledger pipeline recorder source wire",

@@ -150,6 +150,9 @@ def _status(recorder: Recorder, _: argparse.Namespace) -> None:
     for event in status.pop("events"):
         at = dt.datetime.fromtimestamp(event["at"] / 1_000_000, IST)
         print(f"{at:%H:%M:%S}  {event['kind']}: {event['detail']}")
+    status["accounts"] = ", ".join(status["accounts"])
+    status["lag"] = f"{status['lag']:.1f} s"
+    status["failure"] = status["failure"] or "none"
     status["published"] = _published(status.get("published"))
     for name, value in status.items():
         print(f"{name.replace('_', ' ')}: {value}")

@@ -120,9 +120,14 @@ class Appender:
     # -- records -------------------------------------------------------------------------------
 
     def encode(self, record: Record) -> None:
-        """Encode a record, after what a new segment begins with if one begins here."""
+        """Encode a record, after what a new segment begins with if one begins here.
+
+        A listing that the segment's day has already, as after a restart, is skipped.
+        """
         at = time_of(record)
         is_next_day = at >= self.day_end
+        if isinstance(record, Listing) and not is_next_day and self._is_known(record):
+            return
         if is_next_day or self._planned >= self._segment_bytes:
             self.unwritten.append(Roll(self.sequence, at))
             self._planned = 0
@@ -134,6 +139,10 @@ class Appender:
             for standing in self.standing.records(at):
                 self._add(standing)
         self._add(record)
+
+    def _is_known(self, listing: Listing) -> bool:
+        known = self.standing.listing
+        return known is not None and known.csv == listing.csv
 
     def _add(self, record: Record) -> None:
         entry = encode(record, self.sequence)

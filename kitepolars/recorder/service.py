@@ -7,6 +7,7 @@ today. It ends on SIGTERM, on Ctrl-C, and when it is asked to.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import signal
 import sys
@@ -15,8 +16,10 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any, Final, TextIO
 
+from kitepolars.calendar import IST
 from kitepolars.feed.account import Account
 from kitepolars.feed.manager import TickerManager
 from kitepolars.journal.writer import JournalWriter
@@ -209,22 +212,34 @@ class RecorderService:
             await asyncio.sleep(LINE_EVERY if is_terminal else LOG_EVERY)
             for claim in self._claims:
                 claim.refresh()
-            now, feed, journal = time.monotonic(), self._manager.stats(), self._writer.stats()
-            rate = (feed.messages - seen) / (now - before)
-            before, seen = now, feed.messages
-            line = (
-                f"{time.strftime('%H:%M:%S')}  {feed.connected} connections  "
-                f"{feed.instruments:,} instruments  {rate:,.0f} messages/s  "
-                f"{journal.bytes / 1e6:,.1f} MB  {journal.lag / 1e6:.1f} s behind  "
-                f"{feed.gaps:,} gaps  {journal.not_recorded:,} not recorded"
-            )
-            published = self._publishing.status()
-            if published is not None and published["failure"] is not None:
-                line += f"  NOT PUBLISHED: {published['failure']}"
-            if journal.failure is not None:
-                line += f"  DISK: {journal.failure}"
-            self._output.write(f"\r\x1b[K{line}" if is_terminal else f"{line}\n")
+            now, messages = time.monotonic(), self._manager.stats().messages
+            line = self._line((messages - seen) / (now - before))
+            before, seen = now, messages
+            if is_terminal:  # a line that is wrapped could not be replaced
+                line = f"\r\x1b[K{line[: get_terminal_size().columns - 1]}"
+            self._output.write(line if is_terminal else f"{line}\n")
             self._output.flush()
+
+    def _line(self, rate: float) -> str:
+        """Return the line of progress; what matters most comes first."""
+        feed, journal, published = (
+            self._manager.stats(),
+            self._writer.stats(),
+            self._publishing.status() or {"failure": None},
+        )
+        parts = {
+            dt.datetime.now(IST).strftime("%H:%M:%S"): True,
+            f"DISK: {journal.failure}": journal.failure is not None,
+            f"NOT PUBLISHED: {published['failure']}": published["failure"] is not None,
+            f"{journal.not_recorded:,} not recorded": journal.not_recorded > 0,
+            f"{rate:,.0f} messages/s": True,
+            f"{journal.bytes / 1e6:,.1f} MB": True,
+            f"{journal.lag / 1e6:.1f} s behind": True,
+            f"{feed.gaps:,} gaps": True,
+            f"{feed.connected} connections": True,
+            f"{feed.instruments:,} instruments": True,
+        }
+        return "  ".join(part for part, is_shown in parts.items() if is_shown)
 
 
 def _plain(event: Event) -> dict[str, Any]:

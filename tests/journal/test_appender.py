@@ -80,6 +80,24 @@ def test_a_new_day_has_its_own_folder_with_the_listing_and_the_subscriptions(
     ]
 
 
+def test_a_day_has_each_listing_once_however_often_a_recorder_starts(tmp_path: Path) -> None:
+    morning, later = b"instrument_token\n1\n", b"instrument_token\n1\n2\n"
+    for hour, csv in enumerate([morning, morning, later, later]):
+        with writing(tmp_path) as writer:
+            writer.take(Listing(NOON + hour, csv))
+            writer.take(ticks(hour, NOON + hour))
+    listings = [record for record in read_records(tmp_path) if isinstance(record, Listing)]
+    assert listings == [Listing(NOON, morning), Listing(NOON + 2, later)]
+
+
+def test_a_new_day_has_its_listing_although_it_is_that_of_the_day_before(tmp_path: Path) -> None:
+    listing = Listing(NOON, b"instrument_token\n1\n")
+    for day in (0, DAY):
+        with writing(tmp_path) as writer:
+            writer.take(listing._replace(at=NOON + day))
+    assert read_records(tmp_path / "2025-11-28") == [listing._replace(at=NOON + DAY)]
+
+
 def test_a_clock_that_is_set_back_opens_no_day_of_the_past(tmp_path: Path) -> None:
     with writing(tmp_path) as writer:
         writer.take(ticks(0, NOON))

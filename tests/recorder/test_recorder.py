@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+import io
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -26,6 +29,7 @@ from kitepolars.recorder.__main__ import EXIT_REFUSED, main
 from kitepolars.recorder.control import Recorder
 from kitepolars.recorder.process import find, launch
 from kitepolars.recorder.request import Request, credentials
+from kitepolars.recorder.service import RecorderService
 from kitepolars.sim import SimulatedKite
 from kitepolars.source import Listing, Lost, Messages, Stopped
 from kitepolars.wire.layouts import Mode
@@ -222,6 +226,37 @@ def test_the_exit_code_tells_a_service_manager_that_a_new_token_is_needed(
     with pipe.open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert main(str(tmp_path)) == EXIT_REFUSED == 77
+
+
+class Terminal(io.StringIO):
+    """A terminal of 40 columns, which ends the recorder once it shows messages."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if " 0 messages/s" not in text:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().write(text)
+
+
+def test_the_line_of_progress_fits_into_the_terminal(
+    kite: SimulatedKite, tmp_path: Path, request_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kitepolars.recorder.service.LINE_EVERY", 0.01)
+    monkeypatch.setenv("COLUMNS", "40")
+    output = Terminal()
+    service = RecorderService(
+        tmp_path,
+        request(kite),
+        [Account("main", request_key, CANARY)],
+        on_ready=kite.step,
+        output=output,
+    )
+    asyncio.run(service.run())
+    *_, line = output.getvalue().split("\r\x1b[K")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  [\d,]+ messages/s  0\.0 MB  .*", line), line
+    assert len(line) == 39
 
 
 def test_one_recorder_a_journal_and_one_a_key(
