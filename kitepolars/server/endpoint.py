@@ -9,14 +9,16 @@ import asyncio
 import json
 import logging
 import ssl
+import weakref
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
+from websockets.protocol import State
 
 from kitepolars.calendar import IST
 from kitepolars.server.clients import ConnectedClient
@@ -32,7 +34,9 @@ GOING_AWAY: Final = 1001
 SWITCHING_PROTOCOLS: Final = 101
 """The HTTP status of a handshake that succeeds."""
 
+_OPENING: Final = 10.0  # seconds that a handshake may take
 _CLOSING: Final = 0.5
+_ACCEPTING: Final = 0.05  # until a connection that was accepted last has its socket
 
 _log: Final = logging.getLogger(__name__)
 _TRANSPORT_LOGGER: Final = logging.getLogger("kitepolars.server.transport")
@@ -76,6 +80,7 @@ class Endpoint(ABC, Generic[ClientT]):
         self._heartbeat = heartbeat
         self._tls = tls
         self._port: Server
+        self._sockets: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
         self._clients: dict[int, ClientT] = {}
         self._next_connection = 0
 
@@ -108,6 +113,8 @@ class Endpoint(ABC, Generic[ClientT]):
             close_timeout=_CLOSING,
             max_queue=None,  # requests are small, and carried out as they come
             logger=_TRANSPORT_LOGGER,
+            open_timeout=_OPENING,
+            create_connection=cast("type[ServerConnection]", self._new_socket),
         )
         self.address = host, self._port.sockets[0].getsockname()[1]
 
@@ -115,7 +122,12 @@ class Endpoint(ABC, Generic[ClientT]):
         """Close the port and every connection, within a second whatever clients do."""
         self._port.close(close_connections=False)
         await self.disconnect(None, GOING_AWAY, "")
-        await self._port.wait_closed()
+        closed = asyncio.ensure_future(self._port.wait_closed())
+        while not closed.done():
+            await asyncio.wait([closed], timeout=_ACCEPTING)
+            for socket in tuple(self._sockets):
+                if socket.state is State.CONNECTING:  # its client has not sent a request yet
+                    socket.transport.abort()
 
     def clients(self, connection: int | None = None) -> list[ClientT]:
         """Return the client of an open connection, or all clients.
@@ -165,6 +177,11 @@ class Endpoint(ABC, Generic[ClientT]):
         """Drop what is kept for a client whose connection has ended."""
 
     # Connections
+
+    def _new_socket(self, *arguments: Any, **settings: Any) -> ServerConnection:
+        socket = ServerConnection(*arguments, **settings)
+        self._sockets.add(socket)
+        return socket
 
     def _answer_handshake(self, _: ServerConnection, request: HttpRequest) -> Response | None:
         refused = self._admit(Login(request.path))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -152,3 +153,14 @@ async def test_the_access_token_is_nowhere(
     assert "hush-hush" not in said + caplog.text
     server = kite._server
     assert "hush-hush" not in repr((vars(server), vars(server.admission)))
+
+
+def test_a_client_that_never_asks_does_not_delay_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("kitepolars.server.endpoint._OPENING", 10 * PATIENCE)
+    with SimulatedKite() as kite, socket.create_connection(("127.0.0.1", kite.port)) as mute:
+        kite.stop()
+        with contextlib.suppress(ConnectionResetError):  # where it was not even accepted
+            assert mute.recv(1) == b""
+    assert caplog.messages == []
