@@ -4,6 +4,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
+unexport PYTHONDONTWRITEBYTECODE # hundreds of processes would compile the package again
 .PHONY: help demo docs test test-slow test-browser test-docs test-frontends test-matrix lint format bench bench-days soak lab screenshots \
 	wheels clean force
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import math
 import random
 
 import polars as pl
@@ -98,12 +99,14 @@ WAY = ["PUT ORDER REQ RECEIVED", "VALIDATION PENDING", "OPEN PENDING", "TRIGGER 
 @pytest.mark.parametrize("end", ["OPEN", "COMPLETE", "CANCELLED", "REJECTED"])
 def test_among_updates_of_one_second_the_state_furthest_on_is_the_latest(end: str) -> None:
     states = [*WAY[:3], end] if end == "REJECTED" else [*WAY, *([end] if end != "OPEN" else [])]
-    for order in itertools.permutations(states):
-        updates = [
-            update(n, status=status, order_timestamp="2026-11-20 10:00:00")
-            for n, status in enumerate(order)
-        ]
-        assert orders_frame(updates, latest=True)["status"].to_list() == [end]
+    updates = [
+        update(n, order_id=str(number), status=status, order_timestamp="2026-11-20 10:00:00")
+        for number, order in enumerate(itertools.permutations(states))
+        for n, status in enumerate(order)
+    ]
+    latest = orders_frame(updates, latest=True)
+    assert latest["order_id"].n_unique() == math.factorial(len(states))
+    assert set(latest["status"]) == {end}
 
 
 @pytest.mark.parametrize("state", ["OPEN", "TRIGGER PENDING"])

@@ -8,6 +8,11 @@ from kitepolars.cli import bench
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kiteconnect")
 
 
+@pytest.fixture(autouse=True)
+def _few_instruments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "INSTRUMENTS", 500)
+
+
 @pytest.mark.parametrize("seconds", ["0", "61", "nan", "soon"])
 def test_it_refuses_what_is_out_of_range(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refusal:

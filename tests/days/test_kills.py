@@ -43,7 +43,7 @@ else:
     tidy.tidy(table, today=dt.date(2026, 11, 21), grace=0)
 print(int(moment) - left)
 """
-KILLS: Final = int(os.environ.get("DAYS_KILLS", "8"))
+KILLS: Final = int(os.environ.get("DAYS_KILLS", "5"))
 """``DAYS_KILLS=40 make test ARGS=tests/days/test_kills.py`` is the long form."""
 
 KEYS: Final = ["sequence", "instrument_token", "received_at"]

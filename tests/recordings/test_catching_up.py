@@ -21,7 +21,7 @@ from kitepolars.recordings.following import FollowSource
 from kitepolars.source import Event, MessageBlock, Record
 from kitepolars.wire.layouts import Mode
 
-RECORDS = 1_000
+RECORDS = 200
 
 
 class SilentRecorder:
