@@ -477,7 +477,7 @@ struct read {
  *
  * `counts` is the number of packets of each message.
  */
-PUBLIC void stamp(const struct read *reads, int64_t count, const int64_t *counts, int64_t start,
+static void stamp(const struct read *reads, int64_t count, const int64_t *counts, int64_t start,
                   int64_t stop, int64_t *times, uint8_t *connections)
 {
     int64_t packet = 0;
@@ -775,6 +775,58 @@ PUBLIC void enter(const uint32_t *tokens, int64_t count, int64_t first, uint64_t
             place = (place + 1) & mask;
         entries[place] = (uint64_t)tokens[i] << 32 | (uint64_t)(first + i);
     }
+}
+
+/* Packets → rows -------------------------------------------------------------------------------*/
+
+enum { TIMES = 2 };
+
+/* What is written of new rows, and the tables for that. The columns of `decode` include all but the
+ * slots, times of arrival and connections.
+ */
+struct sheet {
+    const struct field *fields;
+    const int32_t *starts;
+    int64_t layouts;
+    const struct segment *segments;
+    void *const *columns;
+    const uint32_t *tokens;
+    int32_t *slots;
+    int64_t *read_at;
+    uint8_t *connections;
+    int64_t *times[TIMES];
+    const uint8_t *has_time[TIMES];
+};
+
+/* What `write_rows` found, as bits. */
+enum { NEW_SEGMENT = 1, NEW_TOKEN = 2, WRONG_TIME = 4 };
+
+/* Write packets into the rows from `row` on: their columns, arrival and slots. Returns what the
+ * caller has to look at: segment codes that are not known, marked in `unknown`; tokens without a
+ * slot; times before `earliest`, or more than `ahead` after their arrival.
+ *
+ * One call instead of five, because there are often few packets and calls then take longer than
+ * loops. `counts` is the number of packets of each message, of which `first` come before these.
+ */
+PUBLIC int64_t write_rows(const struct sheet *sheet, int64_t row, const uint8_t *const *packets,
+                          const uint8_t *codes, int64_t count, const struct read *reads,
+                          int64_t read_count, const int64_t *counts, int64_t first,
+                          const uint64_t *entries, int64_t shift, int64_t earliest, int64_t ahead,
+                          uint8_t *unknown)
+{
+    int64_t found = 0, place;
+    if (decode(packets, codes, count, row, sheet->fields, sheet->starts, sheet->layouts,
+               sheet->segments, sheet->columns, unknown))
+        found |= NEW_SEGMENT;
+    stamp(reads, read_count, counts, first, first + count, sheet->read_at + row,
+          sheet->connections + row);
+    if (find(sheet->tokens + row, count, entries, shift, sheet->slots + row))
+        found |= NEW_TOKEN;
+    for (int i = 0; i < TIMES; i++)
+        if (check_times(codes, sheet->has_time[i], count, sheet->read_at + row, earliest, ahead, 0,
+                        sheet->times[i] + row, &place))
+            found |= WRONG_TIME;
+    return found;
 }
 
 /* Polars → memory: the release callbacks of the Arrow C data interface -------------------------*/

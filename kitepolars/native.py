@@ -51,9 +51,10 @@ __all__ = [
     "scan_window",
     "select_packets",
     "split",
-    "stamp",
     "use_way",
     "walk",
+    "write_rows",
+    "write_rows_unlocked",
 ]
 
 LIBRARY: Final = Path(__file__).with_name(
@@ -147,10 +148,6 @@ ways give bit-identical results."""
 
 use_way(WAYS - 1)
 
-stamp: Final = _function("stamp", None, _Memory, _Number, _Memory, *[_Number] * 2, *[_Memory] * 2)
-"""``(reads, count, counts, start, stop, → times, → connections)``: writes the time and the
-connection of packets; see `frames.buffers`."""
-
 check_times: Final = _function(
     "check_times", _Number, *[_Memory] * 2, _Number, _Memory, *[_Number] * 3, *[_Memory] * 2
 )
@@ -200,6 +197,24 @@ find: Final = _function("find", _Number, _Memory, _Number, _Memory, _Number, _Me
 enter: Final = _function("enter", None, _Memory, *[_Number] * 2, _Memory, _Number)
 """``(tokens, count, first slot, → entries, shift)``: inserts new tokens; see `frames.index`."""
 
+write_rows: Final = _function(
+    "write_rows",
+    _Number,
+    _Memory,
+    _Number,
+    *[_Memory] * 2,
+    _Number,
+    _Memory,
+    _Number,
+    _Memory,
+    _Number,
+    _Memory,
+    *[_Number] * 3,
+    _Memory,
+)
+"""``(sheet, row, packets, codes, count, reads, number of reads, counts, first, entries, shift,
+earliest, ahead, → unknown) → what to look at``: writes packets into rows; see `frames.buffers`."""
+
 _unlocked: Final = ctypes.CDLL(str(LIBRARY))
 
 
@@ -212,6 +227,11 @@ def _unlocked_function(name: str, result: type[ctypes.c_int64] | None, *argument
 
 decode_unlocked: Final = _unlocked_function("decode", decode.restype, *decode.argtypes)
 """`decode` without the interpreter lock, for many packets."""
+
+write_rows_unlocked: Final = _unlocked_function(
+    "write_rows", write_rows.restype, *write_rows.argtypes
+)
+"""`write_rows` without the interpreter lock, for many packets."""
 
 candle_rows: Final = _unlocked_function("candle_rows", _Number, *[_Memory] * 2)
 """``(engine, cursor) → why it ended``: takes ticks into candles; see `analytics.engine`."""

@@ -341,11 +341,19 @@ class Pipeline:
         self._report(packets, reads)
         if self._only is not None:
             packets = self._only.select(packets)
+        self.store.ahead = self._times.ahead
         unknown = self.store.write(packets, reads, self._mark)
         self._counters.ticks += len(packets)
         self._report_segments(unknown)
 
     def _mark(self, rows: NewRows) -> npt.NDArray[np.bool_] | None:
+        if rows.suspect:
+            self._check_times(rows)
+        if self._arrived is not None and (found := self._first.found(rows)):
+            self._arrived(found)
+        return self._first.cached(rows)
+
+    def _check_times(self, rows: NewRows) -> None:
         skew = self._times.skew
         for wrong in self._times.clear(rows):
             self._report_time(wrong)
@@ -353,9 +361,6 @@ class Pipeline:
             ahead = self._times.skew / 1e6
             detail = f"exchange times are {ahead:,.0f} s ahead: this machine's clock is slow"
             self._events.add("clock", detail)
-        if self._arrived is not None and (found := self._first.found(rows)):
-            self._arrived(found)
-        return self._first.cached(rows)
 
     def _report(self, packets: Packets, reads: npt.NDArray[np.int64]) -> None:
         counters = self._counters

@@ -7,7 +7,7 @@ null, so most columns share a few bitmaps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -16,12 +16,21 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars import native
+from kitepolars.calendar import EARLIEST_TIME
 from kitepolars.frames.arrow import BatchSchema, RecordBatch
-from kitepolars.frames.index import is_among
+from kitepolars.frames.index import TokenIndex, is_among
 from kitepolars.frames.memory import Bitmap, Slabs, allocate, prepare
 from kitepolars.frames.schema import FILLS, SCHEMA
-from kitepolars.wire.decode import Target
-from kitepolars.wire.layouts import DEPTH_FIELDS, LAYOUTS, MODES, TIME_FIELDS, Layout
+from kitepolars.wire.decode import MANY_PACKETS, TABLES, Target
+from kitepolars.wire.layouts import (
+    DEPTH_FIELDS,
+    LAYOUTS,
+    MODES,
+    SEGMENT_MASK,
+    TIME_FIELDS,
+    Layout,
+)
+from kitepolars.wire.scan import Packets
 
 SLOT: Final = "symbol"
 """This column contains the slot of the instrument until a frame is made."""
@@ -78,6 +87,17 @@ _FILLED: Final = native.Pinned(np.array(list(_GROUP_FILLED.values()), np.uint8))
 """By group, then by code of the layout: whether its packets fill the columns of the group."""
 
 
+HAS_TIME: Final = {
+    name: native.Pinned(np.array(_GROUP_FILLED[name], np.uint8)) for name in sorted(TIME_FIELDS)
+}
+"""Times of a packet → which layouts have them."""
+
+# As in native.c:
+NEW_SEGMENT, NEW_TOKEN, WRONG_TIME = 1, 2, 4
+"""What is unusual about rows: a segment code is not known, an instrument has no slot yet, a time
+cannot be true."""
+
+
 @lru_cache(maxsize=256)
 def _batch_schema(columns: tuple[str, ...]) -> BatchSchema:
     """Return what the batches of some shared columns share."""
@@ -119,6 +139,9 @@ class TickBuffer:
             [places[group] if group in TIME_FIELDS else 0 for group in self.valid]
         )
         self._modes_column = native.Pinned(self.columns[MODE_CODE])
+        self._sheet = _sheet(self.target, places)
+        self._unknown = native.Pinned(np.zeros(SEGMENT_MASK + 1, np.uint8))
+        self._has_null = native.Pinned(np.zeros(len(self.valid), np.uint8))
         self._modes_seen = 0  # one bit per mode
         self._blocks: tuple[int, tuple[pl.DataFrame, ...]] = (0, ())
         self._batches: dict[tuple[str, ...], RecordBatch] = {}
@@ -164,36 +187,71 @@ class TickBuffer:
         self._modes_seen = sum(1 << mode for mode in modes.tolist())
         self.length = self.capacity
 
-    def stamp(
+    def write(
         self,
-        reads: npt.NDArray[np.int64],
-        counts: npt.NDArray[np.int64],
+        packets: Packets,
         start: int,
         stop: int,
-    ) -> None:
-        """Write time and connection of the rows that follow the published ones.
+        *,
+        reads: npt.NDArray[np.int64],
+        index: TokenIndex,
+        ahead: int,
+    ) -> int:
+        """Write packets into the rows that follow the published ones.
 
         Parameters
         ----------
+        packets
+            The packets in the items of `reads`.
+        start, stop
+            The range of packets.
         reads
             For each read of a socket: time in microseconds since the epoch, UTC; connection;
-            number of messages. Shape ``(n, 3)``.
-        counts
-            Packets of each message.
-        start, stop
-            The range of packets, counted over all of these messages, that became the rows.
+            number of items. Shape ``(n, 3)``.
+        index
+            The slots of the instruments.
+        ahead
+            Microseconds by which a time may be later than its arrival.
+
+        Returns
+        -------
+        int
+            What is unusual about them: `NEW_SEGMENT`, `NEW_TOKEN` and `WRONG_TIME`, combined.
+
+        Raises
+        ------
+        IndexError
+            The range exceeds the packets, or the rows that are left.
         """
-        if stop - start > self.room:
-            raise IndexError(f"{stop - start} rows are more than the {self.room} that fit")
-        native.stamp(
+        count = stop - start
+        if not 0 <= start <= stop <= len(packets):
+            raise IndexError(f"packets {start} to {stop} of {len(packets)}")
+        if count > self.room:
+            raise IndexError(f"{count} rows are more than the {self.room} that fit")
+        loop = native.write_rows if count < MANY_PACKETS else native.write_rows_unlocked
+        found: int = loop(
+            self._sheet,
+            self.length,
+            native.address(packets.addresses) + packets.addresses.itemsize * start,
+            native.address(packets.codes) + start,
+            count,
             native.address(reads),
             len(reads),
-            native.address(counts),
+            native.address(packets.counts),
             start,
-            stop,
-            native.address(self.columns["received_at"][self.length :]),
-            native.address(self.columns["connection"][self.length :]),
+            *index.table,
+            EARLIEST_TIME,
+            ahead,
+            self._unknown,
         )
+        return found
+
+    def take_unknown_segments(self) -> list[int]:
+        """Return the unknown segment codes that were written since the last call, sorted."""
+        unknown = self._unknown.array
+        codes: list[int] = np.flatnonzero(unknown).tolist()
+        unknown[:] = 0
+        return codes
 
     def publish(
         self, codes: npt.NDArray[np.uint8], is_snapshot: npt.NDArray[np.bool_] | None = None
@@ -211,7 +269,6 @@ class TickBuffer:
         if stop > self.capacity:
             raise IndexError(f"{len(codes)} rows are more than the {self.room} that fit")
         # One pass over the rows: modes, nulls by layout, and times that are 0, which means null.
-        has_null = np.zeros(len(self.valid), np.uint8)
         modes = native.mark(
             native.address(codes),
             len(codes),
@@ -223,11 +280,11 @@ class TickBuffer:
             _FILLED,
             self._times,
             self._bitmaps,
-            native.address(has_null),
+            self._has_null,
         )
         self._modes_seen |= modes
         # Frames pass no bitmap for columns without nulls, because queries are then faster.
-        for bitmap, some in zip(self.valid.values(), has_null.tolist(), strict=True):
+        for bitmap, some in zip(self.valid.values(), self._has_null.array.tolist(), strict=True):
             bitmap.has_zero = bitmap.has_zero or some != 0
         if is_snapshot is not None:
             self.is_snapshot.write(start, is_snapshot)
@@ -411,6 +468,19 @@ def _allocate(capacity: int, slabs: Slabs) -> dict[str, npt.NDArray[Any]]:
 
 def _pinned(words: Sequence[int]) -> native.Pinned:
     return native.Pinned(np.array(words, np.int64))
+
+
+def _sheet(target: Target, places: Mapping[str, int]) -> native.Pinned:
+    """Return what compiled loops write of new rows, as ``struct sheet`` of native.c."""
+    fields, starts, segments = (native.address(table.array) for table in TABLES)
+    return _pinned(
+        [
+            *(fields, starts, len(LAYOUTS), segments, native.address(target.addresses.array)),
+            *(places[name] for name in ("instrument_token", SLOT, "received_at", "connection")),
+            *(places[name] for name in HAS_TIME),
+            *(native.address(has_time.array) for has_time in HAS_TIME.values()),
+        ]
+    )
 
 
 _WIDTHS: Final = _pinned(

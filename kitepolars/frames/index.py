@@ -86,6 +86,11 @@ class TokenIndex:
         self._resize(self._count * _SPARSENESS)
         self._insert(0)
 
+    @property
+    def table(self) -> tuple[native.Pinned, int]:
+        """The entries and the shift of the hash, for compiled loops; new ones when it grows."""
+        return self._entries, self._shift
+
     def is_retired(self) -> npt.NDArray[np.bool_]:
         """Return, by slot, whether its token has another slot by now."""
         retired = np.zeros(self._count, np.bool_)

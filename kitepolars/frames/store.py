@@ -15,11 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.errors import ConfigError
-from kitepolars.frames.buffers import SLOT, TickBuffer
+from kitepolars.frames.buffers import NEW_SEGMENT, NEW_TOKEN, SLOT, WRONG_TIME, TickBuffer
 from kitepolars.frames.held import Chunk, Held, SealedFrames
 from kitepolars.frames.index import TokenIndex
 from kitepolars.frames.memory import Slabs
-from kitepolars.wire.decode import MICROSECONDS, decode
+from kitepolars.wire.decode import MICROSECONDS
 from kitepolars.wire.layouts import LAYOUTS
 from kitepolars.wire.scan import Packets
 
@@ -126,12 +126,15 @@ class NewRows(NamedTuple):
         The columns of the buffer.
     place
         The range of rows.
+    suspect
+        Whether a time may be impossible; False if a first look found none.
     """
 
     slots: npt.NDArray[np.int32]
     codes: npt.NDArray[np.uint8]
     columns: Mapping[str, npt.NDArray[Any]]
     place: slice
+    suspect: bool = True
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return the values of a column; undefined in rows whose layout does not have the field."""
@@ -160,6 +163,8 @@ class TickStore:
         self.index = TokenIndex()
         self.begins = 0
         """The number of the first tick since the store was made, or cleared."""
+        self.ahead = 0
+        """Microseconds by which times may be later than their arrival without being suspect."""
         self._symbol_of: SymbolOf = lambda tokens: [None] * len(tokens)
         self._symbols = pl.Series("symbol", [], dtype=pl.Categorical)
         self._slabs = Slabs()
@@ -260,20 +265,22 @@ class TickStore:
         """Write packets that fit into the buffer, publish them, and seal a full buffer."""
         held, buffer = self.held, self.held.buffer
         first = buffer.length
-        unknown = decode(packets, start, stop, buffer.target, first)
-        buffer.stamp(reads, packets.counts, start, stop)
+        written = buffer.write(
+            packets, start, stop, reads=reads, index=self.index, ahead=self.ahead
+        )
         place = slice(first, first + stop - start)
-        tokens, slot_column = buffer.columns["instrument_token"], buffer.columns[SLOT]
-        slots = self.slots(tokens[place], slot_column[place].view(np.int32))
+        slots = buffer.columns[SLOT][place].view(np.int32)
+        if written & NEW_TOKEN:
+            self.slots(buffer.columns["instrument_token"][place], slots)
         codes = packets.codes[start:stop]
-        buffer.publish(codes, mark(NewRows(slots, codes, buffer.columns, place)))
+        suspect = written & WRONG_TIME != 0
+        buffer.publish(codes, mark(NewRows(slots, codes, buffer.columns, place, suspect)))
         self.held = held._replace(length=buffer.length, symbols=self._symbols)
         if not buffer.room:
             self._seal()
         elif first < buffer.capacity // 2 <= buffer.length:
             self._prepare()
-        codes_unknown: list[int] = unknown.tolist()
-        return codes_unknown
+        return buffer.take_unknown_segments() if written & NEW_SEGMENT else []
 
     @property
     def _next_capacity(self) -> int:

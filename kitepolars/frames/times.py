@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from kitepolars import native
 from kitepolars.calendar import EARLIEST_TIME, SECOND
+from kitepolars.frames.buffers import HAS_TIME
 from kitepolars.frames.store import NewRows
-from kitepolars.wire.layouts import LAYOUTS, TIME_FIELDS
 
 MAX_AHEAD: Final = 15 * 60 * SECOND
 """Microseconds by which a time may be later than its arrival: more than clocks usually differ."""
@@ -25,11 +25,6 @@ MAX_SKEW: Final = 12 * 3_600 * SECOND
 
 MANY: Final = 16
 """Rows of which most must be ahead before it is this machine's clock that is wrong."""
-
-_HAS_TIME: Final = {
-    field: native.Pinned(np.array([field in layout.fields for layout in LAYOUTS], np.uint8))
-    for field in sorted(TIME_FIELDS)
-}
 
 
 class WrongTimes(NamedTuple):
@@ -62,13 +57,18 @@ class TimeCheck:
         """Microseconds by which the exchange's clock was found to be ahead of this machine's."""
         self._first = np.zeros(1, np.int64)
 
+    @property
+    def ahead(self) -> int:
+        """Microseconds by which a time may be later than its arrival."""
+        return MAX_AHEAD + self.skew
+
     def clear(self, rows: NewRows) -> list[WrongTimes]:
         """Make impossible times of rows absent, and return them, column by column.
 
         If most rows are ahead by at most `MAX_SKEW`, this machine's clock is slow: `skew` becomes
         their median, and they are right.
         """
-        return [found for field in _HAS_TIME if (found := self._clear(rows, field)) is not None]
+        return [found for field in HAS_TIME if (found := self._clear(rows, field)) is not None]
 
     def _clear(self, rows: NewRows, field: str) -> WrongTimes | None:
         wrong = self._check(rows, field, clear=False)
@@ -88,11 +88,11 @@ class TimeCheck:
     def _check(self, rows: NewRows, field: str, *, clear: bool) -> int:
         count: int = native.check_times(
             native.address(rows.codes),
-            _HAS_TIME[field],
+            HAS_TIME[field],
             len(rows.codes),
             native.address(rows.column("received_at")),
             EARLIEST_TIME,
-            MAX_AHEAD + self.skew,
+            self.ahead,
             clear,
             native.address(rows.column(field)),
             native.address(self._first),
@@ -101,6 +101,6 @@ class TimeCheck:
 
     def _median_ahead(self, rows: NewRows, field: str) -> int:
         times: npt.NDArray[np.int64] = rows.column(field)
-        is_there = _HAS_TIME[field].array[rows.codes].astype(np.bool_) & (times != 0)
+        is_there = HAS_TIME[field].array[rows.codes].astype(np.bool_) & (times != 0)
         ahead = times[is_there] - rows.column("received_at")[is_there]
         return max(0, int(np.median(ahead)))

@@ -96,7 +96,8 @@ _SEGMENT_ENTRIES["inverse"] = 1.0 / _SEGMENT_ENTRIES["divisor"]
 _SEGMENT_ENTRIES["bias"] = np.where(segment_signs(), 2**31, 0)
 _SEGMENT_ENTRIES["is_known"][list(SEGMENTS)] = 1
 
-_TABLES: Final = tuple(map(native.Pinned, (_FIELD_TABLE, _STARTS, _SEGMENT_ENTRIES)))
+TABLES: Final = tuple(map(native.Pinned, (_FIELD_TABLE, _STARTS, _SEGMENT_ENTRIES)))
+"""The fields of every layout, where those of each begin, and the segments, for compiled loops."""
 
 
 class Target:
@@ -186,7 +187,7 @@ def decode(
     """
     if not (0 <= start <= stop <= len(packets) and 0 <= row <= target.rows - (stop - start)):
         raise IndexError(f"packets {start} to {stop} into row {row}: out of range")
-    fields, starts, segments = _TABLES
+    fields, starts, segments = TABLES
     unknown = np.zeros(SEGMENT_MASK + 1, np.uint8)
     loop = native.decode if stop - start < MANY_PACKETS else native.decode_unlocked
     any_unknown = loop(
