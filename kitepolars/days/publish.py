@@ -31,7 +31,8 @@ from kitepolars.days.journals import (
     state_of,
 )
 from kitepolars.days.manifest import Manifest, Progress, Table, TableFile, retire
-from kitepolars.days.parquet import ends, write_sorted
+from kitepolars.days.order import in_instrument_order
+from kitepolars.days.parquet import ends, write_groups
 from kitepolars.days.pieces import Piece, Pieces
 from kitepolars.days.storage import StorageOptions
 from kitepolars.errors import TableError
@@ -275,7 +276,8 @@ class _Day:
         if done:
             earlier = Piece(0)
             earlier.add(ticks[:done], sequence[:done])
-            self._beside.note(edges(earlier.sorted(self._recorder)))
+            for group in in_instrument_order(earlier.ticks(self._recorder)):
+                self._beside.note(edges(group))
         return TickBatch(ticks[done:], sequence[done:])
 
     def _may_grow(self, segment: SegmentFile) -> bool:
@@ -293,14 +295,21 @@ class _Day:
         return 1
 
     def _write_piece(self, piece: Piece) -> tuple[TableFile, pl.DataFrame]:
-        """Write a file; return it with the `edges` of its ticks. Any thread."""
-        ticks = piece.sorted(self._recorder)
+        """Write a file; return it with the `edges` of its row groups. Any thread."""
+        ticks = piece.ticks(self._recorder)
+        found: list[pl.DataFrame] = []
+
+        def groups() -> Iterator[pl.DataFrame]:
+            for group in in_instrument_order(ticks):
+                found.append(edges(group))
+                yield group
+
         name = (
             f"{self._day.isoformat()}/{self._recorder}-{piece.first:012}-{piece.last:012}.parquet"
         )
         storage = self._table.storage
         unfinished = storage.workspace(name)
-        write_sorted(unfinished, [ticks])
+        write_groups(unfinished, groups())
         size = unfinished.stat().st_size
         storage.put(name, unfinished)
         file = TableFile(
@@ -313,7 +322,7 @@ class _Day:
             tokens=ends(ticks["instrument_token"]),
             times=ends(ticks["received_at"].to_physical()),
         )
-        return file, edges(ticks)
+        return file, pl.concat(found)
 
     def _commit_waiting(self, most: int) -> None:
         """Name files in the manifest, in order, until only some are being written."""

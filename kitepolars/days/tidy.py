@@ -16,9 +16,10 @@ from typing import Final
 
 import polars as pl
 
-from kitepolars.calendar import IST, SECOND
+from kitepolars.calendar import IST
 from kitepolars.days.manifest import MANIFEST, Manifest, Table, TableFile, retire
-from kitepolars.days.parquet import by_instrument_groups, ends, write_groups
+from kitepolars.days.order import ONE_MINUTE, in_instrument_order, in_minute_order
+from kitepolars.days.parquet import ends, write_groups
 from kitepolars.errors import TableError
 
 MERGE_ROWS: Final = 1_000_000
@@ -30,7 +31,6 @@ KEEP_BOTH: Final = 5
 FILE_GRACE: Final = 3_600.0
 """Seconds for which a file that is no part of the table any more is kept for its readers."""
 
-ONE_MINUTE: Final = 60 * SECOND
 WINDOW_MINUTES: Final = 15
 
 
@@ -152,9 +152,8 @@ def _by_instrument(
     for number, (first, last) in enumerate(_ranges(table, inputs)):
         some = [file for file in inputs if file.tokens[0] <= last and file.tokens[1] >= first]
         ticks = table.scan(some).filter(token >= first, token <= last).collect()
-        ticks = ticks.sort(_arrival(ticks), maintain_order=True)
         name = f"{day.isoformat()}/by-instrument-{mark}-{number:04}.parquet"
-        yield _put(table, name, ticks, by_instrument_groups)
+        yield _put(table, name, ticks, in_instrument_order)
 
 
 def _by_time(table: Table, day: dt.date, inputs: list[TableFile], mark: str) -> Iterator[TableFile]:
@@ -167,25 +166,8 @@ def _by_time(table: Table, day: dt.date, inputs: list[TableFile], mark: str) -> 
         ticks = table.scan(some).filter(arrived >= begin, arrived < stop).collect()
         if ticks.is_empty():
             continue
-        minute = (arrived // ONE_MINUTE).alias("_minute")
-        keys = ["_minute", *_arrival(ticks)]
-        ticks = ticks.with_columns(minute).sort(keys, maintain_order=True)
         name = f"{day.isoformat()}/by-time-{mark}-{begin // ONE_MINUTE}.parquet"
-        yield _put(table, name, ticks, _minute_groups)
-
-
-def _minute_groups(ticks: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    for part in ticks.partition_by("_minute", maintain_order=True):
-        yield from by_instrument_groups(part.drop("_minute"))
-
-
-def _arrival(ticks: pl.DataFrame) -> list[str]:
-    """Return the keys of a stable sort by instrument and arrival of ticks in a recorder's order.
-
-    Only the clock tells the order of ticks of several recorders.
-    """
-    several = ticks["recorder"].n_unique() > 1
-    return ["instrument_token", "received_at"] if several else ["instrument_token"]
+        yield _put(table, name, ticks, in_minute_order)
 
 
 def _ranges(table: Table, inputs: list[TableFile]) -> list[tuple[int, int]]:
@@ -226,10 +208,10 @@ def _put(
     table: Table,
     name: str,
     ticks: pl.DataFrame,
-    groups: Callable[[pl.DataFrame], Iterator[pl.DataFrame]],
+    in_order: Callable[[pl.DataFrame], Iterator[pl.DataFrame]],
 ) -> TableFile:
     unfinished = table.storage.workspace(name)
-    write_groups(unfinished, groups(ticks))
+    write_groups(unfinished, in_order(ticks))
     size = unfinished.stat().st_size
     table.storage.put(name, unfinished)
     return TableFile(

@@ -35,6 +35,11 @@ class Slabs:
     write to a page costs a page fault, and the system must fill the page with zeros. For a large
     buffer that takes a tenth of a second, so new memory can be prepared before it is needed.
 
+    Parameters
+    ----------
+    spare
+        How many free pieces of the size that was taken last are kept for later ones.
+
     Examples
     --------
     >>> slabs = Slabs()
@@ -47,7 +52,8 @@ class Slabs:
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spare: int = 0) -> None:
+        self._spare = spare
         self._leases: list[tuple[npt.NDArray[np.uint8], weakref.ref[npt.NDArray[np.uint8]]]] = []
         self._prepared: npt.NDArray[np.uint8] | None = None
 
@@ -76,22 +82,18 @@ class Slabs:
         size
             Bytes.
         """
-        free: list[npt.NDArray[np.uint8]] = []
-        leases = []
-        for slab, lease in self._leases:
-            if lease() is None:
-                free.append(slab)
-            else:
-                leases.append((slab, lease))
-        fitting = [slab for slab in free if len(slab) == size]
+        fitting = [one for one in self._leases if one[1]() is None and len(one[0]) == size]
+        leases = [one for one in self._leases if one[1]() is not None]
+        free = [slab for slab, _ in fitting[:1]]
         prepared, self._prepared = self._prepared, None
-        if not fitting and prepared is not None and len(prepared) == size:
-            fitting = [prepared]
-        slab = fitting[0] if fitting else np.zeros(size, np.uint8)
+        if not free and prepared is not None and len(prepared) == size:
+            free = [prepared]
+        slab = free[0] if free else np.zeros(size, np.uint8)
         # A view of a view refers to the array at the bottom. `frombuffer` puts a memoryview in
         # between: all views then refer to `leased`, which lives exactly as long as they do.
         leased = np.frombuffer(slab.data, np.uint8)
-        self._leases = [*leases, (slab, weakref.ref(leased))]
+        spare = fitting[1 : 1 + self._spare]
+        self._leases = [*leases, *spare, (slab, weakref.ref(leased))]
         return leased
 
 

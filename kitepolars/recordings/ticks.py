@@ -16,6 +16,7 @@ import polars as pl
 from kitepolars.errors import ConfigError, JournalError
 from kitepolars.frames.buffers import TickBuffer
 from kitepolars.frames.index import InstrumentFilter
+from kitepolars.frames.memory import Slabs
 from kitepolars.frames.store import Mark, TickStore
 from kitepolars.instruments import Instruments, SomeInstruments
 from kitepolars.instruments.dump import DUMP_SCHEMA
@@ -29,6 +30,9 @@ from kitepolars.wire.scan import Packets
 
 BATCH_ROWS: Final = 131_072
 """Rows of a batch: 35 MB of full ticks."""
+
+SPARE_BATCHES: Final = 8
+"""Batches whose memory is kept for later ones: who reads may hold a million rows at a time."""
 
 
 class TickBatch(NamedTuple):
@@ -181,6 +185,7 @@ class _BatchStore(TickStore):
 
     def __init__(self) -> None:
         super().__init__()
+        self._slabs = Slabs(spare=SPARE_BATCHES)
         self._full: list[pl.DataFrame] = []
         self._expected: list[npt.NDArray[np.int64]] = []  # sequence numbers of what is not decoded
         self._sequences: list[npt.NDArray[np.int64]] = []  # by row, of what is

@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 
 import kitepolars as kp
 from days.market import DAY, INFY, NAMES, SBIN, record_market
-from kitepolars.days import parquet, pieces
+from kitepolars.days import order, parquet, pieces
 from kitepolars.days.manifest import Table
 from kitepolars.days.publish import JournalPublisher
 from kitepolars.days.selection import TickSelection, conjuncts
@@ -35,7 +35,7 @@ def intact(
     made = Table(tmp_path_factory.mktemp(request.param) / "days")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "FILE_ROWS", 300)
-        patch.setattr(parquet, "ROW_GROUP", 60)
+        patch.setattr(order, "ROW_GROUP", 60)
         JournalPublisher(journal, made).publish()
         if request.param == "tidied":
             tidy(made, today=DAY + dt.timedelta(days=1), grace=0)
