@@ -33,7 +33,8 @@ def latest(frame: Frame, *, now: dt.datetime | None = None) -> Frame:
     Parameters
     ----------
     frame
-        Ticks in arrival order.
+        Ticks in arrival order. Of a table of days, ``kp.scan(table, last=True)`` has the last tick
+        of each instrument already, and reads nothing else.
     now
         A time with a time zone. Without one, the latest time in the frame.
 

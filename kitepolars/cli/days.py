@@ -153,7 +153,8 @@ DAY_ACTIONS: Final[Mapping[str, tuple[DayAction, str]]] = {
         (
             "make the table's own files a Delta table, for engines that read one; do it again "
             "after publishing or tidying. Delta has no unsigned integers, arrays, categories and "
-            "time zones: its readers get wider integers, lists, text and UTC"
+            "time zones: its readers get wider integers, lists, text and UTC. Polars' scan_delta "
+            "converts nothing, and so refuses such columns: it needs --copy-to"
         ),
     ),
     "delete-published": (

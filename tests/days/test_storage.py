@@ -114,5 +114,18 @@ def test_a_cluster_of_processes_asks_a_bucket(bucket: str, recordings: list[Path
     assert some["len"].to_list() == [infy]
 
 
+@pytest.mark.thorough
+def test_a_table_in_a_bucket_is_registered_as_a_delta_table(bucket: str, journal: Path) -> None:
+    """In a process of its own: deltalake keeps the interpreter's lock, which the server needs."""
+    kp.publish(journal, bucket)
+    register = [sys.executable, "-m", "kitepolars", "days", "register", bucket]
+    for added in (2, 0):
+        said = subprocess.run(register, capture_output=True, text=True, check=True).stdout
+        assert f"{added} files were added to its log, 0 removed" in " ".join(said.split())
+    read = f"import deltalake; print(deltalake.DeltaTable({bucket!r}).count())"
+    rows = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=True)
+    assert int(rows.stdout) == kp.scan(bucket).collect().height
+
+
 def count(ticks: pl.LazyFrame) -> pl.LazyFrame:
     return ticks.select(pl.len())
