@@ -33,6 +33,8 @@ CONTROL: Final = "ctl"
 
 EPILOG: Final = """\
 The account is that of KITE_API_KEY and KITE_ACCESS_TOKEN, in the environment or in a .env file.
+The exit code is 77 when Kite refuses it. On Windows this needs WSL.
+
 A recorder that runs is controlled with
 
   kitepolars record ctl status --out FOLDER

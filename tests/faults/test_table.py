@@ -279,7 +279,7 @@ ELSEWHERE = {
     "recorder killed at random moments": (
         "faults/test_recorder.py::test_a_recorder_that_is_killed_loses_nothing"
     ),
-    "full disk": "journal/test_writer.py::test_what_a_full_disk_did_not_take_is_a_gap",
+    "full disk": "journal/test_queue.py::test_what_a_full_disk_did_not_take_is_a_gap",
     "flipped bit in a recording": "journal/test_segments.py::test_a_flipped_bit",
 }
 """Fault → the beginning of the name of its test."""
