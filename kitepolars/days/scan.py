@@ -78,7 +78,7 @@ def scan(
     ...     ticks.select(pl.len()).collect().item()
     ...     scan(days, last=True).select("symbol", "last_price").collect().row(0)
     236
-    ('NSE:ACC', 1870.7)
+    ('NSE:ACC', 1862.5)
     """
     table = Table(path, storage_options)
     begin, stop = bounds(start, end)
