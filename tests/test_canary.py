@@ -45,7 +45,7 @@ from kitepolars.secret import Secret
 from kitepolars.sim import SimulatedKite
 from kitepolars.source import now_us
 from patience import PATIENCE, eventually
-from recorder.test_recorder import stop
+from recorder.recording import stop
 from rest.stand_in import Answer, KiteApi
 
 CORE: Final = "c4naryQZ7xW"

@@ -16,13 +16,8 @@ ELSEWHERE: Final = {
     # what a whole process or the network does is tested where it is one
     "__main__.py": "cli/test_command_line.py",
     "sim/__main__.py": "sim/test_standalone.py",
-    "recorder/__main__.py": "recorder/test_recorder.py",
+    "recorder/__main__.py": "recorder/test_process.py",
     "days/__main__.py": "recorder/test_publishing.py",
-    "recorder/control.py": "recorder/test_recorder.py",
-    "recorder/places.py": "recorder/test_recorder.py",
-    "recorder/process.py": "recorder/test_recorder.py",
-    "recorder/request.py": "recorder/test_recorder.py",
-    "recorder/service.py": "recorder/test_recorder.py",
     # the server's side of the protocol is tested with clients, through the simulator that uses it
     "server/clients.py": "sim/test_exchange.py",
     "server/endpoint.py": "sim/test_faults.py",

@@ -20,7 +20,7 @@ from kitepolars.recorder.control import Recorder
 from kitepolars.sim import SimulatedKite
 from kitepolars.source import Listing, Messages, Stopped
 from patience import eventually
-from recorder.test_recorder import CANARY, can_write, durable
+from recorder.recording import CANARY, can_write, durable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")
 

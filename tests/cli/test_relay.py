@@ -25,7 +25,7 @@ from kitepolars.relay import RelayTokens
 from kitepolars.sim import SimulatedKite
 from kitepolars.wire.layouts import Mode
 from patience import PATIENCE, eventually
-from recorder.test_recorder import CANARY, stop
+from recorder.recording import CANARY, stop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")
 

@@ -23,7 +23,7 @@ from kitepolars.recorder.process import launch
 from kitepolars.recorder.request import Request
 from kitepolars.source import Lost, Messages
 from kitepolars.wire.layouts import Mode
-from recorder.test_recorder import stop
+from recorder.recording import stop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")
 

@@ -23,15 +23,9 @@ from kitepolars.recorder.process import launch
 from kitepolars.recorder.publishing import Publishing
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE, eventually
-from recorder.test_recorder import CANARY, INFY, SBIN, durable, request, stop
+from recorder.recording import CANARY, INFY, SBIN, durable, request, stop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")
-
-
-@pytest.fixture
-def kite() -> Iterator[SimulatedKite]:
-    with SimulatedKite(rate=0) as kite:
-        yield kite
 
 
 @pytest.fixture

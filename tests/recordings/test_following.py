@@ -20,7 +20,7 @@ from kitepolars.journal.segments import segments
 from kitepolars.recorder.control import Recorder
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE, eventually
-from recorder.test_recorder import CANARY, durable, stop
+from recorder.recording import CANARY, durable, stop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no recorder on Windows")
 
