@@ -75,8 +75,9 @@ if TYPE_CHECKING:
     from kitepolars.rest import Session, generate_session, historical, login_url
     from kitepolars.source import Event
     from kitepolars.ticker import Stats, Ticker, TickHistory
+    from kitepolars.ticker.alert import Alert
     from kitepolars.ticker.older_candles import historical_candles, recorded_candles
-    from kitepolars.ticker.watched import Alert, FiredAlert
+    from kitepolars.ticker.watched import FiredAlert
     from kitepolars.wire.views import PacketRun, packets
 
 __all__ = [
@@ -159,7 +160,7 @@ __all__ = [
 _LOADED_LATE: Final = {
     "ALERTS": "kitepolars.alerting.rows",
     "Account": "kitepolars.feed.account",
-    "Alert": "kitepolars.ticker.watched",
+    "Alert": "kitepolars.ticker.alert",
     "Crossing": "kitepolars.alerting.conditions",
     "DemoTicker": "kitepolars.demonstration",
     "Desktop": "kitepolars.alerting.messages",

@@ -47,7 +47,6 @@ ELSEWHERE: Final = {
     "days/pieces.py": "days/test_publish.py",
     "days/register.py": "days/test_tidy.py",
     "days/verify.py": "days/test_tidy.py",
-    "ticker/watched.py": "ticker/test_alerts.py",
     "days/manifest.py": "days/test_publish.py",
     "days/parquet.py": "days/test_publish.py",
     "days/scan.py": "days/test_selection.py",

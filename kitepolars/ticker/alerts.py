@@ -18,9 +18,10 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.instruments import SomeInstruments
 from kitepolars.source import LiveSource
+from kitepolars.ticker.alert import Alert
 from kitepolars.ticker.answers import TickerAnswers
 from kitepolars.ticker.callbacks import Callbacks
-from kitepolars.ticker.watched import Alert, FiredAlert, FiredAlerts, WatchedAlerts
+from kitepolars.ticker.watched import FiredAlert, FiredAlerts, WatchedAlerts
 
 _NAMED: Final = 3
 """Instruments that the default name of an alert begins with."""
@@ -151,7 +152,7 @@ class TickerAlerts(TickerAnswers):
             once=once,
             about="" if tokens is None else self._about(tokens),
         )
-        return self._alerts.add(rule, source, notify)
+        return Alert(self._alerts.add(rule, source, notify), self._alerts)
 
     def _about(self, tokens: Sequence[int]) -> str:
         """Return the first instruments of some by name, and the number of the others."""
@@ -178,7 +179,7 @@ class TickerAlerts(TickerAnswers):
         tuple of Alert
             Those that are set now; a snapshot.
         """
-        return self._alerts.active()
+        return tuple(Alert(one, self._alerts) for one in self._alerts.active())
 
     def _fired_alerts(self, most: int) -> FiredAlerts:
         """Return the last of what fired so far; it evaluates nothing."""

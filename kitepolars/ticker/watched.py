@@ -1,6 +1,6 @@
 """The alerts of a running ticker: what is watched, and what fired.
 
-New ticks are looked at on a thread of its own, woken at each flush, or by a caller that asks for
+New ticks are evaluated on a separate thread, woken at each flush, or by a caller that asks for
 `WatchedAlerts.frame`; a lock keeps them apart. Notifications run on further threads.
 """
 
@@ -18,9 +18,9 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.alerting.rows import ALERTS, RowsToCheck
-from kitepolars.alerting.rules import Rule, Watch, duration, evaluate
+from kitepolars.alerting.rules import Rule, Watch, evaluate
 from kitepolars.alerting.sources import BarSource, LookedAt, TickSource
-from kitepolars.calendar import IST, SECOND
+from kitepolars.calendar import SECOND
 from kitepolars.frames.held import Held
 from kitepolars.frames.index import TokenIndex
 from kitepolars.listeners import Listeners
@@ -69,8 +69,8 @@ class FiredAlerts(NamedTuple):
 
 
 @dataclass(eq=False)
-class _Watched:
-    """An alert that is set."""
+class WatchedAlert:
+    """An alert that is set: what it watches, what fired, until when it is snoozed."""
 
     watch: Watch
     source: TickSource
@@ -83,6 +83,7 @@ class _Watched:
 
     @property
     def name(self) -> str:
+        """Its name, which no other alert of the ticker has."""
         return self.watch.rule.name
 
     def clear(self) -> None:
@@ -90,116 +91,6 @@ class _Watched:
         self.watch.clear()
         self.source.clear()
         self.fired, self.last_fired = 0, None
-
-
-class Alert:
-    """An alert that is set: what `Ticker.alert` returns, to snooze or to remove.
-
-    Parameters
-    ----------
-    watched
-        The alert.
-    alerts
-        Those of its ticker.
-    """
-
-    def __init__(self, watched: _Watched, alerts: WatchedAlerts) -> None:
-        self._watched = watched
-        self._alerts = alerts
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._watched.name
-
-    @property
-    def condition(self) -> str:
-        """Its condition, as text."""
-        return self._watched.watch.rule.text
-
-    @property
-    def instruments(self) -> tuple[int, ...] | None:
-        """The tokens of the instruments it is about; None for all."""
-        return self._watched.source.tokens
-
-    @property
-    def level(self) -> float | None:
-        """The price that its condition compares the last price with, in rupees; None without one.
-
-        Of candles it is None: those of a chart may have another interval.
-        """
-        if isinstance(self._watched.source, LookedAt):
-            return None
-        priced = self._watched.watch.rule.priced
-        return None if priced is None else priced.level
-
-    @property
-    def fired(self) -> int:
-        """How often it fired."""
-        return self._watched.fired
-
-    @property
-    def last_fired(self) -> dt.datetime | None:
-        """When it fired last, in Indian time."""
-        return self._watched.last_fired
-
-    @property
-    def error(self) -> str | None:
-        """Why it is not evaluated any more; None while it is."""
-        return self._watched.error
-
-    @property
-    def snoozed_until(self) -> dt.datetime | None:
-        """Until when it does not fire, by the ticker's clock, in Indian time; None if it does."""
-        until = self._watched.snoozed_until
-        return None if until <= self._alerts.now() else dt.datetime.fromtimestamp(until / 1e6, IST)
-
-    @property
-    def is_set(self) -> bool:
-        """Whether it is still watched: neither removed nor replaced, and without an error."""
-        return self.error is None and self._alerts.is_set(self._watched)
-
-    def snooze(self, time: str | float | dt.timedelta | None) -> None:
-        """Do not fire for a while. What becomes true meanwhile is not made up for.
-
-        Parameters
-        ----------
-        time
-            ``"10m"``, seconds, or a timedelta, by the ticker's clock; None to end it.
-
-        Raises
-        ------
-        ConfigError
-            If it is not from 0 seconds to a day.
-        """
-        self._watched.snoozed_until = self._alerts.now() + duration("time", time)
-
-    def move(self, level: float) -> None:
-        """Compare the last price with another level, with the other settings as they are.
-
-        If the condition holds at the new level already, it fires after it was false. A name that
-        was made of the condition changes with it, and so does one that ends with the level.
-
-        Parameters
-        ----------
-        level
-            In rupees.
-
-        Raises
-        ------
-        ConfigError
-            If the alert compares no last price with a number, or the level is not a finite number.
-        """
-        self._alerts.move(self._watched, level)
-
-    def remove(self) -> None:
-        """Remove it; what fired stays in `Ticker.alerts`. Harmless when it is removed."""
-        self._alerts.remove(self._watched)
-
-    def __repr__(self) -> str:
-        """Say how it stands in one line."""
-        state = self.error or ("set" if self.is_set else "removed")
-        return f"<Alert {self.name!r}: {state}, fired {self.fired:,} times>"
 
 
 class WatchedAlerts:
@@ -217,7 +108,7 @@ class WatchedAlerts:
         self._runtime = runtime
         self._callbacks = callbacks
         self.index = TokenIndex()
-        self._set: dict[str, _Watched] = {}
+        self._set: dict[str, WatchedAlert] = {}
         self._next = self._begins = 0
         self._fired: deque[FiredAlert] = deque(maxlen=ALERTS_KEPT)
         self._count = 0
@@ -230,12 +121,12 @@ class WatchedAlerts:
 
     def add(
         self, rule: Rule, source: TickSource, notify: Callable[[FiredAlert], object] | None
-    ) -> Alert:
+    ) -> WatchedAlert:
         """Watch a rule from the next tick on; one of the same name is replaced."""
         held = self._runtime.held()
         with self._lock:
             self._take(held)
-            alert = _Watched(Watch(rule), source)
+            alert = WatchedAlert(Watch(rule), source)
             if alert.watch.is_crossing:
                 self._look_before(alert, held)
             elif isinstance(source, BarSource):
@@ -248,9 +139,9 @@ class WatchedAlerts:
             before.end_notification()
         if notify is not None:
             alert.end_notification = self._notify(alert, notify)
-        return Alert(alert, self)
+        return alert
 
-    def move(self, alert: _Watched, level: float) -> None:
+    def move(self, alert: WatchedAlert, level: float) -> None:
         """Let an alert watch another price."""
         rule = alert.watch.rule.at(level)
         held = self._runtime.held()
@@ -266,7 +157,7 @@ class WatchedAlerts:
         if replaced is not None:
             replaced.end_notification()
 
-    def remove(self, alert: _Watched) -> None:
+    def remove(self, alert: WatchedAlert) -> None:
         """Stop watching one."""
         with self._lock:
             if not self.is_set(alert):
@@ -277,13 +168,13 @@ class WatchedAlerts:
         if is_last:
             self._callbacks.off(self._woken)
 
-    def is_set(self, alert: _Watched) -> bool:
+    def is_set(self, alert: WatchedAlert) -> bool:
         """Whether an alert is watched."""
         return self._set.get(alert.name) is alert
 
-    def active(self) -> tuple[Alert, ...]:
+    def active(self) -> tuple[WatchedAlert, ...]:
         """Return those that are set, the oldest first."""
-        return tuple(Alert(one, self) for one in tuple(self._set.values()))
+        return tuple(self._set.values())
 
     def listen(self, listener: Callable[[FiredAlert], object]) -> Callable[[], None]:
         """Call `listener` with each alert that fires; what is returned ends that."""
@@ -304,7 +195,7 @@ class WatchedAlerts:
             return FiredAlerts(self._count, rows)
 
     def _notify(
-        self, alert: _Watched, notify: Callable[[FiredAlert], object]
+        self, alert: WatchedAlert, notify: Callable[[FiredAlert], object]
     ) -> Callable[[], None]:
         """Call a function each time that an alert fires; what is returned ends that."""
 
@@ -320,7 +211,7 @@ class WatchedAlerts:
         with self._lock:
             self._take(held)
 
-    def _look_before(self, alert: _Watched, held: Held) -> None:
+    def _look_before(self, alert: WatchedAlert, held: Held) -> None:
         """Let an alert see where its condition holds already."""
         source = alert.source
         if isinstance(source, LookedAt):
@@ -380,7 +271,7 @@ class WatchedAlerts:
         found[slots] = True
         return found
 
-    def _look_at_some(self, rows: RowsToCheck, some: Sequence[_Watched]) -> None:
+    def _look_at_some(self, rows: RowsToCheck, some: Sequence[WatchedAlert]) -> None:
         if not some or not len(rows):
             return
         snapshots = rows.are("is_snapshot")
@@ -395,7 +286,7 @@ class WatchedAlerts:
 
     def _evaluate(
         self,
-        some: Sequence[_Watched],
+        some: Sequence[WatchedAlert],
         rows: RowsToCheck,
         ignored: Sequence[npt.NDArray[np.bool_] | None],
     ) -> None:
@@ -413,11 +304,11 @@ class WatchedAlerts:
             if len(found):
                 self._fire(alert, rows.fired(alert.name, found))
 
-    def _fail(self, alert: _Watched, error: Exception) -> None:
+    def _fail(self, alert: WatchedAlert, error: Exception) -> None:
         alert.error = f"{error!r}"
         self._runtime.note("alert", f"{alert.name!r} is not evaluated any more: {error!r}")
 
-    def _fire(self, alert: _Watched, found: pl.DataFrame) -> None:
+    def _fire(self, alert: WatchedAlert, found: pl.DataFrame) -> None:
         for row in found.iter_rows():
             fired = FiredAlert(*row)
             if fired.fired_at.timestamp() * SECOND < alert.snoozed_until:

@@ -58,3 +58,18 @@ def make_ticker(kite: SimulatedKite, instruments: kp.Instruments) -> Iterator[Ma
 def ticker(make_ticker: MakeTicker) -> kp.Ticker:
     """Return a running ticker without subscriptions."""
     return make_ticker().start()
+
+
+@pytest.fixture
+def subscribed(ticker: kp.Ticker, kite: SimulatedKite) -> kp.Ticker:
+    tokens = [INFY, SBIN, NIFTY]
+    ticker.subscribe(tokens, mode="full")
+    assert kite.wait_for(lambda kite: kite.subscribed() == dict.fromkeys(tokens, "full"))
+    assert ticker.wait(rows=3, timeout=PATIENCE)
+    return ticker
+
+
+def step(ticker: kp.Ticker, kite: SimulatedKite) -> None:
+    rows = ticker.frame().height
+    kite.step()
+    assert ticker.wait(rows=rows + 3, timeout=PATIENCE)
