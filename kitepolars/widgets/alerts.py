@@ -17,13 +17,13 @@ import traitlets
 
 from kitepolars.alerting.conditions import Condition, crosses, level_text
 from kitepolars.errors import ConfigError
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.columns import COLUMNS
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, select_instrument
 from kitepolars.widgets.marks import fired_rows
 from kitepolars.widgets.reading import ActiveAlert, Reading, WatchedTicker, labels_of
 from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
-from kitepolars.widgets.view import Update
 
 MEASURES: Final = tuple(
     name
@@ -100,7 +100,7 @@ class AlertsPanel(InstrumentView):
 
     _esm = asset("alerts.js")
 
-    refresh_every = TICK
+    _refresh_every = TICK
 
     height = traitlets.Int(168).tag(sync=True)
 
@@ -175,7 +175,7 @@ class AlertsPanel(InstrumentView):
             once=once,
         )
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:
         """Set, snooze or remove an alert, on the command thread; or select an instrument."""
         if kind == "set":
             self._post(partial(self._set_from_form, content))
@@ -188,7 +188,7 @@ class AlertsPanel(InstrumentView):
             self.instrument = int(content["token"])
             select_instrument(self.ticker, int(content["token"]))
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return the form, all alerts that are set, and the last that fired."""
         self._sent = self._state(reading)
         self._number = reading.fired.number
@@ -198,7 +198,7 @@ class AlertsPanel(InstrumentView):
         }
         return Update({**fixed, **self._sent, **self._fired(reading, 0)}, whole=True)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return what differs, and what fired since the last message."""
         state = self._state(reading)
         news = {name: value for name, value in state.items() if value != self._sent.get(name)}
@@ -283,13 +283,13 @@ class AlertsPanel(InstrumentView):
     # -- on the command thread ---------------------------------------------------------------
 
     def _post(self, act: Callable[[], object]) -> None:
-        COMMANDS.post(partial(self.attempt, partial(self._run, act)))
+        COMMANDS.post(partial(self._channel.attempt, partial(self._run, act)))
 
     def _run(self, act: Callable[[], object]) -> None:
         try:
             act()
         finally:
-            self._publisher.wake()
+            self._channel.refresh()
 
     def _set_from_form(self, content: Mapping[str, Any]) -> None:
         self.set_alert(

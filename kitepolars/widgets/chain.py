@@ -16,11 +16,12 @@ from kitepolars.errors import ConfigError
 from kitepolars.frames.index import is_among
 from kitepolars.options import ListedChain
 from kitepolars.options.chain import PricedChain, price_chain
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import select_instrument
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
 from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
-from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.view import LiveWidget
 from kitepolars.wire.layouts import MODES, Mode
 
 SIDE_FIELDS: Final = (
@@ -86,7 +87,7 @@ class OptionChain(LiveWidget):
 
     _esm = asset("chain.js")
 
-    refresh_every = TICK
+    _refresh_every = TICK
 
     height = traitlets.Int(560).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
@@ -127,7 +128,7 @@ class OptionChain(LiveWidget):
     @expiry.setter
     def expiry(self, expiry: dt.date | str) -> None:
         self._listed = self._find(expiry)
-        self._publisher.wake()
+        self._channel.refresh()
 
     @property
     def strikes(self) -> int | None:
@@ -139,9 +140,9 @@ class OptionChain(LiveWidget):
         if strikes is not None and strikes < 0:
             raise ConfigError("strikes", strikes, "0 or more")
         self._strikes = strikes
-        self._publisher.wake()
+        self._channel.refresh()
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:
         """Take an expiry, a number of strikes, a selected contract or a wish to subscribe."""
         if kind == "expiry":
             self.expiry = content["expiry"]
@@ -153,16 +154,16 @@ class OptionChain(LiveWidget):
         elif kind == "subscribe":
             tokens = [*self._listed.tokens, *self._listed.references[:1]]
             subscribe = partial(self.ticker.subscribe, tokens, mode=Mode.FULL)
-            COMMANDS.post(partial(self.attempt, subscribe))
+            COMMANDS.post(partial(self._channel.attempt, subscribe))
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return the chain near the money."""
         listed = self._listed
         ticks = self._ticks_of(listed, reading)
         self._state = self._state_of(listed, ticks, reading)
         return self._whole(listed, ticks)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return the chain again after a new tick of it, or another choice."""
         listed = self._listed
         ticks = self._ticks_of(listed, reading)

@@ -20,6 +20,7 @@ from kitepolars.analytics.bars import OlderCandles, parse_interval
 from kitepolars.calendar import SECOND
 from kitepolars.errors import ConfigError
 from kitepolars.frames.schema import TIMESTAMP
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
 from kitepolars.widgets.marks import (
@@ -42,7 +43,6 @@ from kitepolars.widgets.reading import (
 from kitepolars.widgets.search import find
 from kitepolars.widgets.studies import ChartStudy, studies_from, study_menu
 from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
-from kitepolars.widgets.view import Update
 
 CHART_INTERVALS: Final = {
     "1s": 1,
@@ -160,7 +160,7 @@ class Chart(InstrumentView):
 
     _esm = asset("chart.js")
 
-    refresh_every = TICK
+    _refresh_every = TICK
 
     height = traitlets.Int(340).tag(sync=True)
     intervals = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -221,7 +221,7 @@ class Chart(InstrumentView):
         """Begin with new bars: the instrument or the interval is another."""
         self._studies = studies_from(self.studies)
         self._live = LiveBars(self.instrument_token, self._every, self.ticker.hours)
-        self._publisher.wake()
+        self._channel.refresh()
 
     @traitlets.validate("studies")
     def _check_studies(self, proposal: Any) -> list[str]:
@@ -231,9 +231,9 @@ class Chart(InstrumentView):
     def _choose_studies(self, change: Any) -> None:
         self._studies = studies_from(change["new"])
         self._redraw = True
-        self._publisher.wake()
+        self._channel.refresh()
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:
         """Take what was chosen in the view: what it shows, a subscription, history, an alert."""
         if kind == "every":
             self.interval = content["every"]
@@ -246,16 +246,18 @@ class Chart(InstrumentView):
         elif kind == "older":
             self._ask_older()
         elif kind in {"alert", "move", "remove"}:
-            COMMANDS.post(partial(self.attempt, partial(self._change_alert, kind, content)))
+            COMMANDS.post(
+                partial(self._channel.attempt, partial(self._change_alert, kind, content))
+            )
         elif kind == "query":
             self._hits = {"hits": find(self.ticker, str(content["text"]))}
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Drop the bars; the next view makes new ones."""
         self._sent = _NO_BARS
         self._shown = self._tick = None
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return every bar."""
         live, self._redraw = self._live, False
         bars = self._bars(live, reading)
@@ -284,7 +286,7 @@ class Chart(InstrumentView):
         buffers = [part.tobytes() for part in (numbers, *values)]
         return Update({**content, **self._new_hits()}, buffers, whole=True)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return the bars from the first changed one on."""
         live = self._live
         if (
@@ -292,7 +294,7 @@ class Chart(InstrumentView):
             or self._shown is not live
             or self._subscribed != is_subscribed(reading, live.instrument_token)
         ):
-            return self.snapshot(reading)
+            return self._snapshot(reading)
         tick = last_tick(reading, live.instrument_token)
         if tick == self._tick:
             news = {**self._new_hits(), **self._new_marks(reading)}
@@ -301,7 +303,7 @@ class Chart(InstrumentView):
         numbers = _numbers(bars)
         start = _first_change(self._sent, numbers)
         if start == 0 or not len(self._sent) or live.on != self._clock:
-            return self.snapshot(reading)
+            return self._snapshot(reading)
         self._tick, self._sent = tick, numbers
         values = [study.values(bars) for study in self._studies]
         buffers = [part[start:].tobytes() for part in (numbers, *values)]
@@ -349,7 +351,7 @@ class Chart(InstrumentView):
             elif alert is not None:
                 alert.remove()
         self._marked_at = float("-inf")
-        self._publisher.wake()
+        self._channel.refresh()
 
     # -- bars --------------------------------------------------------------------------------
 
@@ -365,7 +367,7 @@ class Chart(InstrumentView):
         first = self._sent[0, 0] if len(self._sent) else self.ticker._now().timestamp()  # noqa: SLF001 - a ticker's own views are its friends
         before = dt.datetime.fromtimestamp(float(first), _CHART_ZONE)
         fetch = partial(self._fetch_older, self._older, self._key, before)
-        COMMANDS.post(partial(self.attempt, fetch))
+        COMMANDS.post(partial(self._channel.attempt, fetch))
 
     def _fetch_older(self, older: OlderCandles, key: tuple[int, str], before: dt.datetime) -> None:
         found = _checked_history(older(*key, before)).filter(
@@ -377,7 +379,7 @@ class Chart(InstrumentView):
         self._histories[key] = found if known is None else pl.concat([found, known])
         self._asked.discard(key)
         self._redraw = True
-        self._publisher.wake()
+        self._channel.refresh()
 
     def _bars(self, live: LiveBars, reading: Reading) -> pl.DataFrame:
         """Return the latest bars, older ones first, those without a price left out."""

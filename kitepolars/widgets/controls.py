@@ -15,13 +15,14 @@ import polars as pl
 
 from kitepolars.errors import KitePolarsError, UnknownInstrument
 from kitepolars.widgets import watchlist
+from kitepolars.widgets.channel import Channel, Faults, error_text
 from kitepolars.widgets.host import keep_browser_routing
 from kitepolars.widgets.markup import message, meters, status_line
 from kitepolars.widgets.reading import Reading, WatchedTicker
 from kitepolars.widgets.search import SearchBox
 from kitepolars.widgets.subscriptions import SubscriptionChange, SubscriptionList, modes_of
 from kitepolars.widgets.threads import COMMANDS, CommandQueue, Publisher
-from kitepolars.widgets.view import Composite, Faults, LiveWidget, error_text
+from kitepolars.widgets.view import Composite, channel_of
 from kitepolars.wire.layouts import MODES, Mode
 
 UNDO_DEPTH: Final = 50
@@ -75,12 +76,12 @@ class Controls(Composite):
         super().__init__(self._arranged())
         self.add_class("kp")
         self.add_class("kp-controls")
-        for part in self.parts():
+        for part in self._parts():
             keep_browser_routing(part)
 
-    def pictures(self) -> list[LiveWidget]:
-        """Return the list of subscriptions; everything else needs a kernel."""
-        return [self.subscribed]
+    def _pictures(self) -> list[Channel]:
+        """Return that of the list of subscriptions; everything else needs a kernel."""
+        return [channel_of(self.subscribed)]
 
     # -- the parts ---------------------------------------------------------------------------
 
@@ -243,7 +244,7 @@ class Controls(Composite):
             text = str(error) if isinstance(error, _PartlyUnknownError) else error_text(error)
             self._say(text, "error")
         finally:
-            self.subscribed.refresh_soon()
+            channel_of(self.subscribed).refresh()
 
     def _say(self, text: str, tone: str = "") -> None:
         self.message.value = message(text, tone)

@@ -9,6 +9,7 @@ import ipywidgets
 
 from kitepolars.errors import ConfigError
 from kitepolars.widgets.alerts import AlertsPanel
+from kitepolars.widgets.channel import Channel
 from kitepolars.widgets.chart import Chart
 from kitepolars.widgets.controls import Controls
 from kitepolars.widgets.ladder import Ladder
@@ -16,7 +17,7 @@ from kitepolars.widgets.monitor import Monitor
 from kitepolars.widgets.reading import WatchedTicker
 from kitepolars.widgets.table import LiveTable
 from kitepolars.widgets.threads import Publisher
-from kitepolars.widgets.view import Composite, LiveWidget
+from kitepolars.widgets.view import Composite, channel_of
 
 
 class Dashboard(Composite):
@@ -78,9 +79,9 @@ class Dashboard(Composite):
         self.add_class("kp")
         self.add_class("kp-dashboard")
 
-    def pictures(self) -> list[LiveWidget]:
-        """Return everything but the panels, which need a kernel."""
-        return [self.chart, self.ladder, self.table, self.monitor]
+    def _pictures(self) -> list[Channel]:
+        """Return those of everything but the panels, which need a kernel."""
+        return [channel_of(part) for part in (self.chart, self.ladder, self.table, self.monitor)]
 
     def _select(self, change: Any) -> None:
         """Show the instrument that was chosen in one part in all of them."""

@@ -74,12 +74,12 @@ class InstrumentView(LiveWidget):
     @instrument.setter
     def instrument(self, instrument: str | int) -> None:
         (self.instrument_token,) = tokens_of(self.ticker, instrument)
-        self._publisher.wake()
+        self._channel.refresh()
 
     def subscribe(self, mode: str | None = None) -> None:
         """Subscribe the instrument, on the command thread; the widget shows an error."""
         ask = partial(self.ticker.subscribe, [self.instrument_token], mode=mode)
-        COMMANDS.post(partial(self.attempt, ask))
+        COMMANDS.post(partial(self._channel.attempt, ask))
 
     def close(self) -> None:
         """Close the widget for good."""

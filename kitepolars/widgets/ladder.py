@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
 from kitepolars.widgets.threads import TICK, Publisher
-from kitepolars.widgets.view import Update
 from kitepolars.wire.layouts import DEPTH_LEVELS, SEGMENT_MASK, SEGMENTS, Mode
 
 PLACES: Final = (
@@ -65,7 +65,7 @@ class Ladder(InstrumentView):
 
     _esm = asset("ladder.js")
 
-    refresh_every = TICK
+    _refresh_every = TICK
 
     def __init__(
         self, ticker: WatchedTicker, instrument: str | int, *, publisher: Publisher | None = None
@@ -73,12 +73,12 @@ class Ladder(InstrumentView):
         self._shown: object = None
         super().__init__(ticker, instrument, publisher=publisher, traits={})
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Subscribe in mode full, when the view's button was pressed."""
         if kind == "full":
             self.subscribe(Mode.FULL)
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return the whole book."""
         row = last_tick(reading, self.instrument_token)
         self._shown = self._state(row)
@@ -94,10 +94,10 @@ class Ladder(InstrumentView):
         buffers = [] if book is None else [book.tobytes()]
         return Update({**content, **_figures(row)}, buffers, whole=True)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return the whole book after a new tick or a change of instrument."""
         same = self._state(last_tick(reading, self.instrument_token)) == self._shown
-        return None if same else self.snapshot(reading)
+        return None if same else self._snapshot(reading)
 
     def _state(self, row: Mapping[str, Any] | None) -> object:
         return (self.instrument_token, None if row is None else (row["received_at"], row["mode"]))

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from kitepolars.health import TONE_OF_STATE, Rates, Sample, judge, silence
 from kitepolars.source import ConnectionState
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.reading import Reading, WatchedTicker
 from kitepolars.widgets.threads import Publisher
-from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.view import LiveWidget
 
 SPAN: Final = 300
 """Length of the timeline in seconds."""
@@ -43,18 +44,18 @@ class Monitor(LiveWidget):
 
     _esm = asset("monitor.js")
 
-    refresh_every = 1.0
+    _refresh_every = 1.0
 
     def __init__(self, ticker: WatchedTicker, *, publisher: Publisher | None = None) -> None:
         self._rates: deque[tuple[float, float]] = deque(maxlen=SPAN)
         self._before: Sample | None = None
         super().__init__(ticker, publisher=publisher, traits={})
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Drop the last counters: rates over a pause would mislead."""
         self._before = None
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return everything; it is small."""
         stats = reading.stats
         now = Sample.read(time.monotonic(), stats.ticks, reading.connections)
@@ -88,9 +89,9 @@ class Monitor(LiveWidget):
         }
         return Update(content, whole=True)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return everything."""
-        return self.snapshot(reading)
+        return self._snapshot(reading)
 
 
 def _connection(row: dict[str, Any], rates: Rates, now: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kitepolars.errors import ConfigError, KitePolarsError
 from kitepolars.widgets.host import asset
 
 if TYPE_CHECKING:
-    from kitepolars.widgets.view import LiveWidget
+    from kitepolars.widgets.channel import Channel
 
 LONGEST: Final = 60.0
 """Longest recording in seconds."""
@@ -95,13 +95,13 @@ class Recordable:
     `LiveWidget` is one, and what is made of several is one, too.
     """
 
-    def pictures(self) -> Sequence[LiveWidget]:
-        """Return the live widgets that make up the picture, in the order of a page."""
+    def _pictures(self) -> Sequence[Channel]:
+        """Return the channels of the widgets that make up the picture, in the order of a page."""
         raise NotImplementedError
 
-    def recorded(self) -> Sequence[LiveWidget]:
-        """Return the live widgets that are recorded: all that a notebook's page shows."""
-        return self.pictures()
+    def _recorded(self) -> Sequence[Channel]:
+        """Return the channels that are recorded: those of all that a notebook's page shows."""
+        return self._pictures()
 
     def record(self, seconds: float = 0.0) -> None:
         """Keep what the widget shows in its state, for pages without a kernel.
@@ -132,16 +132,16 @@ class Recordable:
         """
         if not 0 <= seconds <= LONGEST:
             raise ConfigError("seconds", seconds, f"0 to {LONGEST:g}")
-        started = [(widget, widget.start_recording()) for widget in self.recorded()]
+        started = [(channel, channel.start_recording()) for channel in self._recorded()]
         try:
-            for widget, recording in started:
+            for channel, recording in started:
                 if not recording.wait(FIRST_MESSAGE_TIMEOUT):
-                    name = type(widget).__name__
-                    raise KitePolarsError(f"{name} had nothing to record; see ticker.events()")
+                    nothing = f"{channel.name} had nothing to record; see ticker.events()"
+                    raise KitePolarsError(nothing)
             time.sleep(seconds)
         finally:
-            for widget, recording in started:
-                widget.stop_recording(recording)
+            for channel, recording in started:
+                channel.stop_recording(recording)
 
     def export_html(
         self, path: str | Path, *, seconds: float = 0.0, title: str | None = None
@@ -181,7 +181,7 @@ class Recordable:
         'infy.html'
         """
         self.record(seconds)
-        states = [widget.page_state() for widget in self.pictures()]
+        states = [channel.page_state() for channel in self._pictures()]
         data = json.dumps(states, default=_base64, allow_nan=False, separators=(",", ":"))
         text = _PAGE.format(
             title=escape(title or type(self).__name__),

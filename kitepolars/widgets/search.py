@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import polars as pl
 
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
 from kitepolars.widgets.subscriptions import modes_of
 from kitepolars.widgets.threads import TICK, Publisher
-from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.view import LiveWidget
 
 MAX_HITS: Final = 50
 """Instruments shown for one search."""
@@ -42,7 +43,7 @@ class SearchBox(LiveWidget):
 
     _esm = asset("search.js")
 
-    refresh_every = TICK
+    _refresh_every = TICK
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class SearchBox(LiveWidget):
         self.picked: list[int] = []
         super().__init__(ticker, publisher=publisher, traits={})
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:
         """Take a query, a choice, or a choice to subscribe."""
         if kind == "query":
             self._query = str(content["text"]).strip()
@@ -66,18 +67,18 @@ class SearchBox(LiveWidget):
         elif kind == "add":
             self._add([int(token) for token in content["tokens"]])
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return the hits of the current query."""
         query = self._query
         hits = with_modes(find(self.ticker, query), reading.subscriptions)
         self._answered = (query, reading.subscriptions)
         return Update({"text": query, "hits": hits, "hint": self._hint(query)}, whole=True)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return the hits again if the query or the subscriptions changed."""
         query, subscriptions = self._answered
         same = self._query == query and reading.subscriptions.equals(subscriptions)
-        return None if same else self.snapshot(reading)
+        return None if same else self._snapshot(reading)
 
     def _hint(self, query: str) -> str:
         if self.ticker.instruments is None:

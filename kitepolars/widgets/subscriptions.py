@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 import traitlets
 
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
 from kitepolars.widgets.threads import Publisher
-from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.view import LiveWidget
 from kitepolars.widgets.watchlist import by_mode
 
 REQUESTED, CONFIRMED, SILENT = range(3)
@@ -50,7 +51,7 @@ class SubscriptionList(LiveWidget):
 
     _esm = asset("subscriptions.js")
 
-    refresh_every = 0.5
+    _refresh_every = 0.5
 
     selected = traitlets.List(traitlets.Int()).tag(sync=True)
     """Tokens of the selected rows."""
@@ -66,12 +67,11 @@ class SubscriptionList(LiveWidget):
         self._remove = remove
         self._on_reading = on_reading
         self._requests = _REQUESTS.to_frame()
-        self._refresh_now = False
         self._read_at = 0.0
         self._sent: list[bytes] = []
         super().__init__(ticker, publisher=publisher, traits={})
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:
         """Take a selection, or the rows to remove."""
         tokens = [int(token) for token in content.get("tokens", [])]
         if kind == "selection":
@@ -79,16 +79,7 @@ class SubscriptionList(LiveWidget):
         elif kind == "remove":
             self._remove(tokens)
 
-    def is_due(self, now: float) -> bool:
-        """Return whether it is time, or a command has just changed something."""
-        return self._refresh_now or super().is_due(now)
-
-    def refresh_soon(self) -> None:
-        """Show the subscriptions now, not at the next refresh. Any thread."""
-        self._refresh_now = True
-        self._publisher.wake()
-
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return every row."""
         rows = self._rows(reading)
         self._sent = _columns(rows)
@@ -101,19 +92,18 @@ class SubscriptionList(LiveWidget):
         }
         return Update(content, self._sent, whole=True)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return the states if one changed, everything if the instruments changed."""
         columns = _columns(self._rows(reading))
         if columns == self._sent:
             return None
         if columns[-1] != self._sent[-1]:
-            return self.snapshot(reading)
+            return self._snapshot(reading)
         self._sent = columns
         return Update({}, columns[:-1])
 
     def _rows(self, reading: Reading) -> pl.DataFrame:
         """Return one row per subscription, with its state."""
-        self._refresh_now = False
         self._on_reading(reading)
         subscribed = reading.subscriptions.with_columns(
             pl.col("mode").to_physical().cast(pl.UInt32).alias("mode_code")

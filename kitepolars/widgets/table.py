@@ -17,6 +17,7 @@ import polars as pl
 import traitlets
 
 from kitepolars.errors import ConfigError
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.columns import (
     COLUMNS,
     DEFAULT_COLUMNS,
@@ -28,7 +29,7 @@ from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import select_instrument
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of, symbol_of, tokens_of
 from kitepolars.widgets.threads import TICK, Publisher
-from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.view import LiveWidget
 
 POINTS: Final = 48
 """Points of a sparkline."""
@@ -82,7 +83,7 @@ class LiveTable(LiveWidget):
 
     _esm = asset("table.js")
 
-    refresh_every = TICK
+    _refresh_every = TICK
 
     height = traitlets.Int(360).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
@@ -128,9 +129,9 @@ class LiveTable(LiveWidget):
 
     @traitlets.observe("columns")
     def _show_columns(self, _change: object) -> None:
-        self._publisher.wake()
+        self._channel.refresh()
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:
         """Take the rows on a view's screen, the selected row, or the columns."""
         if kind == "window":
             rows = np.asarray(content["rows"][:MAX_WINDOW], np.int32)
@@ -141,12 +142,12 @@ class LiveTable(LiveWidget):
             self.selected = int(content["token"])
             select_instrument(self.ticker, self.selected)
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Drop the values; the sparklines are kept."""
         self._windows.clear()
         self._values = np.empty((0, len(self._names)))
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return every row, and how to format it."""
         self._lay_out(self.columns)  # here, where they are read: it may be set on any thread
         rows, values = self._read(reading)
@@ -167,13 +168,13 @@ class LiveTable(LiveWidget):
             content, [np.ascontiguousarray(buffer).tobytes() for buffer in buffers], whole=True
         )
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return the changed rows on screen; every `SAMPLE_EVERY` seconds, all changed rows."""
         if tuple(self.columns) != self._shown:
-            return self.snapshot(reading)
+            return self._snapshot(reading)
         rows, values = self._read(reading)
         if not (rows is self._rows or _same_tokens(rows, self._rows)):
-            return self.snapshot(reading)  # the instruments changed
+            return self._snapshot(reading)  # the instruments changed
         changed = _differs(values, self._values)
         sample = time.monotonic() - self._sampled_at >= SAMPLE_EVERY
         sent = changed if sample else changed & self._on_screen(len(values))

@@ -15,11 +15,11 @@ import polars as pl
 import traitlets
 
 from kitepolars.analytics.tape import book_history, last_move, time_and_sales
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
 from kitepolars.widgets.threads import TICK, Publisher
-from kitepolars.widgets.view import Update
 from kitepolars.wire.layouts import Mode
 
 TRADES_SHOWN: Final = 1_000
@@ -45,9 +45,9 @@ class TickView(InstrumentView):
         The UI thread; tests pass another one.
     """
 
-    refresh_every = TICK
+    _refresh_every = TICK
 
-    kept: ClassVar[int]
+    _kept: ClassVar[int]
     """Most rows shown."""
 
     height = traitlets.Int(320).tag(sync=True)
@@ -66,19 +66,19 @@ class TickView(InstrumentView):
         super().__init__(ticker, instrument, publisher=publisher, traits={"height": height})
 
     @abstractmethod
-    def rows_of(self, ticks: pl.DataFrame, before: int) -> pl.DataFrame:
+    def _rows_of(self, ticks: pl.DataFrame, before: int) -> pl.DataFrame:
         """Return rows from ticks of the instrument; the first `before` were shown already."""
 
     @abstractmethod
-    def advice(self, mode: str | None) -> str:
+    def _advice(self, mode: str | None) -> str:
         """Return why there is nothing to show, "" if there is; None for no tick yet."""
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Subscribe in mode full, when the view's button was pressed."""
         if kind == "full":
             self.subscribe(Mode.FULL)
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return the latest rows."""
         token = self.instrument_token
         ticks = self._own(reading, 0)
@@ -89,21 +89,21 @@ class TickView(InstrumentView):
         content = {
             "symbol": self.instrument,
             "label": labels_of(self.ticker, [token])[0],
-            "kept": self.kept,
-            "advice": self.advice(mode) if subscribed else "Not subscribed.",
+            "kept": self._kept,
+            "advice": self._advice(mode) if subscribed else "Not subscribed.",
             "offer": "" if subscribed and mode in {None, Mode.FULL} else "Subscribe in full",
         }
-        return Update(content, [_packed(self.rows_of(ticks, 0).tail(self.kept))], whole=True)
+        return Update(content, [_packed(self._rows_of(ticks, 0).tail(self._kept))], whole=True)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return the rows that are new, everything if the instrument or its mode is another."""
         if self._state(reading) != self._shown:
-            return self.snapshot(reading)
+            return self._snapshot(reading)
         if reading.held.total == self._next:
             return None
         before = self._before
         ticks = self._own(reading, self._next)
-        rows = self.rows_of(pl.concat([before, ticks]), before.height)
+        rows = self._rows_of(pl.concat([before, ticks]), before.height)
         return Update({"added": rows.height}, [_packed(rows)]) if rows.height else None
 
     def _own(self, reading: Reading, first: int) -> pl.DataFrame:
@@ -153,17 +153,17 @@ class TimeAndSales(TickView):
 
     _esm = asset("tape.js")
 
-    kept = TRADES_SHOWN
+    _kept = TRADES_SHOWN
 
     _move = 0  # the sign of the last change of price that was shown
 
-    def rows_of(self, ticks: pl.DataFrame, before: int) -> pl.DataFrame:
+    def _rows_of(self, ticks: pl.DataFrame, before: int) -> pl.DataFrame:
         """Return the trades; the first tick is only compared with."""
         move = self._move if before else 0
         self._move = last_move(ticks, move)
         return time_and_sales(ticks, move=move)
 
-    def advice(self, mode: str | None) -> str:
+    def _advice(self, mode: str | None) -> str:
         """Return why sides or times are missing."""
         if mode == Mode.QUOTE:
             return "Mode quote carries no book: sides are by the change of the price."
@@ -200,13 +200,13 @@ class DepthMap(TickView):
 
     _esm = asset("depth-map.js")
 
-    kept = BOOKS_SHOWN
+    _kept = BOOKS_SHOWN
 
-    def rows_of(self, ticks: pl.DataFrame, before: int) -> pl.DataFrame:
+    def _rows_of(self, ticks: pl.DataFrame, before: int) -> pl.DataFrame:
         """Return the books of the ticks that are new."""
         return book_history(ticks.slice(before))
 
-    def advice(self, mode: str | None) -> str:
+    def _advice(self, mode: str | None) -> str:
         """Return why there is no book."""
         return "" if mode in {None, Mode.FULL} else f"Mode {mode} carries no order book."
 

@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.reading import Reading, WatchedTicker
 from kitepolars.widgets.threads import COMMANDS, TICK, CommandQueue, Publisher
-from kitepolars.widgets.view import LiveWidget, Update
+from kitepolars.widgets.view import LiveWidget
 
 SPEEDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, None)
 """The speeds offered; None plays as fast as possible."""
@@ -93,7 +94,7 @@ class Transport(LiveWidget):
 
     _esm = asset("transport.js")
 
-    refresh_every = TICK
+    _refresh_every = TICK
 
     def __init__(
         self,
@@ -108,7 +109,7 @@ class Transport(LiveWidget):
         self._gaps: set[tuple[float, float]] = set()
         super().__init__(ticker, publisher=publisher, traits={})
 
-    def handle(self, kind: str, content: Mapping[str, Any]) -> None:
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:
         """Do what a button asks for, on the command thread: a seek may take a while."""
         actions = {
             "play": self._play,
@@ -119,7 +120,7 @@ class Transport(LiveWidget):
         if action := actions.get(kind):
             self._commands.post(lambda: self._do(action))
 
-    def snapshot(self, reading: Reading) -> Update:
+    def _snapshot(self, reading: Reading) -> Update:
         """Return everything; it is small."""
         replay = self._replay
         position = replay.position
@@ -136,10 +137,10 @@ class Transport(LiveWidget):
         }
         return Update(self._sent, whole=True)
 
-    def changes(self, reading: Reading) -> Update | None:
+    def _changes(self, reading: Reading) -> Update | None:
         """Return everything, if anything is new."""
         before = self._sent
-        update = self.snapshot(reading)
+        update = self._snapshot(reading)
         return None if self._sent == before else update
 
     def _note_gaps(self, reading: Reading) -> None:
@@ -150,8 +151,8 @@ class Transport(LiveWidget):
         )
 
     def _do(self, action: Any) -> None:
-        self.attempt(action)
-        self._publisher.wake()
+        self._channel.attempt(action)
+        self._channel.refresh()
 
     def _play(self) -> None:
         """Start or resume; from the beginning, if all of it has been played."""

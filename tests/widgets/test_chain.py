@@ -46,7 +46,7 @@ def test_the_view_shows_what_option_chain_returns(options_ticker: kp.Ticker) -> 
     options_ticker.stop()  # both then see the same ticks
     try:
         chain = OptionChain(options_ticker, "NIFTY", strikes=6)
-        update = chain.snapshot(Reading(options_ticker))
+        update = chain._snapshot(Reading(options_ticker))
         expected = options_ticker.option_chain("NIFTY", strikes=6)
     finally:
         options_ticker.start()

@@ -55,7 +55,7 @@ def test_a_chart_joins_history_and_live_bars(ticker: kp.Ticker) -> None:
     live = ticker.candles("1m", ["NSE:INFY"])
     older = live.with_columns(pl.col("start") - dt.timedelta(minutes=n) for n in range(1, 2))
     both = pl.concat([older, live.with_columns(close=pl.lit(0.0))])
-    message = Chart(ticker, INFY, history=both).snapshot(Reading(ticker))
+    message = Chart(ticker, INFY, history=both)._snapshot(Reading(ticker))
     bars = np.frombuffer(bytes(message.buffers[0])).reshape(-1, 6)
     assert len(bars) >= live.height + 1
     assert (bars[:, 4] > 0).all(), "where a bar is in both, the live one is shown"
@@ -70,7 +70,7 @@ def test_a_chart_of_a_mode_without_exchange_time_has_a_notice() -> None:
     with kp.demo(instruments=[], rate=10) as ticker:
         ticker.subscribe([INFY], mode="quote")
         assert ticker.wait(rows=4, timeout=PATIENCE)
-        message = Chart(ticker, INFY, every="1s").snapshot(Reading(ticker))
+        message = Chart(ticker, INFY, every="1s")._snapshot(Reading(ticker))
         assert "arrival" in message.content["remark"]
         assert message.buffers[0]
 
@@ -143,9 +143,9 @@ def test_history_belongs_to_the_interval_it_was_given_for(ticker: kp.Ticker) -> 
     live = ticker.candles("1m", ["NSE:INFY"])
     older = live.with_columns(pl.col("start") - dt.timedelta(hours=1))
     chart = Chart(ticker, INFY, every="1m", history=older)
-    both = np.frombuffer(bytes(chart.snapshot(Reading(ticker)).buffers[0])).reshape(-1, 6)
+    both = np.frombuffer(bytes(chart._snapshot(Reading(ticker)).buffers[0])).reshape(-1, 6)
     chart.interval = "5m"
-    other = np.frombuffer(bytes(chart.snapshot(Reading(ticker)).buffers[0])).reshape(-1, 6)
+    other = np.frombuffer(bytes(chart._snapshot(Reading(ticker)).buffers[0])).reshape(-1, 6)
     assert other[0, 0] > both[0, 0] + 1800
 
 

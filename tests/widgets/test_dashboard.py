@@ -33,11 +33,11 @@ def test_a_dashboard_has_one_selection_that_every_part_leads_and_follows(
     assert shown(dashboard) == {INFY}
     dashboard.table.selected = RELIANCE
     assert shown(dashboard) == {RELIANCE}
-    dashboard.chart.handle("instrument", {"token": INFY})
+    dashboard.chart._handle("instrument", {"token": INFY})
     assert shown(dashboard) == {INFY}
     dashboard.ladder.instrument = NIFTY
     assert shown(dashboard) == {NIFTY}
-    dashboard.table.handle("select", {"token": INFY})
+    dashboard.table._handle("select", {"token": INFY})
     assert shown(dashboard) == {INFY}
 
 

@@ -11,11 +11,11 @@ def test_a_click_is_shown_by_the_chart_and_the_ladder_made_last(ticker: kp.Ticke
     table = LiveTable(ticker)
     older, chart = (Chart(ticker, "NSE:NIFTY 50") for _ in range(2))
     ladder = Ladder(ticker, "NSE:NIFTY 50")
-    table.handle("select", {"token": INFY})
+    table._handle("select", {"token": INFY})
     assert table.selected == chart.instrument_token == ladder.instrument_token == INFY
     assert older.instrument == "NSE:NIFTY 50"
     ladder.follows = False
-    table.handle("select", {"token": RELIANCE})
+    table._handle("select", {"token": RELIANCE})
     assert (chart.instrument_token, ladder.instrument_token) == (RELIANCE, INFY)
     for view in (table, older, chart, ladder):
         view.close()
@@ -29,7 +29,7 @@ def test_a_click_in_a_chain_is_shown_too_and_a_closed_view_follows_no_more(
     closed.close()
     ladder = Ladder(ticker, INFY)
     token = ticker.instruments.option_chain("NIFTY")["call_token"][0]
-    chain.handle("select", {"token": token})
+    chain._handle("select", {"token": token})
     assert (chain.selected, ladder.instrument_token) == (token, token)
     assert closed.instrument_token == INFY
     for view in (chain, ladder):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("any_hour")
 def test_a_ladder_shows_the_book_as_it_stands(ticker: kp.Ticker) -> None:
     ladder = Ladder(ticker, "NSE:INFY")
     reading = Reading(ticker)
-    message = ladder.snapshot(reading)
+    message = ladder._snapshot(reading)
     row = reading.latest.filter(pl.col("instrument_token") == INFY).row(0, named=True)
     book = np.frombuffer(bytes(message.buffers[0])).reshape(5, 6)
     assert book[:, 1].tolist() == row["bid_quantity"]
@@ -32,14 +32,14 @@ def test_a_ladder_shows_the_book_as_it_stands(ticker: kp.Ticker) -> None:
     assert content["spread"] == pytest.approx(row["ask_price"][0] - row["bid_price"][0])
     bids, asks = sum(row["bid_quantity"]), sum(row["ask_quantity"])
     assert content["imbalance"] == pytest.approx(100 * (bids - asks) / (bids + asks))
-    assert ladder.changes(reading) is None
+    assert ladder._changes(reading) is None
 
 
 def test_a_ladder_says_why_there_is_no_book(ticker: kp.Ticker) -> None:
     ladder = Ladder(ticker, NIFTY)
-    assert "index" in ladder.snapshot(Reading(ticker)).content["advice"]
+    assert "index" in ladder._snapshot(Reading(ticker)).content["advice"]
     ladder.instrument = "NSE:SBIN"
-    content = ladder.snapshot(Reading(ticker)).content
+    content = ladder._snapshot(Reading(ticker)).content
     assert content["symbol"] == "NSE:SBIN"
     assert content["advice"] == "Not subscribed."
     assert content["offer"] == "Subscribe in full"

@@ -14,6 +14,7 @@ from ipywidgets.widgets import widget as registry
 import kitepolars as kp
 from kitepolars.widgets import AlertsPanel, Chart, Controls, Dashboard, Ladder, LiveTable, Monitor
 from kitepolars.widgets.threads import CommandQueue, Publisher
+from kitepolars.widgets.view import LiveWidget
 from patience import PATIENCE
 from widgets.page import INFY, Page
 
@@ -36,8 +37,8 @@ def demo() -> kp.DemoTicker:
 
 def live_parts(widget: Any) -> Iterator[Any]:
     """Yield the widget, or the widgets inside it, that show a ticker."""
-    parts = widget.parts() if hasattr(widget, "parts") else [widget]
-    yield from (part for part in parts if hasattr(part, "publish"))
+    parts = widget._parts() if hasattr(widget, "_parts") else [widget]
+    yield from (part for part in parts if isinstance(part, LiveWidget))
 
 
 def look_at(widget: Any) -> None:

@@ -30,7 +30,8 @@ def test_a_monitor_counts(ticker: kp.Ticker, publisher: Publisher, show: Show) -
 
 def test_a_monitor_has_no_rate_before_its_second_reading(ticker: kp.Ticker) -> None:
     tiles = {
-        label: text for label, text, _ in Monitor(ticker).snapshot(Reading(ticker)).content["tiles"]
+        label: text
+        for label, text, _ in Monitor(ticker)._snapshot(Reading(ticker)).content["tiles"]
     }
     assert tiles["ticks/s"] == "–"
     assert tiles["ticks"] != "0"

@@ -64,7 +64,7 @@ def matrix(table: LiveTable, content: dict[str, Any], buffers: list[bytes]) -> d
 def test_a_snapshot_holds_each_row_with_its_values(ticker: kp.Ticker) -> None:
     frozen: Any = Frozen(ticker)
     table = LiveTable(frozen, columns=["last_price", "bid", "mode"])
-    message = table.snapshot(Reading(frozen))
+    message = table._snapshot(Reading(frozen))
     content, buffers = dict(message.content), [bytes(each) for each in message.buffers]
     assert content["symbols"] == ["NSE:INFY", "NSE:NIFTY 50", "NSE:RELIANCE"] or set(
         content["symbols"]
@@ -91,22 +91,22 @@ def test_only_rows_on_screen_that_changed_go_out_between_samples(
     table = LiveTable(frozen)
     table._sampled_at = float("-inf")
     tokens = frozen.subscribed["instrument_token"].to_list()
-    table.snapshot(Reading(frozen))
-    first = table.changes(Reading(frozen))
+    table._snapshot(Reading(frozen))
+    first = table._changes(Reading(frozen))
     assert first is not None
     assert first.content["sample"], "the first is a sample"
-    table.handle("window", {"view": "v", "rows": [tokens.index(INFY)]})
-    assert table.changes(Reading(frozen)) is None
+    table._handle("window", {"view": "v", "rows": [tokens.index(INFY)]})
+    assert table._changes(Reading(frozen)) is None
     frozen.trade(RELIANCE, 1.25)
-    assert table.changes(Reading(frozen)) is None, "not on screen"
+    assert table._changes(Reading(frozen)) is None, "not on screen"
     frozen.trade(INFY, 2.5)
-    message = table.changes(Reading(frozen))
+    message = table._changes(Reading(frozen))
     assert message is not None
     assert np.frombuffer(message.buffers[0], np.int32).tolist() == [tokens.index(INFY)]
     values = matrix(table, dict(message.content), [bytes(each) for each in message.buffers])
     assert values["last_price"].tolist() == [2.5]
     monkeypatch.setattr(table, "_sampled_at", float("-inf"))
-    message = table.changes(Reading(frozen))
+    message = table._changes(Reading(frozen))
     assert message is not None
     assert message.content["sample"]
     assert np.frombuffer(message.buffers[0], np.int32).tolist() == [tokens.index(RELIANCE)]
@@ -116,11 +116,11 @@ def test_only_rows_on_screen_that_changed_go_out_between_samples(
 def test_other_instruments_bring_a_snapshot_and_keep_the_sparklines(ticker: kp.Ticker) -> None:
     frozen: Any = Frozen(ticker)
     table = LiveTable(frozen)
-    table.snapshot(Reading(frozen))
+    table._snapshot(Reading(frozen))
     table._sparks[:, -1] = [7, 8, 9]
     tokens = frozen.subscribed["instrument_token"].to_list()
     frozen.subscribed = frozen.subscribed.reverse()[:2]
-    message = table.changes(Reading(frozen))
+    message = table._changes(Reading(frozen))
     assert message is not None
     assert message.whole
     assert table._sparks[:, -1].tolist() == [9, 8]
@@ -130,7 +130,7 @@ def test_other_instruments_bring_a_snapshot_and_keep_the_sparklines(ticker: kp.T
 def test_instruments_without_a_tick_are_there_and_empty(ticker: kp.Ticker) -> None:
     frozen: Any = Frozen(ticker)
     table = LiveTable(frozen, ["NSE:SBIN", INFY, "NSE:INFY"])
-    message = table.snapshot(Reading(frozen))
+    message = table._snapshot(Reading(frozen))
     assert message.content["symbols"] == ["NSE:SBIN", "NSE:INFY"]
     values = matrix(table, dict(message.content), [bytes(each) for each in message.buffers])
     assert np.isnan(values["last_price"]).tolist() == [True, False]
@@ -177,7 +177,7 @@ def test_wrong_settings_are_refused(ticker: kp.Ticker) -> None:
 def test_contracts_have_readable_names_beside_their_symbols(ticker: kp.Ticker) -> None:
     option = ticker.instruments.search("nifty 26000 ce", 1)
     table = LiveTable(ticker, [INFY, *option["instrument_token"].to_list()])
-    content = table.snapshot(Reading(ticker)).content
+    content = table._snapshot(Reading(ticker)).content
     assert content["symbols"] == ["NSE:INFY", option["symbol"].item()]
     day = option["expiry"].item()
     assert content["labels"] == ["INFY", f"NIFTY {day.day} {day:%b} 26000 CE"]
