@@ -45,38 +45,44 @@ def test_a_removed_alert_does_not_fire(subscribed: kp.Ticker, kite: SimulatedKit
     assert subscribed.alerts().is_empty()
 
 
-def test_an_alert_moves_to_another_price_with_all_its_settings(
+def last_price(ticker: kp.Ticker) -> float:
+    price: float = ticker.latest().filter(symbol="NSE:INFY")["last_price"][0]
+    return price
+
+
+def test_an_alert_that_is_moved_is_named_after_its_price(subscribed: kp.Ticker) -> None:
+    crossing = kp.crosses("last_price", 1e6)
+    alert = subscribed.alert(crossing, instruments=INFY)
+    named = subscribed.alert(crossing, name="ceiling")
+    assert (alert.name, alert.level) == ("NSE:INFY last_price crosses 1000000", 1e6)
+    alert.move(2_000_000)
+    named.move(2e6)
+    assert (alert.name, alert.level) == ("NSE:INFY last_price crosses 2000000", 2e6)
+    assert (named.name, named.level, named.is_movable) == ("ceiling", 2e6, True)
+    assert {one.name for one in subscribed.active_alerts()} == {alert.name, "ceiling"}
+
+
+def test_an_alert_that_is_moved_fires_at_the_other_price_with_its_settings(
     subscribed: kp.Ticker, kite: SimulatedKite
 ) -> None:
     told: list[kp.FiredAlert] = []
     crossing = kp.crosses("last_price", 1e6)
     alert = subscribed.alert(crossing, instruments=INFY, notify=told.append, once=True)
-    named = subscribed.alert(crossing, name="ceiling")
-    other = subscribed.alert(kp.change() > 900, name="no price")
-    above = subscribed.alert(pl.col("last_price") > 1e6, name="a price, but no crossing")
-    assert (alert.name, alert.level) == ("NSE:INFY last_price crosses 1000000", 1e6)
-    price = subscribed.latest().filter(symbol="NSE:INFY")["last_price"][0]
-    alert.move(price + 1e-6)  # the next tick that is higher crosses it
-    named.move(2e6)
-    assert alert.level == price + 1e-6
-    assert alert.name.startswith(f"NSE:INFY last_price crosses {price:.0f}"[:-1])
-    assert (named.name, named.level, alert.is_movable) == ("ceiling", 2e6, True)
-    assert (above.level, above.is_movable, other.level) == (1e6, False, None)
-    assert {one.name for one in subscribed.active_alerts()} == {
-        alert.name,
-        "ceiling",
-        "no price",
-        "a price, but no crossing",
-    }
-    for _ in range(200):
+    while not subscribed.alerts().height:
+        alert.move(last_price(subscribed) + 1e-6)  # the next tick that is higher crosses it
         step(subscribed, kite)
-        if alert.fired:
-            break
     assert subscribed.wait(until=lambda _: len(told) == 1, timeout=PATIENCE)
     assert told[0].name == alert.name
+    alert.remove()
+    alert.move(1.0)
+    assert not alert.is_set
+
+
+def test_only_a_crossing_of_a_price_can_be_moved(subscribed: kp.Ticker) -> None:
+    alert = subscribed.alert(kp.crosses("last_price", 1e6))
+    other = subscribed.alert(kp.change() > 900, name="no price")
+    above = subscribed.alert(pl.col("last_price") > 1e6, name="a price, but no crossing")
+    assert (above.level, above.is_movable, other.level) == (1e6, False, None)
     for fixed, level in ((other, 1.0), (above, 1.0), (alert, float("nan"))):
         with pytest.raises(kp.ConfigError, match="level"):
             fixed.move(level)
-    alert.remove()
-    alert.move(price)
-    assert not alert.is_set
