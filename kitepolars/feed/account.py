@@ -50,7 +50,7 @@ class Account:
 
     name: str
     api_key: str
-    access_token: str | Secret
+    access_token: Secret
 
     def __init__(self, name: str, api_key: str | Secret, access_token: str | Secret) -> None:
         # Tracebacks may show the locals of any frame: from here on these show nothing.
@@ -63,17 +63,13 @@ class Account:
     def __repr__(self) -> str:
         return f"Account(name={getattr(self, 'name', None)!r})"
 
-    @property
-    def secret(self) -> Secret:
-        """The access token, always wrapped."""
-        return as_secret(self.access_token)
 
-    def redact(self, text: str) -> str:
-        """Return a text without this account's credentials, however JSON or a URL spells them."""
-        for value, shortest in ((self.secret.reveal(), 4), (self.api_key, 8)):
-            if len(value) >= shortest:  # what is shorter is made up, and would mangle words
-                text = redacted(text, value)
-        return text
+def redact(text: str, account: Account) -> str:
+    """Return a text without an account's credentials, however JSON or a URL spells them."""
+    for value, shortest in ((account.access_token.reveal(), 4), (account.api_key, 8)):
+        if len(value) >= shortest:  # what is shorter is made up, and would mangle words
+            text = redacted(text, value)
+    return text
 
 
 def handshake_query(query: str, account: Account) -> str:
@@ -96,7 +92,7 @@ def handshake_query(query: str, account: Account) -> str:
         (
             *own,
             f"api_key={quote(account.api_key, safe='')}",
-            f"access_token={quote(account.secret.reveal(), safe='')}",
+            f"access_token={quote(account.access_token.reveal(), safe='')}",
         )
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from kitepolars.errors import AuthenticationError, ConfigError, ConnectionLost, KitePolarsError
-from kitepolars.feed.account import Account
+from kitepolars.feed.account import Account, redact
 from kitepolars.secret import Secret
 from kitepolars.source import ConnectionState
 
@@ -132,7 +132,7 @@ class Accounts:
     def redact(self, text: str) -> str:
         """Return a text without any credential, former ones included."""
         for account in self._redacted:
-            text = account.redact(text)
+            text = redact(text, account)
         return text
 
     def unconnected(self) -> list[AccountInUse]:

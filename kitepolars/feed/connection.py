@@ -26,7 +26,13 @@ from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 
-from kitepolars.feed.account import HEADERS, Account, handshake_query, is_loopback
+from kitepolars.feed.account import (
+    HEADERS,
+    Account,
+    handshake_query,
+    is_loopback,
+    redact,
+)
 from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.pace import ReadPace
 from kitepolars.feed.reconnect import Failure, ReconnectPolicy
@@ -379,7 +385,7 @@ def _said(response: Response) -> str:
 
 
 def _clean(text: str, account: Account) -> str:
-    redacted = account.redact(_URL_PASSWORD.sub("//…@", text))
+    redacted = redact(_URL_PASSWORD.sub("//…@", text), account)
     return printable(redacted, limit=200)
 
 

@@ -42,10 +42,10 @@ class Limits:
         per_connection = self.instruments_per_connection
         check_whole_number("instruments_per_connection", per_connection, 1)
 
-    @property
-    def instruments_per_opening(self) -> int:
-        """The number of instruments per opened connection: 1,000 with Kite's limits."""
-        return -(-self.instruments_per_connection // self.connections)
+
+def instruments_per_opening(limits: Limits) -> int:
+    """Return for how many instruments each a connection is opened: 1,000 with Kite's limits."""
+    return -(-limits.instruments_per_connection // limits.connections)
 
 
 def spread(loads: Collection[int], count: int, limit: int) -> list[int]:

@@ -15,7 +15,7 @@ from operator import index as as_int
 from types import MappingProxyType
 
 from kitepolars.errors import CapacityExceeded, UnknownInstrument
-from kitepolars.feed.limits import Limits, spread
+from kitepolars.feed.limits import Limits, instruments_per_opening, spread
 from kitepolars.wire.control import TOKEN_RANGE
 from kitepolars.wire.layouts import Mode
 
@@ -98,7 +98,7 @@ class Planner:
     - New instruments go to the connections with the fewest, so that the loads are balanced.
       Subscribed instruments stay where they are.
     - The first connection of every account is opened at the start. A further one is opened
-      for every `Limits.instruments_per_opening` instruments (1,000 with Kite's limits), on
+      for every `instruments_per_opening` instruments (1,000 with Kite's limits), on
       the account with the fewest: a handful stays on one connection, 2,001 are spread over
       three, 9,000 make 3 × 3,000.
     - An instrument always has a connection. If that is down, the instrument waits for it.
@@ -249,7 +249,7 @@ class Planner:
 
     def _open_for(self, count: int) -> tuple[int, ...]:
         """Require as many further connections as `count` new instruments need."""
-        worth = -(-(len(self._where) + count) // self._limits.instruments_per_opening)
+        worth = -(-(len(self._where) + count) // instruments_per_opening(self._limits))
         opens: list[int] = []
         while True:
             short = self._room() < count

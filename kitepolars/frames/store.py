@@ -6,6 +6,7 @@ Other threads read the immutable `Held` that the store publishes, and never wait
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -88,29 +89,38 @@ class Retention:
                 self.max_bytes,
                 f"None or at least {RETENTION_CHUNKS * TICK_BYTES:,} bytes",
             )
-        if self.max_age is not None and self.max_age_seconds <= 0:
+        if Bounds.of(self).seconds <= 0:
             raise ConfigError("max_age", self.max_age, "None or a positive number of seconds")
 
-    @property
-    def max_age_seconds(self) -> float:
-        """The maximum age in seconds; infinite without a bound."""
-        if self.max_age is None:
-            return float("inf")
-        if isinstance(self.max_age, dt.timedelta):
-            return self.max_age.total_seconds()
-        return float(self.max_age)
+
+class Bounds(NamedTuple):
+    """The bounds of a history, infinite where there is none.
+
+    Parameters
+    ----------
+    rows
+        The most rows held, by `Retention.max_rows` and `Retention.max_bytes`.
+    seconds
+        The greatest age of a chunk's newest tick.
+    """
+
+    rows: float
+    seconds: float
+
+    @classmethod
+    def of(cls, retention: Retention) -> Bounds:
+        """Return the bounds that a user chose."""
+        rows = math.inf if retention.max_rows is None else retention.max_rows
+        size, age = retention.max_bytes, retention.max_age
+        by_bytes = math.inf if size is None else size // TICK_BYTES
+        if isinstance(age, dt.timedelta):
+            age = age.total_seconds()
+        return cls(min(rows, by_bytes), math.inf if age is None else age)
 
     @property
     def chunk_rows(self) -> int:
         """The most rows per chunk, such that dropping one drops a small part of the history."""
-        return int(min(CHUNK_ROWS, self.bound_rows // RETENTION_CHUNKS))
-
-    @property
-    def bound_rows(self) -> float:
-        """The most rows held by `max_rows` and `max_bytes`; infinite without either."""
-        by_rows = float("inf") if self.max_rows is None else self.max_rows
-        by_bytes = float("inf") if self.max_bytes is None else self.max_bytes // TICK_BYTES
-        return min(by_rows, by_bytes)
+        return int(min(CHUNK_ROWS, self.rows // RETENTION_CHUNKS))
 
 
 class NewRows(NamedTuple):
@@ -160,6 +170,7 @@ class TickStore:
 
     def __init__(self, retention: Retention | None = None) -> None:
         self.retention = retention or Retention()
+        self._bounds = Bounds.of(self.retention)
         self.index = TokenIndex()
         self.begins = 0
         """The number of the first tick since the store was made, or cleared."""
@@ -170,7 +181,7 @@ class TickStore:
         self._slabs = Slabs()
         self.before_drop: Callable[[Held], None] = lambda held: None  # noqa: ARG005
         """Called with all that is held before some of it is dropped; must not raise."""
-        buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
+        buffer = TickBuffer(min(SMALLEST_CHUNK, self._bounds.chunk_rows), self._slabs)
         self.held = Held((), 0, 0, buffer, 0, self._symbols, 0, TickBuffer(1), (), SealedFrames())
         """The published state, replaced in a single assignment."""
 
@@ -221,7 +232,7 @@ class TickStore:
         """Drop every tick. Instruments keep their slots, and the numbering of ticks continues."""
         held = self.held
         self.begins = held.total
-        buffer = TickBuffer(min(SMALLEST_CHUNK, self.retention.chunk_rows), self._slabs)
+        buffer = TickBuffer(min(SMALLEST_CHUNK, self._bounds.chunk_rows), self._slabs)
         self.held = held._replace(
             chunks=(),
             sealed_rows=0,
@@ -284,7 +295,7 @@ class TickStore:
 
     @property
     def _next_capacity(self) -> int:
-        return min(self.retention.chunk_rows, self.held.buffer.capacity * 2)
+        return min(self._bounds.chunk_rows, self.held.buffer.capacity * 2)
 
     def _prepare(self) -> None:
         """Prepare the memory of the next buffer, unless that of a dropped chunk will be reused."""
@@ -316,8 +327,8 @@ class TickStore:
         newest = held.buffer.newest
         dropped = 0
         for chunk in held.chunks:
-            too_many = rows > self.retention.bound_rows
-            too_old = newest - chunk.newest > self.retention.max_age_seconds * MICROSECONDS
+            too_many = rows > self._bounds.rows
+            too_old = newest - chunk.newest > self._bounds.seconds * MICROSECONDS
             if not (too_many or too_old):
                 break
             rows -= chunk.height

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from kitepolars.feed.account import Account
+from kitepolars.feed.account import Account, redact
 from kitepolars.feed.limits import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.journal.folder import make_private, private
@@ -103,7 +103,7 @@ class Request:
 def credentials(accounts: Sequence[Account]) -> bytes:
     """Return accounts as one line, for a pipe and nothing else."""
     revealed = [
-        {"name": one.name, "api_key": one.api_key, "access_token": one.secret.reveal()}
+        {"name": one.name, "api_key": one.api_key, "access_token": one.access_token.reveal()}
         for one in accounts
     ]
     return json.dumps(revealed).encode() + b"\n"
@@ -126,7 +126,7 @@ def without_credentials(
         name: value
         for name, value in environment.items()
         if not name.startswith("KITE_")
-        and all(account.redact(value) == value for account in accounts)
+        and all(redact(value, account) == value for account in accounts)
     }
 
 

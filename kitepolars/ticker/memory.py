@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kitepolars.frames.store import TICK_BYTES, Retention
+from kitepolars.frames.store import TICK_BYTES, Bounds, Retention
 
 HORIZON: Final = 3_600.0
 """Seconds: what will not be full within an hour is no reason to warn."""
@@ -111,7 +111,8 @@ def seconds_until_full(
     """
     if free is None or rate <= 0:
         return None
-    most = min(retention.bound_rows * TICK_BYTES, retention.max_age_seconds * rate)
+    bounds = Bounds.of(retention)
+    most = min(bounds.rows * TICK_BYTES, bounds.seconds * rate)
     return None if most - held <= free else free / rate
 
 

@@ -47,10 +47,20 @@ def recording_of(source: Source, recorders: Mapping[Path, TickRecorder]) -> Reco
     return next((RecordedIn(one.folder) for one in running), None)
 
 
+class _FlushedAtStop:
+    """What the ticker received is on the disk when it has stopped. A `Companion`."""
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        self.stop = flush
+
+    def start(self) -> None:
+        """Continue; the recorder has been listening all the time."""
+
+
 class TickRecorder:
     """Writes what the source of a ticker delivers to a journal as well, until `end`.
 
-    It continues when the ticker is stopped and started again. A `Companion`.
+    It continues when the ticker is stopped and started again.
 
     Parameters
     ----------
@@ -76,7 +86,8 @@ class TickRecorder:
         self._is_ended = False
         listing = instruments.to_csv() if len(instruments) else b""
         self._unlisten = runtime.call(self._join, listing)
-        runtime.companions.append(self)
+        self._at_stop = _FlushedAtStop(self.flush)
+        runtime.companions.append(self._at_stop)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_writer"):  # the constructor raised, and a traceback shows it
@@ -123,16 +134,9 @@ class TickRecorder:
         with self._lock:
             if not self._is_ended:
                 self._is_ended = True
-                self._runtime.companions.remove(self)
+                self._runtime.companions.remove(self._at_stop)
                 self._runtime.call(self._leave)
                 self._writer.close()
-
-    def start(self) -> None:
-        """Continue; it has been listening all the time."""
-
-    def stop(self) -> None:
-        """Put what the ticker received on the disk."""
-        self.flush()
 
     def flush(self) -> None:
         """Wait until what the ticker has received is on the disk, or `FLUSH_TIMEOUT` is over."""

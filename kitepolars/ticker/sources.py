@@ -92,7 +92,7 @@ def following_runtime(
         return launch(Path(folder), accounts, wanted)
 
     known = [None] if len(accounts) == 1 else [account.name for account in accounts]
-    tokens = {name: account.secret for name, account in zip(known, accounts, strict=True)}
+    tokens = {name: account.access_token for name, account in zip(known, accounts, strict=True)}
     source = FollowSource(Path(folder), launch=start, publish=table, access_tokens=tokens)
     return Runtime(source, retention=retention, flush=flush)
 

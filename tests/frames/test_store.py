@@ -22,7 +22,7 @@ from kitepolars.frames import store as store_module
 from kitepolars.frames.buffers import TickBuffer
 from kitepolars.frames.held import Held
 from kitepolars.frames.schema import FILLS, SCHEMA
-from kitepolars.frames.store import TICK_BYTES, Retention, TickStore
+from kitepolars.frames.store import TICK_BYTES, Bounds, Retention, TickStore
 from kitepolars.wire.layouts import FULL, INDEX_FULL, INDEX_QUOTE, LAYOUTS, LTP, QUOTE, Layout
 from script import run_script
 
@@ -424,8 +424,9 @@ def test_many_tokens_change_hands_while_the_table_grows() -> None:
 
 def test_a_history_is_bounded_in_bytes() -> None:
     retention = Retention(max_bytes=160 * TICK_BYTES)
-    assert retention.bound_rows == 160
-    assert Retention(max_bytes=160 * TICK_BYTES, max_rows=64).bound_rows == 64
+    assert Bounds.of(retention).rows == 160
+    both = Retention(max_bytes=160 * TICK_BYTES, max_rows=64)
+    assert Bounds.of(both).rows == 64
     buffer = TickBuffer(1_000)
     held = sum(column.nbytes for column in buffer.columns.values())
     assert held <= 1_000 * TICK_BYTES <= 1.01 * held

@@ -16,7 +16,7 @@ ACCOUNT = kp.Account("main", KEY, TOKEN)
 
 def test_one_account_is_made_of_a_key_and_a_token() -> None:
     (account,) = chosen_accounts(KEY, TOKEN, None)
-    assert (account.name, account.api_key, account.secret.reveal()) == (
+    assert (account.name, account.api_key, account.access_token.reveal()) == (
         "default",
         "some_key",
         "some_token",
