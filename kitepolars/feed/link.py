@@ -48,7 +48,7 @@ REFUSED_BEFORE: Final = Failure("the credentials were rejected before", HTTPStat
 
 
 class Owner(Protocol):
-    """What a link reports to: its manager."""
+    """What a link reports to: the `Links` that it is one of."""
 
     def deliver(self, record: Record) -> None:
         """Take a record of what was received or is about to be sent."""

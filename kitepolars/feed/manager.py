@@ -1,49 +1,37 @@
-"""Every connection of every account: the asynchronous core. All of it on the loop thread.
+"""The asynchronous core: the live source, without DataFrames. All of it on the loop thread.
 
-`TickerManager` owns the planner, that is the desired state, and the links, one for each connection.
-A planner returns the work that a change entails; the manager has the links do it. What happens, it
-delivers as records; orders, gaps, events and counters are kept by its `Ledger`.
+`TickerManager` changes the desired state, and its `Links` bring the connections to it. What happens
+is delivered as records; orders, gaps, events and counters are kept by its `Ledger`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final
 
-from kitepolars.errors import KitePolarsError, NotRunning
-from kitepolars.feed.account import Account, check_accounts, public_url
-from kitepolars.feed.accounts import AccountInUse, Accounts
+from kitepolars.errors import KitePolarsError
+from kitepolars.feed.account import Account, check_accounts
+from kitepolars.feed.accounts import Accounts
 from kitepolars.feed.clock import FeedClock
 from kitepolars.feed.limits import Limits
-from kitepolars.feed.link import REFUSED_BEFORE, Link
-from kitepolars.feed.losses import Losses
+from kitepolars.feed.links import Links
 from kitepolars.feed.pace import ReadPace
-from kitepolars.feed.plan import Plan, Planner, plain_tokens
-from kitepolars.feed.reconnect import Failure, FailureKind, ReconnectPolicy
+from kitepolars.feed.plan import plain_tokens
+from kitepolars.feed.reconnect import ReconnectPolicy
 from kitepolars.ledger import FeedStats, Ledger
 from kitepolars.ledger.connections import ConnectionStatus
 from kitepolars.ledger.gaps import Gap
 from kitepolars.ledger.orders import OrderUpdate
 from kitepolars.secret import Secret, as_secret
 from kitepolars.source import (
-    ConnectionChanged,
-    ConnectionState,
     Event,
     LiveSource,
     Sink,
-    SnapshotsExpected,
     Stopped,
     Subscribed,
-    Text,
     Unsubscribed,
 )
-from kitepolars.wire.control import TextKind, TextMessage, is_relayed, parse
 from kitepolars.wire.layouts import Mode
-
-CLOCKS_DIFFER: Final = 5.0
-"""Seconds by which the server's clock and this machine's must differ to be reported. The server
-gives its time in whole seconds, and the handshake takes some."""
 
 
 class TickerManager(LiveSource):
@@ -102,46 +90,32 @@ class TickerManager(LiveSource):
         if sink is not None:
             self.deliver_to(sink)
         self.deliver_to(self.ledger)
-        self._policy = reconnect or ReconnectPolicy()
         self._pace = ReadPace(read_interval)
-        self._public_url = public_url(url)
-        self._planner = Planner(len(accounts), limits)
         self._accounts = Accounts(accounts)
-        self._links = [
-            Link(
-                index,
-                account,
-                url=url,
-                policy=self._policy,
-                clock=self._clock,
-                pace=self._pace,
-                owner=self,
-            )
-            for index, account in enumerate(
-                account for account in self._accounts for _ in range(limits.connections)
-            )
-        ]
-        for link in self._links:
-            link.account.links.append(link)
-        self._losses = Losses(self, self._clock, self._links, self._planner)
-        self._loads: dict[int, int] = {}  # instruments by connection, as delivered last
-        self._is_running = False
-        self._state_change = asyncio.Event()
-        self._server_ahead = 0.0  # seconds, as last reported
+        self._links = Links(
+            self,
+            self._accounts,
+            limits,
+            url=url,
+            policy=reconnect or ReconnectPolicy(),
+            clock=self._clock,
+            pace=self._pace,
+        )
+        self._planner = self._links.planner
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_accounts"):  # the constructor raised, and a traceback shows it
+        if not hasattr(self, "_links"):  # the constructor raised, and a traceback shows it
             return "<TickerManager: not made>"
         stats = self.stats()
         return (
-            f"<TickerManager {self._public_url} accounts={self._accounts.names} "
+            f"<TickerManager {self._links.public_url} accounts={self._accounts.names} "
             f"connected={stats.connected} instruments={stats.instruments}>"
         )
 
     @property
     def is_running(self) -> bool:
         """Whether connections are being kept alive: from `start()` to `stop()`."""
-        return self._is_running
+        return self._links.is_running
 
     def now(self) -> int:
         """Return the time of the feed: the wall clock, but never backwards. Any thread."""
@@ -176,30 +150,22 @@ class TickerManager(LiveSource):
             The cause is chained.
         """
         fresh = not self.is_running
-        if fresh:
-            self._prepare()
         try:
-            self._execute(self._planner.start())
-            await self._first_connections(strict=strict)
+            self._links.start()
+            await self._links.first_connections(strict=strict)
         except BaseException:
             if fresh:
                 await self.stop()
             raise
-        self._losses.is_watching = True
+        self._links.losses.is_watching = True
 
     async def stop(self) -> None:
         """Close all connections, within about a second whatever the server does.
 
         Subscriptions are remembered for the next `start()`. Harmless when not running.
         """
-        self._is_running = False
-        self._losses.stop()
-        self._pace.release()
-        await asyncio.gather(*(link.stop() for link in self._links))
+        await self._links.stop()
         self.deliver(Stopped(self.now()))
-        for link in self._links:
-            self._planner.closed(link.index)
-            self._planner.revived(link.index)
 
     def subscribe(self, tokens: Collection[int], mode: Mode) -> None:
         """Subscribe instruments in a mode. Those already subscribed in another one change to it.
@@ -215,15 +181,15 @@ class TickerManager(LiveSource):
         new = [token for token in dict.fromkeys(wanted) if token not in self._planner]
         plan = self._planner.subscribe(wanted, Mode(mode))
         self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
-        self._execute(plan)
-        self._losses.miss(new)
+        self._links.execute(plan)
+        self._links.losses.miss(new)
 
     def unsubscribe(self, tokens: Collection[int]) -> None:
         """Unsubscribe instruments; those that are not subscribed are ignored."""
         gone = [token for token in dict.fromkeys(plain_tokens(tokens)) if token in self._planner]
         plan = self._planner.unsubscribe(gone)
         self.deliver(Unsubscribed(self.now(), tuple(gone)))
-        self._execute(plan)
+        self._links.execute(plan)
 
     def set_mode(self, tokens: Collection[int], mode: Mode) -> None:
         """Change the mode of subscribed instruments: one request for each 500 that differ.
@@ -236,7 +202,7 @@ class TickerManager(LiveSource):
         wanted = plain_tokens(tokens)
         plan = self._planner.set_mode(wanted, Mode(mode))
         self.deliver(Subscribed(self.now(), Mode(mode), tuple(wanted)))
-        self._execute(plan)
+        self._links.execute(plan)
 
     def set_access_token(self, token: str | Secret, account: str | None = None) -> None:
         """Use a new access token, as after the daily expiry at about 06:00 IST.
@@ -260,11 +226,7 @@ class TickerManager(LiveSource):
         del token  # a traceback may show the locals of any frame
         renewed = self._accounts.named(account)
         self._accounts.renew(renewed, secret)
-        for link in renewed.links:
-            if link.state is not ConnectionState.OPEN:
-                self._planner.revived(link.index)
-                if self._is_running and link.index in self._planner.needed:
-                    link.retry()
+        self._links.retry(renewed)
 
     def subscriptions(self) -> Mapping[int, tuple[Mode, int]]:
         """Return the desired state: instrument token → mode and connection index. Immutable.
@@ -325,123 +287,3 @@ class TickerManager(LiveSource):
     def on_state(self, listener: Callable[[ConnectionStatus], object]) -> Callable[[], None]:
         """Call `listener` on the loop thread when a connection changes its state."""
         return self.ledger.connections.listen(listener)
-
-    # What links report; see `kitepolars.feed.link.Owner`:
-
-    def text(self, link: Link, received_at: int, text: str) -> None:
-        """Deliver a text message, without any credential that it may hold, and what it entails."""
-        redacted = self._accounts.redact(text)
-        self.deliver(Text(received_at, link.index, redacted))
-        if is_relayed(redacted):
-            self._take_relayed(link, parse(redacted))
-
-    def opened(self, link: Link) -> None:
-        """Bring a connection that opened to the desired state of this moment."""
-        instruments = self._planner.load(link.index)
-        self.note("connected", f"{instruments:,} instruments to subscribe", link.index)
-        self._compare_clocks(link)
-        self._execute(self._planner.opened(link.index))
-
-    def ended(self, link: Link, failure: Failure, *, was_open: bool) -> None:
-        """Deliver what ended, and move its instruments when it will not be back soon."""
-        self._planner.closed(link.index)
-        self._losses.lose(link, failure, was_open=was_open)
-        if failure is not REFUSED_BEFORE:
-            self.note(*link.describe_end(failure, was_open=was_open), link.index)
-        if link.is_lost:
-            self._execute(self._planner.lost(link.index))
-        if failure.kind is FailureKind.FATAL:
-            self._give_up(link.account)
-
-    def changed(self, link: Link) -> None:
-        """Deliver a connection's state, and wake `start`."""
-        load = self._loads[link.index] = self._planner.load(link.index)
-        self.deliver(
-            ConnectionChanged(
-                self.now(),
-                link.index,
-                link.account.credentials.name,
-                link.state,
-                self._public_url,
-                load,
-                link.reconnects,
-            )
-        )
-        self._state_change.set()
-
-    def _take_relayed(self, link: Link, message: TextMessage) -> None:
-        """Deliver what a relay says about instruments of its connection."""
-        now = self.now()
-        assigned = set(self._planner.tokens(link.index))
-        tokens = tuple(token for token in message.instrument_tokens if token in assigned)
-        if message.kind is TextKind.SNAPSHOTS and tokens:
-            self.deliver(SnapshotsExpected(now, link.index, tokens))
-        elif message.kind is TextKind.GAP and (tokens or not message.instrument_tokens):
-            self._losses.deliver(link, min(message.since, now), message.detail, tokens)
-
-    def _prepare(self) -> None:
-        """Prepare a start: clear errors, and bind to the running event loop."""
-        self._is_running = True
-        self._state_change = asyncio.Event()
-        self._losses.start()
-        for account in self._accounts:
-            account.reset()
-
-    def _compare_clocks(self, link: Link) -> None:
-        """Report the difference between the server's clock and this machine's, when it is new."""
-        if link.server_time is None:
-            return
-        ahead = link.server_time - self._clock.wall()
-        if abs(ahead - self._server_ahead) > CLOCKS_DIFFER:
-            self._server_ahead = ahead
-            relation = "behind" if ahead > 0 else "ahead of"
-            detail = f"the clock of this machine is {abs(ahead):,.0f} s {relation} the server's"
-            self.note("clock", detail, link.index)
-
-    def _execute(self, plan: Plan) -> None:
-        """Carry out a plan."""
-        for move in plan.moves:
-            detail = f"{move.instruments:,} instruments moved to connection {move.target}"
-            self.note("failover", detail, move.source)
-        for index in plan.opens if self._is_running else ():
-            self._links[index].start()
-        for command in plan.commands:
-            self._links[command.connection].send(command)
-        for index in self._planner.needed:
-            if self._loads.get(index) != self._planner.load(index):
-                self.changed(self._links[index])
-
-    def _give_up(self, account: AccountInUse) -> None:
-        """Treat all connections of an account that are down as lost, and stop retrying them."""
-        for link in account.links:
-            if link.state is not ConnectionState.OPEN:
-                self._execute(self._planner.lost(link.index))
-            if link.state is ConnectionState.WAITING:
-                link.retry()  # finds the account refused, without a handshake
-
-    async def _first_connections(self, *, strict: bool) -> None:
-        """Wait until every account has a connection or cannot have one; raise as in `start`."""
-        try:
-            async with asyncio.timeout(self._policy.connect_timeout):
-                while waiting := self._unconnected():
-                    errors = [error for one in waiting if (error := one.failure()) is not None]
-                    if errors and (strict or len(errors) == len(self._accounts)):
-                        raise errors[0]
-                    if len(errors) == len(waiting):
-                        return
-                    self._state_change.clear()
-                    await self._state_change.wait()
-        except TimeoutError:
-            waiting = self._unconnected()
-            what = f"no connection within {self._policy.connect_timeout:g} s"
-            if waiting and (strict or len(waiting) == len(self._accounts)):
-                error = waiting[0].connection_lost(what)
-                raise error from error.__cause__
-            for account in waiting:
-                if account.failure() is None:  # its connections are still being tried
-                    self.note("start", str(account.connection_lost(what)))
-
-    def _unconnected(self) -> list[AccountInUse]:
-        if not self.is_running:
-            raise NotRunning("the manager was stopped while it was starting")
-        return self._accounts.unconnected()

@@ -1,4 +1,4 @@
-"""The manager against a Kite that fails: aborts, silence, refusals, failover, gaps."""
+"""The links of a manager against a Kite that fails: aborts, silence, refusals, failover, gaps."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ async def test_a_clock_that_agrees_with_the_servers_is_not_mentioned(
 ) -> None:
     rig = make_rig(kite.url)
     await rig.streaming(kite, 2)
-    assert rig.manager._links[0].server_time is not None
+    assert rig.manager._links.all[0].server_time is not None
     assert "clock" not in rig.kinds()
 
 
@@ -497,7 +497,7 @@ async def test_a_defect_in_the_feed_is_reported_and_a_new_start_recovers(
         monkeypatch.undo()
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(rig.manager, "ended", broken)
+    monkeypatch.setattr(rig.manager._links, "ended", broken)
     kite.abort()
     await rig.until(lambda: rig.states() == [ConnectionState.FAILED])
     assert [str(context["exception"]) for context in told] == ["a defect"]
