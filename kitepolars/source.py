@@ -413,10 +413,15 @@ class Source(ABC):
 
 
 class LiveSource(Source):
-    """A source with subscriptions. A recording only has what was subscribed then."""
+    """A source with subscriptions. A recording only has what was subscribed then.
+
+    Attributes
+    ----------
+    blocks
+        Whether its methods wait for another process: an event loop then calls them in a thread.
+    """
 
     blocks: ClassVar[bool] = False
-    """Whether its methods wait for another process: an event loop then calls them in a thread."""
 
     @abstractmethod
     async def start(self, *, strict: bool = False) -> None:

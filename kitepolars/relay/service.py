@@ -137,7 +137,7 @@ class Relay(Endpoint[RelayClient]):
         self._source = source
         self._tokens = tokens
         self._write_buffer = write_buffer
-        self._broadcast = Broadcast(self.clients)
+        self._broadcast = Broadcast(self._connected)
         self._upstream = Upstream(source, self._broadcast.last.index, self._refuse)
         self._settling: asyncio.TimerHandle | None = None
         self._beating: asyncio.TimerHandle | None = None
@@ -190,7 +190,7 @@ class Relay(Endpoint[RelayClient]):
             return refusal(400)
         if self._tokens.find(login) is None:
             return refusal(403)
-        if sum(client.counts for client in self.clients()) >= MAX_CLIENTS:
+        if sum(client.counts for client in self._connected()) >= MAX_CLIENTS:
             return refusal(429)
         return None
 
@@ -241,7 +241,7 @@ class Relay(Endpoint[RelayClient]):
 
     def _refuse(self, tokens: Collection[int]) -> None:
         """Take back subscriptions that the source has no room for, and tell who asked for them."""
-        for client in self.clients():
+        for client in self._connected():
             mine = [token for token in tokens if token in client.subscriptions.modes]
             if mine:
                 client.subscriptions.unsubscribe(mine)
@@ -271,7 +271,7 @@ class Relay(Endpoint[RelayClient]):
         """Send heartbeats, and drop clients whose token was revoked."""
         self._beating = asyncio.get_running_loop().call_later(BEAT, self._beat)
         self._send_heartbeats()
-        for client in self.clients():
+        for client in self._connected():
             if client.is_open and self._tokens.find(client.login) is None:
                 client.drop(REFUSED, "the token was revoked")
 

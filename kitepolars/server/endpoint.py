@@ -121,7 +121,7 @@ class Endpoint(ABC, Generic[ClientT]):
     async def close(self) -> None:
         """Close the port and every connection, within a second whatever clients do."""
         self._port.close(close_connections=False)
-        await self.disconnect(None, GOING_AWAY, "")
+        await self._disconnect(None, GOING_AWAY, "")
         closed = asyncio.ensure_future(self._port.wait_closed())
         while not closed.done():
             await asyncio.wait([closed], timeout=_ACCEPTING)
@@ -129,7 +129,7 @@ class Endpoint(ABC, Generic[ClientT]):
                 if socket.state is State.CONNECTING:  # its client has not sent a request yet
                     socket.transport.abort()
 
-    def clients(self, connection: int | None = None) -> list[ClientT]:
+    def _connected(self, connection: int | None = None) -> list[ClientT]:
         """Return the client of an open connection, or all clients.
 
         Raises
@@ -139,10 +139,10 @@ class Endpoint(ABC, Generic[ClientT]):
         """
         return list(self._clients.values()) if connection is None else [self._clients[connection]]
 
-    async def disconnect(self, connection: int | None, code: int, reason: str) -> None:
+    async def _disconnect(self, connection: int | None, code: int, reason: str) -> None:
         """Close with a code and a reason, and wait a moment for the answers of clients."""
         await asyncio.gather(
-            *(client.socket.close(code, reason) for client in self.clients(connection))
+            *(client.socket.close(code, reason) for client in self._connected(connection))
         )
 
     def _send_heartbeats(self) -> None:
@@ -150,7 +150,7 @@ class Endpoint(ABC, Generic[ClientT]):
         if self._heartbeat is None:
             return
         latest = asyncio.get_running_loop().time() - self._heartbeat
-        for client in self.clients():
+        for client in self._connected():
             if client.last_sent <= latest:
                 client.write(HEARTBEAT)
 
@@ -199,7 +199,7 @@ class Endpoint(ABC, Generic[ClientT]):
 
     async def _handle(self, socket: ServerConnection) -> None:
         """Serve a connection from its handshake to its end."""
-        client = next((client for client in self.clients() if client.socket is socket), None)
+        client = next((client for client in self._connected() if client.socket is socket), None)
         if client is None:
             return  # the client left during the handshake
         self._greet(client)

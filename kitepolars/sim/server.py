@@ -155,7 +155,7 @@ class KiteServer(Endpoint[RecordedClient]):
 
     async def close(self) -> None:
         """Close the port and every connection, and end the push cycle."""
-        for client in self.clients():
+        for client in self._connected():
             client.silence(on=False, pongs=True)  # its answer to the close must be read
         await super().close()
         self._pushing.cancel()
@@ -201,7 +201,7 @@ class KiteServer(Endpoint[RecordedClient]):
 
     def _send_collected(self) -> None:
         with self._record.changing():
-            for client in self.clients():
+            for client in self._connected():
                 if not client.is_silent:
                     for packets, message in self._exchange.collect(client.subscriptions):
                         client.write(message, packets)
@@ -211,8 +211,16 @@ class KiteServer(Endpoint[RecordedClient]):
     def send(self, message: bytes | str, connection: int | None) -> None:
         """Send a message as it is, to one client or all."""
         with self._record.changing():
-            for client in self.clients(connection):
+            for client in self._connected(connection):
                 client.write(message)
+
+    def clients(self, connection: int | None) -> list[RecordedClient]:
+        """Return the client of an open connection, or all clients."""
+        return self._connected(connection)
+
+    async def disconnect(self, connection: int | None, code: int, reason: str) -> None:
+        """Close connections with a code and a reason."""
+        await self._disconnect(connection, code, reason)
 
     def send_order(self, user_id: str | None, fields: dict[str, Any]) -> None:
         """Send an order update to every connection of a user, or of all users."""
@@ -220,7 +228,7 @@ class KiteServer(Endpoint[RecordedClient]):
         now = self._clock()
         order_id = f"{now:.0f}{self._next_order:06}"
         with self._record.changing():
-            for client in self.clients():
+            for client in self._connected():
                 owner = client.subscriptions.user_id
                 if user_id in (None, owner):
                     client.write(order(owner, order_id, now, fields))
@@ -229,7 +237,9 @@ class KiteServer(Endpoint[RecordedClient]):
 
     def _admit(self, login: Login) -> Refusal | None:
         """Return why a client may not connect, and record a refusal."""
-        opened = Counter(client.subscriptions.api_key for client in self.clients() if client.counts)
+        opened = Counter(
+            client.subscriptions.api_key for client in self._connected() if client.counts
+        )
         refused = self.admission.decide(login, opened)
         if refused is not None:
             self._record.add_handshake(Handshake(refused.status, login.api_key))

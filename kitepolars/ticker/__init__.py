@@ -110,6 +110,11 @@ class Ticker(TickerAlerts, TickerWidgets):
     TableError
         When `publish` can be no table, or what writes it is not installed.
 
+    Attributes
+    ----------
+    hours
+        The hours that have candles: ``"exchange"``, those of the trading calendar, or ``"any"``.
+
     Examples
     --------
     >>> ticker = Ticker("my_api_key", "my_access_token")

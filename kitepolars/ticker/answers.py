@@ -63,7 +63,6 @@ class TickerAnswers:
     """
 
     hours: Hours = "exchange"
-    """The hours that have candles: those of the trading calendar, or ``"any"``."""
 
     def __init__(self, runtime: Runtime, instruments: Instruments, limits: Limits) -> None:
         self._runtime = runtime

@@ -67,6 +67,11 @@ class OptionChain(LiveWidget):
     publisher
         The UI thread; tests pass another one.
 
+    Attributes
+    ----------
+    selected
+        Token of the selected contract, 0 if none is.
+
     Raises
     ------
     UnknownInstrument
@@ -91,7 +96,6 @@ class OptionChain(LiveWidget):
 
     height = traitlets.Int(560).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
-    """Token of the selected contract, 0 if none is."""
 
     def __init__(
         self,

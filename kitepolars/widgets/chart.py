@@ -137,6 +137,11 @@ class Chart(InstrumentView):
     publisher
         The UI thread; tests pass another one.
 
+    Attributes
+    ----------
+    intervals
+        The intervals offered, as in `CHART_INTERVALS`.
+
     Raises
     ------
     ConfigError
@@ -165,7 +170,6 @@ class Chart(InstrumentView):
     height = traitlets.Int(340).tag(sync=True)
     intervals = traitlets.List(traitlets.Unicode()).tag(sync=True)
     studies = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    """The indicators drawn, as text."""
 
     def __init__(
         self,

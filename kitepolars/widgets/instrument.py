@@ -37,6 +37,13 @@ class InstrumentView(LiveWidget):
     traits
         Values of the subclass's traits.
 
+    Attributes
+    ----------
+    instrument_token
+        Token of the instrument shown; 0 for none.
+    follows
+        Whether a click on another instrument, in a table or a chain, shows it here.
+
     Raises
     ------
     UnknownInstrument
@@ -44,9 +51,7 @@ class InstrumentView(LiveWidget):
     """
 
     instrument_token = traitlets.Int()
-    """Token of the instrument shown; 0 for none."""
     follows = traitlets.Bool(default_value=True).tag(sync=True)
-    """Whether a click on another instrument, in a table or a chain, shows it here."""
 
     def __init__(
         self,

@@ -65,6 +65,13 @@ class LiveTable(LiveWidget):
     publisher
         The UI thread; tests pass another one.
 
+    Attributes
+    ----------
+    selected
+        Token of the selected row, 0 if none is.
+    remembers
+        Whether a view begins with the columns last chosen in it: the code named none.
+
     Raises
     ------
     ConfigError
@@ -87,11 +94,8 @@ class LiveTable(LiveWidget):
 
     height = traitlets.Int(360).tag(sync=True)
     selected = traitlets.Int(0).tag(sync=True)
-    """Token of the selected row, 0 if none is."""
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    """Names of the columns shown, in their order."""
     remembers = traitlets.Bool(default_value=True).tag(sync=True)
-    """Whether a view begins with the columns last chosen in it: the code named none."""
 
     def __init__(
         self,

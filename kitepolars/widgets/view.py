@@ -36,6 +36,13 @@ class LiveWidget(Recordable, anywidget.AnyWidget):
         The UI thread; tests pass another one.
     traits
         Values of the subclass's traits.
+
+    Attributes
+    ----------
+    ticker
+        The ticker that it shows.
+    recording
+        What `record` kept; a page without a kernel plays it.
     """
 
     _css = asset("widgets.css")
@@ -44,7 +51,6 @@ class LiveWidget(Recordable, anywidget.AnyWidget):
     """Least number of seconds between two messages."""
 
     recording = traitlets.Dict().tag(sync=True)
-    """What `record` kept; a page without a kernel plays it."""
 
     def __init__(
         self,

@@ -29,7 +29,17 @@ PREFIX_SIZE: Final = COUNT.itemsize
 
 
 class Mode(StrEnum):
-    """How much Kite sends about an instrument; the strings ``"ltp"`` … ``"full"`` work, too."""
+    """How much Kite sends about an instrument; the strings ``"ltp"`` … ``"full"`` work, too.
+
+    Attributes
+    ----------
+    LTP
+        The last price.
+    QUOTE
+        Also the day's prices, volume, and total quantities.
+    FULL
+        Also open interest, times, and five levels of the order book.
+    """
 
     LTP = "ltp"
     QUOTE = "quote"

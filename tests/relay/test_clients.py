@@ -127,7 +127,7 @@ async def test_who_comes_during_a_loss_learns_of_it(relaying: Any) -> None:
 async def test_a_ticker_comes_back_when_the_relay_does(relaying: Any) -> None:
     async with relaying() as relayed, ticker_on(relayed, INFY, mode="ltp") as ticker:
         await until(lambda: len(ticker.frame()) == 1)
-        for client in relayed.relay.clients():
+        for client in relayed.relay._connected():
             client.abort()
         await until(lambda: len(ticker.frame()) == 2)  # the last packet again
         assert ticker.frame()["is_snapshot"].all()

@@ -57,7 +57,7 @@ async def test_a_client_that_is_dropped_and_reads_again_learns_why(relaying: Any
     async with relaying() as relayed, relayed.client() as client:
         await subscribe(client, "ltp", INFY)
         await packets(client, 1)
-        relayed.relay.clients()[0].too_slow()
+        relayed.relay._connected()[0].too_slow()
         code, reason = await closed(client)
         assert (code, reason[:17]) == (1013, "reads too slowly:")
 
