@@ -68,8 +68,8 @@ class Controls(Composite):
         self._commands = COMMANDS if commands is None else commands
         self._faults = Faults(ticker, type(self).__name__)
         self._undo: list[SubscriptionChange] = []
-        self.search = SearchBox(ticker, add=self._add, publisher=publisher)
-        self.subscribed = SubscriptionList(
+        self._search = SearchBox(ticker, add=self._add, publisher=publisher)
+        self._subscribed = SubscriptionList(
             ticker, remove=self._remove, on_reading=self._refresh, publisher=publisher
         )
         self._make_parts(Mode(ticker.default_mode if mode is None else mode), watch_list)
@@ -81,35 +81,37 @@ class Controls(Composite):
 
     def _pictures(self) -> list[Channel]:
         """Return that of the list of subscriptions; everything else needs a kernel."""
-        return [channel_of(self.subscribed)]
+        return [channel_of(self._subscribed)]
 
     # -- the parts ---------------------------------------------------------------------------
 
     def _make_parts(self, mode: Mode, watch_list: str) -> None:
-        self.status = ipywidgets.HTML()
-        self.meters = ipywidgets.HTML()
-        self.message = ipywidgets.HTML(message(""))
-        self.mode = ipywidgets.ToggleButtons(
+        self._status = ipywidgets.HTML()
+        self._meters = ipywidgets.HTML()
+        self._message = ipywidgets.HTML(message(""))
+        self._mode = ipywidgets.ToggleButtons(
             options=[each.value for each in MODES], value=mode.value, style={"button_width": "58px"}
         )
-        self.mode.add_class("kp-mode")
-        self.add_button = self._button("Subscribe", "plus", self._add_picked, "primary")
-        self.remove_button = self._button("Remove", "trash", self._remove_selected)
-        self.mode_buttons = {
+        self._mode.add_class("kp-mode")
+        self._add_button = self._button("Subscribe", "plus", self._add_picked, "primary")
+        self._remove_button = self._button("Remove", "trash", self._remove_selected)
+        self._mode_buttons = {
             each: self._button(each.value, "", partial(self._set_mode, each), width="58px")
             for each in MODES
         }
-        self.undo_button = self._button("Undo", "undo", self._undo_last)
-        self.start_button = self._button("Start", "play", self._start)
-        self.stop_button = self._button("Stop", "stop", self._stop)
-        self.paste = ipywidgets.Textarea(
+        self._undo_button = self._button("Undo", "undo", self._undo_last)
+        self._start_button = self._button("Start", "play", self._start)
+        self._stop_button = self._button("Stop", "stop", self._stop)
+        self._paste = ipywidgets.Textarea(
             placeholder="NSE:INFY full\nNSE:NIFTY 50 ltp\n408065, 738561", rows=4
         )
-        self.paste.layout.width = "100%"
-        self.paste_button = self._button("Subscribe these", "plus", self._add_pasted, width="160px")
-        self.file = ipywidgets.Text(watch_list, placeholder="file name")
-        self.load_button = self._button("Load", "folder-open", self._load)
-        self.save_button = self._button("Save", "save", self._save)
+        self._paste.layout.width = "100%"
+        self._paste_button = self._button(
+            "Subscribe these", "plus", self._add_pasted, width="160px"
+        )
+        self._file = ipywidgets.Text(watch_list, placeholder="file name")
+        self._load_button = self._button("Load", "folder-open", self._load)
+        self._save_button = self._button("Save", "save", self._save)
 
     def _button(
         self, label: str, icon: str, act: Callable[[], None], style: str = "", width: str = "auto"
@@ -120,37 +122,39 @@ class Controls(Composite):
         return button
 
     def _arranged(self) -> list[Any]:
-        top = _row(self.status, self.start_button, self.stop_button, self.undo_button)
-        adding = _column(self.search, _row(ipywidgets.Label("In mode"), self.mode, self.add_button))
+        top = _row(self._status, self._start_button, self._stop_button, self._undo_button)
+        adding = _column(
+            self._search, _row(ipywidgets.Label("In mode"), self._mode, self._add_button)
+        )
         holding = _column(
-            self.subscribed,
-            _row(ipywidgets.Label("Selected:"), *self.mode_buttons.values(), self.remove_button),
+            self._subscribed,
+            _row(ipywidgets.Label("Selected:"), *self._mode_buttons.values(), self._remove_button),
         )
         both = ipywidgets.HBox([adding, holding])
         both.add_class("kp-columns")
         more = ipywidgets.Accordion(
             [
-                ipywidgets.VBox([self.paste, self.paste_button]),
-                _row(self.file, self.load_button, self.save_button),
+                ipywidgets.VBox([self._paste, self._paste_button]),
+                _row(self._file, self._load_button, self._save_button),
             ],
             titles=("Paste a list", "Watch list in a file"),
         )
-        return [top, both, self.message, self.meters, more]
+        return [top, both, self._message, self._meters, more]
 
     # -- the buttons: each posts a command ---------------------------------------------------
 
     def _add_picked(self) -> None:
-        self._add(self.search.picked)
+        self._add(self._search.picked)
 
     def _add(self, tokens: list[int]) -> None:
-        mode = Mode(self.mode.value)
+        mode = Mode(self._mode.value)
         if not tokens:
             self._say("Search first, then choose instruments.", "error")
             return
         self._post(lambda: self._ticker.subscribe(tokens, mode=mode))
 
     def _selected(self) -> list[int]:
-        tokens = list(self.subscribed.selected)
+        tokens = list(self._subscribed.selected)
         if not tokens:
             self._say("Select rows in the list first.", "error")
         return tokens
@@ -185,15 +189,15 @@ class Controls(Composite):
         self._say(f"Undone: {change}.", "good")
 
     def _add_pasted(self) -> None:
-        text, mode = self.paste.value, Mode(self.mode.value)
+        text, mode = self._paste.value, Mode(self._mode.value)
         self._post(lambda: self._subscribe_list(watchlist.parse(text, mode)))
 
     def _load(self) -> None:
-        path, mode = self.file.value, Mode(self.mode.value)
+        path, mode = self._file.value, Mode(self._mode.value)
         self._post(lambda: self._subscribe_list(watchlist.load(path, mode)))
 
     def _save(self) -> None:
-        path = self.file.value
+        path = self._file.value
         self._commands.post(lambda: self._attempt(lambda: self._save_now(path)))
 
     def _save_now(self, path: str) -> None:
@@ -244,20 +248,20 @@ class Controls(Composite):
             text = str(error) if isinstance(error, _PartlyUnknownError) else error_text(error)
             self._say(text, "error")
         finally:
-            channel_of(self.subscribed).refresh()
+            channel_of(self._subscribed).refresh()
 
     def _say(self, text: str, tone: str = "") -> None:
-        self.message.value = message(text, tone)
+        self._message.value = message(text, tone)
 
     # -- on the UI thread --------------------------------------------------------------------
 
     def _refresh(self, reading: Reading) -> None:
         running = reading.ticker.is_running
-        _set(self.status, value=status_line(reading.connections, running=running))
-        _set(self.meters, value=meters(reading.connections))
-        _set(self.start_button, disabled=running)
-        _set(self.stop_button, disabled=not running)
-        _set(self.undo_button, disabled=not self._undo)
+        _set(self._status, value=status_line(reading.connections, running=running))
+        _set(self._meters, value=meters(reading.connections))
+        _set(self._start_button, disabled=running)
+        _set(self._stop_button, disabled=not running)
+        _set(self._undo_button, disabled=not self._undo)
 
 
 class _PartlyUnknownError(KitePolarsError):

@@ -36,6 +36,11 @@ class Dashboard(Composite):
     publisher
         The UI thread; tests pass another one.
 
+    Attributes
+    ----------
+    table, chart, ladder, alerts, monitor, controls
+        Its parts.
+
     Raises
     ------
     ConfigError

@@ -54,7 +54,7 @@ def subscribed(shared_ticker: kp.DemoTicker, commands: CommandQueue) -> Subscrib
 
 
 def test_a_search_finds_an_instrument(panel: Controls, show: Show) -> None:
-    search = show(panel.search)
+    search = show(panel._search)
     search.say("ready")
     search.say("query", text="infy")
     found, _ = search.wait(lambda each: each.get("text") == "infy" and each["hits"])
@@ -64,23 +64,23 @@ def test_a_search_finds_an_instrument(panel: Controls, show: Show) -> None:
 def test_what_is_added_is_subscribed_and_listed(
     panel: Controls, subscribed: Subscribed, show: Show
 ) -> None:
-    search, listed = show(panel.search), show(panel.subscribed, "list")
+    search, listed = show(panel._search), show(panel._subscribed, "list")
     search.say("ready")
     listed.say("ready")
     listed.wait(lambda each: each.get("symbols") == ["NSE:NIFTY 50"])
     search.say("add", tokens=[INFY, RELIANCE])
     listed.wait(lambda each: len(each.get("symbols", ())) == 3)
     assert subscribed() == {NIFTY: "full", INFY: "full", RELIANCE: "full"}
-    assert "2 subscribed" in panel.message.value
+    assert "2 subscribed" in panel._message.value
 
 
 def test_a_mode_button_changes_the_selected_instruments(
     panel: Controls, subscribed: Subscribed, show: Show
 ) -> None:
-    listed = show(panel.subscribed, "list")
+    listed = show(panel._subscribed, "list")
     listed.say("ready")
     listed.say("selection", tokens=[NIFTY])
-    panel.mode_buttons[Mode.LTP].click()
+    panel._mode_buttons[Mode.LTP].click()
     assert subscribed() == {NIFTY: "ltp"}
 
 
@@ -88,27 +88,27 @@ def test_an_instrument_is_removed_from_its_row(
     panel: Controls, subscribed: Subscribed, show: Show
 ) -> None:
     panel._add([INFY, RELIANCE])
-    show(panel.subscribed, "list").say("remove", tokens=[RELIANCE])
+    show(panel._subscribed, "list").say("remove", tokens=[RELIANCE])
     assert set(subscribed()) == {NIFTY, INFY}
 
 
 def test_changes_are_undone_from_the_last_to_the_first(
     panel: Controls, subscribed: Subscribed, show: Show
 ) -> None:
-    listed = show(panel.subscribed, "list")
+    listed = show(panel._subscribed, "list")
     panel._add([INFY, RELIANCE])
     listed.say("selection", tokens=[INFY])
-    panel.mode_buttons[Mode.LTP].click()
+    panel._mode_buttons[Mode.LTP].click()
     listed.say("remove", tokens=[RELIANCE])
     for expected in ({INFY: "ltp", RELIANCE: "full"}, {INFY: "full", RELIANCE: "full"}, {}):
-        panel.undo_button.click()
+        panel._undo_button.click()
         assert subscribed() == {NIFTY: "full", **expected}
 
 
 def test_with_nothing_to_undo_the_panel_says_so(panel: Controls, commands: CommandQueue) -> None:
-    panel.undo_button.click()
+    panel._undo_button.click()
     assert commands.join(PATIENCE)
-    assert "Nothing to undo" in panel.message.value
+    assert "Nothing to undo" in panel._message.value
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_the_panel_subscribes_in_the_default_mode_of_its_ticker(
     default: str, asked: str | None, chosen: str
 ) -> None:
     ticker = kp.Ticker("key", "token", default_mode=default)
-    assert Controls(ticker, mode=asked).mode.value == chosen
+    assert Controls(ticker, mode=asked)._mode.value == chosen
 
 
 def test_buttons_without_a_selection_ask_for_one(panel: Controls) -> None:
-    panel.add_button.click()
-    assert "Search first" in panel.message.value
-    panel.remove_button.click()
-    assert "Select rows" in panel.message.value
+    panel._add_button.click()
+    assert "Search first" in panel._message.value
+    panel._remove_button.click()
+    assert "Select rows" in panel._message.value
 
 
 def test_a_lack_of_room_is_shown(
@@ -134,27 +134,27 @@ def test_a_lack_of_room_is_shown(
 ) -> None:
     panel._add(shared_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
     assert commands.join(PATIENCE)
-    assert "there is room for" in panel.message.value
+    assert "there is room for" in panel._message.value
 
 
 def test_pasted_names_are_subscribed_and_the_unknown_ones_shown(
     panel: Controls, subscribed: Subscribed
 ) -> None:
-    panel.paste.value = "NSE:INFY ltp\nNSE:INFI\n" + "\n".join(f"NSE:X{n}" for n in range(9))
-    panel.paste_button.click()
+    panel._paste.value = "NSE:INFY ltp\nNSE:INFI\n" + "\n".join(f"NSE:X{n}" for n in range(9))
+    panel._paste_button.click()
     assert subscribed()[INFY] == "ltp"
-    assert "INFI" in panel.message.value
-    assert "… and 5 more" in panel.message.value
+    assert "INFI" in panel._message.value
+    assert "… and 5 more" in panel._message.value
 
 
 def test_a_file_that_cannot_be_opened_is_shown(
     panel: Controls, commands: CommandQueue, tmp_path: Path
 ) -> None:
-    panel.file.value = str(tmp_path / "none" / "list.txt")
-    for button in (panel.load_button, panel.save_button):
+    panel._file.value = str(tmp_path / "none" / "list.txt")
+    for button in (panel._load_button, panel._save_button):
         button.click()
         assert commands.join(PATIENCE)
-        assert "No such file" in panel.message.value
+        assert "No such file" in panel._message.value
 
 
 def test_a_saved_watch_list_is_loaded_again(
@@ -162,11 +162,11 @@ def test_a_saved_watch_list_is_loaded_again(
 ) -> None:
     shared_ticker.subscribe([INFY], mode="ltp")
     before = subscribed()
-    panel.file.value = str(tmp_path / "list.txt")
-    panel.save_button.click()
+    panel._file.value = str(tmp_path / "list.txt")
+    panel._save_button.click()
     assert subscribed() == before
     shared_ticker.unsubscribe([*before])
-    panel.load_button.click()
+    panel._load_button.click()
     assert subscribed() == before
 
 
@@ -183,10 +183,10 @@ def test_what_a_user_may_cause_is_shown_and_is_no_event(
 ) -> None:
     panel = controls(own_ticker, publisher, commands)
     panel._add(own_ticker.instruments.frame["instrument_token"].head(9_001).to_list())
-    panel.file.value = str(tmp_path / "none" / "list.txt")
-    panel.load_button.click()
+    panel._file.value = str(tmp_path / "none" / "list.txt")
+    panel._load_button.click()
     assert commands.join(PATIENCE)
-    assert "No such file" in panel.message.value
+    assert "No such file" in panel._message.value
     assert faults_of(own_ticker) == []
 
 
@@ -201,22 +201,22 @@ def test_a_fault_of_the_panel_is_an_event_and_the_panel_works_on(
         patch.setattr(own_ticker, "subscribe", broken)
         panel._add([INFY])
         assert commands.join(PATIENCE)
-    assert "not &lt;b&gt;thought&lt;/b&gt; of" in panel.message.value
+    assert "not &lt;b&gt;thought&lt;/b&gt; of" in panel._message.value
     with monkeypatch.context() as patch:  # on the thread of the button
         patch.setattr(commands, "post", broken)
-        panel.stop_button.click()
+        panel._stop_button.click()
     error = repr(TypeError("not <b>thought</b> of"))
     assert faults_of(own_ticker) == [f"Controls failed ({n}): {error}" for n in (1, 2)]
     panel._add([INFY])
     assert commands.join(PATIENCE)
-    assert "1 subscribed" in panel.message.value
+    assert "1 subscribed" in panel._message.value
 
 
 def test_an_expired_token_is_shown_in_the_panel(
     own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue, show: Show
 ) -> None:
     panel = controls(own_ticker, publisher, commands)
-    listed = show(panel.subscribed)
+    listed = show(panel._subscribed)
     own_ticker.exchange.expire_tokens()
     own_ticker.exchange.abort()
     assert own_ticker.wait(
@@ -224,17 +224,17 @@ def test_an_expired_token_is_shown_in_the_panel(
     )
     listed.say("ready")
     listed.wait(lambda each: "symbols" in each)
-    assert "refused the access token" in panel.status.value
+    assert "refused the access token" in panel._status.value
 
 
 def test_stop_and_start_from_the_panel(
     own_ticker: kp.DemoTicker, publisher: Publisher, commands: CommandQueue
 ) -> None:
     panel = controls(own_ticker, publisher, commands)
-    panel.stop_button.click()
+    panel._stop_button.click()
     assert commands.join(PATIENCE)
     assert not own_ticker.is_running
-    panel.start_button.click()
+    panel._start_button.click()
     assert commands.join(PATIENCE)
     assert own_ticker.is_running
     assert isinstance(panel, ipywidgets.VBox)

@@ -55,6 +55,8 @@ def test_marimo_gets_the_anywidgets_of_a_composite_and_a_sentence_about_the_rest
     dashboard = Dashboard(ticker, "NSE:INFY")
     *parts, sentence = dashboard._display_()
     assert parts[:3] == [dashboard.chart, dashboard.ladder, dashboard.table]
-    assert {dashboard.controls.search, dashboard.controls.subscribed, dashboard.monitor} < {*parts}
+    assert {dashboard.controls._search, dashboard.controls._subscribed, dashboard.monitor} < {
+        *parts
+    }
     assert all(isinstance(part, anywidget.AnyWidget) for part in parts)
     assert "no plain ipywidgets" in sentence

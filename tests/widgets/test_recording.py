@@ -128,7 +128,7 @@ def test_what_is_made_of_several_records_its_panels_too(
 ) -> None:
     dashboard = Dashboard(ticker, INFY, publisher=publisher)
     dashboard.record()
-    kept = [dashboard.table, dashboard.controls.search, dashboard.controls.subscribed]
+    kept = [dashboard.table, dashboard.controls._search, dashboard.controls._subscribed]
     assert all(part.recording["messages"] for part in kept)
 
 
