@@ -9,17 +9,24 @@ from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import traitlets
 
 from kitepolars.alerting.conditions import crosses
-from kitepolars.analytics import CandleBuilder, Clock, Hours
-from kitepolars.analytics.bars import OlderCandles, parse_interval
-from kitepolars.calendar import SECOND
-from kitepolars.errors import ConfigError
+from kitepolars.analytics.bars import OlderCandles
 from kitepolars.frames.schema import TIMESTAMP
+from kitepolars.widgets.bars import (
+    CHART_INTERVALS,
+    NO_BARS,
+    Bars,
+    LiveBars,
+    checked_history,
+    checked_interval,
+    first_change,
+    joined,
+    numbers_of,
+    precision_of,
+)
 from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
@@ -32,7 +39,6 @@ from kitepolars.widgets.marks import (
     working_orders,
 )
 from kitepolars.widgets.reading import (
-    HeldTicks,
     Reading,
     WatchedTicker,
     labels_of,
@@ -44,72 +50,12 @@ from kitepolars.widgets.search import find
 from kitepolars.widgets.studies import ChartStudy, studies_from, study_menu
 from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
 
-CHART_INTERVALS: Final = {
-    "1s": 1,
-    "5s": 5,
-    "15s": 15,
-    "1m": 60,
-    "3m": 180,
-    "5m": 300,
-    "15m": 900,
-    "30m": 1800,
-    "1h": 3600,
-    "1d": 86_400,
-}
-"""Intervals of the chart, in seconds."""
-
-FIELDS: Final = ("open", "high", "low", "close", "volume")
-"""Columns of a bar after its time, in the order in which the view reads them."""
-
-MAX_BARS: Final = 20_000
-"""Most bars shown: the latest ones."""
+_WAITING: Final = "Waiting for the first bar; the call auction (equity, 09:00 to 09:15) makes none"
+_ON_ARRIVAL: Final = "cut on arrival time: this mode carries no exchange time"
+_CHART_ZONE: Final = ZoneInfo(TIMESTAMP.time_zone or "UTC")
 
 MARKS_EVERY: Final = 1.0
 """Seconds after which levels, orders and gaps are looked at again."""
-
-Bars = npt.NDArray[np.float64]
-
-
-class LiveBars:
-    """Candles of one instrument and interval, updated with the ticks that are new. UI thread.
-
-    A chart keeps its own: it shows one instrument out of thousands.
-
-    Parameters
-    ----------
-    instrument_token
-        The instrument.
-    every
-        The interval, such as ``"1m"``.
-    hours
-        The hours that have bars.
-    """
-
-    def __init__(self, instrument_token: int, every: str, hours: Hours) -> None:
-        self.instrument_token = instrument_token
-        self.every = every
-        self.hours = hours
-        self.on: Clock = "exchange_timestamp"
-        self._restart()
-
-    def _restart(self) -> None:
-        self._builder = CandleBuilder(self.every, on=self.on, hours=self.hours)
-        self._next = 0
-
-    def read(self, held: HeldTicks) -> pl.DataFrame:
-        """Add the new ticks of those held, and return all bars with the columns of ``candles()``.
-
-        Modes ltp and quote have no exchange time: with such a tick all bars are cut on arrival.
-        """
-        own = pl.col("instrument_token") == self.instrument_token
-        ticks = held.since(self._next).filter(own)
-        if self.on != "received_at" and ticks["exchange_timestamp"].null_count():
-            self.on = "received_at"
-            self._restart()
-            ticks = held.since(0).filter(own)
-        self._builder.update(ticks)
-        self._next = held.total
-        return self._builder.frame()
 
 
 class Chart(InstrumentView):
@@ -183,12 +129,12 @@ class Chart(InstrumentView):
         publisher: Publisher | None = None,
     ) -> None:
         (token,) = tokens_of(ticker, instrument)
-        self._every = _checked_interval(every)
+        self._every = checked_interval(every)
         self._live = LiveBars(token, every, ticker.hours)
         self._older: OlderCandles | None = None
         self._histories: dict[tuple[int, str], pl.DataFrame] = {}
         if isinstance(history, pl.DataFrame):
-            own = _checked_history(history).partition_by("instrument_token", as_dict=True)
+            own = checked_history(history).partition_by("instrument_token", as_dict=True)
             self._histories = {(key[0], every): frame for key, frame in own.items()}
         else:
             self._older = history or ticker._older_candles()  # noqa: SLF001 - as for `_now`
@@ -200,7 +146,7 @@ class Chart(InstrumentView):
         self._hits: dict[str, Any] = {}
         self._tick: object = None
         self._clock = ""
-        self._sent: Bars = _NO_BARS
+        self._sent: Bars = NO_BARS
         self._shown: LiveBars | None = None
         self._subscribed = True
         traits = {
@@ -217,7 +163,7 @@ class Chart(InstrumentView):
 
     @interval.setter
     def interval(self, every: str) -> None:
-        self._every = _checked_interval(every)
+        self._every = checked_interval(every)
         self._restart()
 
     @traitlets.observe("instrument_token")
@@ -258,14 +204,14 @@ class Chart(InstrumentView):
 
     def _release(self) -> None:
         """Drop the bars; the next view makes new ones."""
-        self._sent = _NO_BARS
+        self._sent = NO_BARS
         self._shown = self._tick = None
 
     def _snapshot(self, reading: Reading) -> Update:
         """Return every bar."""
         live, self._redraw = self._live, False
         bars = self._bars(live, reading)
-        numbers = _numbers(bars)
+        numbers = numbers_of(bars)
         self._sent, self._shown, self._clock = numbers, live, live.on
         self._tick = last_tick(reading, live.instrument_token)
         self._subscribed = is_subscribed(reading, live.instrument_token)
@@ -277,7 +223,7 @@ class Chart(InstrumentView):
             "offers": not self._subscribed,
             "every": live.every,
             "seconds": CHART_INTERVALS[live.every],
-            "precision": _precision(numbers),
+            "precision": precision_of(numbers),
             "tick": tick_size_of(self.ticker, live.instrument_token),
             "empty": _WAITING if self._subscribed else "",
             "remark": "" if live.on == "exchange_timestamp" else _ON_ARRIVAL,
@@ -304,8 +250,8 @@ class Chart(InstrumentView):
             news = {**self._new_hits(), **self._new_marks(reading)}
             return Update(news) if news else None
         bars = self._bars(live, reading)
-        numbers = _numbers(bars)
-        start = _first_change(self._sent, numbers)
+        numbers = numbers_of(bars)
+        start = first_change(self._sent, numbers)
         if start == 0 or not len(self._sent) or live.on != self._clock:
             return self._snapshot(reading)
         self._tick, self._sent = tick, numbers
@@ -374,7 +320,7 @@ class Chart(InstrumentView):
         COMMANDS.post(partial(self._channel.attempt, fetch))
 
     def _fetch_older(self, older: OlderCandles, key: tuple[int, str], before: dt.datetime) -> None:
-        found = _checked_history(older(*key, before)).filter(
+        found = checked_history(older(*key, before)).filter(
             pl.col("instrument_token") == key[0], pl.col("start") < before
         )
         if found.is_empty():
@@ -386,62 +332,6 @@ class Chart(InstrumentView):
         self._channel.refresh()
 
     def _bars(self, live: LiveBars, reading: Reading) -> pl.DataFrame:
-        """Return the latest bars, older ones first, those without a price left out."""
-        bars = live.read(reading.held).select(*_HISTORY.names(), "is_partial")
+        """Return the latest bars, older ones first."""
         older = self._histories.get((live.instrument_token, live.every))
-        if older is not None:
-            older = older.with_columns(is_partial=pl.lit(value=False))
-            bars = pl.concat([older, bars]).unique("start", keep="last").sort("start")
-        priced = pl.all_horizontal(pl.col(FIELDS[:-1]).is_finite())
-        return bars.tail(MAX_BARS).filter(priced)
-
-
-_HISTORY: Final = pl.Schema(
-    {
-        "instrument_token": pl.UInt32(),
-        "start": TIMESTAMP,
-        **dict.fromkeys(FIELDS[:-1], pl.Float64()),
-        "volume": pl.UInt64(),
-    }
-)
-_WAITING: Final = "Waiting for the first bar; the call auction (equity, 09:00 to 09:15) makes none"
-_ON_ARRIVAL: Final = "cut on arrival time: this mode carries no exchange time"
-_CHART_ZONE: Final = ZoneInfo(TIMESTAMP.time_zone or "UTC")
-_NO_BARS: Final[Bars] = np.empty((0, 1 + len(FIELDS)))
-
-
-def _numbers(bars: pl.DataFrame) -> Bars:
-    """Return time in seconds and `FIELDS` of each bar."""
-    seconds = pl.col("start").dt.epoch("us") / 1e6
-    fields = pl.col(FIELDS).cast(pl.Float64).fill_null(float("nan"))
-    return bars.select(seconds, fields).to_numpy(order="c")
-
-
-def _checked_interval(every: str) -> str:
-    seconds = parse_interval(every) / SECOND
-    for name, length in CHART_INTERVALS.items():
-        if length == seconds:
-            return name
-    raise ConfigError("every", every, f"one of {', '.join(CHART_INTERVALS)}")
-
-
-def _checked_history(history: pl.DataFrame) -> pl.DataFrame:
-    if missing := [name for name in _HISTORY if name not in history.columns]:
-        lacking = f"history has no column {', '.join(missing)}"
-        raise ConfigError("history", history.columns, message=lacking)
-    return history.select(_HISTORY.names()).cast(_HISTORY)
-
-
-def _first_change(old: Bars, new: Bars) -> int:
-    """Return the index of the first bar that differs; the view keeps those before it."""
-    both = min(len(old), len(new))
-    same = (old[:both] == new[:both]) | (np.isnan(old[:both]) & np.isnan(new[:both]))
-    different = np.flatnonzero(~same.all(axis=1))
-    first = int(different[0]) if len(different) else both
-    return 0 if len(new) < len(old) else first
-
-
-def _precision(bars: Bars) -> int:
-    """Return two decimals, or four where the prices have them (currency)."""
-    prices = bars[:, 1:5] * 100
-    return 2 if np.abs(prices - np.round(prices)).max(initial=0) < 1e-6 else 4  # noqa: PLR2004
+        return joined(live.read(reading.held), older)

@@ -13,7 +13,6 @@ import pytest
 import kitepolars as kp
 from kitepolars.errors import ConfigError
 from kitepolars.widgets import Chart
-from kitepolars.widgets.chart import _first_change, _precision
 from kitepolars.widgets.reading import Reading
 from kitepolars.widgets.threads import Publisher
 from patience import PATIENCE
@@ -147,26 +146,6 @@ def test_history_belongs_to_the_interval_it_was_given_for(ticker: kp.Ticker) -> 
     chart.interval = "5m"
     other = np.frombuffer(bytes(chart._snapshot(Reading(ticker)).buffers[0])).reshape(-1, 6)
     assert other[0, 0] > both[0, 0] + 1800
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "first"),
-    [
-        ([[1, 5]], [[1, 5]], 1),
-        ([[1, 5]], [[1, 6]], 0),
-        ([[1, 5], [2, 5]], [[1, 5], [2, 6], [3, 6]], 1),
-        ([[1, np.nan]], [[1, np.nan], [2, 1]], 1),
-        ([[1, 5], [2, 5]], [[2, 5]], 0),
-    ],
-)
-def test_the_first_change_is_found(old: Any, new: Any, first: int) -> None:
-    assert _first_change(np.array(old, float), np.array(new, float)) == first
-
-
-def test_decimals_follow_the_prices() -> None:
-    bar = np.array([[0, 1573.7, 1573.75, 1573.65, 1573.7, 1]])
-    assert _precision(bar) == 2
-    assert _precision(bar / 1000) == 4
 
 
 def test_a_chart_offers_to_subscribe_what_is_not_subscribed(
