@@ -7,7 +7,6 @@ answers is in `TickerAnswers`, which changes nothing; the methods here make it d
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 import polars as pl
 
-from kitepolars.errors import ConfigError, UnknownInstrument, check_whole_number
+from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.feed.account import Account
 from kitepolars.feed.limits import Limits
 from kitepolars.feed.reconnect import ReconnectPolicy
@@ -38,7 +37,7 @@ from kitepolars.ticker.older_candles import (
     has_history,
     historical_candles,
 )
-from kitepolars.ticker.recording import TickRecorder, recording_of
+from kitepolars.ticker.recording import Recordings, TickRecorder
 from kitepolars.ticker.runtime import Companion, Runtime
 from kitepolars.ticker.sources import (
     as_instruments,
@@ -48,7 +47,7 @@ from kitepolars.ticker.sources import (
     official_account,
 )
 from kitepolars.ticker.stats import Stats, TickHistory
-from kitepolars.ticker.waiting import wait, wait_async
+from kitepolars.ticker.waiting import condition, wait, wait_async
 from kitepolars.ticker.watched import WatchedAlerts
 from kitepolars.ticker.widgets import TickerWidgets
 from kitepolars.wire.control import KITE_URL
@@ -56,7 +55,6 @@ from kitepolars.wire.layouts import MODES, Mode
 
 if TYPE_CHECKING:
     from kitepolars.analytics.bars import OlderCandles
-    from kitepolars.days.recorded import GrowingTable
     from kitepolars.days.scan import Moment
     from kitepolars.days.storage import StorageOptions
 
@@ -195,9 +193,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         self._callbacks = Callbacks(runtime)
         self._alerts = WatchedAlerts(runtime, self._callbacks)
         self._default_mode = default_mode
-        self._recorders: dict[Path, TickRecorder] = {}
-        runtime.recording = partial(recording_of, runtime.source, self._recorders)
-        self._scans: dict[tuple[Path, str], GrowingTable] = {}
+        self._recordings = Recordings(runtime)
         return self
 
     @classmethod
@@ -480,13 +476,7 @@ class Ticker(TickerAlerts, TickerWidgets):
         JournalError
             When another process records there, or it cannot be written.
         """
-        place = Path(folder)
-        recorder = self._recorders.get(place)
-        if recorder is None or not recorder.is_recording:
-            recorder = self._recorders[place] = TickRecorder(
-                self._runtime, place, self._instruments
-            )
-        return recorder
+        return self._recordings.record(Path(folder), self._instruments)
 
     def scan(
         self,
@@ -540,52 +530,18 @@ class Ticker(TickerAlerts, TickerWidgets):
         >>> ticks["symbol"].unique().to_list()
         ['NSE:INFY']
         """
-        recorded = self._growing(self._recorded_in(), self._published_to(table), storage_options)
+        recorded = self._recordings.in_table(table, storage_options)
         return recorded.scan(start=start, end=end, instruments=instruments)
-
-    def _growing(
-        self, folder: Path, table: str, storage_options: StorageOptions | None = None
-    ) -> GrowingTable:
-        from kitepolars.days.recorded import GrowingTable  # noqa: PLC0415 - loaded on use
-
-        if (folder, table) not in self._scans:
-            self._scans[folder, table] = GrowingTable(folder, table, storage_options)
-        return self._scans[folder, table]
 
     def _older_candles(self) -> OlderCandles | None:
         """Return what has candles before the ticker's own, or None if nothing has; for views."""
+        published = self._recordings.published()
         known: list[OlderCandles] = []
-        recording = self._runtime.recording()
-        if recording is not None and recording.table is not None:
-            recorded = self._growing(recording.journal, recording.table)
-            known.append(candles_of_days(recorded.scan, recorded.days, hours=self.hours))
+        if published is not None:
+            known.append(candles_of_days(published.scan, published.days, hours=self.hours))
         if self._history_account is not None:
             known.append(historical_candles(self._history_account))
         return first_found(known)
-
-    def _published_to(self, table: str | PathLike[str] | None) -> str:
-        """Return a table, by default the one that the recorder publishes to."""
-        if table is not None:
-            return os.fspath(table)
-        recording = self._runtime.recording()
-        if recording is None or recording.table is None:
-            where = "name the table: the recorder of this ticker publishes to none"
-            raise ConfigError("table", None, message=where)
-        return recording.table
-
-    def _recorded_in(self) -> Path:
-        """Return the folder of the ticker's recording, with all that it has received in it."""
-        recording = self._runtime.recording()
-        if recording is not None:
-            for recorder in self._recorders.values():
-                if recorder.is_recording:
-                    recorder.flush()
-            return recording.journal
-        raise ConfigError(
-            "recorder",
-            None,
-            "the folder of a recording: Ticker(..., recorder=FOLDER) or ticker.record(FOLDER)",
-        )
 
     # -- waiting, streams, callbacks ----------------------------------------------------------
 
@@ -661,21 +617,8 @@ class Ticker(TickerAlerts, TickerWidgets):
     def _condition(
         self, rows: int | None, until: Callable[[Self], object] | None, timeout: float | None
     ) -> Callable[[], bool]:
-        if rows is not None:
-            check_whole_number("rows", rows, 0)
-        if rows is None and until is None:
-            if timeout is None:
-                raise ConfigError("timeout", timeout, message="wait() needs rows, until or timeout")
-            return lambda: False
-
-        if rows is not None and rows < 1:
-            raise ConfigError("rows", rows, "1 or more")
-
-        def holds() -> bool:
-            enough = rows is None or self._runtime.store.held.height >= rows
-            return enough and (until is None or bool(until(self)))
-
-        return holds
+        """Return whether a wait is over, as a function."""
+        return condition(self, self._runtime.store, rows, until, timeout)
 
     async def stream(
         self, instruments: SomeInstruments | None = None, *, connection: int | None = None

@@ -1,19 +1,23 @@
-"""Recording what a running ticker receives, in its own process. Any thread."""
+"""Where what a running ticker receives is recorded: here, or by a recorder. Any thread."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from kitepolars.errors import ConfigError
 from kitepolars.instruments import Instruments
 from kitepolars.journal.writer import JournalWriter, WriterStats
 from kitepolars.recordings.following import FollowSource
-from kitepolars.source import Listing, Source, Stopped
+from kitepolars.source import Listing, Stopped
 
 if TYPE_CHECKING:
+    from kitepolars.days.recorded import GrowingTable
+    from kitepolars.days.storage import StorageOptions
     from kitepolars.ticker.runtime import Runtime
 
 FLUSH_TIMEOUT: Final = 2.0
@@ -36,15 +40,6 @@ class RecordedIn(NamedTuple):
     journal: Path
     table: str | None = None
     until: int | None = None
-
-
-def recording_of(source: Source, recorders: Mapping[Path, TickRecorder]) -> RecordedIn | None:
-    """Return where what a source delivers is recorded now, if it is. Any thread."""
-    if isinstance(source, FollowSource):
-        said = source.published or {}
-        return RecordedIn(source.folder, said.get("table"), said.get("until"))
-    running = (one for one in tuple(recorders.values()) if one.is_recording)
-    return next((RecordedIn(one.folder) for one in running), None)
 
 
 class _FlushedAtStop:
@@ -141,3 +136,74 @@ class TickRecorder:
     def flush(self) -> None:
         """Wait until what the ticker has received is on the disk, or `FLUSH_TIMEOUT` is over."""
         self._writer.flush(FLUSH_TIMEOUT)
+
+
+class Recordings:
+    """Where what a ticker receives is recorded: by recorders here, or by the one it follows.
+
+    Parameters
+    ----------
+    runtime
+        The ticker's parts, which learn from it where there is a recording.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._recorders: dict[Path, TickRecorder] = {}
+        self._tables: dict[tuple[Path, str], GrowingTable] = {}
+        runtime.recording = self.current
+
+    def current(self) -> RecordedIn | None:
+        """Return where what is received is recorded now, if it is. Any thread."""
+        source = self._runtime.source
+        if isinstance(source, FollowSource):
+            said = source.published or {}
+            return RecordedIn(source.folder, said.get("table"), said.get("until"))
+        running = (one for one in tuple(self._recorders.values()) if one.is_recording)
+        return next((RecordedIn(one.folder) for one in running), None)
+
+    def record(self, folder: Path, instruments: Instruments) -> TickRecorder:
+        """Record into a folder from now on; see `Ticker.record`."""
+        recorder = self._recorders.get(folder)
+        if recorder is None or not recorder.is_recording:
+            recorder = self._recorders[folder] = TickRecorder(self._runtime, folder, instruments)
+        return recorder
+
+    def published(self) -> GrowingTable | None:
+        """Return the recording as the table that its recorder publishes, if it does."""
+        recording = self.current()
+        if recording is None or recording.table is None:
+            return None
+        return self._growing(recording.journal, recording.table, None)
+
+    def in_table(
+        self, table: str | PathLike[str] | None, storage_options: StorageOptions | None
+    ) -> GrowingTable:
+        """Return a table, and what of the recording is not in it yet; see `Ticker.scan`.
+
+        Raises
+        ------
+        ConfigError
+            When nothing is recorded, or it is not known where it is published.
+        """
+        recording = self.current()
+        if recording is None:
+            recorded = "a folder: Ticker(..., recorder=FOLDER), or ticker.record(FOLDER)"
+            raise ConfigError("recorder", None, recorded)
+        name = recording.table if table is None else os.fspath(table)
+        if name is None:
+            where = "name the table: the recorder of this ticker publishes to none"
+            raise ConfigError("table", None, message=where)
+        for recorder in self._recorders.values():
+            if recorder.is_recording:
+                recorder.flush()
+        return self._growing(recording.journal, name, storage_options)
+
+    def _growing(
+        self, folder: Path, table: str, storage_options: StorageOptions | None
+    ) -> GrowingTable:
+        from kitepolars.days.recorded import GrowingTable  # noqa: PLC0415 - loaded on use
+
+        if (folder, table) not in self._tables:
+            self._tables[folder, table] = GrowingTable(folder, table, storage_options)
+        return self._tables[folder, table]

@@ -11,13 +11,45 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
+from kitepolars.errors import ConfigError, check_whole_number
+from kitepolars.frames.store import TickStore
 from kitepolars.listeners import Gone
 from kitepolars.ticker.runtime import Runtime
 
+T = TypeVar("T")
+
 POLL: Final = 0.05
 """Seconds between two looks at a condition while nothing arrives."""
+
+
+def condition(
+    ticker: T,
+    store: TickStore,
+    rows: int | None,
+    until: Callable[[T], object] | None,
+    timeout: float | None,
+) -> Callable[[], bool]:
+    """Return what `Ticker.wait` waits for, as a function.
+
+    Raises
+    ------
+    ConfigError
+        When there is nothing to wait for, or `rows` is not a positive whole number.
+    """
+    if rows is not None:
+        check_whole_number("rows", rows, 1)
+    if rows is None and until is None:
+        if timeout is None:
+            raise ConfigError("timeout", timeout, message="wait() needs rows, until or timeout")
+        return lambda: False
+
+    def holds() -> bool:
+        enough = rows is None or store.held.height >= rows
+        return enough and (until is None or bool(until(ticker)))
+
+    return holds
 
 
 def wait(runtime: Runtime, holds: Callable[[], bool], timeout: float | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
@@ -22,7 +22,7 @@ ROOT: Final = Path(__file__).parents[2]
 NAMESPACES: Final = (kp, kp.indicators, kitepolars.sim, kitepolars.relay, kitepolars.widgets)
 
 
-def classes() -> Iterator[type]:
+def classes() -> Iterator[type[Any]]:
     """Yield the classes of which a user gets an object."""
     for space in NAMESPACES:
         for name in space.__all__:
@@ -51,6 +51,7 @@ def described() -> set[object]:
 
 
 DESCRIBED: Final = described()
+CLASSES: Final[list[type]] = sorted(set(classes()), key=lambda cls: cls.__name__)
 
 
 def fields(cls: type) -> set[str]:
@@ -75,7 +76,7 @@ def undescribed(cls: type, names: Iterable[str]) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("cls", sorted(set(classes()), key=lambda cls: cls.__name__))
+@pytest.mark.parametrize("cls", CLASSES)
 def test_every_public_member_is_described(cls: type) -> None:
     assert undescribed(cls, (name for base in own(cls) for name in vars(base))) == []
 

@@ -16,6 +16,7 @@ from kitepolars.feed.account import Account
 from kitepolars.rest import history
 from kitepolars.sim import SimulatedKite
 from kitepolars.ticker.older_candles import first_found, historical_candles, recorded_candles
+from kitepolars.ticker.recording import RecordedIn
 from kitepolars.widgets import Chart
 from rest.conftest import fake_time, kite
 from rest.stand_in import Answer, FakeTime, KiteApi
@@ -141,19 +142,16 @@ def test_a_ticker_elsewhere_never_asks_kite(monkeypatch: pytest.MonkeyPatch) -> 
     assert kp.Ticker("key", "token")._older_candles() is None  # httpx is not installed
 
 
-def test_a_chart_of_a_recorded_ticker_goes_back_into_days(table: Path) -> None:
+def test_a_chart_of_a_recorded_ticker_goes_back_into_days(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ticker = kp.sample(speed=None)
+    recorded = RecordedIn(table.with_name("ticks"), str(table))
     with ticker:
         ticker.play(progress=False)
-        ticker._runtime.recording = lambda: older_candles_place(table)
+        monkeypatch.setattr(ticker._recordings, "current", lambda: recorded)
         chart = Chart(ticker, "NSE:INFY")
         assert chart._older is not None
         bars = chart._older(INFY, "1m", at(TUESDAY, 9, 15))
         assert bars["start"].to_list() == [at(MONDAY, 11, minute) for minute in range(4)]
         chart.close()
-
-
-def older_candles_place(table: Path) -> Any:
-    from kitepolars.ticker.recording import RecordedIn  # noqa: PLC0415
-
-    return RecordedIn(table.with_name("ticks"), str(table))

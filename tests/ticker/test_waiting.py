@@ -28,7 +28,7 @@ def test_wait_needs_a_condition_or_a_timeout(ticker: kp.Ticker) -> None:
 
 
 def test_wait_refuses_a_negative_number_of_rows(ticker: kp.Ticker) -> None:
-    with pytest.raises(kp.ConfigError, match="rows must be a whole number from 0"):
+    with pytest.raises(kp.ConfigError, match="rows must be a whole number from 1"):
         ticker.wait(rows=-5)
 
 

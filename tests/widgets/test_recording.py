@@ -91,7 +91,7 @@ def test_a_failing_widget_raises_instead_of_recording_nothing(
     ticker: kp.Ticker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Failing(LiveTable):
-        def snapshot(self, _reading: Any) -> Any:
+        def _snapshot(self, _reading: Any) -> Any:
             raise ValueError("on purpose")
 
     monkeypatch.setattr(recording, "FIRST_MESSAGE_TIMEOUT", 0.05)
