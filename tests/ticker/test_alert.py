@@ -54,12 +54,16 @@ def test_an_alert_that_is_moved_is_named_after_its_price(subscribed: kp.Ticker) 
     crossing = kp.crosses("last_price", 1e6)
     alert = subscribed.alert(crossing, instruments=INFY)
     named = subscribed.alert(crossing, name="ceiling")
+    above = subscribed.alert(pl.col("last_price") > 1e6, name="above 1,000,000")
     assert (alert.name, alert.level) == ("NSE:INFY last_price crosses 1000000", 1e6)
     alert.move(2_000_000)
     named.move(2e6)
+    above.move(1.05)
     assert (alert.name, alert.level) == ("NSE:INFY last_price crosses 2000000", 2e6)
-    assert (named.name, named.level, named.is_movable) == ("ceiling", 2e6, True)
-    assert {one.name for one in subscribed.active_alerts()} == {alert.name, "ceiling"}
+    assert (named.name, named.level) == ("ceiling", 2e6)
+    assert (above.name, above.level) == ("above 1.05", 1.05)
+    names = {one.name for one in subscribed.active_alerts()}
+    assert names == {alert.name, "ceiling", "above 1.05"}
 
 
 def test_an_alert_that_is_moved_fires_at_the_other_price_with_its_settings(
@@ -78,11 +82,10 @@ def test_an_alert_that_is_moved_fires_at_the_other_price_with_its_settings(
     assert not alert.is_set
 
 
-def test_only_a_crossing_of_a_price_can_be_moved(subscribed: kp.Ticker) -> None:
+def test_only_what_compares_a_price_can_be_moved(subscribed: kp.Ticker) -> None:
     alert = subscribed.alert(kp.crosses("last_price", 1e6))
     other = subscribed.alert(kp.change() > 900, name="no price")
-    above = subscribed.alert(pl.col("last_price") > 1e6, name="a price, but no crossing")
-    assert (above.level, above.is_movable, other.level) == (1e6, False, None)
-    for fixed, level in ((other, 1.0), (above, 1.0), (alert, float("nan"))):
+    assert other.level is None
+    for fixed, level in ((other, 1.0), (alert, float("nan"))):
         with pytest.raises(kp.ConfigError, match="level"):
             fixed.move(level)
