@@ -47,7 +47,7 @@ class DemoTicker(Ticker):
         ``ticker.exchange.abort()``.
     """
 
-    hours = "any"  # the simulated exchange trades whenever somebody looks
+    hours = "any"  # the simulated exchange trades at any hour
 
     def __init__(self, exchange: SimulatedKite) -> None:
         self.exchange = exchange

@@ -1,6 +1,6 @@
 """Callables that are called with something as it happens: the one mechanism for all of it.
 
-Owned by the loop thread. A listener belongs to somebody else: when it raises, that is logged with
+Owned by the loop thread. A listener is foreign code: when it raises, that is logged with
 its traceback, and neither the other listeners nor the feed notice. One that can never work again,
 such as a wake-up of an event loop that was closed, says so by raising `Gone` and is removed.
 """

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 class Secret:
-    """A text that shows itself to nobody who does not ask for it by name.
+    """A text that is shown only by `reveal`.
 
     Parameters
     ----------

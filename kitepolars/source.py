@@ -3,7 +3,7 @@
 A source delivers records; a sink takes them, on the loop thread, in the order in which they
 happened. The live feed is a source, and so are a recorder's journal that is being followed and a
 recorded day that is replayed. Whatever stands behind the sink (ticks, orders, gaps, events,
-counters) is made of records alone, so it is the same whichever source delivers them.
+counters) is made of records alone, so it is the same for every source.
 
 Times are microseconds since the Unix epoch, UTC. A record never changes.
 """

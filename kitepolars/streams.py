@@ -1,7 +1,7 @@
 """What leaves the feed for user code: cursors over ticks, queues, and a thread for each callback.
 
 The loop thread only rings a bell or appends to a bounded queue. User code runs
-on threads of its own (or in its own event loop), and takes what has come since
+on its own threads (or in its own event loop), and takes what has come since
 it last looked; one that is slow gets larger batches, then misses some and is
 told so, and never holds up the feed.
 """

@@ -315,7 +315,7 @@ def _column(name: str) -> _Step:
 
 
 def _literal(found: object, written: bytes) -> _Step:
-    """Return the step of a number, a truth or null without a dtype of its own."""
+    """Return the step of a number, a truth or null that has no dtype yet."""
     is_plain = found is None or isinstance(found, bool | int | float)
     is_nan = found != found  # noqa: PLR0124
     if not is_plain or is_nan or pl.lit(found).meta.serialize() != written:

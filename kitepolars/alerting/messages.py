@@ -1,4 +1,4 @@
-"""Where an alert can be sent: to a web address, or to the desktop. Called on a thread of its own.
+"""Where an alert can be sent: to a web address, or to the desktop. Each on its own thread.
 
 Only the standard library: its HTTP client keeps no log, so that an address, which often is a
 credential, is written nowhere.

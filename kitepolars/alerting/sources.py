@@ -97,7 +97,7 @@ class BarSource(LookedAt):
             self.clear()
         new = bars.slice(self._rows)
         is_finished = ~new["is_partial"].to_numpy()
-        # Rows up to the first that is forming need not be looked at again.
+        # Rows before the first that is still forming do not change any more.
         self._rows += new.height if is_finished.all() else int(is_finished.argmin())
         slots = self.index.slots(new["instrument_token"].to_numpy())
         starts = new["start"].to_numpy().view(np.int64)

@@ -51,7 +51,7 @@ def _quantity(side: str, level: int) -> pl.Expr:
 
 
 def _price(side: str, level: int = 0) -> pl.Expr:
-    """Return the price of a level; null where nobody stands."""
+    """Return the price of a level; null where it is empty."""
     price = pl.col(f"{side}_price").arr.get(level)
     return pl.when(_quantity(side, level) > 0).then(price)
 
@@ -142,7 +142,7 @@ def imbalance(levels: int = DEPTH_LEVELS) -> pl.Expr:
     Returns
     -------
     Expr
-        ``(bids − asks) / (bids + asks)``. 1 where only bids stand; null where nobody does,
+        ``(bids − asks) / (bids + asks)``. 1 where there are only bids; null without orders,
         or the tick has no book.
 
     Raises

@@ -110,7 +110,7 @@ class FormattedFrame:
 
 
 def flat(frame: Frame) -> Frame:
-    """Return a frame that CSV files and spreadsheets can hold: each level a column of its own.
+    """Return a frame that CSV files and spreadsheets can hold: a column for each level.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Those of candles are in `kitepolars.analytics.technical`.
 
-An indicator is a function that returns an expression of its own name, decorated with
+An indicator is a function that returns an expression named like itself, decorated with
 `indicator`: ``df.kite`` and its documentation follow from that, and a test fails until the guide
 shows it and `kitepolars` exports it.
 

@@ -141,7 +141,7 @@ def movers(frame: Frame, n: int = 10) -> Frame:
         frame = latest(frame)
         schema = schema_of(frame)
     moved = frame.select("instrument_token", column(schema, "symbol"), "last_price", "change")
-    moved = moved.filter(pl.col("last_price") != 0)  # not traded: a fall of 100 % to nobody
+    moved = moved.filter(pl.col("last_price") != 0)  # not traded: that is no fall of 100 %
     gainers = moved.filter(pl.col("change") > 0).sort(
         "change", "instrument_token", descending=[True, False]
     )

@@ -67,7 +67,7 @@ def _watch_input(stopping: threading.Event) -> None:
 
 
 def _say(**values: object) -> None:
-    with suppress(BrokenPipeError):  # the recorder was killed: nobody reads it
+    with suppress(BrokenPipeError):  # the recorder was killed: nothing reads it
         print(json.dumps(values), flush=True)  # noqa: T201 - the recorder reads it
 
 

@@ -44,7 +44,7 @@ def recorder_id(journal: Path) -> str:
     place = journal if journal.is_dir() else journal.parent
     if DAY_FOLDER.fullmatch(place.name):
         place = place.parent
-    elif journal.is_file():  # a segment by itself
+    elif journal.is_file():  # a single segment
         [segment] = segments(journal)
         return blake2b(repr(segment.header()).encode(), digest_size=6).hexdigest()
     path = place / SOURCE_NAME

@@ -254,7 +254,7 @@ class Table:
     def update(self, day: dt.date, change: Callable[[Manifest], Manifest]) -> Manifest:
         """Replace a day's manifest by what `change` makes of it; return that.
 
-        `change` is called again whenever somebody else has replaced the manifest meanwhile.
+        `change` is called again if another process has replaced the manifest meanwhile.
         """
         while True:
             before, version = self._read(day)

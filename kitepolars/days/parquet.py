@@ -117,11 +117,6 @@ def _leaf(name: str, dtype: pl.DataType) -> str:
     return f"{name}.list.element" if isinstance(dtype, pl.Array | pl.List) else name
 
 
-def conform(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """Return the columns of a schema, in its order and dtypes."""
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
-
-
 def ends(values: Sequence[int] | pl.Series) -> tuple[int, int]:
     """Return the least and the greatest."""
     series = pl.Series(values)

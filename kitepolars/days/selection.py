@@ -119,7 +119,7 @@ class TickSelection:
         if names is None:
             return self
         tokens = frozenset(names.filter(*conditions)["instrument_token"])
-        if len(tokens) > names.height // 2:  # a condition on so many would cost more than it saves
+        if len(tokens) > names.height // 2:  # such a condition costs more than it saves
             return self
         return replace(self, tokens=tokens if self.tokens is None else tokens & self.tokens)
 

@@ -1,7 +1,7 @@
 """Where a table's files are: a local folder, or a bucket. Any thread.
 
 Both offer the two operations that a table without a service needs: a file appears as a whole or
-not at all, and a small file is replaced only if nobody else has replaced it meanwhile.
+not at all, and a small file is replaced only if no other process has replaced it meanwhile.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ def _without_time_order(manifest: Manifest) -> Manifest:
 
 
 def _sweep(table: Table, day: dt.date, grace: float) -> Tidied:
-    """Delete the files of a day that nobody can need any more."""
+    """Delete the files of a day that no reader can need any more."""
     listed = list(table.storage.listed(day.isoformat()))  # first: what is named later is newer
     now = dt.datetime.now(dt.UTC).timestamp()
 

@@ -299,7 +299,7 @@ class Connection(ClientConnection):
             self._watch = self.loop.call_at(silent_at, self._check, silent_at)
             return
         self._failure = Failure(f"silent for {now - self._alive_at:.1f} s")
-        self.transport.abort()  # not a close: there may be nobody to answer it
+        self.transport.abort()  # not a close: the peer may never answer it
 
     def _closing(self) -> Failure:
         code = f"code {self.close_code}"

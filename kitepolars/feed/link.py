@@ -312,7 +312,7 @@ class Link:
             self._owner.changed(self)
 
     def _crashed(self, task: asyncio.Task[None]) -> None:
-        """Report a defect that ended the task, which ends by itself only when it gives up."""
+        """Report a defect that ended the task, which otherwise ends only when it gives up."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failure = Failure(f"defect: {type(error).__name__}")
             self._enter(ConnectionState.FAILED)

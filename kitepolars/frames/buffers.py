@@ -79,7 +79,7 @@ _OPTIONAL: Final = {
 _GROUP: Final = {
     column: column if column in TIME_FIELDS else f"{filled}" for column, filled in _OPTIONAL.items()
 }
-"""Column → its bitmap. Columns that are null together share one; a time may be null by itself."""
+"""Column → its bitmap. Columns that are null together share one; each time has its own."""
 
 _GROUP_FILLED: Final = {group: _OPTIONAL[column] for column, group in _GROUP.items()}
 

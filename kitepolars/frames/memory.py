@@ -1,6 +1,6 @@
 """The memory of columns: arrays in slabs that are reused, and bitmaps as Arrow has them.
 
-Written by one thread, read by any. A thread of its own prepares new memory, also when filling it
+Written by one thread, read by any. Another thread prepares new memory, also when filling it
 has begun.
 """
 

@@ -91,7 +91,7 @@ class Compressor:
             self._thread.join()
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own
+        if sys.platform == "linux":  # where each thread has its own priority
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         while (path := self._paths.get()) is not None:
             try:
@@ -202,7 +202,7 @@ def _read_table(file: BinaryIO) -> list[_CompressedPart] | None:
 def read_frames(path: Path, *, threads: int = 0) -> Generator[bytes | Damage]:
     """Yield the decompressed content of a segment, several frames at a time.
 
-    A frame that is damaged is yielded by itself, as its size.
+    A damaged frame is yielded alone, as its size.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ TABLES_AHEAD: Final = 8
 """Blocks of 2 MiB that `SegmentFile.tables_ahead` checks before they are needed."""
 
 DECOMPRESSORS: Final = 2
-"""Threads that decompress a segment ahead: one keeps up with decoding on a core of its own."""
+"""Threads that decompress a segment ahead: one keeps up with decoding on another core."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

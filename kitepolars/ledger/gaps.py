@@ -75,7 +75,7 @@ class _Open:
         )
 
     def forget(self, tokens: Iterable[int], at: int) -> None:
-        """Take note that nobody wants instruments any more."""
+        """Take note that instruments were unsubscribed."""
         self.waiting.difference_update(tokens)
         ended_at = at if not self.waiting and self.gap.ended_at is None else self.gap.ended_at
         self.gap = replace(self.gap, waiting=len(self.waiting), ended_at=ended_at)
@@ -228,7 +228,7 @@ class Gaps:
         self._close()
 
     def _close(self) -> None:
-        """Keep what nobody waits for any more, as it is."""
+        """Keep as they are the gaps that no instrument waits in any more."""
         done = [
             entry for entry in self._open if not entry.waiting and entry.gap.ended_at is not None
         ]

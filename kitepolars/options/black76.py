@@ -148,7 +148,7 @@ def implied_volatility(
     """
     contract = _Contract(kind, forward, strike, years, rate)
     with np.errstate(all="ignore"):
-        # By put-call parity, call and put share the time value of whichever is out of the
+        # By put-call parity, call and put share the time value of the one that is out of the
         # money, and only the time value depends on volatility.
         time_value = (_array(price) / contract.discount - contract.intrinsic) / contract.scale
         moneyness, time_value = np.broadcast_arrays(-np.abs(contract.moneyness), time_value)

@@ -1,4 +1,4 @@
-"""Starting a recorder in a process of its own, and finding one that runs. Any thread."""
+"""Starting a recorder in a separate process, and finding one that runs. Any thread."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Broadcast:
         self._flushing: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
-        """Send nothing more by itself."""
+        """Send nothing more, unless `flush` is called."""
         if self._flushing is not None:
             self._flushing.cancel()
 

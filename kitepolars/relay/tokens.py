@@ -1,6 +1,6 @@
 """A relay's own access tokens: who may connect, and who gets order updates. Any thread.
 
-The file has digests only, so that nobody who reads it can connect. It is looked at again whenever
+The file has digests only, so that reading it is not enough to connect. It is read again whenever
 it has changed: a token that is added or revoked counts at once.
 """
 

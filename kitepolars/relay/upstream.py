@@ -1,6 +1,6 @@
 """What a relay has its source subscribe: the highest mode that anybody wants. Loop thread.
 
-The source has subscriptions of its own, such as those that a recorder was started with. Clients
+The source has its own subscriptions, such as those that a recorder was started with. Clients
 may add to them and never take away from them.
 """
 

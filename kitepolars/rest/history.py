@@ -91,7 +91,7 @@ def historical(
 ) -> pl.DataFrame:
     """Return historical candles, in the schema of ``ticker.candles()``. Needs the extra ``http``.
 
-    A long time is asked for in as many requests as Kite's limits make necessary,
+    A long period is split into as many requests as Kite's limits require,
     three a second, with a progress bar if there is more than one. While Kite is busy
     (429) or out of order it is asked again, up to five times.
 

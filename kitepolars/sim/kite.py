@@ -1,6 +1,6 @@
 """The simulated Kite, controlled from Python.
 
-`SimulatedKite` is called from any thread; the server runs on a loop thread of its own.
+`SimulatedKite` is called from any thread; the server runs on its own loop thread.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Alert:
         return self.error is None and self._alerts.is_set(self._watched)
 
     def snooze(self, time: str | float | dt.timedelta | None) -> None:
-        """Do not fire for a while. What becomes true meanwhile is not made up for.
+        """Do not fire for a while. What becomes true meanwhile never fires.
 
         Parameters
         ----------

@@ -58,7 +58,7 @@ class TickerAlerts(TickerAnswers):
         """Watch a condition: on new ticks, on finished candles, or on an option chain.
 
         It fires for an instrument when the condition becomes true, and again after it was false.
-        All conditions are evaluated together, on a thread of their own that each flush wakes, so
+        All conditions are evaluated together, on a separate thread that each flush wakes, so
         neither the feed nor the calling cell waits; `kitepolars.alerts` says when the same alert
         would have fired in a frame. On a replay it fires at the same ticks each time.
 
@@ -94,7 +94,7 @@ class TickerAlerts(TickerAnswers):
         expiry
             With `chain`, a date or YYYY-MM-DD; the nearest by default.
         notify
-            Called with each `FiredAlert` on a thread of its own, such as
+            Called with each `FiredAlert` on its own thread, such as
             `kitepolars.Webhook`. `on_alert` is for all alerts.
 
         Returns
@@ -186,7 +186,7 @@ class TickerAlerts(TickerAnswers):
         return self._alerts.newest(most)
 
     def on_alert(self, function: F) -> F:
-        """Call a function each time that an alert fires, on a thread of its own.
+        """Call a function each time that an alert fires, on its own thread.
 
         Parameters
         ----------

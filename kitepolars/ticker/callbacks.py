@@ -1,4 +1,4 @@
-"""Streams and callbacks: user code runs in threads or loops of its own.
+"""Streams and callbacks: user code runs in separate threads or event loops.
 
 What is on the loop thread here appends to a bounded queue or wakes a reader.
 """
@@ -27,7 +27,7 @@ Listen = Callable[[Callable[[Any], object]], Callable[[], None]]
 
 
 class _Wake:
-    """The input of a callback that looks by itself at what is new."""
+    """The input of a callback that reads the new ticks itself."""
 
     def take(self) -> tuple[Sequence[None], int]:
         """Return one item: it was woken."""
@@ -184,7 +184,7 @@ class _Bell:
         """Wake the stream. Any thread."""
         try:
             self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError as error:  # its loop is closed: nobody will read on
+        except RuntimeError as error:  # its loop is closed: there is no reader any more
             raise Gone from error
 
     async def rung(self) -> None:

@@ -1,7 +1,7 @@
 """Memory that ticks fill: when it will be full at the present rate, and what there is. Loop thread.
 
 The planning is pure and takes its clock and its memory from outside. What is free is what the
-machine has, or what its control group leaves (a container, a systemd unit), whichever is less.
+machine has, or what its control group leaves (a container, a systemd unit), the smaller of both.
 """
 
 from __future__ import annotations

@@ -278,7 +278,7 @@ class Runtime:
         """Stop older runtimes of this process with which this one would exceed what Kite allows.
 
         A notebook's cell that is run again makes a new ticker while the old one still holds the
-        connections, and the new one would be refused with 429 for a reason that nobody sees.
+        connections, and the new one would be refused with 429 and nothing would tell the user why.
         """
         with _registry_lock:
             others = [

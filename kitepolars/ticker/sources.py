@@ -1,4 +1,4 @@
-"""Where a ticker's records come from: connections of its own, or a recorder's journal.
+"""Where a ticker's records come from: its own connections, or a recorder's journal.
 
 Nothing here starts or sends anything; wrong settings are refused.
 """

@@ -265,7 +265,7 @@ class Channel:
             return bool(self._views)
 
     def is_due(self, now: float) -> bool:
-        """Return whether something is asked for, or enough time has passed since the last one."""
+        """Return whether a message is wanted now, or enough time has passed since the last one."""
         asked = self._wants_snapshot or self._is_urgent
         return asked or now - self._sent_at >= EARLY * self._every
 

@@ -55,7 +55,7 @@ _ON_ARRIVAL: Final = "cut on arrival time: this mode carries no exchange time"
 _CHART_ZONE: Final = ZoneInfo(TIMESTAMP.time_zone or "UTC")
 
 MARKS_EVERY: Final = 1.0
-"""Seconds after which levels, orders and gaps are looked at again."""
+"""Seconds between two readings of levels, orders and gaps."""
 
 
 class Chart(InstrumentView):

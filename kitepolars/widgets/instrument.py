@@ -65,7 +65,7 @@ class InstrumentView(LiveWidget):
         traits = {**traits, "instrument_token": token}
         super().__init__(ticker, publisher=publisher, traits=traits)
         for other in _views_of(ticker):
-            # The last one made follows. Adding traits has given each widget a class of its own.
+            # The last one made follows. Adding traits has given each widget its own class.
             if type(other).__name__ == type(self).__name__:
                 other.follows = False
         with _views_lock:
@@ -87,7 +87,7 @@ class InstrumentView(LiveWidget):
         COMMANDS.post(partial(self._channel.attempt, ask))
 
     def close(self) -> None:
-        """Close the widget for good."""
+        """Close the widget and its views."""
         with _views_lock:
             _views.discard(self)
         super().close()

@@ -34,7 +34,7 @@ class StudyKind:
     defaults
         The parameters that it is drawn with if none are given.
     own_pane
-        Whether it has a pane of its own below the prices.
+        Whether it has its own pane below the prices.
     """
 
     label: str

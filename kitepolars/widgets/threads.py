@@ -20,7 +20,7 @@ UI_THREAD: Final = "kitepolars-ui"
 COMMAND_THREAD: Final = "kitepolars-commands"
 
 TICK: Final = 0.25
-"""Seconds between two refreshes: nobody reads more than four a second."""
+"""Seconds between two refreshes: more than four a second cannot be read."""
 REST_FACTOR: Final = 4
 """The UI thread sleeps at least this many times as long as it computed: 20% of a core at most."""
 IDLE_TIMEOUT: Final = 5.0

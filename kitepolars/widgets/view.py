@@ -106,7 +106,7 @@ class LiveWidget(Recordable, anywidget.AnyWidget):
     # ----------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the widget for good, and its views."""
+        """Close the widget and its views."""
         if "_channel" in vars(self):  # the constructor may have failed before
             self._channel.close()
         super().close()
@@ -137,7 +137,7 @@ class Composite(Recordable, ipywidgets.VBox):  # type: ignore[misc]
         return marimo.vstack([*shown, marimo.md(WITHOUT_BUTTONS)])
 
     def close(self) -> None:
-        """Close the widget and all its parts for good."""
+        """Close the widget and all its parts."""
         for part in tuple(self._parts()):
             if part is not self:
                 part.close()

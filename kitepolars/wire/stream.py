@@ -2,7 +2,7 @@
 
 Kite's stream is made almost entirely of frames of one kind: final, binary, unmasked and
 uncompressed. The compiled loops find those in what a read of the socket brought, and the messages
-in them are neither copied nor made into objects of their own. Every other frame (text, control,
+in them are neither copied nor made into objects. Every other frame (text, control,
 fragments, whatever is invalid) belongs to the protocol machine of the WebSocket library, which
 alone decides what is an error. Source: RFC 6455, section 5.2.
 """

@@ -1,7 +1,7 @@
 """Technical indicators of candles: ``kp.indicators``. Pure functions; any thread.
 
 Each is a function that returns an expression. A frame has the bars of many instruments, in the
-order of time, as `kitepolars.candles` returns them; an indicator keeps them apart by itself. Where
+order of time, as `kitepolars.candles` returns them; an indicator keeps them apart. Where
 TA-Lib has an indicator, values and warm-up are the same.
 """
 
