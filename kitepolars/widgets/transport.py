@@ -123,6 +123,8 @@ class Transport(LiveWidget):
     def _snapshot(self, reading: Reading) -> Update:
         """Return everything; it is small."""
         replay = self._replay
+        is_over = replay.is_over  # first: a seek meanwhile must not show an old position as played
+        is_playing = replay.is_running and not replay.is_paused and not is_over
         position = replay.position
         self._note_gaps(reading)
         self._sent = {
@@ -131,8 +133,8 @@ class Transport(LiveWidget):
             "end": _milliseconds(position.end),
             "speed": replay.speed,
             "speeds": SPEEDS,
-            "playing": replay.is_running and not replay.is_paused and not replay.is_over,
-            "over": replay.is_over,
+            "playing": is_playing,
+            "over": is_over,
             "gaps": sorted(self._gaps)[-MOST_GAPS:],
         }
         return Update(self._sent, whole=True)
