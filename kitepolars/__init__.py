@@ -54,7 +54,7 @@ from kitepolars.wire.layouts import Mode
 if TYPE_CHECKING:
     from kitepolars.alerting.conditions import Crossing, crosses
     from kitepolars.alerting.messages import Desktop, Webhook
-    from kitepolars.alerting.rows import ALERTS
+    from kitepolars.alerting.rows import ALERTS, FiredAlert
     from kitepolars.alerting.rules import alerts
     from kitepolars.cluster.mapping import map_days
     from kitepolars.days.publish import publish
@@ -77,7 +77,6 @@ if TYPE_CHECKING:
     from kitepolars.ticker import Stats, Ticker, TickHistory
     from kitepolars.ticker.alert import Alert
     from kitepolars.ticker.older_candles import historical_candles, recorded_candles
-    from kitepolars.ticker.watched import FiredAlert
     from kitepolars.wire.views import PacketRun, packets
 
 __all__ = [
@@ -165,7 +164,7 @@ _LOADED_LATE: Final = {
     "DemoTicker": "kitepolars.demonstration",
     "Desktop": "kitepolars.alerting.messages",
     "Event": "kitepolars.source",
-    "FiredAlert": "kitepolars.ticker.watched",
+    "FiredAlert": "kitepolars.alerting.rows",
     "Flush": "kitepolars.pipeline",
     "Gap": "kitepolars.ledger.gaps",
     "Instruments": "kitepolars.instruments",

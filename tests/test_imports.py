@@ -108,7 +108,7 @@ PARTS: Final = {
     ),
     "sim": part("errors calendar loop options server wire", "numpy websockets", asyncio=True),
     "widgets": part(
-        "errors calendar wire frames source feed health analytics alerting options",
+        "errors calendar wire frames source feed health instruments analytics alerting options",
         "IPython anywidget ipywidgets marimo numpy polars traitlets",
         asyncio=True,
     ),

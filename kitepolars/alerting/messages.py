@@ -11,11 +11,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from kitepolars.alerting.rows import FiredAlert
 from kitepolars.errors import ConfigError
 from kitepolars.secret import Secret, as_secret
 
@@ -23,42 +24,13 @@ _ANSWER_TIMEOUT: Final = 10.0
 """Seconds that a server may take to answer."""
 
 
-class Fired(Protocol):
-    """An alert that fired: what messages and widgets need of it."""
-
-    @property
-    def name(self) -> str:
-        """The alert's name."""
-        ...
-
-    @property
-    def instrument_token(self) -> int | None:
-        """The instrument; None for a strike of a chain."""
-        ...
-
-    @property
-    def symbol(self) -> str | None:
-        """The instrument's name."""
-        ...
-
-    @property
-    def price(self) -> float | None:
-        """Its last price."""
-        ...
-
-    @property
-    def fired_at(self) -> Any:
-        """When it fired: a datetime."""
-        ...
-
-
-def text_of(fired: Fired) -> str:
+def text_of(fired: FiredAlert) -> str:
     """Return what a message says.
 
     Examples
     --------
     >>> import datetime as dt
-    >>> from kitepolars.ticker.watched import FiredAlert
+    >>> from kitepolars.alerting.rows import FiredAlert
     >>> text_of(FiredAlert(dt.datetime(2026, 11, 20, 9, 31, 5), "breakout", 1, "NSE:INFY", 1500.5))
     'breakout: NSE:INFY 1,500.50 at 09:31:05'
     """
@@ -115,7 +87,7 @@ class Webhook:
         self._field = field
         self._extra = dict(extra or {})
 
-    def __call__(self, fired: Fired) -> None:
+    def __call__(self, fired: FiredAlert) -> None:
         """Send an alert.
 
         Parameters
@@ -184,7 +156,7 @@ class Desktop:
     def __init__(self) -> None:
         self._command = _desktop_command()
 
-    def __call__(self, fired: Fired) -> None:
+    def __call__(self, fired: FiredAlert) -> None:
         """Show an alert.
 
         Parameters

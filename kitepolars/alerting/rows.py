@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,44 @@ ALERTS: Final = pl.Schema(
     }
 )
 """The columns of `alerts`: one row for each time that an alert fired."""
+
+
+class FiredAlert(NamedTuple):
+    """An alert that fired: a row of `Ticker.alerts`.
+
+    Parameters
+    ----------
+    fired_at
+        The arrival of the tick, or the end of the candle; in Indian time.
+    name
+        The alert's name.
+    instrument_token, symbol
+        The instrument; of an option chain the symbol is the contract's underlying and strike.
+    price
+        Its last price, or the candle's close.
+    """
+
+    fired_at: dt.datetime
+    name: str
+    instrument_token: int | None
+    symbol: str | None
+    price: float | None
+
+
+class FiredAlerts(NamedTuple):
+    """The last of what fired.
+
+    Parameters
+    ----------
+    number
+        How many fired so far; going back in a replay does not make it less.
+    rows
+        The last ones, the oldest first.
+    """
+
+    number: int
+    rows: list[FiredAlert]
+
 
 _FIRED_PRICES: Final = ("last_price", "close", "forward")
 """The price of a tick, of a candle, and of a strike of a chain."""
@@ -147,13 +186,7 @@ class RowsToCheck:
 
 
 class TicksInPlace:
-    """The columns of ticks of a buffer, each read once.
-
-    Parameters
-    ----------
-    rows
-        The ticks.
-    """
+    """The columns of ticks of a buffer, each read once."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

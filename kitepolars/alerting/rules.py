@@ -156,13 +156,7 @@ def duration(field: str, value: str | float | dt.timedelta | None) -> int:
 
 
 class Watch:
-    """A rule, and what it remembers of each slot.
-
-    Parameters
-    ----------
-    rule
-        The rule.
-    """
+    """A rule, and what it remembers of each slot."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule

@@ -113,15 +113,7 @@ class BarSource(LookedAt):
 
 
 class ChainSource(LookedAt):
-    """The strikes of an option chain.
-
-    Parameters
-    ----------
-    chain
-        Returns the chain.
-    underlying
-        Its underlying.
-    """
+    """The strikes of an option chain."""
 
     def __init__(self, chain: Callable[[], pl.DataFrame], underlying: str) -> None:
         super().__init__(None)

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import polars as pl
 
 from kitepolars.alerting.conditions import Condition
+from kitepolars.alerting.rows import FiredAlert, FiredAlerts
 from kitepolars.alerting.rules import Rule
 from kitepolars.alerting.sources import BarSource, ChainSource, TickSource
 from kitepolars.analytics import Clock
@@ -21,7 +22,7 @@ from kitepolars.source import LiveSource
 from kitepolars.ticker.alert import Alert
 from kitepolars.ticker.answers import TickerAnswers
 from kitepolars.ticker.callbacks import Callbacks
-from kitepolars.ticker.watched import FiredAlert, FiredAlerts, WatchedAlerts
+from kitepolars.ticker.watched import WatchedAlerts
 
 _NAMED: Final = 3
 """Instruments that the default name of an alert begins with."""

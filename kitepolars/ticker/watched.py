@@ -11,13 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kitepolars.alerting.rows import ALERTS, RowsToCheck
+from kitepolars.alerting.rows import ALERTS, FiredAlert, FiredAlerts, RowsToCheck
 from kitepolars.alerting.rules import Rule, Watch, evaluate
 from kitepolars.alerting.sources import BarSource, LookedAt, TickSource
 from kitepolars.calendar import SECOND
@@ -29,43 +29,6 @@ from kitepolars.ticker.runtime import Runtime
 
 ALERTS_KEPT: Final = 100_000
 """Alerts that fired and are kept; older ones are dropped."""
-
-
-class FiredAlert(NamedTuple):
-    """An alert that fired: a row of `Ticker.alerts`.
-
-    Parameters
-    ----------
-    fired_at
-        The arrival of the tick, or the end of the candle; in Indian time.
-    name
-        The alert's name.
-    instrument_token, symbol
-        The instrument; of an option chain the symbol is the contract's underlying and strike.
-    price
-        Its last price, or the candle's close.
-    """
-
-    fired_at: dt.datetime
-    name: str
-    instrument_token: int | None
-    symbol: str | None
-    price: float | None
-
-
-class FiredAlerts(NamedTuple):
-    """The last of what fired.
-
-    Parameters
-    ----------
-    number
-        How many fired so far; going back in a replay does not make it less.
-    rows
-        The last ones, the oldest first.
-    """
-
-    number: int
-    rows: list[FiredAlert]
 
 
 @dataclass(eq=False)

@@ -12,8 +12,8 @@ from kitepolars.analytics import CandleBuilder, Clock, Hours
 from kitepolars.analytics.bars import parse_interval
 from kitepolars.calendar import SECOND
 from kitepolars.errors import ConfigError
+from kitepolars.frames.held import Held
 from kitepolars.frames.schema import TIMESTAMP
-from kitepolars.widgets.reading import HeldTicks
 
 CHART_INTERVALS: Final = {
     "1s": 1,
@@ -77,7 +77,7 @@ class LiveBars:
         self._builder = CandleBuilder(self.every, on=self.on, hours=self.hours)
         self._next = 0
 
-    def read(self, held: HeldTicks) -> pl.DataFrame:
+    def read(self, held: Held) -> pl.DataFrame:
         """Add the new ticks of those held, and return all bars with the columns of ``candles()``.
 
         Modes ltp and quote have no exchange time: with such a tick all bars are cut on arrival.

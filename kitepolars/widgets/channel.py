@@ -64,15 +64,7 @@ def error_text(error: BaseException) -> str:
 
 
 class Faults:
-    """Reports the faults of a widget in the ticker's events. Any thread.
-
-    Parameters
-    ----------
-    ticker
-        The ticker.
-    widget
-        The name of the widget.
-    """
+    """Reports the faults of a widget in the ticker's events. Any thread."""
 
     def __init__(self, ticker: WatchedTicker, widget: str) -> None:
         self._ticker = ticker

@@ -212,7 +212,7 @@ class Controls(Composite):
         unknown: list[str] = []
         for name, mode in entries.items():
             try:
-                known.update(dict.fromkeys(_tokens(self._ticker, name), mode))
+                known.update(dict.fromkeys(self._ticker.instruments.tokens([name]), mode))
             except UnknownInstrument as error:
                 unknown.append(str(error))
         for mode, tokens in watchlist.by_mode(known).items():
@@ -266,14 +266,6 @@ class Controls(Composite):
 
 class _PartlyUnknownError(KitePolarsError):
     """Some names of a list are unknown; the others are subscribed."""
-
-
-def _tokens(ticker: WatchedTicker, name: str | int) -> list[int]:
-    if ticker.instruments is None:
-        if isinstance(name, int):
-            return [name]
-        raise UnknownInstrument(name, hint="This ticker has no list of instruments; use tokens.")
-    return ticker.instruments.tokens([name])
 
 
 def _set(part: Any, **values: object) -> None:

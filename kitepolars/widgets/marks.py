@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from kitepolars.alerting.messages import Fired
-from kitepolars.widgets.reading import ActiveAlert, LastFired
+from kitepolars.alerting.rows import FiredAlert, FiredAlerts
+from kitepolars.widgets.reading import ActiveAlert
 
 DAY_LEVELS: Final = {"close": "Prev. close", "high": "High", "low": "Low"}
 """Columns of a tick that are drawn as levels, and what they are called."""
@@ -119,12 +119,12 @@ def alert_levels(
     ]
 
 
-def fired_rows(fired: LastFired) -> list[tuple[int, Fired]]:
+def fired_rows(fired: FiredAlerts) -> list[tuple[int, FiredAlert]]:
     """Return alerts that fired with their numbers, the oldest first."""
     return list(enumerate(fired.rows, fired.number - len(fired.rows)))
 
 
-def alerts_fired(fired: LastFired, instrument_token: int) -> list[dict[str, Any]]:
+def alerts_fired(fired: FiredAlerts, instrument_token: int) -> list[dict[str, Any]]:
     """Return when alerts fired for an instrument: number, time, price, name.
 
     Parameters

@@ -15,56 +15,16 @@ import numpy.typing as npt
 import polars as pl
 
 from kitepolars.alerting.conditions import Condition
-from kitepolars.alerting.messages import Fired
+from kitepolars.alerting.rows import FiredAlerts
 from kitepolars.analytics import Hours
 from kitepolars.analytics.bars import OlderCandles
+from kitepolars.frames.held import Held
 from kitepolars.frames.index import is_among
+from kitepolars.instruments import Instruments
 from kitepolars.options import ListedChain
 
 FIRED_SHOWN: Final = 200
 """Most alerts that fired and are shown: the last ones."""
-
-
-class InstrumentLookup(Protocol):
-    """The part of `kitepolars.Instruments` that the widgets use."""
-
-    @property
-    def frame(self) -> pl.DataFrame:
-        """All instruments, with the dump's columns."""
-        ...
-
-    def search(self, text: str, limit: int = ...) -> pl.DataFrame:
-        """Return the best matches first, with the dump's columns and ``symbol``."""
-        ...
-
-    def symbol(self, instrument_token: int) -> str | None:
-        """Return the name of a token, if it is known."""
-        ...
-
-    def labels(self, instrument_tokens: Any) -> pl.Series:
-        """Return the names of tokens as traders read them, null where unknown."""
-        ...
-
-    def tokens(self, instruments: Any) -> list[int]:
-        """Return the tokens of names such as ``"NSE:INFY"``, or of tokens."""
-        ...
-
-
-class HeldTicks(Protocol):
-    """The ticks held at one moment: the part of `kitepolars.frames.held.Held` used here."""
-
-    @property
-    def total(self) -> int:
-        """Number of the next tick."""
-        ...
-
-    def since(self, number: int) -> pl.DataFrame:
-        """Return the ticks from a number on."""
-        ...
-
-    def latest(self, tokens: npt.NDArray[np.uint32] | None = ...) -> pl.DataFrame:
-        """Return the last tick of each instrument, or of some, in any order."""
-        ...
 
 
 class ActiveAlert(Protocol):
@@ -123,20 +83,6 @@ class ActiveAlert(Protocol):
         ...
 
 
-class LastFired(Protocol):
-    """The last alerts that fired."""
-
-    @property
-    def number(self) -> int:
-        """How many fired so far."""
-        ...
-
-    @property
-    def rows(self) -> Sequence[Fired]:
-        """The last ones, the oldest first."""
-        ...
-
-
 class WatchedTicker(Protocol):
     """The part of `kitepolars.Ticker` that the widgets use. Every call is thread-safe."""
 
@@ -151,8 +97,8 @@ class WatchedTicker(Protocol):
         ...
 
     @property
-    def instruments(self) -> InstrumentLookup | None:
-        """The known instruments, if any were given."""
+    def instruments(self) -> Instruments:
+        """The instruments known by name."""
         ...
 
     @property
@@ -188,7 +134,7 @@ class WatchedTicker(Protocol):
         """Return the source's time."""
         ...
 
-    def _held(self) -> HeldTicks:
+    def _held(self) -> Held:
         """Return the ticks held now."""
         ...
 
@@ -219,7 +165,7 @@ class WatchedTicker(Protocol):
         """Return the alerts that are set."""
         ...
 
-    def _fired_alerts(self, most: int) -> LastFired:
+    def _fired_alerts(self, most: int) -> FiredAlerts:
         """Return the last of what fired."""
         ...
 
@@ -253,13 +199,7 @@ class WatchedTicker(Protocol):
 
 
 class Reading:
-    """A ticker at one refresh: each question is asked at most once, for all widgets.
-
-    Parameters
-    ----------
-    ticker
-        The ticker.
-    """
+    """A ticker at one refresh: each question is asked at most once, for all widgets."""
 
     def __init__(self, ticker: WatchedTicker) -> None:
         self.ticker = ticker
@@ -270,7 +210,7 @@ class Reading:
         return self.ticker._now().timestamp()  # noqa: SLF001 - as for `held`
 
     @cached_property
-    def held(self) -> HeldTicks:
+    def held(self) -> Held:
         """The ticks held."""
         return self.ticker._held()  # noqa: SLF001 - a ticker's own views are its friends
 
@@ -291,7 +231,7 @@ class Reading:
         return self.ticker.active_alerts()
 
     @cached_property
-    def fired(self) -> LastFired:
+    def fired(self) -> FiredAlerts:
         """The last `FIRED_SHOWN` alerts that fired."""
         return self.ticker._fired_alerts(FIRED_SHOWN)  # noqa: SLF001 - as for `held`
 
@@ -339,33 +279,24 @@ def tokens_of(ticker: WatchedTicker, instruments: Iterable[Any] | str | int) -> 
     UnknownInstrument
         If a name is unknown.
     """
-    several: Sequence[Any] = (
-        [instruments] if isinstance(instruments, str | int) else list(instruments)
-    )
-    if ticker.instruments is None:
-        return [int(instrument) for instrument in several]
+    several = [instruments] if isinstance(instruments, str | int) else list(instruments)
     return ticker.instruments.tokens(several)
 
 
 def symbol_of(ticker: WatchedTicker, instrument_token: int) -> str:
     """Return the symbol of a token, or its digits if it has none."""
-    known = ticker.instruments.symbol(instrument_token) if ticker.instruments is not None else None
-    return known if known is not None else str(instrument_token)
+    return ticker.instruments.symbol(instrument_token) or str(instrument_token)
 
 
 def labels_of(ticker: WatchedTicker, instrument_tokens: Sequence[int] | pl.Series) -> list[str]:
     """Return the names of tokens as traders read them, or their digits if they have none."""
     digits = pl.Series(instrument_tokens, dtype=pl.UInt32).cast(pl.String)
-    if ticker.instruments is None:
-        return digits.to_list()
     labels = ticker.instruments.labels(instrument_tokens)
     return pl.select(pl.coalesce(labels, digits)).to_series().to_list()
 
 
 def tick_size_of(ticker: WatchedTicker, instrument_token: int) -> float | None:
     """Return the tick size of an instrument in rupees; None if it has none, such as an index."""
-    if ticker.instruments is None:
-        return None
     own = pl.col("instrument_token") == instrument_token
     known = ticker.instruments.frame.filter(own, pl.col("tick_size") > 0)["tick_size"].to_list()
     return next(iter(known), None)

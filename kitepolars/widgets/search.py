@@ -81,7 +81,7 @@ class SearchBox(LiveWidget):
         return None if same else self._snapshot(reading)
 
     def _hint(self, query: str) -> str:
-        if self.ticker.instruments is None:
+        if not len(self.ticker.instruments):
             return _NO_INSTRUMENTS
         return _NO_HITS if query else _HINT
 
@@ -89,7 +89,7 @@ class SearchBox(LiveWidget):
 def find(ticker: WatchedTicker, query: str, limit: int = MAX_HITS) -> list[dict[str, Any]]:
     """Search a ticker's instruments; return token, symbol, label and description of each hit."""
     words = query.strip()[:MAX_QUERY]
-    if not words or ticker.instruments is None:
+    if not words:
         return []
     rows = ticker.instruments.search(words, limit)
     labels = labels_of(ticker, rows["instrument_token"])
