@@ -23,7 +23,6 @@ from kitepolars.feed.reconnect import Failure, FailureKind, ReconnectPolicy
 from kitepolars.source import (
     ConnectionChanged,
     ConnectionState,
-    Record,
     SnapshotsExpected,
     Source,
     Text,
@@ -68,6 +67,7 @@ class Links:
         pace: ReadPace,
     ) -> None:
         self._source = source
+        self.deliver = source.deliver  # what links receive goes there without a further call
         self._accounts = accounts
         self._policy = policy
         self._clock = clock
@@ -157,10 +157,6 @@ class Links:
         return self._accounts.unconnected()
 
     # -- what links report; see `kitepolars.feed.link.Owner` ----------------------------------
-
-    def deliver(self, record: Record) -> None:
-        """Deliver what a link received, or is about to send."""
-        self._source.deliver(record)
 
     def text(self, link: Link, received_at: int, text: str) -> None:
         """Deliver a text message, without any credential that it may hold, and what it entails."""
