@@ -18,7 +18,7 @@ from kitepolars.days.manifest import DAY_FOLDER
 from kitepolars.days.pieces import QUARTER
 from kitepolars.errors import TableError
 from kitepolars.journal.codec import KINDS, encode
-from kitepolars.journal.folder import FILE_MODE, sync_folder, trading_day
+from kitepolars.journal.folder import private, sync_folder, trading_day
 from kitepolars.journal.format import Scan
 from kitepolars.journal.segments import SegmentFile, segments
 from kitepolars.recordings.ticks import TickBatch, TickReader
@@ -52,7 +52,7 @@ def recorder_id(journal: Path) -> str:
         return path.read_text("ascii").strip()
     unfinished = path.with_name(f".{SOURCE_NAME}-{os.getpid()}")
     try:
-        with open(unfinished, "w", encoding="ascii", opener=_private) as file:
+        with open(unfinished, "w", encoding="ascii", opener=private) as file:
             file.write(uuid.uuid4().hex[:12])
             file.flush()
             os.fsync(file.fileno())
@@ -64,10 +64,6 @@ def recorder_id(journal: Path) -> str:
     finally:
         unfinished.unlink(missing_ok=True)
     return path.read_text("ascii").strip()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, FILE_MODE)
 
 
 def journal_days(journal: Path) -> list[tuple[date, list[SegmentFile]]]:

@@ -7,6 +7,7 @@ added to the ticker's events, but never raised into a cell.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 import time
@@ -55,6 +56,11 @@ class Update:
     content: Mapping[str, Any] = field(default_factory=dict)
     buffers: Sequence[bytes | memoryview] = ()
     whole: bool = False
+
+
+def milliseconds(moment: dt.datetime) -> float:
+    """Return a time as views get it: milliseconds since the Unix epoch."""
+    return moment.timestamp() * 1000
 
 
 def error_text(error: BaseException) -> str:

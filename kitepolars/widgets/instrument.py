@@ -18,6 +18,7 @@ import traitlets
 from kitepolars.widgets.reading import Reading, WatchedTicker, symbol_of, tokens_of
 from kitepolars.widgets.threads import COMMANDS, Publisher
 from kitepolars.widgets.view import LiveWidget
+from kitepolars.wire.layouts import Mode
 
 _views_lock: Final = threading.Lock()
 _views: Final[weakref.WeakSet[InstrumentView]] = weakref.WeakSet()
@@ -85,6 +86,11 @@ class InstrumentView(LiveWidget):
         """Subscribe the instrument, on the command thread; the widget shows an error."""
         ask = partial(self.ticker.subscribe, [self.instrument_token], mode=mode)
         COMMANDS.post(partial(self._channel.attempt, ask))
+
+    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Subscribe in mode full, when the view's button was pressed."""
+        if kind == "full":
+            self.subscribe(Mode.FULL)
 
     def close(self) -> None:
         """Close the widget and its views."""

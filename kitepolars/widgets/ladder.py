@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 
-from kitepolars.widgets.channel import Update
+from kitepolars.widgets.channel import Update, milliseconds
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, is_subscribed, last_tick
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
@@ -73,11 +72,6 @@ class Ladder(InstrumentView):
         self._shown: object = None
         super().__init__(ticker, instrument, publisher=publisher, traits={})
 
-    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Subscribe in mode full, when the view's button was pressed."""
-        if kind == "full":
-            self.subscribe(Mode.FULL)
-
     def _snapshot(self, reading: Reading) -> Update:
         """Return the whole book."""
         row = last_tick(reading, self.instrument_token)
@@ -122,15 +116,15 @@ def _advice(token: int, row: Mapping[str, Any] | None, *, subscribed: bool) -> d
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
-    last, close = row["last_price"], row["close"]
+    last, close, traded = row["last_price"], row["close"], row["last_trade_time"]
     change = 100 * (last - close) / close if close else None
     return {
         **{name: row[name] for name in FACTS},
         **_balance(row),
         "price_change": last - close if close else None,
         "change": change,
-        "received_at": _milliseconds(row["received_at"]),
-        "last_trade_time": _milliseconds(row["last_trade_time"]),
+        "received_at": milliseconds(row["received_at"]),
+        "last_trade_time": traded and milliseconds(traded),
     }
 
 
@@ -146,7 +140,3 @@ def _balance(row: Mapping[str, Any]) -> dict[str, float | None]:
         "mid": (bid + ask) / 2 if both else None,
         "imbalance": 100 * (bids - asks) / (bids + asks) if bids + asks else None,
     }
-
-
-def _milliseconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp() * 1000

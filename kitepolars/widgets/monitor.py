@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kitepolars.health import TONE_OF_STATE, Rates, Sample, judge, silence
 from kitepolars.source import ConnectionState
-from kitepolars.widgets.channel import Update
+from kitepolars.widgets.channel import Update, milliseconds
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.reading import Reading, WatchedTicker
 from kitepolars.widgets.threads import Publisher
@@ -140,7 +140,7 @@ def _clock(moment: datetime | None) -> str:
 def _gaps(reading: Reading) -> list[tuple[float, float | None]]:
     start = (reading.now - SPAN) * 1000
     spans = (
-        (_milliseconds(began), None if ended is None else _milliseconds(ended))
+        (milliseconds(began), None if ended is None else milliseconds(ended))
         for began, ended in reading.gaps.tail(GAPS_SHOWN)
         .select("started_at", "ended_at")
         .iter_rows()
@@ -151,10 +151,6 @@ def _gaps(reading: Reading) -> list[tuple[float, float | None]]:
 def _events(reading: Reading) -> list[tuple[float, int | None, str, str]]:
     rows = reading.events.tail(EVENTS_SHOWN).reverse()
     return [
-        (_milliseconds(at), place, kind, detail)
+        (milliseconds(at), place, kind, detail)
         for at, place, kind, detail in rows.select("at", "connection", "kind", "detail").iter_rows()
     ]
-
-
-def _milliseconds(moment: datetime) -> float:
-    return moment.timestamp() * 1000

@@ -6,8 +6,7 @@ Both show one instrument and grow with its ticks: a message holds the rows that 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -72,11 +71,6 @@ class TickView(InstrumentView):
     @abstractmethod
     def _advice(self, mode: str | None) -> str:
         """Return why there is nothing to show, "" if there is; None for no tick yet."""
-
-    def _handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Subscribe in mode full, when the view's button was pressed."""
-        if kind == "full":
-            self.subscribe(Mode.FULL)
 
     def _snapshot(self, reading: Reading) -> Update:
         """Return the latest rows."""

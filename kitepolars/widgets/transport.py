@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from kitepolars.widgets.channel import Update
+from kitepolars.widgets.channel import Update, milliseconds
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.reading import Reading, WatchedTicker
 from kitepolars.widgets.threads import COMMANDS, TICK, CommandQueue, Publisher
@@ -128,9 +128,9 @@ class Transport(LiveWidget):
         position = replay.position
         self._note_gaps(reading)
         self._sent = {
-            "begin": _milliseconds(position.begin),
-            "now": _milliseconds(position.now),
-            "end": _milliseconds(position.end),
+            "begin": milliseconds(position.begin),
+            "now": milliseconds(position.now),
+            "end": milliseconds(position.end),
             "speed": replay.speed,
             "speeds": SPEEDS,
             "playing": is_playing,
@@ -149,7 +149,7 @@ class Transport(LiveWidget):
         """Keep the gaps seen: after a seek back, the replay does not know the later ones."""
         ended = reading.gaps.tail(MOST_GAPS).select("started_at", "ended_at").drop_nulls()
         self._gaps.update(
-            (_milliseconds(began), _milliseconds(end)) for began, end in ended.iter_rows()
+            (milliseconds(began), milliseconds(end)) for began, end in ended.iter_rows()
         )
 
     def _do(self, action: Any) -> None:
@@ -172,10 +172,6 @@ class Transport(LiveWidget):
         """Go to a time in milliseconds since the epoch, or to the nearer end of the recording."""
         if isinstance(at, int | float) and math.isfinite(at):
             position = self._replay.position
-            begin, end = _milliseconds(position.begin), _milliseconds(position.end)
+            begin, end = milliseconds(position.begin), milliseconds(position.end)
             within = min(max(at, begin), end)
             self._replay.seek(dt.datetime.fromtimestamp(within / 1000, position.begin.tzinfo))
-
-
-def _milliseconds(moment: dt.datetime) -> float:
-    return moment.timestamp() * 1000
