@@ -145,8 +145,8 @@ function render({ model, el }) {
     pen.stroke();
     pen.fillStyle = ink("--kp-ink-soft");
     for (let k = 0; k <= 4; k += 1) {
-      const value = low + ((high - low) * k) / 4;
-      pen.fillText(show("price", Math.round(value * 100) / 100), right + 6, y(value) + 4);
+      const value = low + step * Math.round(((high - low) * k) / 4 / step); // a price there is
+      pen.fillText(show("price", Math.round(value * 1e4) / 1e4), right + 6, y(value) + 4);
     }
     pen.fillText(show("time", first), 4, height - 5);
     pen.fillText(show("time", first + span), right - 48, height - 5);

@@ -76,7 +76,8 @@ def test_an_alert_is_set_by_hand_and_announced_once_with_a_sound(open_notebook: 
 
 
 def test_a_level_dragged_on_the_chart_makes_an_alert_and_moves_it(open_notebook: Opener) -> None:
-    notebook = open_notebook(START.replace("1e6", "1e-6"), "ticker.chart('NSE:INFY', '1s')")
+    start = START.replace('kp.crosses("last_price", 1e6)', 'pl.col("last_price") < 1e-6')
+    notebook = open_notebook(start, "ticker.chart('NSE:INFY', '1s')")
     notebook.run(0)
     notebook.run(1)
     page = notebook.page
@@ -99,6 +100,7 @@ def test_a_level_dragged_on_the_chart_makes_an_alert_and_moves_it(open_notebook:
     page.mouse.up()
     notebook.wait_for(f"{drawn}.lines === i", lines + 1)
     made = levels(notebook)[-1]
+    assert made == round(round(made / 0.1) * 0.1, 6), "in steps of the tick size"
     line = place_of(notebook, made)
     page.mouse.move(box["x"] + 200, box["y"] + line)
     page.mouse.move(box["x"] + 205, box["y"] + line)

@@ -1,15 +1,18 @@
-"""Widgets in front ends other than JupyterLab: Notebook 7, Voilà and marimo.
+"""Widgets in front ends other than JupyterLab: Notebook 7, Voilà, marimo and VS Code's host.
 
 Notebook 7 and Voilà are extensions of the server that JupyterLab runs on; marimo has its own.
-`make test-frontends` installs them.
+`make test-frontends` installs them. Of VS Code it is the host of widgets, a package from npm, with
+a kernel that a page of JupyterLab connects to: the editor itself needs a desktop.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +22,7 @@ from urllib.request import urlopen
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from browser.lab import Lab
 
@@ -58,6 +61,7 @@ OF_VOILA: Final = (
 """What Voilà's own pages ask other machines for: icons and formulas, neither of them ours."""
 
 PATIENCE_MS: Final = 90_000
+ARTIFACTS: Final = Path(__file__).parents[2] / "artifacts"
 
 
 def need(module: str) -> None:
@@ -125,6 +129,96 @@ def test_voila(lab: Lab) -> None:
     expect(page.get_by_text("import kitepolars")).to_have_count(0)  # a page without code
     page.context.close()
     assert [each for each in faults if not each.startswith(OF_VOILA)] == []
+
+
+HOST: Final = """async () => {
+    await new Promise((done, fail) => {
+        const script = Object.assign(document.createElement('script'), { src: '/host/require.js' });
+        Object.assign(script, { onload: done, onerror: fail });
+        document.head.append(script);
+    });
+    (await import('/host/ipywidgets.js')).activate();
+    window.vscIPyWidgets8.load();
+    const { kernel: shared } = jupyterapp.shell.currentWidget.sessionContext.session;
+    const kernel = shared.clone({ handleComms: true });
+    document.body.innerHTML = '<div id="host" style="position:fixed;inset:0;overflow:auto"></div>';
+    const host = document.getElementById('host');
+    const loader = {
+        widgetsRegisteredInRequireJs: new Set(),
+        loadWidgetScript: async (name) => requirejs.config({ paths: { [name]: `/host/${name}` } }),
+        successHandler: () => {},
+        errorHandler: (...what) => { throw new Error(what.join(' ')); },
+    };
+    const manager = new vscIPyWidgets.WidgetManager(kernel, host, loader, () => {});
+    window.display = async (code) => {
+        const shown = [];
+        const future = kernel.requestExecute({ code });
+        future.onIOPub = ({ content }) => {
+            const view = content.data?.['application/vnd.jupyter.widget-view+json'];
+            if (view) shown.push(view.model_id);
+        };
+        const { content } = await future.done;
+        if (content.status !== 'ok') throw new Error(content.traceback.join('\\n'));
+        for (const id of shown) {
+            const node = host.appendChild(document.createElement('div'));
+            const view = await manager.create_view(await manager.get_model(id), { el: node });
+            await manager.display_view(undefined, view, { node });
+        }
+    };
+}"""
+"""Loads VS Code's host into a page, with what the editor gives it: a kernel, scripts by name."""
+
+
+def npm_file(name: str, version: str, file: str) -> Path:
+    """Return a file of a package, put there by npm if need be."""
+    folder = ARTIFACTS / "npm" / f"{name.replace('/', '-')}-{version}"
+    found = folder / "package" / file
+    if not found.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("npm is missing")
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([npm, "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True)
+        with tarfile.open(next(folder.glob("*.tgz"))) as package:
+            package.extractall(folder, filter="data")
+    return found
+
+
+def answer(script: str, route: Route) -> None:
+    """Answer a request with a script."""
+    route.fulfill(body=script, content_type="text/javascript")
+
+
+def test_the_widget_host_of_vs_code(lab: Lab) -> None:
+    from playwright.sync_api import expect  # noqa: PLC0415 (only where Playwright is there)
+
+    files = {
+        "require.js": npm_file("requirejs", "2.3.7", "require.js"),
+        "ipywidgets.js": npm_file("@vscode/jupyter-ipywidgets8", "1.0.9", "dist/ipywidgets.js"),
+        "anywidget.js": Path(sys.prefix) / "share/jupyter/nbextensions/anywidget/index.js",
+    }
+    notebook = lab.new([""]).open()
+    page = notebook.page
+    for name, path in files.items():
+        answer = {"path": path, "content_type": "text/javascript"}
+        page.route(
+            f"{lab.url}/host/{name}", lambda route, _, answer=answer: route.fulfill(**answer)
+        )
+    page.evaluate(HOST)
+    for code in (SETUP, "ticker.dashboard('NSE:INFY')", "ticker.controls()"):
+        page.evaluate("(code) => display(code)", code)
+    await_rows(page, 2)
+    expect(page.locator(".kp-chart canvas").first).to_be_visible()
+    page.get_by_label("Search instruments").last.fill("reliance")
+    page.locator(".kp-hits .kp-hit").first.wait_for()
+    page.get_by_label("Search instruments").last.press("Enter")
+    expect(page.locator(".kp-subscriptions").last).to_contain_text("RELIANCE", timeout=PATIENCE_MS)
+    page.locator(".kp-table .kp-row", has_text="SBIN").click()
+    expect(page.locator(".kp-ladder")).to_contain_text("SBIN", timeout=PATIENCE_MS)
+    page.evaluate("(code) => display(code)", "ticker.stop()")
+    page.context.close()
+    assert notebook.errors == []
+    assert notebook.foreign == []
 
 
 @contextmanager
