@@ -25,7 +25,7 @@ import traceback
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 __all__ = [
     "AuthenticationError",
@@ -122,6 +122,22 @@ def check_whole_number(
         most = "up" if largest is None else f"{largest:,}"
         expected = f"a whole number from {smallest:,} {'' if largest is None else 'to '}{most}"
         raise ConfigError(field, value, expected)
+
+
+def check_choice(field: str, value: object, choices: object) -> None:
+    """Raise `ConfigError` unless a setting is one of the strings of a `Literal`.
+
+    Examples
+    --------
+    >>> from kitepolars.analytics import Hours
+    >>> check_choice("hours", "all", Hours)
+    Traceback (most recent call last):
+    ...
+    kitepolars.errors.ConfigError: hours must be 'exchange' or 'any', not 'all'
+    """
+    known = get_args(choices)
+    if value not in known:
+        raise ConfigError(field, value, " or ".join(map(repr, known)))
 
 
 class AuthenticationError(KitePolarsError):

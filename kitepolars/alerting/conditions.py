@@ -7,14 +7,14 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from kitepolars.alerting.compiled import Value
-from kitepolars.errors import ConfigError
+from kitepolars.errors import ConfigError, check_choice
 
 Direction = Literal["up", "down", "both"]
 """Which crossings count."""
@@ -99,8 +99,7 @@ def crosses(
     >>> kp.alerts(ticks, kp.crosses("last_price", 10))["price"].to_list()
     [11.0, 9.0]
     """
-    if direction not in get_args(Direction):
-        raise ConfigError("direction", direction, " or ".join(map(repr, get_args(Direction))))
+    check_choice("direction", direction, Direction)
     column = pl.col(value) if isinstance(value, str) else value
     return Crossing(column, pl.col(level) if isinstance(level, str) else _number(level), direction)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import polars as pl
 
@@ -91,15 +91,3 @@ def _as_microseconds(every: object) -> int | None:
         return None
     unit = _KITE_UNITS.get(match[2], match[2])
     return int(match[1] or 1) * _UNITS[unit] * SECOND
-
-
-def check_clock(on: str) -> None:
-    """Raise `ConfigError` unless it is a time that bars can be cut on."""
-    if on not in get_args(Clock):
-        raise ConfigError("on", on, " or ".join(repr(name) for name in get_args(Clock)))
-
-
-def check_hours(hours: str) -> None:
-    """Raise `ConfigError` unless they are hours that can have bars."""
-    if hours not in get_args(Hours):
-        raise ConfigError("hours", hours, " or ".join(repr(name) for name in get_args(Hours)))

@@ -15,12 +15,11 @@ from kitepolars.analytics.bars import (
     CANDLES,
     Clock,
     Hours,
-    check_clock,
-    check_hours,
     parse_interval,
 )
 from kitepolars.analytics.engine import Engine
 from kitepolars.calendar import DAY, IST_OFFSET
+from kitepolars.errors import check_choice
 from kitepolars.frames.schema import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -31,6 +30,15 @@ if TYPE_CHECKING:
 _ORDER: Final = ("start", "instrument_token")
 _LARGEST_BLOCK: Final = 1 << 18
 """Rows above which blocks are not joined any more, so that no call copies a day of bars."""
+
+
+def append_block(blocks: list[pl.DataFrame], block: pl.DataFrame) -> None:
+    """Append a block to others, and join blocks of like size, so that there are never many."""
+    while blocks and (
+        blocks[-1].height <= block.height and blocks[-1].height + block.height <= _LARGEST_BLOCK
+    ):
+        block = pl.concat([blocks.pop(), block], rechunk=True)
+    blocks.append(block)
 
 
 class ArrivalTimeWarning(UserWarning):
@@ -69,8 +77,8 @@ class CandleBuilder:
         self.hours: Hours = hours
         self._rows = 0  # so far it can show itself, should a traceback show a refused setting
         self._interval = parse_interval(every)
-        check_clock(on)
-        check_hours(hours)
+        check_choice("on", on, Clock)
+        check_choice("hours", hours, Hours)
         self.clear()
 
     def clear(self) -> None:
@@ -176,13 +184,7 @@ class CandleBuilder:
         return taken[::-1]
 
     def _add_block(self, block: pl.DataFrame) -> None:
-        """Append it, and join blocks of like size, so that there are never many."""
-        while self._blocks and (
-            self._blocks[-1].height <= block.height
-            and self._blocks[-1].height + block.height <= _LARGEST_BLOCK
-        ):
-            block = pl.concat([self._blocks.pop(), block], rechunk=True)
-        self._blocks.append(block)
+        append_block(self._blocks, block)
         self._done = pl.concat(self._blocks)
 
     def _refresh(self) -> None:

@@ -11,7 +11,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -25,7 +25,7 @@ from kitepolars.cluster.workers import (
     on_cluster,
 )
 from kitepolars.days.storage import StorageOptions
-from kitepolars.errors import ConfigError, PartitionFailed
+from kitepolars.errors import ConfigError, PartitionFailed, check_choice
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -105,8 +105,7 @@ def map_days(
     """
     if workers < 1:
         raise ConfigError("workers", workers, "at least 1")
-    if by not in get_args(By):
-        raise ConfigError("by", by, "'day' or 'instruments'")
+    check_choice("by", by, By)
     ticks = ticks_at(os.fspath(table), storage_options)
     some = None if instruments is None else tuple(instruments)
     partitions = ticks.partitions(by, Days(start, end), some)

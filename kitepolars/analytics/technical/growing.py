@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from kitepolars.analytics.candle_builder import append_block
 from kitepolars.analytics.columns import require
 from kitepolars.analytics.technical.indicator import START_COLUMN, TOKEN_COLUMN, Indicator, Study
 from kitepolars.analytics.technical.scan import BarScan
 from kitepolars.errors import ConfigError
 
 _KEY = (START_COLUMN, TOKEN_COLUMN)
-_LARGEST_PART = 1 << 18
-"""Rows above which blocks are not joined any more."""
 
 
 class IncrementalIndicators:
@@ -108,13 +107,7 @@ class IncrementalIndicators:
         )
 
     def _keep(self, block: pl.DataFrame) -> None:
-        """Append values, and join blocks of like size, so that there are never many."""
-        while self._blocks and (
-            self._blocks[-1].height <= block.height
-            and self._blocks[-1].height + block.height <= _LARGEST_PART
-        ):
-            block = pl.concat([self._blocks.pop(), block], rechunk=True)
-        self._blocks.append(block)
+        append_block(self._blocks, block)
         self._done = pl.concat(self._blocks)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from kitepolars.analytics.technical.indicator import (
 )
 from kitepolars.analytics.technical.scan import BarScan, Floats, Sessions
 from kitepolars.calendar import DAY, SECOND, market_of_token, since_midnight
-from kitepolars.errors import ConfigError, check_whole_number
+from kitepolars.errors import check_choice, check_whole_number
 from kitepolars.wire.layouts import SEGMENT_MASK
 
 PivotKind = Literal["classic", "fibonacci", "camarilla"]
@@ -144,8 +144,7 @@ def pivots(kind: PivotKind = "classic") -> Recipe:
     >>> bars.select(pivots()).unnest("pivots").select("pivots_p", "pivots_r1", "pivots_s1").row(1)
     (11.0, 13.0, 10.0)
     """
-    if kind not in get_args(PivotKind):
-        raise ConfigError("kind", kind, " or ".join(map(repr, get_args(PivotKind))))
+    check_choice("kind", kind, PivotKind)
 
     def compute(
         scan: BarScan, start: Sessions, high: Floats, low: Floats, close: Floats
