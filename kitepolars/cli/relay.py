@@ -14,6 +14,7 @@ from typing import Final
 
 from kitepolars.calendar import IST
 from kitepolars.errors import ConfigError
+from kitepolars.recorder.places import require_posix
 from kitepolars.recordings.following import FollowSource
 from kitepolars.recordings.replay import ReplaySource
 from kitepolars.relay import Relay, RelayTokens
@@ -78,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             None,
             message="no client has a token yet: kitepolars relay token add NAME --out …",
         )
+    require_posix()
     asyncio.run(_serve(tokens, arguments))
     return 0
 

@@ -150,6 +150,15 @@ def test_a_relay_needs_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no client has a token yet" in capsys.readouterr().err
 
 
+def test_on_windows_it_says_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RelayTokens(tmp_path).add("strategy")
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert main(["relay", "--out", str(tmp_path)]) == 1
+    assert "Linux, macOS or WSL" in capsys.readouterr().err
+
+
 def test_tokens_are_added_listed_and_revoked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
