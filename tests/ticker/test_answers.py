@@ -73,30 +73,54 @@ def test_candles_brought_up_to_date_are_those_of_all_ticks(
         subscribed.candles("7 parsecs")
 
 
-def test_candles_do_not_depend_on_retention(make_ticker: MakeTicker, kite: SimulatedKite) -> None:
-    bounded = make_ticker(retention=kp.Retention(max_rows=60)).start()
-    bounded.subscribe([INFY, SBIN, NIFTY], mode="full")
-    assert bounded.wait(rows=3, timeout=PATIENCE)
-    bounded.candles("1s", on="received_at")
-    ticks = [bounded.frame()]
-    for _ in range(60):
-        before = bounded.stats().ticks
+@pytest.fixture
+def bounded(make_ticker: MakeTicker) -> kp.Ticker:
+    """Return a ticker that holds sixty ticks, and whose candles of a second are asked for."""
+    ticker = make_ticker(retention=kp.Retention(max_rows=60)).start()
+    ticker.subscribe([INFY, SBIN, NIFTY], mode="full")
+    assert ticker.wait(rows=3, timeout=PATIENCE)
+    ticker.candles("1s", on="received_at")
+    return ticker
+
+
+def receive(ticker: kp.Ticker, kite: SimulatedKite, steps: int) -> pl.DataFrame:
+    """Return the ticks of some steps, more than the ticker holds."""
+    ticks = []
+    for _ in range(steps):
+        before = ticker.stats().ticks
         kite.step()
-        assert bounded.wait(until=more_than(before + 2), timeout=PATIENCE)
-        ticks.append(bounded.frame().tail(bounded.stats().ticks - before))
-    assert bounded.frame().height < bounded.stats().ticks
+        assert ticker.wait(until=more_than(before + 2), timeout=PATIENCE)
+        ticks.append(ticker.frame().tail(ticker.stats().ticks - before))
+    assert ticker.frame().height < ticker.stats().ticks
+    return pl.concat(ticks)
+
+
+def test_candles_do_not_depend_on_retention(bounded: kp.Ticker, kite: SimulatedKite) -> None:
+    snapshots = bounded.frame()
+    whole = pl.concat([snapshots, receive(bounded, kite, 30)])
     bars = bounded.candles("1s", on="received_at")
-    whole = kp.candles(pl.concat(ticks), "1s", on="received_at", hours="any")
-    assert_frame_equal(bars.drop("is_partial"), whole.drop("is_partial"))
+    want = kp.candles(whole, "1s", on="received_at", hours="any")
+    assert_frame_equal(bars.drop("is_partial"), want.drop("is_partial"))
     assert not bounded.events().filter(kind="candles").height
 
+
+def test_candles_asked_for_after_ticks_were_dropped_begin_partial(
+    bounded: kp.Ticker, kite: SimulatedKite
+) -> None:
+    receive(bounded, kite, 30)
     late = bounded.candles("2s", on="received_at")
-    (event,) = bounded.events().filter(kind="candles")["detail"]
-    assert "whole from" in event
     begins = bounded.frame()["received_at"][0]
     assert late.filter(pl.col("start") < begins)["is_partial"].all()
-    bounded.candles("2s", on="received_at")
-    assert bounded.events().filter(kind="candles").height == 1
+
+
+def test_an_event_says_once_from_when_on_late_candles_are_whole(
+    bounded: kp.Ticker, kite: SimulatedKite
+) -> None:
+    receive(bounded, kite, 30)
+    for _ in range(2):
+        bounded.candles("2s", on="received_at")
+    (event,) = bounded.events().filter(kind="candles")["detail"]
+    assert "whole from" in event
 
 
 def test_depth_is_ten_rows_of_the_last_book(subscribed: kp.Ticker, kite: SimulatedKite) -> None:

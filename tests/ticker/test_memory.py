@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -301,26 +302,45 @@ def test_a_ticker_looks_at_its_memory_without_being_asked(monkeypatch: pytest.Mo
                 eventually(lambda: len(looks) > 3)
 
 
-def test_stats_say_what_is_held_where(tmp_path: Path) -> None:
+@pytest.fixture
+def bounded() -> Iterator[tuple[SimulatedKite, kp.Ticker]]:
+    """Run a ticker that holds 160 ticks of one instrument."""
     with SimulatedKite(rate=0) as kite:
         ticker = kp.Ticker("key", "token", url=kite.url, retention=Retention(max_rows=160))
         assert ticker.stats().history.since is None
         ticker.subscribe([408065], mode="full")
         with ticker:
-            assert ticker.stats().history.journal is None
-            recorder = ticker.record(tmp_path / "ticks")
             kite.wait_for(lambda kite: bool(kite.subscribed()))
-            for _ in range(300):
-                kite.step()
-            sent = kite.packets_sent
-            assert ticker.wait(until=lambda t: t.stats().ticks == sent, timeout=PATIENCE)
-            stats, frame = ticker.stats(), ticker.frame()
-            assert stats.history.rows == frame.height == stats.rows
-            assert stats.history.bytes == frame.height * TICK_BYTES
-            assert stats.history.since == frame["received_at"][0]
-            recorded = ticker.scan(tmp_path / "days").collect()
-            assert recorded["received_at"][0] < frame["received_at"][0]
-            assert stats.history.journal == tmp_path / "ticks"
-            assert stats.history.table is None
-        recorder.end()
-        assert ticker.stats().history.journal is None
+            yield kite, ticker
+
+
+def receive(kite: SimulatedKite, ticker: kp.Ticker) -> None:
+    for _ in range(300):
+        kite.step()
+    sent = kite.packets_sent
+    assert ticker.wait(until=lambda t: t.stats().ticks == sent, timeout=PATIENCE)
+
+
+def test_stats_say_what_is_held_in_memory(bounded: tuple[SimulatedKite, kp.Ticker]) -> None:
+    receive(*bounded)
+    _, ticker = bounded
+    stats, frame = ticker.stats(), ticker.frame()
+    assert stats.history.rows == frame.height == stats.rows
+    assert stats.history.bytes == frame.height * TICK_BYTES
+    assert stats.history.since == frame["received_at"][0]
+
+
+def test_stats_say_where_earlier_ticks_are(
+    bounded: tuple[SimulatedKite, kp.Ticker], tmp_path: Path
+) -> None:
+    _, ticker = bounded
+    assert ticker.stats().history.journal is None
+    recorder = ticker.record(tmp_path / "ticks")
+    receive(*bounded)
+    recorded = ticker.scan(tmp_path / "days").collect()
+    assert recorded["received_at"][0] < ticker.frame()["received_at"][0]
+    history = ticker.stats().history
+    assert (history.journal, history.table) == (tmp_path / "ticks", None)
+    ticker.stop()
+    recorder.end()
+    assert ticker.stats().history.journal is None

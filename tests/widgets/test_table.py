@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from kitepolars.widgets.columns import COLUMNS, DEFAULT_COLUMNS, checked_columns
 from kitepolars.widgets.reading import Reading
 from kitepolars.widgets.table import POINTS
 from kitepolars.widgets.threads import Publisher
+from kitepolars.widgets.view import Update
 from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE
 
@@ -83,34 +85,65 @@ def test_a_snapshot_holds_each_row_with_its_values(ticker: kp.Ticker) -> None:
     assert len(buffers[2]) == 4 * POINTS * 3
 
 
-def test_only_rows_on_screen_that_changed_go_out_between_samples(
-    ticker: kp.Ticker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@dataclass
+class Shown:
+    """A table that was sampled a moment ago, with INFY as the only row on screen."""
+
+    table: LiveTable
+    market: Any
+
+    def rows(self, message: Update) -> list[int]:
+        """Return the instruments of a message."""
+        tokens = self.market.subscribed["instrument_token"].to_list()
+        places = np.frombuffer(message.buffers[0], np.int32).tolist()
+        return [tokens[place] for place in places]
+
+    def changes(self) -> Update | None:
+        return self.table._changes(Reading(self.market))
+
+
+@pytest.fixture
+def shown(ticker: kp.Ticker, monkeypatch: pytest.MonkeyPatch) -> Shown:
     monkeypatch.setattr("kitepolars.widgets.table.SAMPLE_EVERY", 3600.0)
-    frozen: Any = Frozen(ticker)
-    table = LiveTable(frozen)
-    table._sampled_at = float("-inf")
-    tokens = frozen.subscribed["instrument_token"].to_list()
-    table._snapshot(Reading(frozen))
-    first = table._changes(Reading(frozen))
+    market: Any = Frozen(ticker)
+    shown = Shown(LiveTable(market), market)
+    shown.table._sampled_at = float("-inf")
+    shown.table._snapshot(Reading(market))
+    first = shown.changes()
     assert first is not None
     assert first.content["sample"], "the first is a sample"
-    table._handle("window", {"view": "v", "rows": [tokens.index(INFY)]})
-    assert table._changes(Reading(frozen)) is None
-    frozen.trade(RELIANCE, 1.25)
-    assert table._changes(Reading(frozen)) is None, "not on screen"
-    frozen.trade(INFY, 2.5)
-    message = table._changes(Reading(frozen))
+    place = market.subscribed["instrument_token"].to_list().index(INFY)
+    shown.table._handle("window", {"view": "v", "rows": [place]})
+    return shown
+
+
+def test_between_samples_nothing_goes_out_while_no_row_on_screen_changes(shown: Shown) -> None:
+    assert shown.changes() is None
+    shown.market.trade(RELIANCE, 1.25)
+    assert shown.changes() is None, "not on screen"
+
+
+def test_a_row_on_screen_goes_out_when_it_changes(shown: Shown) -> None:
+    shown.market.trade(RELIANCE, 1.25)
+    shown.market.trade(INFY, 2.5)
+    message = shown.changes()
     assert message is not None
-    assert np.frombuffer(message.buffers[0], np.int32).tolist() == [tokens.index(INFY)]
-    values = matrix(table, dict(message.content), [bytes(each) for each in message.buffers])
-    assert values["last_price"].tolist() == [2.5]
-    monkeypatch.setattr(table, "_sampled_at", float("-inf"))
-    message = table._changes(Reading(frozen))
+    assert shown.rows(message) == [INFY]
+    buffers = [bytes(each) for each in message.buffers]
+    assert matrix(shown.table, dict(message.content), buffers)["last_price"].tolist() == [2.5]
+
+
+def test_the_next_sample_has_the_rows_that_changed_off_screen(shown: Shown) -> None:
+    shown.market.trade(RELIANCE, 1.25)
+    shown.market.trade(INFY, 2.5)
+    assert shown.changes() is not None
+    shown.table._sampled_at = float("-inf")
+    message = shown.changes()
     assert message is not None
     assert message.content["sample"]
-    assert np.frombuffer(message.buffers[0], np.int32).tolist() == [tokens.index(RELIANCE)]
-    assert table._sparks[tokens.index(RELIANCE), -1] == 1.25
+    assert shown.rows(message) == [RELIANCE]
+    place = shown.market.subscribed["instrument_token"].to_list().index(RELIANCE)
+    assert shown.table._sparks[place, -1] == 1.25
 
 
 def test_other_instruments_bring_a_snapshot_and_keep_the_sparklines(ticker: kp.Ticker) -> None:
