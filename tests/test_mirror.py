@@ -18,17 +18,8 @@ ELSEWHERE: Final = {
     "sim/__main__.py": "sim/test_standalone.py",
     "recorder/__main__.py": "recorder/test_process.py",
     "days/__main__.py": "recorder/test_publishing.py",
-    # the server's side of the protocol is tested with clients, through the simulator that uses it
-    "server/clients.py": "sim/test_exchange.py",
-    "server/endpoint.py": "sim/test_faults.py",
-    "server/handshake.py": "sim/test_handshake.py",
-    "sim/admission.py": "sim/test_handshake.py",
-    "sim/kite.py": "sim/test_faults.py",
     "sim/listings.py": "sim/test_instruments.py",
-    "sim/master.py": "sim/test_instruments.py",
     "sim/prices.py": "sim/test_market.py",
-    "sim/record.py": "sim/test_protocol.py",
-    "sim/server.py": "sim/test_protocol.py",
     # compiled loops are tested with what calls them, each against plain Python
     "native.py": "wire/test_ways.py",
     "wire/scan.py": "wire/test_decode.py",

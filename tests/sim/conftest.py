@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE
@@ -64,7 +65,17 @@ def split(message: bytes) -> list[tuple[int, str]]:
     return packets
 
 
+Until = Callable[[Callable[[SimulatedKite], object]], Any]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+async def refusal(url: str) -> tuple[int, str]:
+    """Return the status and body of a refused handshake."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with connect(url, proxy=None):
+            pass
+    response = caught.value.response
+    return response.status_code, bytes(response.body or b"").decode()
 
 
 @pytest.fixture
@@ -90,7 +101,7 @@ def client(kite: SimulatedKite) -> Connect:
 
 
 @pytest.fixture
-def until(kite: SimulatedKite) -> Callable[[Callable[[SimulatedKite], object]], Any]:
+def until(kite: SimulatedKite) -> Until:
     """Return what awaits a predicate on `kite` without blocking the test's loop."""
 
     async def wait(predicate: Callable[[SimulatedKite], object]) -> None:

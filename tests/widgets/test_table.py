@@ -15,11 +15,11 @@ import kitepolars as kp
 from kitepolars.errors import ConfigError, UnknownInstrument
 from kitepolars.frames.schema import SCHEMA
 from kitepolars.widgets import LiveTable
+from kitepolars.widgets.channel import Update
 from kitepolars.widgets.columns import COLUMNS, DEFAULT_COLUMNS, checked_columns, expressions
 from kitepolars.widgets.reading import Reading
 from kitepolars.widgets.table import POINTS
 from kitepolars.widgets.threads import Publisher
-from kitepolars.widgets.view import Update
 from patience import PATIENCE
 from widgets.page import INFY, NIFTY, RELIANCE
 

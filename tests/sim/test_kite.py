@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,9 +14,9 @@ from websockets.asyncio.client import connect
 from kitepolars.errors import ConfigError, NotRunning
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE
+from sim.conftest import Until
 
 INFY = 408065
-Until = Callable[[Callable[[SimulatedKite], object]], Any]
 
 
 async def test_anything_can_be_sent_to_one_or_to_all(kite: SimulatedKite, client: Any) -> None:
@@ -101,30 +100,6 @@ async def test_a_paused_market_still_gives_snapshots() -> None:
             kite.wait_for(lambda kite: kite.packets_sent >= 5)
 
 
-async def test_a_client_that_does_not_read_is_dropped_without_stalling_others() -> None:
-    with SimulatedKite(rate=0, interval=0.01, write_buffer=1 << 20) as kite:
-        url = f"{kite.url}?api_key=k&access_token=t"
-        async with (
-            connect(url, proxy=None, max_queue=1, close_timeout=0.1) as deaf,
-            connect(url, proxy=None) as awake,
-        ):
-            await deaf.recv(), await awake.recv()
-            deaf.transport.pause_reading()
-
-            async def flood() -> None:
-                for _ in range(200):
-                    kite.send(bytes(1 << 20), connection=0)
-                    kite.send("ping", connection=1)
-                    while await awake.recv() != "ping":
-                        pass
-
-            with pytest.raises(KeyError):  # there is no such connection any more
-                await flood()
-            assert not kite.connections[0].is_open
-            deaf.transport.abort()
-        assert kite.connections[0].messages_sent > 1
-
-
 def test_start_and_stop_are_idempotent_and_keep_the_port() -> None:
     before = set(threading.enumerate())
     kite = SimulatedKite(rate=0)
@@ -141,15 +116,6 @@ def test_start_and_stop_are_idempotent_and_keep_the_port() -> None:
         assert kite.url == url
         assert url in repr(kite)
     assert repr(kite) == "<SimulatedKite, stopped>"
-
-
-async def test_stopping_does_not_wait_for_clients(client: Any, kite: SimulatedKite) -> None:
-    async with client() as talking:
-        await talking.text()
-        kite.silence(pongs=False)
-        await asyncio.wait_for(asyncio.to_thread(kite.stop), PATIENCE)
-        await asyncio.wait_for(talking.socket.wait_closed(), PATIENCE)
-        assert talking.socket.close_code == 1001
 
 
 def test_a_taken_port_is_an_error_of_start(kite: SimulatedKite) -> None:
@@ -195,3 +161,13 @@ def test_a_setting_out_of_range_is_named(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=field) as caught:
         SimulatedKite(**{field: value})  # type: ignore[arg-type]
     assert caught.value.field == field
+
+
+async def test_flapping_accepts_and_cuts_off(kite: SimulatedKite, client: Any) -> None:
+    kite.flap(times=1)
+
+    async with client() as cut_off:
+        await asyncio.wait_for(cut_off.socket.wait_closed(), PATIENCE)
+        assert cut_off.socket.close_code == 1006
+    async with client() as accepted:
+        await accepted.text()

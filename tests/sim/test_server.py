@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +11,9 @@ import pytest
 from websockets.asyncio.client import connect
 
 from kitepolars.sim import SimulatedKite
-from patience import PATIENCE
+from sim.conftest import Until
 
 INFY, SBIN, NIFTY = 408065, 779521, 256265
-Until = Callable[[Callable[[SimulatedKite], object]], Any]
 
 
 async def test_after_a_connect_come_instruments_meta_and_app_code(
@@ -59,26 +57,6 @@ async def test_the_mode_decides_the_packet(
         assert set(await talking.packets()) == kinds
 
 
-async def test_subscribing_again_resets_the_mode(client: Any, until: Until) -> None:
-    async with client() as talking:
-        await talking.ask("subscribe", [INFY])
-        await talking.ask("mode", ["full", [INFY]])
-        await until(lambda kite: kite.subscribed() == {INFY: "full"})
-        await talking.ask("subscribe", [INFY])
-        await until(lambda kite: kite.subscribed() == {INFY: "quote"})
-
-
-async def test_a_mode_is_only_for_what_is_subscribed(
-    kite: SimulatedKite, client: Any, until: Until
-) -> None:
-    async with client() as talking:
-        await talking.ask("subscribe", [INFY])
-        await talking.ask("mode", ["ltp", [INFY, SBIN]])
-        await until(lambda kite: len(kite.requests) == 2)
-
-        assert kite.subscribed() == {INFY: "ltp"}
-
-
 async def test_an_unsubscribed_instrument_is_quiet(
     kite: SimulatedKite, client: Any, until: Until
 ) -> None:
@@ -90,82 +68,6 @@ async def test_an_unsubscribed_instrument_is_quiet(
 
         assert kite.step() == 1
         assert await talking.packets() == [(SBIN, "quote")]
-
-
-async def test_strings_and_nonsense_silently_yield_nothing(
-    kite: SimulatedKite, client: Any
-) -> None:
-    nonsense = ["408065", None, True, 1.5, -1, 1 << 32, [INFY], {"token": INFY}]
-    async with client() as talking:
-        await talking.ask("subscribe", nonsense)
-        await talking.ask("subscribe", [SBIN])
-
-        assert await talking.packets() == [(SBIN, "quote")]
-        assert kite.subscribed() == {SBIN: "quote"}
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "{",
-        "[]",
-        "null",
-        '"subscribe"',
-        "{}",
-        '{"a": "subscribe"}',
-        '{"a": "subscribe", "v": 408065}',
-        '{"a": "mode", "v": ["full"]}',
-        '{"a": "mode", "v": ["huge", [408065]]}',
-        '{"a": "mode", "v": [["full"], [408065]]}',
-        '{"a": ["subscribe"], "v": [408065]}',
-        '{"a": "dance", "v": [408065]}',
-        "[" * 100_000,
-        b"\xff\x00",
-    ],
-)
-async def test_a_malformed_request_does_not_end_the_connection(
-    kite: SimulatedKite, client: Any, message: str | bytes
-) -> None:
-    async with client() as talking:
-        await talking.socket.send(message)
-        await talking.ask("subscribe", [INFY])
-
-        assert await talking.packets() == [(INFY, "quote")]
-        assert [request.action for request in kite.requests] == ["", "subscribe"]
-
-
-async def test_tokens_beyond_the_limit_are_ignored_with_an_error_to_the_client(
-    kite: SimulatedKite, client: Any
-) -> None:
-    tokens = kite.instruments.instrument_token[:3001].tolist()
-    async with client() as talking:
-        await talking.text(), await talking.text()
-        await talking.ask("subscribe", tokens)
-        error = await talking.text()
-        packets = await talking.packets()
-
-        assert error == {
-            "type": "error",
-            "data": "Can't subscribe to more than 3000 instruments",
-        }
-        assert sorted(token for token, _ in packets) == sorted(tokens[:3000])
-        assert list(kite.subscribed()) == tokens[:3000]
-
-
-async def test_a_repeated_token_takes_another_place_until_it_is_unsubscribed() -> None:
-    with SimulatedKite(rate=0, interval=0.01, instruments_per_connection=3) as kite:
-        async with connect(f"{kite.url}?api_key=k&access_token=t", proxy=None) as socket:
-
-            async def ask(action: str, *tokens: int) -> None:
-                await socket.send(json.dumps({"a": action, "v": tokens}))
-
-            await ask("subscribe", INFY, INFY, INFY, SBIN)
-            await asyncio.to_thread(kite.wait_for, lambda kite: len(kite.requests) == 1)
-            assert kite.subscribed() == {INFY: "quote"}
-            await ask("unsubscribe", INFY)
-            await ask("subscribe", SBIN, NIFTY)
-            await asyncio.to_thread(kite.wait_for, lambda kite: len(kite.requests) == 3)
-            assert kite.subscribed() == {SBIN: "quote", NIFTY: "quote"}
 
 
 async def test_an_unknown_token_is_subscribed_and_quiet(kite: SimulatedKite, client: Any) -> None:
@@ -221,26 +123,3 @@ async def test_packets_of_a_cycle_come_in_messages_of_bounded_count() -> None:
     assert counts == [4, 4, 2]
     assert kite.connections[0].messages_sent == 5
     assert kite.packets_sent == kite.connections[0].packets_sent == 10
-
-
-async def test_pings_are_answered_and_nothing_is_compressed(client: Any) -> None:
-    async with client() as talking:
-        await asyncio.wait_for(await talking.socket.ping(), PATIENCE)
-
-        assert talking.socket.protocol.extensions == []
-
-
-async def test_requests_are_recorded_in_order(
-    kite: SimulatedKite, client: Any, until: Until
-) -> None:
-    async with client() as talking:
-        await talking.ask("subscribe", [INFY, SBIN])
-        await talking.ask("mode", ["full", [INFY]])
-        await talking.ask("unsubscribe", [SBIN])
-        await until(lambda kite: len(kite.requests) == 3)
-
-    assert [(r.connection, r.action, r.tokens, r.mode) for r in kite.requests] == [
-        (0, "subscribe", (INFY, SBIN), None),
-        (0, "mode", (INFY,), "full"),
-        (0, "unsubscribe", (SBIN,), None),
-    ]
