@@ -13,7 +13,6 @@ import official_client
 import throughput
 from firehose import Workload
 from kitepolars import Instruments, Ticker
-from kitepolars.frames.store import TICK_BYTES
 from kitepolars.process import ServerProcess
 from kitepolars.sim import SimulatedKite
 
@@ -53,16 +52,13 @@ def measure(results: harness.Results) -> None:
         note=f"{rate:,.0f} ticks/s in {(after.messages - before.messages) / elapsed:,.0f} messages "
         "over 3 connections",
     )
-    memory = harness.new_memory(TICK_BYTES)
     singles = throughput.run(Workload(seconds=seconds / 2, rate=expected, packets=1))
     results.add(
         "Market load with one packet a message",
         100 * singles.cpu,
         form="{:.2f} % of a core",
         target=harness.at_most(4.0),
-        note=f"{singles.rate:,.0f} ticks/s in as many messages, 16 at a time, over 3 connections; "
-        f"the system's part, memory that is new to the process, took {memory:,.0f} ns a tick in "
-        f"the same minute, {1e-7 * memory * expected:.2f} % of a core",
+        note=f"{singles.rate:,.0f} ticks/s in as many messages, 16 at a time, over 3 connections",
     )
     theirs = official_client.run(seconds=seconds / 2, rate=expected)
     results.add(

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import mmap
 import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -226,25 +224,6 @@ def room_for(rows: int, row_bytes: float) -> int:
     if fits < rows:
         print(f"  memory for {fits:,} rows only, of {rows:,}", flush=True)
     return min(rows, fits)
-
-
-def new_memory(row_bytes: int, rows: int = 500_000) -> float:
-    """Return what the system takes for the memory of a row, in nanoseconds of processor time.
-
-    It fills new pages with zeros. A virtual machine has to get them from its host first, if no
-    process had them lately, which takes fifteen times as long and is no work of the package.
-
-    Parameters
-    ----------
-    row_bytes
-        Bytes of a row.
-    rows
-        The number of rows that it is measured with.
-    """
-    begin = time.thread_time()
-    memory = np.zeros(rows * row_bytes, np.uint8)
-    memory[:: mmap.PAGESIZE] = 0
-    return 1e9 * (time.thread_time() - begin) / rows
 
 
 def add_growth(results: Results, what: str, resident: Sequence[int], note: str) -> None:
