@@ -17,13 +17,13 @@ import traitlets
 
 from kitepolars.alerting.conditions import Condition, crosses, level_text
 from kitepolars.errors import ConfigError
-from kitepolars.widgets.channel import Update
+from kitepolars.widgets.channel import Update, milliseconds
 from kitepolars.widgets.columns import COLUMNS
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import InstrumentView, select_instrument
 from kitepolars.widgets.marks import fired_rows
 from kitepolars.widgets.reading import ActiveAlert, Reading, WatchedTicker, labels_of
-from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
+from kitepolars.widgets.threads import TICK, Publisher
 
 MEASURES: Final = tuple(
     name
@@ -226,10 +226,8 @@ class AlertsPanel(InstrumentView):
             "condition": alert.condition,
             "about": self._about(alert.instruments),
             "fired": alert.fired,
-            "last": None if alert.last_fired is None else alert.last_fired.timestamp() * 1000,
-            "snoozed": (
-                None if (until := alert.snoozed_until) is None else until.timestamp() * 1000
-            ),
+            "last": alert.last_fired and milliseconds(alert.last_fired),
+            "snoozed": (until := alert.snoozed_until) and milliseconds(until),
             "error": alert.error,
         }
 
@@ -283,7 +281,7 @@ class AlertsPanel(InstrumentView):
     # -- on the command thread ---------------------------------------------------------------
 
     def _post(self, act: Callable[[], object]) -> None:
-        COMMANDS.post(partial(self._channel.attempt, partial(self._run, act)))
+        self._channel.post(partial(self._run, act))
 
     def _run(self, act: Callable[[], object]) -> None:
         try:

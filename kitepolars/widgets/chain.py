@@ -20,7 +20,7 @@ from kitepolars.widgets.channel import Update
 from kitepolars.widgets.host import asset
 from kitepolars.widgets.instrument import select_instrument
 from kitepolars.widgets.reading import Reading, WatchedTicker, labels_of
-from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
+from kitepolars.widgets.threads import TICK, Publisher
 from kitepolars.widgets.view import LiveWidget
 from kitepolars.wire.layouts import MODES, Mode
 
@@ -158,7 +158,7 @@ class OptionChain(LiveWidget):
         elif kind == "subscribe":
             tokens = [*self._listed.tokens, *self._listed.references[:1]]
             subscribe = partial(self.ticker.subscribe, tokens, mode=Mode.FULL)
-            COMMANDS.post(partial(self._channel.attempt, subscribe))
+            self._channel.post(subscribe)
 
     def _snapshot(self, reading: Reading) -> Update:
         """Return the chain near the money."""

@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from kitepolars.errors import KitePolarsError
 from kitepolars.widgets.host import cell_watch
 from kitepolars.widgets.reading import Reading, WatchedTicker
 from kitepolars.widgets.recording import Recording
-from kitepolars.widgets.threads import PUBLISHER, Publisher
+from kitepolars.widgets.threads import COMMANDS, PUBLISHER, Publisher
 
 VIEW_TIMEOUT: Final = 90.0
 """Seconds without a message after which a view is gone; hidden pages send one a minute."""
@@ -215,6 +216,10 @@ class Channel:
         except Exception as error:  # noqa: BLE001 (a view never raises into a cell)
             self._faults.report_unexpected(error)
             self._notice.show_briefly(error_text(error))
+
+    def post(self, act: Callable[[], object]) -> None:
+        """Call a function likewise, on the command thread."""
+        COMMANDS.post(partial(self.attempt, act))
 
     def refresh(self) -> None:
         """Send what changed now instead of at the next refresh."""

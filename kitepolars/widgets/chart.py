@@ -48,7 +48,7 @@ from kitepolars.widgets.reading import (
 )
 from kitepolars.widgets.search import find
 from kitepolars.widgets.studies import ChartStudy, studies_from, study_menu
-from kitepolars.widgets.threads import COMMANDS, TICK, Publisher
+from kitepolars.widgets.threads import TICK, Publisher
 
 _WAITING: Final = "Waiting for the first bar; the call auction (equity, 09:00 to 09:15) makes none"
 _ON_ARRIVAL: Final = "cut on arrival time: this mode carries no exchange time"
@@ -196,9 +196,7 @@ class Chart(InstrumentView):
         elif kind == "older":
             self._ask_older()
         elif kind in {"alert", "move", "remove"}:
-            COMMANDS.post(
-                partial(self._channel.attempt, partial(self._change_alert, kind, content))
-            )
+            self._channel.post(partial(self._change_alert, kind, content))
         elif kind == "query":
             self._hits = {"hits": find(self.ticker, str(content["text"]))}
 
@@ -317,7 +315,7 @@ class Chart(InstrumentView):
         first = self._sent[0, 0] if len(self._sent) else self.ticker._now().timestamp()  # noqa: SLF001 - a ticker's own views are its friends
         before = dt.datetime.fromtimestamp(float(first), _CHART_ZONE)
         fetch = partial(self._fetch_older, self._older, self._key, before)
-        COMMANDS.post(partial(self._channel.attempt, fetch))
+        self._channel.post(fetch)
 
     def _fetch_older(self, older: OlderCandles, key: tuple[int, str], before: dt.datetime) -> None:
         found = checked_history(older(*key, before)).filter(

@@ -16,7 +16,7 @@ import numpy as np
 import traitlets
 
 from kitepolars.widgets.reading import Reading, WatchedTicker, symbol_of, tokens_of
-from kitepolars.widgets.threads import COMMANDS, Publisher
+from kitepolars.widgets.threads import Publisher
 from kitepolars.widgets.view import LiveWidget
 from kitepolars.wire.layouts import Mode
 
@@ -85,7 +85,7 @@ class InstrumentView(LiveWidget):
     def subscribe(self, mode: str | None = None) -> None:
         """Subscribe the instrument, on the command thread; the widget shows an error."""
         ask = partial(self.ticker.subscribe, [self.instrument_token], mode=mode)
-        COMMANDS.post(partial(self._channel.attempt, ask))
+        self._channel.post(ask)
 
     def _handle(self, kind: str, content: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Subscribe in mode full, when the view's button was pressed."""
