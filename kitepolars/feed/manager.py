@@ -57,6 +57,11 @@ class TickerManager(LiveSource):
         Seconds for which what arrives in small pieces may wait to be read together. By default
         everything is read at once.
 
+    Attributes
+    ----------
+    ledger
+        Orders, gaps, events, connections and counters, made of its records.
+
     Raises
     ------
     ConfigError

@@ -96,6 +96,11 @@ MADE: Final[dict[str, Callable[[kp.ReplayTicker], object]]] = {
     "monitor": lambda ticker: ticker.monitor(),
     "dashboard": lambda ticker: ticker.dashboard("NSE:INFY"),
     "transport": lambda ticker: ticker.transport(),
+    "webhook": lambda _: kp.Webhook("https://example.com/hook"),
+    "candle_builder": lambda _: kp.CandleBuilder("1m"),
+    "indicators": lambda _: kp.indicators.IncrementalIndicators([kp.indicators.rsi()]),
+    "exchange": lambda _: kitepolars.sim.SimulatedKite(),
+    "manager": lambda _: kp.TickerManager([kp.Account("main", "key", "token")]),
 }
 
 
