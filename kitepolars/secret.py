@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from ipaddress import ip_address
 from typing import NoReturn
 
 
@@ -98,3 +99,13 @@ def _spellings(char: str) -> str:
         return rf"(?:{in_json}|{in_url}|\\{{1,16}})"
     escape = r"\\{0,16}" if char in '"/' else ""
     return f"(?:{in_json}|{in_url}|{escape}{re.escape(char)})"
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host is this machine: a credential may travel to it unencrypted."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

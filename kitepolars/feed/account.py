@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from kitepolars.errors import ConfigError
 from kitepolars.feed.limits import MAX_PLACES, Limits
-from kitepolars.secret import Secret, as_secret, redacted
+from kitepolars.secret import Secret, as_secret, is_this_machine, redacted
 
 HEADERS: Final = {"X-Kite-Version": "3"}
 """Sent with the handshake. Source: Kite Connect v3, "WebSocket streaming"."""
@@ -125,13 +124,7 @@ def public_url(base: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Return whether a URL points to this machine, where no proxy is used."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_this_machine(urlsplit(url).hostname or "")
 
 
 def check_accounts(accounts: Sequence[Account], limits: Limits) -> None:

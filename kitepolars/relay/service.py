@@ -10,7 +10,6 @@ import ssl
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 
 from websockets.asyncio.server import ServerConnection
@@ -20,6 +19,7 @@ from kitepolars.relay.broadcast import Broadcast
 from kitepolars.relay.clients import RelayClient
 from kitepolars.relay.tokens import RelayTokens
 from kitepolars.relay.upstream import Upstream
+from kitepolars.secret import is_this_machine
 from kitepolars.server.clients import Subscriptions
 from kitepolars.server.endpoint import Endpoint, app_code, error
 from kitepolars.server.handshake import Login, Refusal, refusal
@@ -130,7 +130,7 @@ class Relay(Endpoint[RelayClient]):
         tls: ssl.SSLContext | None = None,
         write_buffer: int = WRITE_BUFFER,
     ) -> None:
-        if tls is None and not _is_loopback(host):
+        if tls is None and not is_this_machine(host):
             open_to_others = f"{host!r} can be reached from other machines: pass --cert and --key"
             raise ConfigError("host", host, message=open_to_others)
         super().__init__((host, port), heartbeat=HEARTBEAT_AFTER, tls=tls)
@@ -278,12 +278,3 @@ class Relay(Endpoint[RelayClient]):
     def _note(self, client: RelayClient, what: str) -> None:
         number, name = client.subscriptions.connection, client.subscriptions.api_key
         self._source.note("relay", f"client {number} ({name}) {what}")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
