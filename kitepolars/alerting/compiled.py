@@ -245,14 +245,19 @@ def compile_condition(condition: pl.Expr) -> CompiledCondition | None:
     try:
         compiler.add(condition)
         return compiler.compiled()
-    except (_NotCompiled, KeyError, IndexError, TypeError, pl.exceptions.PolarsError):
-        return None
-    except OverflowError:  # a number beyond the column's dtype: Polars takes a wider one
+    except _NOT_TAKEN:
         return None
 
 
 class _NotCompiled(Exception):
     """An expression is none of the operations."""
+
+
+_NOT_TAKEN: Final = (
+    *(_NotCompiled, pl.exceptions.PolarsError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
+"""What operations raise for inputs that they do not take, such as a number beyond a dtype."""
 
 
 class _Compiler:

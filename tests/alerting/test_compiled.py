@@ -151,6 +151,8 @@ def test_what_traders_watch_is_compiled(condition: pl.Expr) -> None:
         pl.col("last_price") < pl.lit(math.nan),
         pl.col("last_price") < pl.lit(0.0) / pl.lit(0.0),
         pl.lit(1) > pl.lit(0),
+        pl.col("last_price") > pl.lit(1500).cast(pl.Float64),
+        (pl.col("bid_price") - pl.col("last_price")).arr.get(0) > 1,
         pl.col("instrument_token") - 5_000_000_000 > 0,
         pl.col("volume_traded") + (-1) > 0,
         pl.col("volume_traded") * 10**30 > 0,
