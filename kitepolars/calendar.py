@@ -23,6 +23,7 @@ __all__ = [
     "MARKETS",
     "SECOND",
     "Market",
+    "in_india",
     "is_us_summer_time",
     "market_of",
     "market_of_token",
@@ -176,6 +177,17 @@ _MARKET_OF_COMMODITY: Final = {
 """The commodities that close early. Source: the same circulars, and MCX's list of contracts."""
 
 _LETTERS: Final = re.compile(r"[A-Z]*")
+
+
+def in_india(at: int) -> dt.datetime:
+    """Return a time in microseconds since the Unix epoch, UTC, as a datetime in India.
+
+    Examples
+    --------
+    >>> in_india(1_795_147_200_000_000).isoformat()
+    '2026-11-20T09:30:00+05:30'
+    """
+    return dt.datetime.fromtimestamp(at / SECOND, IST)
 
 
 def market_of(exchange: str, underlying: str | None = None) -> Market:

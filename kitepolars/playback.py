@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from kitepolars.calendar import IST
+from kitepolars.calendar import in_india
 from kitepolars.errors import ConfigError, NotRunning
 from kitepolars.feed.limits import Limits
 from kitepolars.frames.store import Retention
@@ -129,7 +129,7 @@ class ReplayTicker(Ticker):
     def position(self) -> Position:
         """The time of the first record, the current time, and the time of the last record."""
         first, last = self._span
-        return Position(*map(_in_india, (first, self._source.now(), last)))
+        return Position(*map(in_india, (first, self._source.now(), last)))
 
     def pause(self) -> None:
         """Pause until `resume`; callbacks keep running."""
@@ -374,7 +374,3 @@ def sample(*, speed: float | None = 1.0) -> ReplayTicker:
         If the speed is not above 0.
     """
     return replay(SAMPLE, speed=speed)
-
-
-def _in_india(at: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(at / 1_000_000, IST)

@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table as Grid
 from rich.text import Text
 
-from kitepolars.calendar import IST, SECOND
+from kitepolars.calendar import in_india
 from kitepolars.days.manifest import Manifest, Table
 from kitepolars.days.register import copy_to_delta, register_delta
 from kitepolars.days.scan import manifests
@@ -94,7 +94,7 @@ def _summary(table: Table, manifest: Manifest) -> tuple[str, ...]:
         f"{gaps:,}",
         decimal(size),
         f"{once / max(1, manifest.rows):.1f}",
-        dt.datetime.fromtimestamp(until / SECOND, IST).strftime("%H:%M:%S"),
+        in_india(until).strftime("%H:%M:%S"),
         "both" if manifest.by_time else order,
     )
 

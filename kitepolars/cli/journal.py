@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from kitepolars.calendar import IST
+from kitepolars.calendar import in_india
 from kitepolars.journal.format import TORN
 from kitepolars.journal.reader import Verdict, between, verify
 from kitepolars.journal.repair import repair
@@ -130,7 +129,7 @@ def _progress(found: Sequence[SegmentFile], what: str, console: Console) -> Iter
 
 
 def _clock(at: int) -> str:
-    return dt.datetime.fromtimestamp(at / 1_000_000, IST).strftime("%H:%M:%S")
+    return in_india(at).strftime("%H:%M:%S")
 
 
 Action = Callable[[argparse.Namespace, Console], int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import getpass
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from kitepolars import Instruments, Limits, Mode
-from kitepolars.calendar import IST
+from kitepolars.calendar import in_india
 from kitepolars.days.manifest import table_path
 from kitepolars.errors import ConfigError
 from kitepolars.recorder.control import Recorder
@@ -150,7 +149,7 @@ def _control(arguments: argparse.Namespace) -> int:
 def _status(recorder: Recorder, _: argparse.Namespace) -> None:
     status = recorder.ask("status")
     for event in status.pop("events"):
-        at = dt.datetime.fromtimestamp(event["at"] / 1_000_000, IST)
+        at = in_india(event["at"])
         print(f"{at:%H:%M:%S}  {event['kind']}: {event['detail']}")
     status["accounts"] = ", ".join(status["accounts"])
     status["lag"] = f"{status['lag']:.1f} s"
@@ -164,7 +163,7 @@ def _published(status: Mapping[str, Any] | None) -> str:
     if status is None:
         return "no"
     until, failure = status["until"], status["failure"]
-    at = None if until is None else dt.datetime.fromtimestamp(until / 1_000_000, IST)
+    at = None if until is None else in_india(until)
     said = f"to {status['table']}, " + ("nothing yet" if at is None else f"until {at:%H:%M:%S}")
     return said if failure is None else f"{said}; not at present: {failure}"
 

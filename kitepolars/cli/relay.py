@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime as dt
 import signal
 import ssl
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from kitepolars.calendar import IST
+from kitepolars.calendar import in_india
 from kitepolars.errors import ConfigError
 from kitepolars.recorder.places import require_posix
 from kitepolars.recordings.following import FollowSource
@@ -141,7 +140,7 @@ class _EventPrinter:
 
     def take(self, record: Record) -> None:
         if isinstance(record, Event):
-            at = dt.datetime.fromtimestamp(record.at / 1_000_000, IST)
+            at = in_india(record.at)
             print(f"{at:%H:%M:%S}  {record.kind}: {record.detail}", file=sys.stderr, flush=True)
 
 

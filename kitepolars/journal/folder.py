@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from kitepolars.calendar import DAY, IST, IST_OFFSET, SECOND
+from kitepolars.calendar import DAY, IST_OFFSET, in_india
 
 if sys.platform != "win32":
     import fcntl
@@ -38,7 +38,7 @@ _NO_FULL_SYNC: Final = frozenset({errno.ENOTSUP, errno.EINVAL, errno.ENOTTY})
 
 def trading_day(at: int) -> dt.date:
     """Return the day in India of a time in microseconds since the Unix epoch, UTC."""
-    return dt.datetime.fromtimestamp(at // SECOND, IST).date()
+    return in_india(at).date()
 
 
 def end_of_day(at: int) -> int:

@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
-from kitepolars.calendar import IST
+from kitepolars.calendar import IST, in_india
 from kitepolars.errors import ConfigError, KitePolarsError
 from kitepolars.feed.account import Account
 from kitepolars.rest.client import API, Client, Pace
@@ -240,7 +240,7 @@ def _has_text(value: object) -> bool:
 def _indian_time(text: object) -> datetime | None:
     """Return a time in IST. A login is not lost because of an impossible time."""
     time_us = parse_time(text)
-    return None if time_us is None else datetime.fromtimestamp(time_us // 1_000_000, IST)
+    return None if time_us is None else in_india(time_us)
 
 
 def _session(api_key: str, data: Any) -> Session:

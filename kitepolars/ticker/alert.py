@@ -6,7 +6,7 @@ import datetime as dt
 
 from kitepolars.alerting.rules import duration
 from kitepolars.alerting.sources import LookedAt
-from kitepolars.calendar import IST
+from kitepolars.calendar import in_india
 from kitepolars.ticker.watched import WatchedAlert, WatchedAlerts
 
 
@@ -70,7 +70,7 @@ class Alert:
     def snoozed_until(self) -> dt.datetime | None:
         """Until when it does not fire, by the ticker's clock, in Indian time; None if it does."""
         until = self._watched.snoozed_until
-        return None if until <= self._alerts.now() else dt.datetime.fromtimestamp(until / 1e6, IST)
+        return None if until <= self._alerts.now() else in_india(until)
 
     @property
     def is_set(self) -> bool:

@@ -17,7 +17,7 @@ import polars as pl
 from kitepolars.analytics import Clock, FormattedFrame, Hours, depth, movers, show
 from kitepolars.analytics.market import with_market
 from kitepolars.analytics.technical import Indicator
-from kitepolars.calendar import IST
+from kitepolars.calendar import in_india
 from kitepolars.errors import UnknownInstrument
 from kitepolars.feed.limits import Limits
 from kitepolars.frames.held import Held
@@ -94,7 +94,7 @@ class TickerAnswers:
 
     def _now(self) -> dt.datetime:
         """Return the source's time."""
-        return dt.datetime.fromtimestamp(self._runtime.source.now() / 1e6, IST)
+        return in_india(self._runtime.source.now())
 
     # -- ticks ----------------------------------------------------------------------------
 

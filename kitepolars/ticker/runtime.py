@@ -7,7 +7,6 @@ they cross to the loop thread only through `LoopThread.call`, and what they retu
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import threading
 import weakref
 from collections.abc import Callable, Collection, Hashable, Mapping
@@ -15,7 +14,7 @@ from concurrent.futures import CancelledError
 from dataclasses import asdict, fields
 from typing import Any, Final, Protocol, TypeVar
 
-from kitepolars.calendar import IST, SECOND
+from kitepolars.calendar import in_india
 from kitepolars.errors import NotLive, NotRunning
 from kitepolars.feed.limits import Limits
 from kitepolars.frames.held import Held
@@ -263,15 +262,16 @@ class Runtime:
     def _history(self) -> TickHistory:
         self._look_at_memory()
         held, outlook, recording = self.store.held, self._memory.outlook, self.recording()
+        until = recording.until if recording else None
         return TickHistory(
             rows=held.height,
             bytes=held.height * TICK_BYTES,
-            since=_in_india(held.oldest),
+            since=None if held.oldest is None else in_india(held.oldest),
             free=outlook.free,
             warning=outlook.warning,
             journal=recording.journal if recording else None,
             table=recording.table if recording else None,
-            published_until=_in_india(recording.until) if recording else None,
+            published_until=None if until is None else in_india(until),
         )
 
     def _take_over(self) -> None:
@@ -291,10 +291,6 @@ class Runtime:
             shared = self._claims.keys() & claims.keys()
             if any(self._claims[key] + claims[key] > CONNECTIONS_ALLOWED for key in shared):
                 other.give_way()
-
-
-def _in_india(at: int | None) -> dt.datetime | None:
-    return None if at is None else dt.datetime.fromtimestamp(at / SECOND, IST)
 
 
 _registry_lock = threading.Lock()
