@@ -100,9 +100,12 @@ def last_ticks(
         ticks = table.scan(files)
     else:  # publishing was interrupted before it wrote them
         ticks = TickSelection(table=table, days=[manifest]).lazy()
-        ticks = ticks.group_by("recorder", "instrument_token").last().select(TABLE_SCHEMA.names())
+        ticks = ticks.group_by("recorder", "instrument_token").last()
+        ticks = ticks.select(TABLE_SCHEMA.names()).sort("instrument_token")
     if tokens is not None:
         ticks = ticks.filter(pl.col("instrument_token").is_in(tokens))
+    if len(manifest.progress) == 1:  # each instrument once, in order
+        return ticks
     # of several recorders only the clock says who heard it last
     newest = ticks.sort("received_at", "recorder", "sequence").unique(
         "instrument_token", keep="last"
