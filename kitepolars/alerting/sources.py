@@ -47,12 +47,15 @@ class LookedAt(TickSource):
     def __init__(self, tokens: Sequence[int] | None) -> None:
         super().__init__(tokens)
         self.index = TokenIndex()
+        self.is_behind = False
+        """Whether ticks have come since it was looked at."""
         self._second = -1
 
     def is_due(self, now: int) -> bool:
         """Whether a second has begun since the last time: microseconds since the epoch, UTC."""
         before, self._second = self._second, now // SECOND
-        return self._second != before
+        self.is_behind = self._second == before
+        return not self.is_behind
 
     def look(self, now: int) -> RowsToCheck:
         """Return the rows to check at a time."""
@@ -60,6 +63,7 @@ class LookedAt(TickSource):
 
     def clear(self) -> None:
         """Forget what was looked at."""
+        self.is_behind = False
         self._second = -1
 
 

@@ -73,6 +73,7 @@ class WatchedAlerts:
         self.index = TokenIndex()
         self._set: dict[str, WatchedAlert] = {}
         self._next = self._begins = 0
+        self._newest_at = 0  # when the newest tick that was looked at arrived
         self._fired: deque[FiredAlert] = deque(maxlen=ALERTS_KEPT)
         self._count = 0
         self._listeners = Listeners[FiredAlert]()
@@ -148,6 +149,7 @@ class WatchedAlerts:
         held = self._runtime.held()
         with self._lock:
             self._take(held)
+            self._catch_up()
             return pl.DataFrame(list(self._fired), schema=ALERTS, orient="row")
 
     def newest(self, most: int) -> FiredAlerts:
@@ -216,16 +218,26 @@ class WatchedAlerts:
             tokens = {token for one in some for token in one.source.tokens or ()}
             wanted = np.flatnonzero(self._is_of(tokens)[rows.slots])
             self._look_at_some(rows.only(wanted), some)
-        now = int(rows.times[-1])
+        self._newest_at = int(rows.times[-1])
         for alert in ready:
+            if isinstance(alert.source, LookedAt) and alert.source.is_due(self._newest_at):
+                self._look(alert, alert.source)
+
+    def _catch_up(self) -> None:
+        """Look at the sources to which ticks came since they were looked at, within a second."""
+        for alert in self._set.values():
             source = alert.source
-            if isinstance(source, LookedAt) and source.is_due(now):
-                try:
-                    found = source.look(now)
-                except Exception as error:  # noqa: BLE001 - such as a chain that has expired
-                    self._fail(alert, error)
-                else:
-                    self._evaluate([alert], found, [None])
+            if alert.error is None and isinstance(source, LookedAt) and source.is_behind:
+                source.is_behind = False
+                self._look(alert, source)
+
+    def _look(self, alert: WatchedAlert, source: LookedAt) -> None:
+        try:
+            found = source.look(self._newest_at)
+        except Exception as error:  # noqa: BLE001 - such as a chain that has expired
+            self._fail(alert, error)
+        else:
+            self._evaluate([alert], found, [None])
 
     def _is_of(self, tokens: Sequence[int] | set[int]) -> npt.NDArray[np.bool_]:
         """Return, by slot, whether it is of one of some instruments."""

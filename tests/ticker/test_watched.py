@@ -75,8 +75,8 @@ def test_finished_candles_are_watched_with_indicators() -> None:
     ticks = played(ticker)
     want = kp.alerts(ticks, pl.col("rsi") < 30, name="low", **given)
     order = ["fired_at", "instrument_token"]
-    assert want.height == alert.fired > 0
     assert_frame_equal(ticker.alerts().sort(order), want.sort(order))
+    assert want.height == alert.fired > 0
 
 
 def test_a_chain_is_watched() -> None:
