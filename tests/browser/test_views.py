@@ -228,13 +228,15 @@ def test_a_fault_is_shown_in_the_widget_and_in_the_events(open_notebook: Opener)
     for cell in range(3):
         notebook.run(cell)
     notebook.wait_sequence(TABLE, 2)
-    notebook.execute("table.snapshot = table.changes = lambda reading: 1 / 0")
+    notebook.execute("channel, hooks = table._channel, table._channel._hooks")
+    notebook.execute("broken = lambda reading: 1 / 0")
+    notebook.execute("channel._hooks = hooks._replace(snapshot=broken, changes=broken)")
     note = "document.querySelector('.kp-table .kp-note')"
     notebook.wait_for(f"!{note}.hidden && {note}.textContent === 'division by zero'")
     notebook.wait_for(
         "document.querySelector('.kp-events')?.textContent.includes('LiveTable failed (1): Zero')"
     )
-    notebook.execute("del table.snapshot, table.changes")
+    notebook.execute("channel._hooks = hooks")
     notebook.wait_for(f"{note}.hidden")
     before = notebook.sequence(TABLE)
     notebook.wait_sequence(TABLE, before + 4)
