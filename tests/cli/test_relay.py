@@ -52,7 +52,7 @@ def relay(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[s
             assert running.stdout is not None
             yield running.stdout.readline().strip(), running
             running.send_signal(signal.SIGTERM)
-            assert running.wait(PATIENCE) == 0
+            assert running.wait(PATIENCE) == 0, running.stderr and running.stderr.read()
         finally:
             running.kill()
 
