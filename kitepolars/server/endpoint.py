@@ -126,7 +126,8 @@ class Endpoint(ABC, Generic[ClientT]):
         while not closed.done():
             await asyncio.wait([closed], timeout=_ACCEPTING)
             for socket in tuple(self._sockets):
-                if socket.state is State.CONNECTING:  # its client has not sent a request yet
+                # Its client has not sent a request yet, and may have failed to agree on TLS before.
+                if socket.state is State.CONNECTING and hasattr(socket, "transport"):
                     socket.transport.abort()
 
     def _connected(self, connection: int | None = None) -> list[ClientT]:

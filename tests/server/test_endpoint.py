@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
+from websockets.server import ServerProtocol
 
 from kitepolars.sim import SimulatedKite
 from kitepolars.sim.server import KiteServer
@@ -87,3 +88,11 @@ def test_a_client_that_never_asks_does_not_delay_the_end(
         with contextlib.suppress(ConnectionResetError):  # where it was not even accepted
             assert mute.recv(1) == b""
     assert caplog.messages == []
+
+
+async def test_a_connection_that_failed_before_its_request_does_not_break_the_end() -> None:
+    server = SimulatedKite()._server
+    await server.open()
+    failed = server._new_socket(ServerProtocol(), server._port)  # as when TLS was not agreed on
+    await server.close()
+    assert not hasattr(failed, "transport")
