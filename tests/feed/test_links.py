@@ -19,7 +19,7 @@ from kitepolars.source import ConnectionState, Messages, Record, SnapshotsExpect
 from kitepolars.wire.layouts import Mode
 
 if TYPE_CHECKING:
-    from feed.conftest import Clock, Kite, MakeRig
+    from feed.conftest import Clock, Kite, MakeRig, Rig
 
 QUICK = ReconnectPolicy(initial_delay=0.02, max_delay=0.2, silence=60.0, connect_timeout=60.0)
 SMALL = Limits(connections=3, instruments_per_connection=10)
@@ -437,22 +437,29 @@ async def test_listeners_get_states_as_they_change(kite: Kite, make_rig: MakeRig
     ]
 
 
-async def test_a_failing_sink_ends_its_connection_but_not_the_feed(
-    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = make_rig(kite.url)
+def fail_once(
+    rig: Rig, kind: type[Messages | SnapshotsExpected], monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, Any]]:
+    """Let the sink fail at the next record of a kind; return where the loop's faults are put."""
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-
     take = rig.sink.take
 
     def broken(record: Record) -> None:
-        if isinstance(record, Messages):
+        if isinstance(record, kind):
             monkeypatch.undo()
             raise RuntimeError("no more memory")  # noqa: TRY004
         take(record)
 
     monkeypatch.setattr(rig.sink, "take", broken)
+    return told
+
+
+async def test_a_failing_sink_ends_its_connection_but_not_the_feed(
+    kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(kite.url)
+    told = fail_once(rig, Messages, monkeypatch)
     rig.manager.subscribe(kite.listed(1), Mode.LTP)
     await rig.manager.start()
     await rig.until(lambda: rig.sink.received)
@@ -464,18 +471,7 @@ async def test_a_failing_writer_ends_its_connection_but_not_the_feed(
     kite: Kite, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(kite.url)
-    told: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-
-    take = rig.sink.take
-
-    def broken(record: Record) -> None:
-        if isinstance(record, SnapshotsExpected):
-            monkeypatch.undo()
-            raise RuntimeError("no more memory")  # noqa: TRY004
-        take(record)
-
-    monkeypatch.setattr(rig.sink, "take", broken)
+    told = fail_once(rig, SnapshotsExpected, monkeypatch)
     tokens = kite.listed(1)
     rig.manager.subscribe(tokens, Mode.LTP)
     await rig.manager.start()

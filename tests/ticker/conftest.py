@@ -69,7 +69,8 @@ def subscribed(ticker: kp.Ticker, kite: SimulatedKite) -> kp.Ticker:
     return ticker
 
 
-def step(ticker: kp.Ticker, kite: SimulatedKite) -> None:
+def step(ticker: kp.Ticker, kite: SimulatedKite, times: int = 1) -> None:
     rows = ticker.frame().height
-    kite.step()
-    assert ticker.wait(rows=rows + 3, timeout=PATIENCE)
+    for _ in range(times):
+        kite.step()
+    assert ticker.wait(rows=rows + 3 * times, timeout=PATIENCE)

@@ -16,25 +16,9 @@ from kitepolars.frames.schema import SCHEMA
 from kitepolars.sim import SimulatedKite
 from patience import PATIENCE
 
-from ticker.conftest import INFY, NIFTY, SBIN, MakeTicker  # isort: skip
+from ticker.conftest import INFY, NIFTY, SBIN, MakeTicker, step  # isort: skip
 
 pytestmark = pytest.mark.usefixtures("any_hour")
-
-
-@pytest.fixture
-def subscribed(ticker: kp.Ticker, kite: SimulatedKite) -> kp.Ticker:
-    tokens = [INFY, SBIN, NIFTY]
-    ticker.subscribe(tokens, mode="full")
-    assert kite.wait_for(lambda kite: kite.subscribed() == dict.fromkeys(tokens, "full"))
-    assert ticker.wait(rows=3, timeout=PATIENCE)
-    return ticker
-
-
-def step(ticker: kp.Ticker, kite: SimulatedKite, times: int = 1) -> None:
-    rows = ticker.frame().height
-    for _ in range(times):
-        kite.step()
-    assert ticker.wait(rows=rows + 3 * times, timeout=PATIENCE)
 
 
 def more_than(ticks: int) -> Callable[[kp.Ticker], bool]:
